@@ -1,0 +1,258 @@
+// classify
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <system_error>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/commands.h"
+#include "client/cli/truth.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/registry/model_registry.h"
+
+namespace cytopress {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxImageBytes = int64_t{64} << 20;
+
+struct ClassifyFlags {
+  std::vector<std::string> paths;
+  std::string model;
+  int top = 1;
+  std::string truth;
+  std::vector<std::string> aliases;
+  int in_flight = 4;
+  bool summary = false;
+};
+
+// What is known of one file when all answers are there.
+struct FileResult {
+  std::string path;
+  v1::Classification answer;
+  std::optional<int> truth;
+
+  bool right() const { return truth.has_value() && answer.classes(0).index() == *truth; }
+};
+
+bool IsImageName(const fs::path& path) {
+  const std::string extension = absl::AsciiStrToLower(path.extension().string());
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+absl::Status AppendFolder(const std::string& folder, std::vector<FileResult>* files) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->is_regular_file(error) && IsImageName(it->path())) found.push_back(it->path().string());
+  }
+  if (error) {
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot read folder ", folder));
+  }
+  if (found.empty()) {
+    return absl::NotFoundError(absl::StrCat("no .png, .jpg or .jpeg in folder ", folder));
+  }
+  std::sort(found.begin(), found.end());
+  for (std::string& path : found) files->push_back({std::move(path), {}, std::nullopt});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<FileResult>> ListFiles(const std::vector<std::string>& paths) {
+  std::vector<FileResult> files;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (fs::is_directory(path, error)) {
+      CYTOPRESS_RETURN_IF_ERROR(AppendFolder(path, &files));
+    } else if (fs::exists(path, error)) {
+      files.push_back({path, {}, std::nullopt});
+    } else {
+      return absl::NotFoundError(absl::StrCat("there is no file or folder ", path));
+    }
+  }
+  return files;
+}
+
+absl::StatusOr<ClassifySummary> ClassifyFiles(Client* client, const ClassifyFlags& flags,
+                                              std::vector<FileResult>* files) {
+  ClassifyOptions options;
+  options.top_k = flags.top;
+  options.in_flight = flags.in_flight;
+  options.image_name = [files](int64_t i) { return (*files)[i].path; };
+  if (!flags.model.empty()) {
+    ModelVersion version;
+    CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+    options.model = version.name;
+    options.version = version.version;
+  }
+  return client->ClassifyAll(
+      static_cast<int64_t>(files->size()),
+      [files](int64_t i) -> absl::StatusOr<v1::ImageInput> {
+        v1::ImageInput input;
+        CYTOPRESS_ASSIGN_OR_RETURN(*input.mutable_encoded(),
+                                   ReadFile((*files)[i].path, kMaxImageBytes));
+        return input;
+      },
+      [files](int64_t i, const v1::Classification& answer) { (*files)[i].answer = answer; },
+      options);
+}
+
+absl::Status FindTruth(const std::vector<std::string>& class_names,
+                       const std::vector<std::string>& alias_flags,
+                       std::vector<FileResult>* files) {
+  std::map<std::string, std::string> aliases;
+  CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(alias_flags));
+  std::map<std::string, int> known;
+  for (FileResult& file : *files) {
+    const std::string folder = fs::absolute(file.path).lexically_normal().parent_path().filename();
+    if (known.count(folder) == 0) {
+      CYTOPRESS_ASSIGN_OR_RETURN(known[folder], MatchClass(folder, class_names, aliases));
+    }
+    file.truth = known[folder];
+  }
+  return absl::OkStatus();
+}
+
+int64_t CountRight(const std::vector<FileResult>& files) {
+  return std::count_if(files.begin(), files.end(), [](const FileResult& f) { return f.right(); });
+}
+
+Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files,
+            const std::vector<std::string>& class_names) {
+  Json json;
+  json["model"] = summary.model;
+  json["model_version"] = summary.version;
+  json["images"] = Json::array();
+  for (const FileResult& file : files) {
+    Json image;
+    image["file"] = file.path;
+    image["classes"] = ToJson(file.answer)["classes"];
+    if (file.truth.has_value()) {
+      image["truth"] = class_names[*file.truth];
+      image["right"] = file.right();
+    }
+    json["images"].push_back(std::move(image));
+  }
+  json["seconds"] = absl::ToDoubleSeconds(summary.elapsed);
+  json["timing"] = ToJson(summary.timing);
+  if (!class_names.empty()) json["right"] = CountRight(files);
+  return json;
+}
+
+void PrintFiles(const std::vector<FileResult>& files, const std::vector<std::string>& class_names,
+                std::ostream* out) {
+  const bool with_truth = !class_names.empty();
+  Table table({"file", "class", ">probability", with_truth ? "truth" : ""});
+  for (const FileResult& file : files) {
+    for (int rank = 0; rank < file.answer.classes_size(); ++rank) {
+      const v1::ClassScore& score = file.answer.classes(rank);
+      std::string truth;
+      if (with_truth && rank == 0) truth = file.right() ? "right" : class_names[*file.truth];
+      table.AddRow({rank == 0 ? file.path : "", score.name(), FormatPercent(score.probability()),
+                    std::move(truth)});
+    }
+  }
+  table.Print(out);
+}
+
+void PrintRight(const std::vector<FileResult>& files, const std::vector<std::string>& class_names,
+                std::ostream* out) {
+  std::vector<int64_t> all(class_names.size(), 0), right(class_names.size(), 0);
+  for (const FileResult& file : files) {
+    ++all[*file.truth];
+    right[*file.truth] += file.right() ? 1 : 0;
+  }
+  Table table({"class", ">images", ">right", ">share"});
+  const auto add = [&table](const std::string& name, int64_t good, int64_t total) {
+    table.AddRow({name, absl::StrCat(total), absl::StrCat(good),
+                  FormatPercent(static_cast<double>(good) / total)});
+  };
+  for (size_t i = 0; i < class_names.size(); ++i) {
+    if (all[i] > 0) add(class_names[i], right[i], all[i]);
+  }
+  add("all", CountRight(files), static_cast<int64_t>(files.size()));
+  *out << '\n';
+  table.Print(out);
+}
+
+void PrintTiming(const ClassifySummary& summary, std::ostream* out) {
+  const double seconds = absl::ToDoubleSeconds(summary.elapsed);
+  const double images = static_cast<double>(summary.images);
+  *out << absl::StrFormat(
+      "\n%d images by %s@%d in %s (%.0f images/s); in the service, an image: decoding %s, "
+      "computing %s; waiting, a request: %s\n",
+      summary.images, summary.model, summary.version, FormatSeconds(seconds), images / seconds,
+      FormatMilliseconds(summary.timing.decode_seconds() / images),
+      FormatMilliseconds(summary.timing.compute_seconds() / images),
+      FormatMilliseconds(summary.timing.queue_seconds() / summary.requests));
+}
+
+absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flags) {
+  std::vector<FileResult> files;
+  CYTOPRESS_ASSIGN_OR_RETURN(files, ListFiles(flags.paths));
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  ClassifySummary summary;
+  CYTOPRESS_ASSIGN_OR_RETURN(summary, ClassifyFiles(client, flags, &files));
+  for (const FileResult& file : files) {
+    if (file.answer.classes().empty()) {
+      return absl::InternalError(absl::StrCat("the server named no class for ", file.path));
+    }
+  }
+  std::vector<std::string> class_names;
+  if (!flags.truth.empty()) {
+    v1::Model model;
+    CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(summary.model, summary.version));
+    class_names.assign(model.class_names().begin(), model.class_names().end());
+    CYTOPRESS_RETURN_IF_ERROR(FindTruth(class_names, flags.aliases, &files));
+  }
+  if (context->json()) {
+    PrintJson(AsJson(summary, files, class_names), &context->out());
+    return ExitCode::kOk;
+  }
+  if (!flags.summary) PrintFiles(files, class_names, &context->out());
+  PrintTiming(summary, &context->out());
+  if (!class_names.empty()) PrintRight(files, class_names, &context->out());
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddClassifyCommand(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<ClassifyFlags>();
+  CLI::App* command = app->add_subcommand("classify", "classify PNG and JPEG files");
+  command->add_option("FILES", flags->paths, "files, or folders of .png, .jpg and .jpeg")
+      ->required();
+  command->add_option("--model", flags->model, "NAME or NAME@VERSION; default: the service's");
+  command->add_option("--top", flags->top, "classes to show for each image; -1 = all")
+      ->check(CLI::Range(-1, 100000))
+      ->capture_default_str();
+  command
+      ->add_option("--truth", flags->truth,
+                   "\"folder\": the folder of a file names its class; prints how many are right")
+      ->check(CLI::IsMember({"folder"}));
+  command
+      ->add_option("--alias", flags->aliases,
+                   "FOLDER=CLASS for folders that are not named like their class, separated by "
+                   "commas")
+      ->delimiter(',');
+  command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_flag("--summary", flags->summary, "leave out the line for each file");
+  command->footer(
+      "Beginnings and initials of a class name need no --alias.\n"
+      "Examples:\n  cytopress classify cell.png\n  cytopress classify --model blood@2 --top 3 "
+      "cells/\n"
+      "  cytopress classify --truth folder --alias \"ig=immature granulocyte\" photos/");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Classify(context, *flags); });
+  });
+}
+
+}  // namespace cytopress

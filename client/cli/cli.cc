@@ -1,0 +1,135 @@
+#include "client/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+
+namespace cytopress {
+namespace {
+
+constexpr char kExitCodes[] =
+    "Exit codes:\n"
+    "  0  done\n"
+    "  1  failed for another reason than those below\n"
+    "  2  usage: wrong flags, or input that the service refused\n"
+    "  3  there is no such job, model or file\n"
+    "  4  the service cannot be reached, is overloaded, or did not answer in time\n"
+    "  5  the job that was watched has failed\n"
+    "  6  the job that was watched was cancelled\n"
+    "  130  interrupted (Ctrl-C)\n"
+    "\n"
+    "Examples:\n"
+    "  cytopress compress --name blood --dataset bloodmnist.npz --recipe quick\n"
+    "  cytopress jobs\n"
+    "  cytopress classify --model blood cells/*.jpg\n"
+    "  cytopress --server cells.example.org:8500 --json models\n"
+    "\n"
+    "`cytopress COMMAND --help` has the flags of a command, and more examples.";
+
+void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
+  app->add_option("--server", flags->server, "where cytopressd listens, HOST:PORT")
+      ->envname("CYTOPRESS_SERVER")
+      ->capture_default_str();
+  app->add_flag("--json", flags->json, "print JSON, for scripts");
+  app->add_option("--timeout", flags->timeout_seconds, "seconds that one call may take")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app->add_flag("--tls", flags->tls, "encrypt; the server is checked against the system's roots");
+  app->add_option("--tls-ca", flags->tls_files.ca,
+                  "PEM file with the CA of the server (means --tls)");
+  app->add_option("--tls-cert", flags->tls_files.certificate,
+                  "PEM file with this client's certificate (means --tls)");
+  app->add_option("--tls-key", flags->tls_files.key, "PEM file with its key");
+}
+
+// Says what to do about the errors that everybody meets once.
+std::string WithHint(const absl::Status& status, const GlobalFlags& flags) {
+  const std::string message = Printable(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+      return absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", message,
+                          "\n  Is it running there? Start it, or name another with --server or "
+                          "CYTOPRESS_SERVER.");
+    case absl::StatusCode::kDeadlineExceeded:
+      return absl::StrCat("no answer from ", flags.server, " within ", flags.timeout_seconds,
+                          " s (", message, ")\n  Allow more with --timeout.");
+    default:
+      return message.empty() ? absl::StatusCodeToString(status.code()) : message;
+  }
+}
+
+void PrintError(const absl::Status& status, CliContext* context) {
+  if (context->json()) {
+    Json json;
+    json["error"]["code"] = absl::StatusCodeToString(status.code());
+    json["error"]["message"] = std::string(status.message());
+    PrintJsonLine(json, context->console().err);
+    return;
+  }
+  context->err() << "cytopress: " << WithHint(status, context->flags()) << '\n';
+}
+
+}  // namespace
+
+ExitCode ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return ExitCode::kOk;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+      return ExitCode::kUsage;
+    case absl::StatusCode::kNotFound:
+      return ExitCode::kNotFound;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kResourceExhausted:
+      return ExitCode::kUnavailable;
+    default:
+      return ExitCode::kFailed;
+  }
+}
+
+absl::StatusOr<Client*> CliContext::client() {
+  if (client_ == nullptr) {
+    ClientOptions options;
+    options.target = flags_.server;
+    options.deadline = absl::Seconds(flags_.timeout_seconds);
+    const TlsFiles& tls = flags_.tls_files;
+    if (flags_.tls || !tls.ca.empty() || !tls.certificate.empty() || !tls.key.empty()) {
+      options.tls = tls;
+    }
+    absl::StatusOr<std::unique_ptr<Client>> made = factory_(options);
+    if (!made.ok()) return made.status();
+    client_ = *std::move(made);
+  }
+  return client_.get();
+}
+
+int RunCli(int argc, const char* const* argv, const Console& console, ClientFactory factory) {
+  CliContext context(console, std::move(factory));
+  CLI::App app("cytopress: compress image classifiers and classify with them.", "cytopress");
+  app.require_subcommand(1);
+  app.fallthrough();  // the shared flags may also follow the command
+  AddGlobalFlags(&app, &context.flags());
+  AddCompressCommand(&app, &context);
+  AddJobCommands(&app, &context);
+  AddModelCommands(&app, &context);
+  AddClassifyCommand(&app, &context);
+  AddEvaluateCommand(&app, &context);
+  AddDatasetCommands(&app, &context);
+  app.footer(kExitCodes);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error, *console.out, *console.err);
+    return static_cast<int>(code == 0 ? ExitCode::kOk : ExitCode::kUsage);
+  }
+  const absl::StatusOr<ExitCode> code = context.command()();
+  console.out->flush();
+  if (code.ok()) return static_cast<int>(*code);
+  PrintError(code.status(), &context);
+  return static_cast<int>(ExitCodeOf(code.status()));
+}
+
+}  // namespace cytopress

@@ -1,0 +1,21 @@
+// The commands, a file for each group. Each function adds its commands to the program; a command
+// that was named on the command line puts its work into the context.
+#ifndef CYTOPRESS_CLIENT_CLI_COMMANDS_H_
+#define CYTOPRESS_CLIENT_CLI_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+
+#include "client/cli/cli.h"
+
+namespace cytopress {
+
+void AddCompressCommand(CLI::App* app, CliContext* context);  // compress
+void AddJobCommands(CLI::App* app, CliContext* context);      // jobs, watch, cancel
+void AddModelCommands(CLI::App* app, CliContext* context);    // models, delete, download
+void AddClassifyCommand(CLI::App* app, CliContext* context);  // classify
+void AddEvaluateCommand(CLI::App* app, CliContext* context);  // evaluate
+void AddDatasetCommands(CLI::App* app, CliContext* context);  // datasets show, datasets export
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_CLI_COMMANDS_H_

@@ -1,0 +1,113 @@
+#include "client/cli/compress_request.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/names.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/jobs/job_spec.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int64_t kMaxRecipeBytes = 1 << 20;
+
+absl::StatusOr<v1::Recipe> ReadRecipe(const std::string& path) {
+  std::string text;
+  CYTOPRESS_ASSIGN_OR_RETURN(text, ReadFile(path, kMaxRecipeBytes));
+  v1::Recipe recipe;
+  const google::protobuf::util::Status parsed =
+      google::protobuf::util::JsonStringToMessage(text, &recipe);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is not a Recipe in JSON (proto/cytopress/v1/recipe.proto): ",
+                     std::string(parsed.message())));
+  }
+  if (recipe.name().empty()) recipe.set_name(std::filesystem::path(path).stem().string());
+  return recipe;
+}
+
+// The data set is opened by the worker, in another folder than this program's.
+std::string AbsoluteIfLocal(const std::string& uri) {
+  if (uri == "synthetic" || absl::StartsWith(uri, "synthetic:")) return uri;
+  std::error_code error;
+  if (!std::filesystem::exists(uri, error)) return uri;
+  const std::filesystem::path absolute = std::filesystem::canonical(uri, error);
+  return error ? uri : absolute.string();
+}
+
+void OverrideStages(const CompressFlags& flags, v1::Recipe* recipe) {
+  if (flags.finetune_epochs == 0) recipe->clear_finetune();
+  if (flags.finetune_epochs.value_or(0) != 0) {
+    recipe->mutable_finetune()->set_epochs(*flags.finetune_epochs);
+  }
+  if (flags.sparsity == 0.0) recipe->clear_prune();
+  if (flags.sparsity.value_or(0) != 0) recipe->mutable_prune()->set_sparsity(*flags.sparsity);
+  if (!flags.weights.empty()) {
+    recipe->mutable_quantize()->set_weights(WeightTypesByName().at(flags.weights));
+  }
+}
+
+void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
+  const bool trains = flags.base.empty();
+  if (!trains) recipe->clear_train();
+  if (flags.epochs.has_value()) recipe->mutable_train()->set_epochs(*flags.epochs);
+  if (flags.learning_rate.has_value()) {
+    (trains ? recipe->mutable_train() : recipe->mutable_finetune())
+        ->set_learning_rate(*flags.learning_rate);
+  }
+  if (trains) recipe->mutable_train();
+  std::vector<v1::TrainOptions*> rounds;
+  if (recipe->has_train()) rounds.push_back(recipe->mutable_train());
+  if (recipe->has_finetune()) rounds.push_back(recipe->mutable_finetune());
+  for (v1::TrainOptions* round : rounds) {
+    if (flags.batch_size.has_value()) round->set_batch_size(*flags.batch_size);
+    if (flags.max_images.has_value()) round->set_max_images(*flags.max_images);
+  }
+}
+
+absl::Status CheckTogether(const CompressFlags& flags) {
+  if (flags.base.empty()) return absl::OkStatus();
+  const char* const unfit = !flags.architecture.empty() ? "--architecture"
+                            : !flags.stem.empty()       ? "--stem"
+                            : flags.epochs.has_value()  ? "--epochs"
+                                                        : nullptr;
+  if (unfit == nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(unfit, " is for training from scratch; with --base ", flags.base,
+                   " the network is already trained: leave one of the two out"));
+}
+
+}  // namespace
+
+absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckTogether(flags));
+  v1::CompressRequest request;
+  request.set_request_id(flags.request_id);
+  v1::JobSpec* spec = request.mutable_spec();
+  spec->set_model_name(flags.name);
+  spec->mutable_dataset()->set_uri(AbsoluteIfLocal(flags.dataset));
+  for (const std::string& name : flags.class_names) spec->mutable_dataset()->add_class_names(name);
+  spec->set_base_model(flags.base);
+  spec->set_device(flags.device);
+  if (!flags.architecture.empty()) spec->mutable_network()->set_architecture(flags.architecture);
+  if (!flags.stem.empty()) spec->mutable_network()->set_stem(StemsByName().at(flags.stem));
+  CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_recipe(), flags.recipe_file.empty()
+                                                          ? NamedRecipe(flags.recipe)
+                                                          : ReadRecipe(flags.recipe_file));
+  v1::Recipe* recipe = spec->mutable_recipe();
+  OverrideStages(flags, recipe);
+  OverrideTraining(flags, recipe);
+  if (flags.seed.has_value()) recipe->set_seed(*flags.seed);
+  if (flags.max_accuracy_drop.has_value()) {
+    recipe->set_max_accuracy_drop(*flags.max_accuracy_drop);
+  }
+  return request;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,44 @@
+// The flags of `compress` and the request that they make.
+#ifndef CYTOPRESS_CLIENT_CLI_COMPRESS_REQUEST_H_
+#define CYTOPRESS_CLIENT_CLI_COMPRESS_REQUEST_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cytopress/v1/jobs.pb.h"
+
+namespace cytopress {
+
+// Unset: as the recipe says, or the service's default.
+struct CompressFlags {
+  std::string name;
+  std::string dataset;
+  std::vector<std::string> class_names;
+  std::string base;
+  std::string recipe = "paper";
+  std::string recipe_file;  // replaces `recipe`
+  std::string architecture;
+  std::string stem;
+  std::optional<int> epochs;
+  std::optional<int> finetune_epochs;  // 0 leaves fine-tuning out
+  std::optional<double> sparsity;      // 0 leaves pruning out
+  std::string weights;
+  std::optional<double> learning_rate;  // of training; of fine-tuning when there is a base
+  std::optional<int> batch_size;
+  std::optional<uint64_t> seed;
+  std::optional<int64_t> max_images;  // in training and in fine-tuning
+  std::string device;
+  std::optional<double> max_accuracy_drop;
+  std::string request_id;
+};
+
+// INVALID_ARGUMENT for flags that contradict each other and for a recipe file that is no Recipe;
+// NOT_FOUND for a recipe or file that is not there. The service checks the rest.
+absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_CLI_COMPRESS_REQUEST_H_

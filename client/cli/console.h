@@ -1,0 +1,60 @@
+// How the command line shows things: numbers for people, tables, JSON for scripts.
+#ifndef CYTOPRESS_CLIENT_CLI_CONSOLE_H_
+#define CYTOPRESS_CLIENT_CLI_CONSOLE_H_
+
+#include <google/protobuf/message.h>
+#include <google/protobuf/timestamp.pb.h>
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace cytopress {
+
+struct Console {
+  std::ostream* out = nullptr;
+  std::ostream* err = nullptr;
+  bool terminal = false;  // `out` is one: lines may be redrawn
+  int columns = 80;
+};
+
+// What others wrote (names, errors) may hold escape sequences: control characters become '?'.
+std::string Printable(absl::string_view text);
+
+std::string FormatBytes(int64_t bytes);          // "23.5 MB", decimal units
+std::string FormatSeconds(double seconds);       // "33 ms", "4.2 s", "3:12 min", "1:02:03 h"
+std::string FormatMilliseconds(double seconds);  // "3.25 ms"
+std::string FormatPercent(double fraction, int digits = 2);            // "95.32 %"; NaN is "-"
+std::string FormatTimestamp(const google::protobuf::Timestamp& time);  // local; "-" when unset
+std::string FormatBar(double fraction, int width);                     // "####......"
+
+// Columns as wide as their content, two blanks between them.
+class Table {
+ public:
+  // A heading that begins with '>' is a column of numbers, set to the right.
+  explicit Table(std::vector<std::string> headings);
+  void AddRow(std::vector<std::string> cells);
+  void Print(std::ostream* out) const;
+
+ private:
+  std::vector<bool> right_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+using Json = nlohmann::ordered_json;
+
+// Protobuf's JSON mapping with the field names of the .proto files; zero fields are there too.
+Json ToJson(const google::protobuf::Message& message);
+
+// Indented, for one document.
+void PrintJson(const Json& json, std::ostream* out);
+// On one line, for a stream of them.
+void PrintJsonLine(const Json& json, std::ostream* out);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_CLI_CONSOLE_H_

@@ -1,0 +1,187 @@
+// datasets show, datasets export
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/class_chart.h"
+#include "client/cli/commands.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/dataset/dataset.h"
+#include "core/image/image.h"
+
+namespace cytopress {
+namespace {
+
+struct DatasetFlags {
+  std::string uri;
+  uint64_t seed = 0;
+  std::string svg;
+  std::string split = "test";
+  int count = 16;
+  std::string output;
+};
+
+absl::StatusOr<Dataset> Load(const DatasetFlags& flags) {
+  DatasetOptions options;
+  options.seed = flags.seed;
+  return LoadDataset(flags.uri, options);
+}
+
+Json AsJson(const Dataset& dataset, const std::vector<SplitCounts>& splits) {
+  Json json;
+  json["name"] = dataset.name;
+  json["synthetic"] = dataset.synthetic;
+  json["width"] = dataset.width;
+  json["height"] = dataset.height;
+  json["channels"] = dataset.channels;
+  json["content_hash"] = dataset.content_hash;
+  json["class_names"] = dataset.class_names;
+  for (const SplitCounts& split : splits) {
+    json["splits"][split.split]["images"] = split.total();
+    json["splits"][split.split]["by_class"] = split.images;
+  }
+  return json;
+}
+
+absl::StatusOr<ExitCode> Show(CliContext* context, const DatasetFlags& flags) {
+  Dataset dataset;
+  CYTOPRESS_ASSIGN_OR_RETURN(dataset, Load(flags));
+  const std::vector<SplitCounts> splits = CountSplits(dataset);
+  if (!flags.svg.empty()) {
+    CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(
+        flags.svg, DrawSvgChart(absl::StrCat("Class distribution of ", dataset.name),
+                                dataset.class_names, splits)));
+  }
+  if (context->json()) {
+    PrintJson(AsJson(dataset, splits), &context->out());
+    return ExitCode::kOk;
+  }
+  context->out() << absl::StrFormat(
+      "%s: %d classes, %d images of %dx%d pixels, %s\n", Printable(dataset.name), dataset.classes(),
+      dataset.train.size() + dataset.val.size() + dataset.test.size(), dataset.width,
+      dataset.height, dataset.channels == 1 ? "gray" : "RGB");
+  if (dataset.synthetic) context->out() << "SYNTHETIC: drawn by the program, no real cells\n";
+  context->out() << "content hash " << dataset.content_hash << "\n\n"
+                 << DrawTextChart(dataset.class_names, splits, context->console().columns);
+  return ExitCode::kOk;
+}
+
+// A class name as a folder: `classify --truth folder` finds the class again.
+std::string FolderName(const std::string& class_name) {
+  std::string folder = class_name;
+  for (char& c : folder) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return folder;
+}
+
+// The first images of each class in turn, so that a few show all classes.
+std::vector<int64_t> ChooseImages(const Split& split, int classes, int count) {
+  std::vector<std::vector<int64_t>> by_class(classes);
+  for (int64_t i = 0; i < split.size(); ++i) by_class[split.labels[i]].push_back(i);
+  std::vector<int64_t> chosen;
+  for (size_t round = 0; static_cast<int>(chosen.size()) < count; ++round) {
+    const size_t before = chosen.size();
+    for (const std::vector<int64_t>& images : by_class) {
+      if (round < images.size() && static_cast<int>(chosen.size()) < count) {
+        chosen.push_back(images[round]);
+      }
+    }
+    if (chosen.size() == before) break;  // there are no more
+  }
+  return chosen;
+}
+
+absl::StatusOr<std::string> ExportImage(const Dataset& dataset, const Split& split, int64_t index,
+                                        const std::string& root) {
+  Image image;
+  image.width = dataset.width;
+  image.height = dataset.height;
+  image.channels = dataset.channels;
+  const auto begin = split.pixels.begin() + index * dataset.image_bytes();
+  image.pixels.assign(begin, begin + dataset.image_bytes());
+  std::string png;
+  CYTOPRESS_ASSIGN_OR_RETURN(png, EncodePng(image));
+  const std::string folder =
+      absl::StrCat(root, "/", FolderName(dataset.class_names[split.labels[index]]));
+  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(folder));
+  const std::string path = absl::StrFormat("%s/%05d.png", folder, index);
+  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, png));
+  return path;
+}
+
+absl::StatusOr<ExitCode> Export(CliContext* context, const DatasetFlags& flags) {
+  Dataset dataset;
+  CYTOPRESS_ASSIGN_OR_RETURN(dataset, Load(flags));
+  const Split* split;
+  CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
+  std::vector<std::string> paths;
+  for (const int64_t index : ChooseImages(*split, dataset.classes(), flags.count)) {
+    std::string path;
+    CYTOPRESS_ASSIGN_OR_RETURN(path, ExportImage(dataset, *split, index, flags.output));
+    paths.push_back(std::move(path));
+  }
+  if (context->json()) {
+    PrintJson(Json{{"files", paths}}, &context->out());
+  } else {
+    context->out() << paths.size() << " images of " << Printable(dataset.name) << " ("
+                   << flags.split << ") in " << flags.output << '\n';
+  }
+  return ExitCode::kOk;
+}
+
+CLI::App* AddCommon(CLI::App* command, DatasetFlags* flags) {
+  command
+      ->add_option("DATASET", flags->uri,
+                   "a MedMNIST .npz, a folder of images by class, or \"synthetic\"")
+      ->required();
+  command->add_option("--seed", flags->seed, "of the split of a folder and of synthetic cells")
+      ->capture_default_str();
+  return command;
+}
+
+void AddShow(CLI::App* datasets, CliContext* context) {
+  auto flags = std::make_shared<DatasetFlags>();
+  CLI::App* command = AddCommon(
+      datasets->add_subcommand("show", "sizes, content hash and class distribution"), flags.get());
+  command->add_option("--svg", flags->svg, "also draw the distribution into this file");
+  command->footer(
+      "Examples:\n  cytopress datasets show bloodmnist.npz\n"
+      "  cytopress datasets show synthetic --svg classes.svg");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Show(context, *flags); });
+  });
+}
+
+void AddExport(CLI::App* datasets, CliContext* context) {
+  auto flags = std::make_shared<DatasetFlags>();
+  CLI::App* command = AddCommon(
+      datasets->add_subcommand("export", "write some images as DIR/CLASS/NNNNN.png"), flags.get());
+  command->add_option("--split", flags->split, "train, val or test")
+      ->check(CLI::IsMember({"train", "val", "test"}))
+      ->capture_default_str();
+  command->add_option("--count", flags->count, "how many, of all classes in turn")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("-o,--output", flags->output, "the folder DIR")->required();
+  command->footer("Examples:\n  cytopress datasets export bloodmnist.npz --count 16 -o cells");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Export(context, *flags); });
+  });
+}
+
+}  // namespace
+
+void AddDatasetCommands(CLI::App* app, CliContext* context) {
+  CLI::App* datasets =
+      app->add_subcommand("datasets", "look at a data set on this machine, without the service");
+  datasets->require_subcommand(1);
+  datasets->footer("Examples:\n  cytopress datasets show bloodmnist.npz");
+  AddShow(datasets, context);
+  AddExport(datasets, context);
+}
+
+}  // namespace cytopress

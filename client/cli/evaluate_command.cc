@@ -1,0 +1,252 @@
+// evaluate
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/commands.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/dataset/dataset.h"
+#include "core/evaluation/evaluation.h"
+#include "core/registry/model_registry.h"
+
+namespace cytopress {
+namespace {
+
+struct EvaluateFlags {
+  std::string model;
+  std::string dataset;
+  std::string split = "test";
+  std::string csv;
+  int in_flight = 4;
+  std::optional<double> tolerance;
+};
+
+// The split as it went through the service.
+struct Measured {
+  Evaluation evaluation;
+  std::vector<float> scores;
+  ClassifySummary summary;
+};
+
+// A folder is split, and synthetic cells are drawn, by the seed that the model's job had.
+absl::StatusOr<Dataset> LoadAsJobDid(const std::string& uri, const v1::Model& model) {
+  const v1::DatasetSource& source = model.provenance().spec().dataset();
+  DatasetOptions options;
+  options.seed = source.seed();
+  options.class_names.assign(source.class_names().begin(), source.class_names().end());
+  return LoadDataset(uri, options);
+}
+
+absl::Status CheckFits(const Dataset& dataset, const v1::Model& model) {
+  if (dataset.classes() == model.class_names_size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("data set ", dataset.name, " has ", dataset.classes(), " classes and model ",
+                   model.name(), "@", model.version(), " has ", model.class_names_size()));
+}
+
+v1::ImageInput RawInput(const Dataset& dataset, const Split& split, int64_t index) {
+  v1::ImageInput input;
+  v1::RawImage* raw = input.mutable_raw();
+  raw->set_width(dataset.width);
+  raw->set_height(dataset.height);
+  raw->set_channels(dataset.channels);
+  raw->set_pixels(split.pixels.data() + index * dataset.image_bytes(), dataset.image_bytes());
+  return input;
+}
+
+absl::StatusOr<Measured> Measure(Client* client, const v1::Model& model, const Dataset& dataset,
+                                 const Split& split, const EvaluateFlags& flags) {
+  const int classes = dataset.classes();
+  Measured measured;
+  // NaN: Evaluate() refuses a score that the service left out.
+  measured.scores.assign(split.size() * classes, std::nanf(""));
+  ClassifyOptions options;
+  options.model = model.name();
+  options.version = model.version();
+  options.top_k = -1;
+  options.in_flight = flags.in_flight;
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      measured.summary,
+      client->ClassifyAll(
+          split.size(),
+          [&](int64_t i) -> absl::StatusOr<v1::ImageInput> { return RawInput(dataset, split, i); },
+          [&](int64_t i, const v1::Classification& answer) {
+            for (const v1::ClassScore& score : answer.classes()) {
+              if (score.index() < 0 || score.index() >= classes) continue;
+              measured.scores[i * classes + score.index()] = score.probability();
+            }
+          },
+          options));
+  CYTOPRESS_ASSIGN_OR_RETURN(measured.evaluation, Evaluate(measured.scores, split.labels, classes));
+  return measured;
+}
+
+// MedMNIST's result file: no heading, a row an image: its index, then the score of each class.
+absl::Status WriteCsv(const std::string& path, const std::vector<float>& scores, int classes) {
+  std::string text;
+  for (size_t row = 0; row * classes < scores.size(); ++row) {
+    absl::StrAppend(&text, row);
+    for (int i = 0; i < classes; ++i) {
+      absl::StrAppendFormat(&text, ",%.9g", scores[row * classes + i]);
+    }
+    text.push_back('\n');
+  }
+  return WriteFileAtomically(path, text);
+}
+
+const v1::Evaluation* StoredEvaluation(const v1::Model& model, const std::string& split) {
+  for (const v1::Evaluation& evaluation : model.evaluations()) {
+    if (evaluation.split() == split) return &evaluation;
+  }
+  return nullptr;
+}
+
+v1::Evaluation AsMessage(const Evaluation& evaluation, const std::string& split) {
+  v1::Evaluation message;
+  message.set_split(split);
+  message.set_images(evaluation.images);
+  message.set_accuracy(evaluation.accuracy);
+  message.set_auc(evaluation.auc);
+  message.set_accuracy_low(evaluation.accuracy_interval.low);
+  message.set_accuracy_high(evaluation.accuracy_interval.high);
+  message.set_expected_calibration_error(evaluation.expected_calibration_error);
+  for (const double recall : evaluation.class_recall) message.add_class_recall(recall);
+  for (const int64_t count : evaluation.confusion) message.add_confusion(count);
+  return message;
+}
+
+void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* stored,
+                     const v1::Model& model, std::ostream* out) {
+  Table table({"", ">measured", ">stored", ">difference"});
+  const auto add = [&](const std::string& name, double value, const double* other) {
+    table.AddRow({name, absl::StrFormat("%.6f", value),
+                  other == nullptr ? "-" : absl::StrFormat("%.6f", *other),
+                  other == nullptr ? "-" : absl::StrFormat("%+.2g", value - *other)});
+  };
+  const auto add_field = [&](const std::string& name, double (v1::Evaluation::*field)() const) {
+    const double other = stored == nullptr ? 0 : (stored->*field)();
+    add(name, (measured.*field)(), stored == nullptr ? nullptr : &other);
+  };
+  add_field("ACC", &v1::Evaluation::accuracy);
+  add_field("AUC", &v1::Evaluation::auc);
+  add_field("calibration error", &v1::Evaluation::expected_calibration_error);
+  for (int i = 0; i < measured.class_recall_size(); ++i) {
+    const bool known = stored != nullptr && i < stored->class_recall_size();
+    const double other = known ? stored->class_recall(i) : 0;
+    add("recall " + model.class_names(i), measured.class_recall(i), known ? &other : nullptr);
+  }
+  table.Print(out);
+}
+
+void PrintReport(const Measured& measured, const v1::Evaluation& message,
+                 const v1::Evaluation* stored, const v1::Model& model, const Dataset& dataset,
+                 std::ostream* out) {
+  *out << absl::StrFormat("%s@%d on %s, %s: %d images in %s (%.0f images/s)\n", model.name(),
+                          model.version(), Printable(dataset.name), message.split(),
+                          message.images(),
+                          FormatSeconds(absl::ToDoubleSeconds(measured.summary.elapsed)),
+                          message.images() / absl::ToDoubleSeconds(measured.summary.elapsed));
+  *out << absl::StrFormat("ACC %s (95 %% interval %s to %s)\n", FormatPercent(message.accuracy()),
+                          FormatPercent(message.accuracy_low()),
+                          FormatPercent(message.accuracy_high()));
+  if (dataset.synthetic) {
+    *out << "SYNTHETIC data, drawn by the program: the figures say nothing about real cells\n";
+  }
+  PrintComparison(message, stored, model, out);
+  if (stored == nullptr) *out << "(the model stores no figures of this split)\n";
+}
+
+absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation* stored,
+                            double tolerance) {
+  if (stored == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--tolerance has nothing to compare with: the model stores no figures of ",
+                     measured.split()));
+  }
+  const double accuracy = std::abs(measured.accuracy() - stored->accuracy());
+  const double auc = std::abs(measured.auc() - stored->auc());
+  if (accuracy <= tolerance && auc <= tolerance) return absl::OkStatus();
+  return absl::DataLossError(absl::StrFormat(
+      "measured and stored differ by more than --tolerance %g: ACC by %g, AUC by %g", tolerance,
+      accuracy, auc));
+}
+
+absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags& flags) {
+  ModelVersion version;
+  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::Model model;
+  CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+  Dataset dataset;
+  CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadAsJobDid(flags.dataset, model));
+  CYTOPRESS_RETURN_IF_ERROR(CheckFits(dataset, model));
+  const Split* split;
+  CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
+  // Figures of other data are not put beside these.
+  const bool same_data = dataset.content_hash == model.provenance().dataset_hash();
+  const v1::Evaluation* stored = same_data ? StoredEvaluation(model, flags.split) : nullptr;
+  Measured measured;
+  CYTOPRESS_ASSIGN_OR_RETURN(measured, Measure(client, model, dataset, *split, flags));
+  const v1::Evaluation message = AsMessage(measured.evaluation, flags.split);
+  if (!flags.csv.empty()) {
+    CYTOPRESS_RETURN_IF_ERROR(WriteCsv(flags.csv, measured.scores, dataset.classes()));
+  }
+  if (context->json()) {
+    Json json;
+    json["model"] = model.name();
+    json["model_version"] = model.version();
+    json["dataset_hash"] = dataset.content_hash;
+    json["seconds"] = absl::ToDoubleSeconds(measured.summary.elapsed);
+    json["measured"] = ToJson(message);
+    json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
+    PrintJson(json, &context->out());
+  } else {
+    if (!same_data) {
+      context->out() << "not the data that the model was made from (its content hash differs)\n";
+    }
+    PrintReport(measured, message, stored, model, dataset, &context->out());
+  }
+  if (flags.tolerance.has_value()) {
+    CYTOPRESS_RETURN_IF_ERROR(CheckTolerance(message, stored, *flags.tolerance));
+  }
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddEvaluateCommand(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<EvaluateFlags>();
+  CLI::App* command =
+      app->add_subcommand("evaluate", "score a served model on a data set, through the service");
+  command->add_option("--model", flags->model, "NAME or NAME@VERSION")->required();
+  command
+      ->add_option(
+          "--dataset", flags->dataset,
+          "on this machine: a MedMNIST .npz, a folder of images by class, or \"synthetic\"")
+      ->envname("CYTOPRESS_DATASET")
+      ->required();
+  command->add_option("--split", flags->split, "train, val or test")
+      ->check(CLI::IsMember({"train", "val", "test"}))
+      ->capture_default_str();
+  command->add_option("--csv", flags->csv, "write the scores as MedMNIST's evaluator does");
+  command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--tolerance", flags->tolerance,
+                      "fail when ACC or AUC differ by more from what the model stores");
+  command->footer(
+      "Every image travels to the service as raw pixels. `stored` are the figures that the worker\n"
+      "measured when it published the model, on the same data.\n"
+      "Examples:\n  cytopress evaluate --model blood --dataset bloodmnist.npz\n"
+      "  cytopress evaluate --model blood@2 --dataset bloodmnist.npz --csv scores.csv --tolerance "
+      "1e-6");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return EvaluateModel(context, *flags); });
+  });
+}
+
+}  // namespace cytopress

@@ -1,0 +1,18 @@
+// Watching a job to its end, as `watch` and `compress` do.
+#ifndef CYTOPRESS_CLIENT_CLI_FOLLOW_JOB_H_
+#define CYTOPRESS_CLIENT_CLI_FOLLOW_JOB_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/cli/cli.h"
+
+namespace cytopress {
+
+// Shows the job until it has ended, then what came of it. With --json: a line of JSON a change.
+// kJobFailed and kJobCancelled say how the job ended.
+absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_CLI_FOLLOW_JOB_H_

@@ -1,0 +1,164 @@
+// jobs, watch, cancel
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/follow_job.h"
+#include "client/cli/job_printer.h"
+#include "client/cli/names.h"
+#include "core/base/status_macros.h"
+#include "core/jobs/job_state.h"
+
+namespace cytopress {
+namespace {
+
+struct JobFlags {
+  std::string id;
+  std::string state;
+  std::string model;
+  int limit = 50;
+};
+
+std::string ProgressCell(const v1::Job& job) {
+  if (job.state() == v1::JOB_STATE_SUCCEEDED) return job.model();
+  if (job.state() == v1::JOB_STATE_FAILED) return job.error();
+  if (IsTerminal(job.state()) || job.progress().stage().empty()) return "";
+  return absl::StrCat(job.progress().stage(), ", ", FormatPercent(job.progress().fraction(), 0));
+}
+
+void PrintJob(const v1::Job& job, std::ostream* out) {
+  const v1::JobSpec& spec = job.spec();
+  *out << "job " << Printable(job.id()) << ": " << StateName(job.state());
+  if (!job.error().empty()) *out << " (" << Printable(job.error()) << ")";
+  *out << "\n  model:      " << Printable(job.model().empty() ? spec.model_name() : job.model());
+  if (!job.parent_model().empty()) *out << ", dense " << Printable(job.parent_model());
+  *out << "\n  data set:   " << Printable(spec.dataset().uri())
+       << "\n  recipe:     " << Printable(spec.recipe().name());
+  if (!spec.base_model().empty()) *out << ", from " << Printable(spec.base_model());
+  *out << "\n  attempt:    " << job.attempt() << " of " << job.max_attempts();
+  if (!job.worker().empty()) *out << ", worker " << Printable(job.worker());
+  *out << "\n  created:    " << FormatTimestamp(job.created())
+       << "\n  started:    " << FormatTimestamp(job.started())
+       << "\n  finished:   " << FormatTimestamp(job.finished()) << '\n';
+  if (!IsTerminal(job.state())) *out << "  progress:   " << ProgressLine(job, 200) << '\n';
+  if (job.ledger_size() > 0) *out << '\n';
+  PrintLedger(job.ledger(), out);
+}
+
+absl::StatusOr<ExitCode> ShowJob(CliContext* context, const std::string& id) {
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::Job job;
+  CYTOPRESS_ASSIGN_OR_RETURN(job, client->GetJob(id));
+  if (context->json()) {
+    PrintJson(ToJson(job), &context->out());
+  } else {
+    PrintJob(job, &context->out());
+  }
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<v1::ListJobsResponse> FetchJobs(Client* client, const JobFlags& flags) {
+  v1::ListJobsRequest request;
+  request.set_model_name(flags.model);
+  if (!flags.state.empty()) request.add_states(JobStatesByName().at(flags.state));
+  v1::ListJobsResponse all;
+  do {
+    request.set_page_size(std::min(flags.limit - all.jobs_size(), 500));
+    v1::ListJobsResponse page;
+    CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListJobs(request));
+    all.mutable_jobs()->MergeFrom(page.jobs());
+    all.set_next_page_token(page.next_page_token());
+    request.set_page_token(page.next_page_token());
+  } while (all.jobs_size() < flags.limit && !all.next_page_token().empty());
+  return all;
+}
+
+absl::StatusOr<ExitCode> ListJobs(CliContext* context, const JobFlags& flags) {
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::ListJobsResponse jobs;
+  CYTOPRESS_ASSIGN_OR_RETURN(jobs, FetchJobs(client, flags));
+  if (context->json()) {
+    PrintJson(ToJson(jobs), &context->out());
+    return ExitCode::kOk;
+  }
+  Table table({"job", "name", "recipe", "state", ">attempt", "created", "progress"});
+  for (const v1::Job& job : jobs.jobs()) {
+    table.AddRow({job.id(), job.spec().model_name(), job.spec().recipe().name(),
+                  std::string(StateName(job.state())), absl::StrCat(job.attempt()),
+                  FormatTimestamp(job.created()), ProgressCell(job)});
+  }
+  table.Print(&context->out());
+  if (!jobs.next_page_token().empty()) {
+    context->out() << "(older jobs are left out; --limit shows more)\n";
+  }
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> CancelJob(CliContext* context, const std::string& id) {
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::Job job;
+  CYTOPRESS_ASSIGN_OR_RETURN(job, client->CancelJob(id));
+  if (context->json()) {
+    PrintJson(ToJson(job), &context->out());
+  } else if (IsTerminal(job.state())) {
+    context->out() << "job " << id << " is " << StateName(job.state()) << '\n';
+  } else {
+    context->out() << "job " << id << " will stop at its next step\n";
+  }
+  return ExitCode::kOk;
+}
+
+void AddList(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<JobFlags>();
+  CLI::App* command = app->add_subcommand("jobs", "list jobs, newest first, or show one");
+  command->add_option("ID", flags->id, "show this job with its ledger");
+  command->add_option("--state", flags->state, "only jobs in this state")
+      ->check(CLI::IsMember(JobStatesByName()));
+  command->add_option("--model", flags->model, "only jobs that make a model of this name");
+  command->add_option("--limit", flags->limit, "how many at most")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n  cytopress jobs\n  cytopress jobs --state running\n  cytopress jobs ID");
+  command->callback([context, flags] {
+    context->set_command([context, flags] {
+      return flags->id.empty() ? ListJobs(context, *flags) : ShowJob(context, flags->id);
+    });
+  });
+}
+
+void AddWatch(CLI::App* app, CliContext* context) {
+  auto id = std::make_shared<std::string>();
+  CLI::App* command = app->add_subcommand("watch", "follow a job to its end");
+  command->add_option("ID", *id, "the job")->required();
+  command->footer(
+      "Ctrl-C stops watching, not the job. Exits with 5 when the job failed, 6 when it was\n"
+      "cancelled. With --json every change is one line: the Job message.\n"
+      "Examples:\n  cytopress watch ID\n  cytopress --json watch ID | jq .progress.fraction");
+  command->callback(
+      [context, id] { context->set_command([context, id] { return FollowJob(context, *id); }); });
+}
+
+void AddCancel(CLI::App* app, CliContext* context) {
+  auto id = std::make_shared<std::string>();
+  CLI::App* command = app->add_subcommand("cancel", "stop a job");
+  command->add_option("ID", *id, "the job")->required();
+  command->footer(
+      "A queued job is cancelled at once, a running one at its next step. A job that has ended\n"
+      "cannot be cancelled.\nExamples:\n  cytopress cancel ID");
+  command->callback(
+      [context, id] { context->set_command([context, id] { return CancelJob(context, *id); }); });
+}
+
+}  // namespace
+
+void AddJobCommands(CLI::App* app, CliContext* context) {
+  AddList(app, context);
+  AddWatch(app, context);
+  AddCancel(app, context);
+}
+
+}  // namespace cytopress

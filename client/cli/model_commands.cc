@@ -1,0 +1,152 @@
+// models, delete, download
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/model_view.h"
+#include "core/base/status_macros.h"
+#include "core/registry/model_registry.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int kPageSize = 500;
+
+struct ModelFlags {
+  std::string model;
+  std::string all_of;
+  std::string output;
+};
+
+absl::StatusOr<std::vector<v1::Model>> FetchModels(Client* client, const std::string& name) {
+  std::vector<v1::Model> models;
+  v1::ListModelsRequest request;
+  request.set_name(name);
+  request.set_page_size(kPageSize);
+  do {
+    v1::ListModelsResponse page;
+    CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
+    for (v1::Model& model : *page.mutable_models()) models.push_back(std::move(model));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return models;
+}
+
+absl::StatusOr<ExitCode> ListModels(CliContext* context, const ModelFlags& flags) {
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  std::vector<v1::Model> models;
+  CYTOPRESS_ASSIGN_OR_RETURN(models, FetchModels(client, flags.all_of));
+  if (context->json()) {
+    v1::ListModelsResponse response;
+    for (v1::Model& model : models) *response.add_models() = std::move(model);
+    PrintJson(ToJson(response), &context->out());
+  } else {
+    PrintModelTable(models, &context->out());
+  }
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> ShowModel(CliContext* context, const ModelFlags& flags) {
+  ModelVersion version;
+  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::Model model;
+  CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+  if (context->json()) {
+    PrintJson(ToJson(model), &context->out());
+  } else {
+    PrintModelDetails(model, &context->out());
+  }
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> Delete(CliContext* context, const ModelFlags& flags) {
+  ModelVersion version;
+  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  if (version.version == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("delete needs the version: ", flags.model,
+                                                   "@1, for example (`cytopress models "
+                                                   "--name ",
+                                                   flags.model, "` lists them)"));
+  }
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_RETURN_IF_ERROR(client->DeleteModel(version.name, version.version));
+  if (context->json()) {
+    PrintJson(Json{{"deleted", flags.model}}, &context->out());
+  } else {
+    context->out() << "deleted " << flags.model << '\n';
+  }
+  return ExitCode::kOk;
+}
+
+absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) {
+  ModelVersion version;
+  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::Model model;
+  CYTOPRESS_ASSIGN_OR_RETURN(model,
+                             client->DownloadModel(version.name, version.version, flags.output));
+  if (context->json()) {
+    PrintJson(ToJson(model), &context->out());
+  } else {
+    context->out() << model.name() << "@" << model.version() << " -> " << flags.output << "  "
+                   << FormatBytes(model.size().disk_bytes()) << ", sha256 " << model.sha256()
+                   << " verified\n";
+  }
+  return ExitCode::kOk;
+}
+
+void AddList(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<ModelFlags>();
+  CLI::App* command = app->add_subcommand("models", "list models, or show one");
+  command->add_option("MODEL", flags->model, "NAME or NAME@VERSION: show it in full");
+  command->add_option("--name", flags->all_of, "list only the versions of this name");
+  command->footer(
+      "ACC and AUC are those of the file that is served, on the split in the column `split`.\n"
+      "Examples:\n  cytopress models\n  cytopress models blood@2\n  cytopress --json models blood");
+  command->callback([context, flags] {
+    context->set_command([context, flags] {
+      return flags->model.empty() ? ListModels(context, *flags) : ShowModel(context, *flags);
+    });
+  });
+}
+
+void AddDelete(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<ModelFlags>();
+  CLI::App* command = app->add_subcommand("delete", "delete one version of a model");
+  command->add_option("MODEL", flags->model, "NAME@VERSION")->required();
+  command->footer(
+      "The version number is not used again. Refused while an unfinished job needs the model.\n"
+      "Examples:\n  cytopress delete blood@1");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Delete(context, *flags); });
+  });
+}
+
+void AddDownload(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<ModelFlags>();
+  CLI::App* command = app->add_subcommand("download", "save a model's file");
+  command->add_option("MODEL", flags->model, "NAME (its newest version) or NAME@VERSION")
+      ->required();
+  command->add_option("-o,--output", flags->output, "where to write it")->required();
+  command->footer(
+      "The file appears whole and with its SHA-256 verified, or not at all.\n"
+      "Examples:\n  cytopress download blood@2 -o blood.cyp");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Download(context, *flags); });
+  });
+}
+
+}  // namespace
+
+void AddModelCommands(CLI::App* app, CliContext* context) {
+  AddList(app, context);
+  AddDelete(app, context);
+  AddDownload(app, context);
+}
+
+}  // namespace cytopress

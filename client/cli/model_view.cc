@@ -1,0 +1,131 @@
+#include "client/cli/model_view.h"
+
+#include <cmath>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/console.h"
+#include "client/cli/job_printer.h"
+#include "client/cli/names.h"
+
+namespace cytopress {
+namespace {
+
+constexpr char kSyntheticNote[] = "drawn by the program: its figures say nothing about real cells";
+
+std::string Reference(const v1::Model& model) {
+  return absl::StrCat(model.name(), "@", model.version());
+}
+
+std::string Ratio(int64_t dense, int64_t small) {
+  if (small <= 0) return "-";
+  return absl::StrFormat("%.1fx", static_cast<double>(dense) / static_cast<double>(small));
+}
+
+std::string Share(int64_t part, int64_t whole) {
+  return whole <= 0 ? "-" : FormatPercent(static_cast<double>(part) / whole, 1);
+}
+
+void PrintEvaluation(const v1::Evaluation& evaluation, std::ostream* out) {
+  *out << absl::StrFormat(
+      "  %-11s ACC %s (95 %% interval %s to %s), AUC %.4f, calibration error %.3f, %d images, %s\n",
+      absl::StrCat(Printable(evaluation.split()), ":"), FormatPercent(evaluation.accuracy()),
+      FormatPercent(evaluation.accuracy_low()), FormatPercent(evaluation.accuracy_high()),
+      evaluation.auc(), evaluation.expected_calibration_error(), evaluation.images(),
+      Printable(evaluation.engine()));
+}
+
+void PrintProvenance(const v1::Provenance& provenance, std::ostream* out) {
+  *out << "  made:       " << FormatTimestamp(provenance.created()) << " by job "
+       << Printable(provenance.job_id()) << ", recipe "
+       << Printable(provenance.spec().recipe().name()) << '\n';
+  if (!provenance.parent().empty()) {
+    *out << "  from:       " << Printable(provenance.parent()) << '\n';
+  }
+  *out << "  data set:   " << Printable(provenance.dataset_name()) << "  "
+       << Printable(provenance.dataset_hash()) << '\n';
+}
+
+// Rows are the truth, columns the prediction.
+void PrintConfusion(const v1::Model& model, const v1::Evaluation& evaluation, std::ostream* out) {
+  const int classes = model.class_names_size();
+  if (classes == 0 || evaluation.confusion_size() != classes * classes) return;
+  *out << "\nconfusion on " << Printable(evaluation.split())
+       << " (rows: truth, columns: prediction)\n";
+  std::vector<std::string> headings = {"", ">recall"};
+  for (int i = 0; i < classes; ++i) headings.push_back(absl::StrCat(">", i));
+  Table table(std::move(headings));
+  for (int truth = 0; truth < classes; ++truth) {
+    const double recall =
+        truth < evaluation.class_recall_size() ? evaluation.class_recall(truth) : std::nan("");
+    std::vector<std::string> row = {absl::StrCat(truth, " ", model.class_names(truth)),
+                                    FormatPercent(recall, 1)};
+    for (int prediction = 0; prediction < classes; ++prediction) {
+      row.push_back(absl::StrCat(evaluation.confusion(truth * classes + prediction)));
+    }
+    table.AddRow(std::move(row));
+  }
+  table.Print(out);
+}
+
+}  // namespace
+
+const v1::Evaluation* MainEvaluation(const v1::Model& model) {
+  const v1::Evaluation* last = nullptr;
+  for (const v1::Evaluation& evaluation : model.evaluations()) {
+    if (evaluation.split() == "test") return &evaluation;
+    last = &evaluation;
+  }
+  return last;
+}
+
+void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out) {
+  Table table({"model", "network", "weights", ">sparsity", ">on disk", ">smaller", ">ACC", ">AUC",
+               "split", "data set", "made"});
+  for (const v1::Model& model : models) {
+    const v1::Evaluation* evaluation = MainEvaluation(model);
+    table.AddRow({Reference(model), model.network().architecture(), NameOf(model.weights()),
+                  FormatPercent(model.size().sparsity(), 1), FormatBytes(model.size().disk_bytes()),
+                  Ratio(model.size().dense_bytes(), model.size().disk_bytes()),
+                  evaluation == nullptr ? "-" : FormatPercent(evaluation->accuracy()),
+                  evaluation == nullptr ? "-" : absl::StrFormat("%.4f", evaluation->auc()),
+                  evaluation == nullptr ? "-" : evaluation->split(),
+                  model.provenance().dataset_name(),
+                  FormatTimestamp(model.provenance().created())});
+  }
+  table.Print(out);
+}
+
+void PrintModelSummary(const v1::Model& model, std::ostream* out) {
+  const v1::ModelSize& size = model.size();
+  *out << Reference(model) << '\n';
+  *out << absl::StrFormat("  network:    %s, stem %s, %dx%dx%d, %d classes\n",
+                          Printable(model.network().architecture()), NameOf(model.network().stem()),
+                          model.network().input_width(), model.network().input_height(),
+                          model.network().input_channels(), model.class_names_size());
+  *out << absl::StrFormat(
+      "  weights:    %s, %s of the prunable ones are zero, %d of %d left (%s)\n",
+      NameOf(model.weights()), FormatPercent(size.sparsity(), 1), size.nonzero_parameters(),
+      size.parameters(), Share(size.nonzero_parameters(), size.parameters()));
+  *out << absl::StrFormat("  size:       dense %s -> packed %s -> on disk %s (%s smaller)\n",
+                          FormatBytes(size.dense_bytes()), FormatBytes(size.packed_bytes()),
+                          FormatBytes(size.disk_bytes()),
+                          Ratio(size.dense_bytes(), size.disk_bytes()));
+  for (const v1::Evaluation& evaluation : model.evaluations()) PrintEvaluation(evaluation, out);
+  if (model.provenance().synthetic_data()) *out << "  SYNTHETIC:  " << kSyntheticNote << '\n';
+}
+
+void PrintModelDetails(const v1::Model& model, std::ostream* out) {
+  PrintModelSummary(model, out);
+  PrintProvenance(model.provenance(), out);
+  *out << "  sha256:     " << Printable(model.sha256()) << '\n';
+  if (model.ledger_size() > 0) {
+    *out << '\n';
+    PrintLedger(model.ledger(), out);
+  }
+  const v1::Evaluation* evaluation = MainEvaluation(model);
+  if (evaluation != nullptr) PrintConfusion(model, *evaluation, out);
+}
+
+}  // namespace cytopress

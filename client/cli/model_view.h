@@ -1,0 +1,24 @@
+// How a model is shown.
+#ifndef CYTOPRESS_CLIENT_CLI_MODEL_VIEW_H_
+#define CYTOPRESS_CLIENT_CLI_MODEL_VIEW_H_
+
+#include <ostream>
+#include <vector>
+
+#include "cytopress/v1/model.pb.h"
+
+namespace cytopress {
+
+// The evaluation on the test split, else the last one, else null.
+const v1::Evaluation* MainEvaluation(const v1::Model& model);
+
+// A line each.
+void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out);
+// Network, sizes and scores in a few lines.
+void PrintModelSummary(const v1::Model& model, std::ostream* out);
+// All that is known: the summary, provenance, ledger, recall of each class, confusion matrix.
+void PrintModelDetails(const v1::Model& model, std::ostream* out);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_CLI_MODEL_VIEW_H_

@@ -1,0 +1,45 @@
+#include "client/cli/names.h"
+
+#include "core/jobs/job_state.h"
+
+namespace cytopress {
+namespace {
+
+template <typename Enum>
+std::string Find(const std::map<std::string, Enum>& by_name, Enum value) {
+  for (const auto& [name, candidate] : by_name) {
+    if (candidate == value) return name;
+  }
+  return "-";
+}
+
+}  // namespace
+
+const std::map<std::string, v1::WeightType>& WeightTypesByName() {
+  static const auto* const kNames =
+      new std::map<std::string, v1::WeightType>{{"fp32", v1::WEIGHT_TYPE_FP32},
+                                                {"fp16", v1::WEIGHT_TYPE_FP16},
+                                                {"int8", v1::WEIGHT_TYPE_INT8},
+                                                {"int4", v1::WEIGHT_TYPE_INT4}};
+  return *kNames;
+}
+
+const std::map<std::string, v1::Stem>& StemsByName() {
+  static const auto* const kNames = new std::map<std::string, v1::Stem>{
+      {"imagenet", v1::STEM_IMAGENET}, {"cifar", v1::STEM_CIFAR}, {"stride2", v1::STEM_STRIDE2}};
+  return *kNames;
+}
+
+const std::map<std::string, v1::JobState>& JobStatesByName() {
+  static const auto* const kNames = [] {
+    auto* names = new std::map<std::string, v1::JobState>;
+    for (const v1::JobState state : AllJobStates()) (*names)[std::string(StateName(state))] = state;
+    return names;
+  }();
+  return *kNames;
+}
+
+std::string NameOf(v1::WeightType weights) { return Find(WeightTypesByName(), weights); }
+std::string NameOf(v1::Stem stem) { return Find(StemsByName(), stem); }
+
+}  // namespace cytopress

@@ -1,0 +1,23 @@
+// The short names that people type for values of the protocol, both ways.
+#ifndef CYTOPRESS_CLIENT_CLI_NAMES_H_
+#define CYTOPRESS_CLIENT_CLI_NAMES_H_
+
+#include <map>
+#include <string>
+
+#include "cytopress/v1/job.pb.h"
+#include "cytopress/v1/recipe.pb.h"
+
+namespace cytopress {
+
+const std::map<std::string, v1::WeightType>& WeightTypesByName();  // "fp32" ... "int4"
+const std::map<std::string, v1::Stem>& StemsByName();              // "imagenet", "cifar", "stride2"
+const std::map<std::string, v1::JobState>& JobStatesByName();      // "queued" ... "cancelled"
+
+// "-" for what has no name.
+std::string NameOf(v1::WeightType weights);
+std::string NameOf(v1::Stem stem);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_CLI_NAMES_H_

@@ -1,0 +1,123 @@
+// A cytopress service, called from C++. Results are the messages of proto/cytopress/v1; errors are
+// absl::Status with the server's code and its details in words (client/status.h).
+#ifndef CYTOPRESS_CLIENT_CLIENT_H_
+#define CYTOPRESS_CLIENT_CLIENT_H_
+
+#include <grpcpp/channel.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "cytopress/v1/inference.grpc.pb.h"
+#include "cytopress/v1/jobs.grpc.pb.h"
+#include "cytopress/v1/models.grpc.pb.h"
+
+namespace cytopress {
+
+// PEM files. Certificate and key are given together or not at all.
+struct TlsFiles {
+  std::string ca;           // empty: the system's roots
+  std::string certificate;  // the client's own, for servers that ask for one
+  std::string key;
+};
+
+struct ClientOptions {
+  std::string target = "127.0.0.1:8500";        // "host:port" or "unix:/path"
+  absl::Duration deadline = absl::Seconds(30);  // of each call but WatchJob and DownloadModel
+  std::optional<TlsFiles> tls;                  // unset: no encryption
+};
+
+struct WatchOptions {
+  // How long to try again, in all, after the connection was lost; zero = not at all. A first
+  // attempt that fails is an error at once.
+  absl::Duration reconnect_for = absl::Minutes(10);
+  // Called before each new attempt.
+  std::function<void(const absl::Status& why)> on_disconnect;
+  std::function<void(absl::Duration)> sleep = absl::SleepFor;
+};
+
+struct ClassifyOptions {
+  std::string model;    // empty: the server's default
+  int64_t version = 0;  // 0: the newest when the first answer comes, and the same from then on
+  int top_k = 1;        // -1: all classes
+  // A request holds at most this many images, and this many bytes (but at least one image).
+  int batch_images = 64;
+  int64_t batch_bytes = int64_t{3} << 20;
+  int in_flight = 4;     // requests sent and not yet answered
+  int max_attempts = 5;  // of a request that a busy server turns away with a RetryInfo
+  // What errors call an image; unset: "images[N]".
+  std::function<std::string(int64_t)> image_name;
+  std::function<void(absl::Duration)> sleep = absl::SleepFor;
+};
+
+struct ClassifySummary {
+  std::string model;
+  int64_t version = 0;
+  int64_t images = 0;
+  int64_t requests = 0;
+  v1::Timing timing;       // the server's, summed over the requests
+  absl::Duration elapsed;  // on the caller's clock, loading included
+};
+
+// Thread-safe.
+class Client {
+ public:
+  // Reads the TLS files (INVALID_ARGUMENT or NOT_FOUND names them); connects with the first call.
+  static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
+
+  // Over a channel that is already there, such as one within the process. Of the options only
+  // `deadline` is used.
+  explicit Client(std::shared_ptr<grpc::ChannelInterface> channel,
+                  const ClientOptions& options = {});
+
+  absl::StatusOr<v1::Job> Compress(const v1::CompressRequest& request);
+  absl::StatusOr<v1::Job> GetJob(const std::string& id);
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
+  absl::StatusOr<v1::Job> CancelJob(const std::string& id);
+
+  // Calls `on_change` with the job as it is and after every change, until the job has ended or
+  // `on_change` returns false; returns the job last seen. A lost connection is made again.
+  absl::StatusOr<v1::Job> WatchJob(const std::string& id,
+                                   absl::FunctionRef<bool(const v1::Job&)> on_change,
+                                   const WatchOptions& options = {});
+
+  absl::StatusOr<v1::ListModelsResponse> ListModels(const v1::ListModelsRequest& request);
+  // Version 0 is the newest.
+  absl::StatusOr<v1::Model> GetModel(const std::string& name, int64_t version = 0);
+  absl::Status DeleteModel(const std::string& name, int64_t version);
+
+  // Writes the artifact to `path`, replacing what was there once the whole file has come and its
+  // SHA-256 is the model's; DATA_LOSS otherwise, and `path` is as it was.
+  absl::StatusOr<v1::Model> DownloadModel(const std::string& name, int64_t version,
+                                          const std::string& path);
+
+  absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request);
+
+  // Classifies `count` images in several requests at a time. `load(i)` is called once for each
+  // image, in order, when its request is put together; `on_result(i, ...)` once for each image, in
+  // the order in which answers come. Both on the caller's thread. The first error ends it.
+  absl::StatusOr<ClassifySummary> ClassifyAll(
+      int64_t count, absl::FunctionRef<absl::StatusOr<v1::ImageInput>(int64_t)> load,
+      absl::FunctionRef<void(int64_t, const v1::Classification&)> on_result,
+      const ClassifyOptions& options = {});
+
+ private:
+  void SetDeadline(grpc::ClientContext* context) const;
+
+  const absl::Duration deadline_;
+  const std::unique_ptr<v1::JobService::StubInterface> jobs_;
+  const std::unique_ptr<v1::ModelService::StubInterface> models_;
+  const std::unique_ptr<v1::InferenceService::StubInterface> inference_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_CLIENT_H_

@@ -1,0 +1,179 @@
+// The calls that answer with a stream: watching a job, downloading a model.
+#include <fcntl.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/sync_stream.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "client/client.h"
+#include "client/status.h"
+#include "core/base/sha256.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+constexpr absl::Duration kFirstPause = absl::Milliseconds(250);
+constexpr absl::Duration kLongestPause = absl::Seconds(5);
+
+bool HasEnded(const v1::Job& job) {
+  return job.state() == v1::JOB_STATE_SUCCEEDED || job.state() == v1::JOB_STATE_FAILED ||
+         job.state() == v1::JOB_STATE_CANCELLED;
+}
+
+// One call of WatchJob, from its first message to its end.
+struct WatchAttempt {
+  v1::Job job;
+  bool heard = false;    // at least one message came
+  bool stopped = false;  // the caller has seen enough
+  grpc::Status status;
+};
+
+WatchAttempt WatchOnce(v1::JobService::StubInterface* stub, const std::string& id,
+                       absl::FunctionRef<bool(const v1::Job&)> on_change) {
+  grpc::ClientContext context;
+  v1::WatchJobRequest request;
+  request.set_id(id);
+  WatchAttempt attempt;
+  const std::unique_ptr<grpc::ClientReaderInterface<v1::WatchJobResponse>> reader =
+      stub->WatchJob(&context, request);
+  v1::WatchJobResponse response;
+  while (!attempt.stopped && reader->Read(&response)) {
+    attempt.heard = true;
+    attempt.job = std::move(*response.mutable_job());
+    attempt.stopped = !on_change(attempt.job);
+  }
+  if (attempt.stopped) context.TryCancel();
+  attempt.status = reader->Finish();
+  return attempt;
+}
+
+// What a service that stops, or a network that breaks, ends a stream with. A stream that ends well
+// before the job has ended was cut short as well.
+bool MayReconnect(const grpc::Status& status) {
+  return status.ok() || status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+         status.error_code() == grpc::StatusCode::CANCELLED;
+}
+
+// A file that takes its name only when it is complete.
+class PendingFile {
+ public:
+  static absl::StatusOr<PendingFile> Create(const std::string& path) {
+    std::string temporary = absl::StrCat(path, ".part-XXXXXX");
+    const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+    if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", temporary));
+    fchmod(fd, 0644);
+    return PendingFile(path, std::move(temporary), fd);
+  }
+
+  PendingFile(PendingFile&& other) noexcept
+      : path_(std::move(other.path_)),
+        temporary_(std::move(other.temporary_)),
+        fd_(std::exchange(other.fd_, -1)) {}
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+
+  ~PendingFile() {
+    if (fd_ < 0) return;
+    close(fd_);
+    unlink(temporary_.c_str());
+  }
+
+  absl::Status Append(absl::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = write(fd_, bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", temporary_));
+      bytes.remove_prefix(written);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Commit() {
+    if (fsync(fd_) != 0)
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", temporary_));
+    if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename ", temporary_, " to ", path_));
+    }
+    close(std::exchange(fd_, -1));
+    return absl::OkStatus();
+  }
+
+ private:
+  PendingFile(std::string path, std::string temporary, int fd)
+      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+
+  std::string path_;
+  std::string temporary_;
+  int fd_;
+};
+
+}  // namespace
+
+absl::StatusOr<v1::Job> Client::WatchJob(const std::string& id,
+                                         absl::FunctionRef<bool(const v1::Job&)> on_change,
+                                         const WatchOptions& options) {
+  bool ever_heard = false;
+  absl::Duration waited = absl::ZeroDuration();
+  absl::Duration pause = kFirstPause;
+  while (true) {
+    WatchAttempt attempt = WatchOnce(jobs_.get(), id, on_change);
+    if (attempt.stopped || (attempt.heard && HasEnded(attempt.job))) return std::move(attempt.job);
+    if (attempt.heard) {
+      ever_heard = true;
+      waited = absl::ZeroDuration();
+      pause = kFirstPause;
+    }
+    const absl::Status why =
+        attempt.status.ok() ? absl::UnavailableError("the server ended the watch before the job")
+                            : ToAbslStatus(attempt.status);
+    if (!ever_heard || !MayReconnect(attempt.status) || waited >= options.reconnect_for) return why;
+    if (options.on_disconnect) options.on_disconnect(why);
+    options.sleep(pause);
+    waited += pause;
+    pause = std::min(2 * pause, kLongestPause);
+  }
+}
+
+absl::StatusOr<v1::Model> Client::DownloadModel(const std::string& name, int64_t version,
+                                                const std::string& path) {
+  absl::StatusOr<PendingFile> file = PendingFile::Create(path);
+  if (!file.ok()) return file.status();
+  grpc::ClientContext context;
+  v1::DownloadModelRequest request;
+  request.set_name(name);
+  request.set_version(version);
+  const std::unique_ptr<grpc::ClientReaderInterface<v1::DownloadModelResponse>> reader =
+      models_->DownloadModel(&context, request);
+  v1::Model model;
+  Sha256 digest;
+  v1::DownloadModelResponse response;
+  absl::Status written = absl::OkStatus();
+  while (written.ok() && reader->Read(&response)) {
+    if (response.has_model()) model = std::move(*response.mutable_model());
+    digest.Update(response.data());
+    written = file->Append(response.data());
+  }
+  if (!written.ok()) context.TryCancel();
+  const grpc::Status finished = reader->Finish();
+  CYTOPRESS_RETURN_IF_ERROR(written);
+  if (!finished.ok()) return ToAbslStatus(finished);
+  const std::string sha256 = absl::BytesToHexString(digest.Finish());
+  if (sha256 != model.sha256()) {
+    return absl::DataLossError(absl::StrCat("the bytes of ", name, " that came have SHA-256 ",
+                                            sha256, " where the server announced \"",
+                                            model.sha256(), "\"; nothing was written to ", path));
+  }
+  CYTOPRESS_RETURN_IF_ERROR(file->Commit());
+  return model;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,75 @@
+#include "client/status.h"
+
+#include <map>
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "google/rpc/status.pb.h"
+
+namespace cytopress {
+namespace {
+
+void AppendViolations(const google::rpc::BadRequest& bad_request, std::string* message) {
+  for (const google::rpc::BadRequest::FieldViolation& violation : bad_request.field_violations()) {
+    if (absl::StrContains(*message, violation.field()) &&
+        absl::StrContains(*message, violation.description())) {
+      continue;
+    }
+    absl::StrAppend(message, message->empty() ? "" : "; ", violation.field(), ": ",
+                    violation.description());
+  }
+}
+
+void AppendInfo(const google::rpc::ErrorInfo& info, absl::StatusCode code, std::string* message) {
+  // A server that has nothing more to say repeats the code as the reason.
+  const bool repeats_code = info.reason() == absl::StatusCodeToString(code);
+  if (info.reason().empty() || (repeats_code && info.metadata().empty())) return;
+  absl::StrAppend(message, " [", info.reason());
+  const std::map<std::string, std::string> sorted(info.metadata().begin(), info.metadata().end());
+  for (const auto& [key, value] : sorted) absl::StrAppend(message, " ", key, "=", value);
+  absl::StrAppend(message, "]");
+}
+
+}  // namespace
+
+ErrorDetails ParseErrorDetails(const grpc::Status& status) {
+  ErrorDetails details;
+  google::rpc::Status rich;
+  if (status.error_details().empty() || !rich.ParseFromString(status.error_details())) {
+    return details;
+  }
+  for (const google::protobuf::Any& any : rich.details()) {
+    google::rpc::RetryInfo retry;
+    if (any.Is<google::rpc::ErrorInfo>()) {
+      any.UnpackTo(&details.info);
+    } else if (any.Is<google::rpc::BadRequest>()) {
+      any.UnpackTo(&details.bad_request);
+    } else if (any.UnpackTo(&retry)) {
+      details.retry_delay = absl::Seconds(retry.retry_delay().seconds()) +
+                            absl::Nanoseconds(retry.retry_delay().nanos());
+    }
+  }
+  return details;
+}
+
+absl::Status ToAbslStatus(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  const ErrorDetails details = ParseErrorDetails(status);
+  std::string message = status.error_message();
+  AppendViolations(details.bad_request, &message);
+  // The codes of both libraries are the canonical ones, with the same numbers.
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  AppendInfo(details.info, code, &message);
+  absl::Status result(code, message);
+  if (details.bad_request.field_violations_size() > 0) {
+    result.SetPayload(kBadRequestUrl, absl::Cord(details.bad_request.SerializeAsString()));
+  }
+  if (!details.info.reason().empty()) {
+    result.SetPayload(kErrorInfoUrl, absl::Cord(details.info.SerializeAsString()));
+  }
+  return result;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,36 @@
+// What a failed call says, as the rest of the project reports errors.
+#ifndef CYTOPRESS_CLIENT_STATUS_H_
+#define CYTOPRESS_CLIENT_STATUS_H_
+
+#include <grpcpp/support/status.h>
+
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "google/rpc/error_details.pb.h"
+
+namespace cytopress {
+
+// The google.rpc messages that travelled with an error; empty where there was none.
+struct ErrorDetails {
+  google::rpc::ErrorInfo info;
+  google::rpc::BadRequest bad_request;
+  std::optional<absl::Duration> retry_delay;
+};
+
+// Damaged details count as none.
+ErrorDetails ParseErrorDetails(const grpc::Status& status);
+
+// The same code. The message is the server's, with the field violations that it does not spell out
+// itself ("; field: description") and the ErrorInfo (" [REASON key=value]") behind it. Both
+// messages are also there for programs, as payloads under their type URLs (kBadRequestUrl,
+// kErrorInfoUrl).
+absl::Status ToAbslStatus(const grpc::Status& status);
+
+constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
+constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_STATUS_H_

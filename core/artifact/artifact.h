@@ -1,0 +1,104 @@
+// The compressed model file (.cyp): docs/artifact-format.md specifies the bytes. Read and written
+// without LibTorch.
+#ifndef CYTOPRESS_CORE_ARTIFACT_ARTIFACT_H_
+#define CYTOPRESS_CORE_ARTIFACT_ARTIFACT_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core/image/image.h"
+#include "core/network/network.h"
+#include "cytopress/v1/model.pb.h"
+
+namespace cytopress {
+
+enum class Encoding {
+  kFloat32,
+  kFloat16,
+  kInt8,  // symmetric, one scale an output channel (dimension 0)
+  kInt4,  // the same with values in [-7, 7], two to a byte in the file
+};
+
+// The largest file that is written or read. What it unpacks to is bounded by the network it names.
+inline constexpr int64_t kMaxArtifactFileBytes = int64_t{1} << 30;
+
+// A tensor as it is stored. Exactly one of `floats` (kFloat32, kFloat16) and `integers` (kInt8,
+// kInt4) is filled: value = integers[i] * scales[channel of i].
+struct StoredTensor {
+  Encoding encoding = Encoding::kFloat32;
+  std::vector<int64_t> shape;
+  std::vector<float> floats;  // kFloat16: already rounded to what FP16 holds after a read
+  std::vector<int8_t> integers;
+  std::vector<float> scales;  // shape[0] of them
+
+  int64_t count() const;
+};
+
+// FP32 values of a stored tensor. REQUIRES: its values and scales fit its shape.
+Tensor Dequantize(const StoredTensor& tensor);
+
+// A model as the file holds it. Convolutions of FP16 and FP32 models keep their batch norm; those
+// of INT8 and INT4 models have it folded (see TensorMap).
+struct Artifact {
+  NetworkSpec network;
+  Preprocessing preprocessing;
+  std::vector<std::string> class_names;
+  v1::WeightType weights = v1::WEIGHT_TYPE_FP16;
+  std::map<std::string, StoredTensor> tensors;
+  // Largest magnitude that each layer's output is quantized to, by layer name (core/network); only
+  // for weights that run in integer arithmetic. "input" is the normalized image's.
+  std::map<std::string, float> activation_ranges;
+  // Everything the registry shows but what is derived from the file itself (name, version, size and
+  // sha256 are not stored here).
+  std::vector<v1::Evaluation> evaluations;
+  std::vector<v1::LedgerEntry> ledger;
+  v1::Provenance provenance;
+};
+
+// The tensors that pruning may zero: the weights of all convolutions but the first. (The stem and
+// the classifier stay dense.)
+bool IsPrunable(const Layer& layer);
+
+// Serializes; compression level 19 of zstd. Equal artifacts give equal bytes with the same version
+// of zstd. INVALID_ARGUMENT names what is wrong when the artifact does not fit its network (see
+// ParseArtifact); RESOURCE_EXHAUSTED over kMaxArtifactFileBytes.
+absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact);
+
+// Parses and verifies every checksum, shape and bound before memory is taken. What it returns is
+// valid: exactly the network's tensors, finite values and scales, integers within +-127 or +-7, one
+// class name a class, preprocessing that makes the network's input, positive activation ranges of
+// layers that exist. DATA_LOSS for damage, INVALID_ARGUMENT for what is not such a file,
+// UNIMPLEMENTED for a newer format version, RESOURCE_EXHAUSTED for a model of over 1 GiB.
+absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes);
+
+// Only the manifest: cheap, for listings. Bytes behind it may be missing and are not verified.
+// `model` has no name, version or sha256; its disk_bytes are what the whole file has.
+absl::StatusOr<v1::Model> ParseManifest(absl::string_view bytes);
+
+// The same file with other evaluations and ledger lines; the tensors' frames stay byte for byte. So
+// a model's scores, which are measured on the file, can be written into it. Verifies the file's
+// checksum but does not unpack the tensors. Errors as ParseArtifact.
+absl::StatusOr<std::string> ReplaceMetadata(absl::string_view bytes,
+                                            const std::vector<v1::Evaluation>& evaluations,
+                                            const std::vector<v1::LedgerEntry>& ledger);
+
+// What the file and its model measure. Parameters and dense bytes are those of the network as it is
+// trained, batch norm unfolded and without its running statistics, so that they are the same for
+// every weight type; nonzero parameters are those less the zeros among the stored weights; packed
+// bytes are of all stored tensors with every value, zeros too, and their scales.
+v1::ModelSize MeasureSize(const Artifact& artifact, int64_t disk_bytes);
+
+// Proto <-> plain structs.
+v1::NetworkSpec ToProto(const NetworkSpec& spec);
+absl::StatusOr<NetworkSpec> FromProto(const v1::NetworkSpec& spec);
+v1::Preprocessing ToProto(const Preprocessing& preprocessing);
+Preprocessing FromProto(const v1::Preprocessing& preprocessing);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ARTIFACT_ARTIFACT_H_

@@ -1,0 +1,226 @@
+#include "core/artifact/checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/artifact/tensor_codec.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+constexpr float kFloat16Overflow = 65520.0f;  // rounds to infinity
+
+bool IsPositive(float value) { return std::isnormal(value) && value > 0; }
+
+absl::Status CheckPreprocessing(const Preprocessing& preprocessing, const NetworkSpec& network) {
+  if (preprocessing.width != network.input_width || preprocessing.height != network.input_height ||
+      preprocessing.channels != network.input_channels) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "preprocessing: its result is ", preprocessing.width, "x", preprocessing.height, "x",
+        preprocessing.channels, "; the network takes ", network.input_width, "x",
+        network.input_height, "x", network.input_channels, " (width x height x channels)"));
+  }
+  const auto channels = static_cast<size_t>(preprocessing.channels);
+  if (preprocessing.mean.size() != channels || preprocessing.stddev.size() != channels) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "preprocessing: ", preprocessing.mean.size(), " means and ", preprocessing.stddev.size(),
+        " standard deviations; give one of each for ", channels, " channels"));
+  }
+  for (size_t c = 0; c < channels; ++c) {
+    if (!std::isfinite(preprocessing.mean[c]) || !IsPositive(preprocessing.stddev[c])) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "preprocessing: mean ", preprocessing.mean[c], " and standard deviation ",
+          preprocessing.stddev[c], " of channel ", c, " are not a number and a positive number"));
+    }
+  }
+  if (preprocessing.center_crop < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("preprocessing.center_crop: ", preprocessing.center_crop,
+                     " is negative; 0 is the largest square"));
+  }
+  if (preprocessing.jpeg_quality < 0 || preprocessing.jpeg_quality > 100) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("preprocessing.jpeg_quality: ", preprocessing.jpeg_quality,
+                     " is not within 0 (none) to 100"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRanges(const std::map<std::string, float>& ranges, const Network& network) {
+  std::set<std::string> layers;
+  for (const Layer& layer : network.layers) layers.insert(layer.name);
+  for (const auto& [layer, range] : ranges) {
+    if (layers.count(layer) == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("activation_ranges: the network has no layer '", layer, "'"));
+    }
+    if (!IsPositive(range)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "activation_ranges: ", range, " of the layer '", layer, "' is not a positive number"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEvaluation(const v1::Evaluation& evaluation, int classes) {
+  const int recalls = evaluation.class_recall_size();
+  const int64_t cells = evaluation.confusion_size();
+  if ((recalls != 0 && recalls != classes) || (cells != 0 && cells != int64_t{classes} * classes)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("evaluations: '", evaluation.split(), "' has ", recalls, " recalls and ",
+                     cells, " cells of a confusion matrix; the network has ", classes, " classes"));
+  }
+  return absl::OkStatus();
+}
+
+// The shapes that a network's tensors have, by name.
+TensorShapes KnownShapes(const Network& network) {
+  TensorShapes shapes;
+  for (const Layer& layer : network.layers) {
+    if (layer.weight_count() == 0) continue;
+    std::vector<int64_t> weight = {layer.out_channels, layer.in_channels};
+    if (layer.op == Op::kConv) weight.insert(weight.end(), {layer.kernel, layer.kernel});
+    const std::vector<int64_t> channels = {layer.out_channels};
+    shapes[layer.name + ".weight"] = weight;
+    shapes[layer.name + ".bias"] = channels;
+    if (layer.batch_norm.empty()) continue;
+    for (const char* part : {".weight", ".bias", ".running_mean", ".running_var"}) {
+      shapes[layer.batch_norm + part] = channels;
+    }
+  }
+  return shapes;
+}
+
+absl::Status CheckLayer(const Layer& layer, const TensorShapes& tensors) {
+  const auto has = [&](const std::string& name) { return tensors.count(name) != 0; };
+  if (!has(layer.name + ".weight")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the tensor ", layer.name, ".weight is missing"));
+  }
+  int norm_parts = 0;
+  if (!layer.batch_norm.empty()) {
+    for (const char* part : {".weight", ".bias", ".running_mean", ".running_var"}) {
+      norm_parts += has(layer.batch_norm + part) ? 1 : 0;
+    }
+  }
+  const bool folded = has(layer.name + ".bias");
+  if (norm_parts != (folded ? 0 : 4)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the layer ", layer.name, " has ", folded ? "a" : "no", " bias and ",
+                     norm_parts, " of 4 batch-norm tensors; it needs a bias or a batch norm"));
+  }
+  return absl::OkStatus();
+}
+
+bool Fits(Encoding encoding, size_t dimensions, v1::WeightType weights) {
+  switch (encoding) {
+    case Encoding::kFloat32:
+      return true;
+    case Encoding::kFloat16:
+      return weights != v1::WEIGHT_TYPE_FP32;
+    case Encoding::kInt8:
+      return dimensions > 1 && (weights == v1::WEIGHT_TYPE_INT8 || weights == v1::WEIGHT_TYPE_INT4);
+    case Encoding::kInt4:
+      return dimensions > 1 && weights == v1::WEIGHT_TYPE_INT4;
+  }
+  return false;
+}
+
+absl::Status CheckFloats(const std::string& name, const StoredTensor& tensor) {
+  const bool half = tensor.encoding == Encoding::kFloat16;
+  const bool variance = absl::EndsWith(name, ".running_var");
+  for (const float value : tensor.floats) {
+    const bool fits = half ? std::fabs(value) < kFloat16Overflow : std::isfinite(value);
+    if (!fits || (variance && value < 0)) {
+      return absl::InvalidArgumentError(absl::StrCat("the tensor ", name, " holds ", value,
+                                                     ", which ",
+                                                     fits   ? "is no variance"
+                                                     : half ? "FP16 cannot hold"
+                                                            : "is not a finite number"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckIntegers(const std::string& name, const StoredTensor& tensor) {
+  const int largest = tensor.encoding == Encoding::kInt4 ? 7 : 127;
+  for (const int value : tensor.integers) {
+    if (value < -largest || value > largest) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the tensor ", name, " holds ", value, "; its integers end at +-", largest));
+    }
+  }
+  for (const float scale : tensor.scales) {
+    if (!std::isfinite(scale)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the tensor ", name, " has the scale ", scale, ", not a finite number"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckMetadata(const Artifact& artifact, const Network& network) {
+  const int classes = network.spec.classes;
+  if (static_cast<int>(artifact.class_names.size()) != classes) {
+    return absl::InvalidArgumentError(absl::StrCat("class_names: ", artifact.class_names.size(),
+                                                   " names for ", classes, " classes"));
+  }
+  if (artifact.weights < v1::WEIGHT_TYPE_FP32 || artifact.weights > v1::WEIGHT_TYPE_INT4) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("weights: the weight type ", artifact.weights, " is not one of a file"));
+  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckPreprocessing(artifact.preprocessing, network.spec));
+  CYTOPRESS_RETURN_IF_ERROR(CheckRanges(artifact.activation_ranges, network));
+  for (const v1::Evaluation& evaluation : artifact.evaluations) {
+    CYTOPRESS_RETURN_IF_ERROR(CheckEvaluation(evaluation, classes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckShapes(const TensorShapes& tensors, const Network& network) {
+  const TensorShapes known = KnownShapes(network);
+  for (const auto& [name, shape] : tensors) {
+    const auto it = known.find(name);
+    if (it == known.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("the network has no tensor ", name));
+    }
+    if (it->second != shape) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the tensor ", name, " has the shape [", absl::StrJoin(shape, ", "),
+                       "]; the network has [", absl::StrJoin(it->second, ", "), "]"));
+    }
+  }
+  for (const Layer& layer : network.layers) {
+    if (layer.weight_count() > 0) CYTOPRESS_RETURN_IF_ERROR(CheckLayer(layer, tensors));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTensor(const std::string& name, const StoredTensor& tensor,
+                         v1::WeightType weights) {
+  const auto count = static_cast<size_t>(tensor.count());
+  const bool integer = IsInteger(tensor.encoding);
+  if (!Fits(tensor.encoding, tensor.shape.size(), weights)) {
+    return absl::InvalidArgumentError(absl::StrCat("the tensor ", name,
+                                                   " has an encoding that a file with ",
+                                                   v1::WeightType_Name(weights), " does not have"));
+  }
+  if (tensor.integers.size() != (integer ? count : 0) ||
+      tensor.floats.size() != (integer ? 0 : count) ||
+      tensor.scales.size() != static_cast<size_t>(integer ? tensor.shape[0] : 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the tensor ", name, " has ", tensor.floats.size(), " floats, ", tensor.integers.size(),
+        " integers and ", tensor.scales.size(), " scales, which do not fit its shape [",
+        absl::StrJoin(tensor.shape, ", "), "] and encoding"));
+  }
+  return integer ? CheckIntegers(name, tensor) : CheckFloats(name, tensor);
+}
+
+}  // namespace cytopress

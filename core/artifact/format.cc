@@ -1,0 +1,220 @@
+// A model file from an artifact and back: docs/artifact-format.md.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/artifact/artifact.h"
+#include "core/artifact/checks.h"
+#include "core/artifact/container.h"
+#include "core/artifact/manifest.h"
+#include "core/artifact/tensor_codec.h"
+#include "core/base/sha256.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+// Tensors of fewer values share the first frame, where a hash and a name are not worth 60 bytes.
+constexpr int64_t kLargeTensor = 4096;
+constexpr int64_t kMaxUnpackedBytes = int64_t{1} << 30;  // of all tensors, in memory
+
+std::string Hash(absl::string_view bytes) {
+  Sha256 hash;
+  hash.Update(bytes);
+  return hash.Finish();
+}
+
+// Collects the raw bytes of one frame, then adds it to manifest and frames.
+class FrameWriter {
+ public:
+  void Add(const std::string& name, const StoredTensor& tensor) {
+    const TensorLayout layout = ChooseLayout(tensor);
+    v1::TensorEntry* entry = entry_.add_tensors();
+    entry->set_name(name);
+    entry->set_encoding(ToProto(tensor.encoding));
+    entry->mutable_shape()->Assign(tensor.shape.begin(), tensor.shape.end());
+    entry->set_sparse(layout.sparse);
+    entry->set_nonzeros(layout.nonzeros);
+    AppendPacked(tensor, layout, raw_);
+  }
+
+  absl::Status Finish(v1::Manifest& manifest, std::string& frames) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string stored, Compress(raw_));
+    entry_.set_stored_bytes(static_cast<int64_t>(stored.size()));
+    entry_.set_raw_bytes(static_cast<int64_t>(raw_.size()));
+    entry_.set_sha256(Hash(raw_));
+    *manifest.add_frames() = std::move(entry_);
+    frames += stored;
+    return absl::OkStatus();
+  }
+
+ private:
+  v1::FrameEntry entry_;
+  std::string raw_;
+};
+
+absl::StatusOr<std::string> WriteFrames(const Artifact& artifact, v1::Manifest& manifest) {
+  std::string frames;
+  FrameWriter small;
+  for (const auto& [name, tensor] : artifact.tensors) {
+    if (tensor.count() < kLargeTensor) small.Add(name, tensor);
+  }
+  CYTOPRESS_RETURN_IF_ERROR(small.Finish(manifest, frames));
+  for (const auto& [name, tensor] : artifact.tensors) {
+    if (tensor.count() < kLargeTensor) continue;
+    FrameWriter own;
+    own.Add(name, tensor);
+    CYTOPRESS_RETURN_IF_ERROR(own.Finish(manifest, frames));
+  }
+  return frames;
+}
+
+absl::Status CheckArtifact(const Artifact& artifact) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
+  CYTOPRESS_RETURN_IF_ERROR(CheckMetadata(artifact, network));
+  TensorShapes shapes;
+  for (const auto& [name, tensor] : artifact.tensors) shapes[name] = tensor.shape;
+  CYTOPRESS_RETURN_IF_ERROR(CheckShapes(shapes, network));
+  for (const auto& [name, tensor] : artifact.tensors) {
+    CYTOPRESS_RETURN_IF_ERROR(CheckTensor(name, tensor, artifact.weights));
+  }
+  return absl::OkStatus();
+}
+
+// REQUIRES: the shape is the network's.
+absl::StatusOr<TensorLayout> LayoutOf(const v1::TensorEntry& entry) {
+  TensorLayout layout;
+  CYTOPRESS_ASSIGN_OR_RETURN(layout.encoding, FromProto(entry.encoding()));
+  layout.shape.assign(entry.shape().begin(), entry.shape().end());
+  layout.sparse = entry.sparse();
+  layout.nonzeros = entry.nonzeros();
+  if (layout.nonzeros < 0 || layout.nonzeros > (layout.sparse ? layout.count() : 0)) {
+    return absl::InvalidArgumentError(absl::StrCat("the tensor ", entry.name(), " cannot have ",
+                                                   layout.nonzeros, " values that are not zero"));
+  }
+  return layout;
+}
+
+// That the frames hold exactly the network's tensors and are as large as those; before any memory
+// is taken for them.
+absl::Status CheckFrames(const v1::Manifest& manifest, const NetworkSpec& spec) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(spec));
+  TensorShapes shapes;
+  for (const v1::FrameEntry& frame : manifest.frames()) {
+    for (const v1::TensorEntry& entry : frame.tensors()) {
+      if (!shapes.insert({entry.name(), {entry.shape().begin(), entry.shape().end()}}).second) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the tensor ", entry.name(), " appears twice"));
+      }
+    }
+  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckShapes(shapes, network));
+  int64_t unpacked = 0;
+  for (const v1::FrameEntry& frame : manifest.frames()) {
+    int64_t raw = 0;
+    for (const v1::TensorEntry& entry : frame.tensors()) {
+      CYTOPRESS_ASSIGN_OR_RETURN(const TensorLayout layout, LayoutOf(entry));
+      raw += PackedBytes(layout);
+      unpacked += layout.count() * (IsInteger(layout.encoding) ? 1 : 4);
+    }
+    if (frame.raw_bytes() != raw) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a frame has ", frame.raw_bytes(), " bytes; its tensors have ", raw));
+    }
+  }
+  if (unpacked > kMaxUnpackedBytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("the model takes ", unpacked,
+                                                     " bytes of memory; at most ",
+                                                     kMaxUnpackedBytes, " are read"));
+  }
+  return absl::OkStatus();
+}
+
+// Unpacks one frame from the front of `frames`.
+absl::Status ReadFrame(const v1::FrameEntry& frame, absl::string_view& frames, Artifact& artifact) {
+  if (frame.stored_bytes() < 0 || frame.stored_bytes() > static_cast<int64_t>(frames.size())) {
+    return absl::DataLossError(absl::StrCat("the model file is damaged or cut off: a frame of ",
+                                            frame.stored_bytes(), " bytes does not fit"));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string raw,
+                             Decompress(frames.substr(0, frame.stored_bytes()), frame.raw_bytes()));
+  frames.remove_prefix(frame.stored_bytes());
+  if (Hash(raw) != frame.sha256()) {
+    return absl::DataLossError("the model file is damaged: the checksum of a frame does not match");
+  }
+  absl::string_view rest = raw;
+  for (const v1::TensorEntry& entry : frame.tensors()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const TensorLayout layout, LayoutOf(entry));
+    const int64_t bytes = PackedBytes(layout);
+    CYTOPRESS_ASSIGN_OR_RETURN(StoredTensor tensor, Unpack(rest.substr(0, bytes), layout));
+    rest.remove_prefix(bytes);
+    CYTOPRESS_RETURN_IF_ERROR(CheckTensor(entry.name(), tensor, artifact.weights));
+    artifact.tensors.emplace(entry.name(), std::move(tensor));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckArtifact(artifact));
+  v1::Manifest manifest = MakeManifest(artifact);
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string frames, WriteFrames(artifact, manifest));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, SerializeManifest(manifest));
+  return WriteContainer(bytes, frames);
+}
+
+absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ContainerHead head, ReadContainerHead(bytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(absl::string_view frames, VerifiedFrames(bytes, head));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Manifest manifest, ParseManifestMessage(head.manifest));
+  CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ArtifactWithoutTensors(manifest));
+  CYTOPRESS_RETURN_IF_ERROR(CheckFrames(manifest, artifact.network));
+  for (const v1::FrameEntry& frame : manifest.frames()) {
+    CYTOPRESS_RETURN_IF_ERROR(ReadFrame(frame, frames, artifact));
+  }
+  if (!frames.empty()) {
+    return absl::DataLossError(absl::StrCat("the model file is damaged: ", frames.size(),
+                                            " bytes behind its frames belong to nothing"));
+  }
+  if (MeasureSize(artifact, 0).SerializeAsString() != manifest.size().SerializeAsString()) {
+    return absl::InvalidArgumentError("size: the manifest states another size than the model has");
+  }
+  return artifact;
+}
+
+absl::StatusOr<v1::Model> ParseManifest(absl::string_view bytes) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ContainerHead head, ReadContainerHead(bytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Manifest manifest, ParseManifestMessage(head.manifest));
+  CYTOPRESS_RETURN_IF_ERROR(ArtifactWithoutTensors(manifest).status());
+  uint64_t disk_bytes = head.frames_begin + kArtifactTrailerBytes;
+  for (const v1::FrameEntry& frame : manifest.frames()) {
+    disk_bytes += static_cast<uint64_t>(frame.stored_bytes());
+  }
+  v1::Model model;
+  *model.mutable_network() = manifest.network();
+  *model.mutable_preprocessing() = manifest.preprocessing();
+  *model.mutable_class_names() = manifest.class_names();
+  model.set_weights(manifest.weights());
+  *model.mutable_size() = manifest.size();
+  model.mutable_size()->set_disk_bytes(static_cast<int64_t>(disk_bytes));
+  *model.mutable_evaluations() = manifest.evaluations();
+  *model.mutable_ledger() = manifest.ledger();
+  *model.mutable_provenance() = manifest.provenance();
+  return model;
+}
+
+absl::StatusOr<std::string> ReplaceMetadata(absl::string_view bytes,
+                                            const std::vector<v1::Evaluation>& evaluations,
+                                            const std::vector<v1::LedgerEntry>& ledger) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ContainerHead head, ReadContainerHead(bytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const absl::string_view frames, VerifiedFrames(bytes, head));
+  CYTOPRESS_ASSIGN_OR_RETURN(v1::Manifest manifest, ParseManifestMessage(head.manifest));
+  manifest.mutable_evaluations()->Assign(evaluations.begin(), evaluations.end());
+  manifest.mutable_ledger()->Assign(ledger.begin(), ledger.end());
+  CYTOPRESS_RETURN_IF_ERROR(ArtifactWithoutTensors(manifest).status());
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string changed, SerializeManifest(manifest));
+  return WriteContainer(changed, frames);
+}
+
+}  // namespace cytopress

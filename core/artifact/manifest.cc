@@ -1,0 +1,103 @@
+#include "core/artifact/manifest.h"
+
+#include "absl/strings/str_cat.h"
+#include "core/artifact/checks.h"
+#include "core/base/status_macros.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+
+namespace cytopress {
+
+v1::Manifest MakeManifest(const Artifact& artifact) {
+  v1::Manifest manifest;
+  *manifest.mutable_network() = ToProto(artifact.network);
+  *manifest.mutable_preprocessing() = ToProto(artifact.preprocessing);
+  manifest.mutable_class_names()->Assign(artifact.class_names.begin(), artifact.class_names.end());
+  manifest.set_weights(artifact.weights);
+  for (const auto& [layer, range] : artifact.activation_ranges) {
+    v1::ActivationRange* entry = manifest.add_activation_ranges();
+    entry->set_layer(layer);
+    entry->set_range(range);
+  }
+  manifest.mutable_evaluations()->Assign(artifact.evaluations.begin(), artifact.evaluations.end());
+  manifest.mutable_ledger()->Assign(artifact.ledger.begin(), artifact.ledger.end());
+  *manifest.mutable_provenance() = artifact.provenance;
+  *manifest.mutable_size() = MeasureSize(artifact, 0);
+  return manifest;
+}
+
+absl::StatusOr<Artifact> ArtifactWithoutTensors(const v1::Manifest& manifest) {
+  Artifact artifact;
+  CYTOPRESS_ASSIGN_OR_RETURN(artifact.network, FromProto(manifest.network()));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
+  artifact.preprocessing = FromProto(manifest.preprocessing());
+  artifact.class_names.assign(manifest.class_names().begin(), manifest.class_names().end());
+  artifact.weights = manifest.weights();
+  for (const v1::ActivationRange& range : manifest.activation_ranges()) {
+    if (!artifact.activation_ranges.emplace(range.layer(), range.range()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("activation_ranges: two for the layer '", range.layer(), "'"));
+    }
+  }
+  artifact.evaluations.assign(manifest.evaluations().begin(), manifest.evaluations().end());
+  artifact.ledger.assign(manifest.ledger().begin(), manifest.ledger().end());
+  artifact.provenance = manifest.provenance();
+  CYTOPRESS_RETURN_IF_ERROR(CheckMetadata(artifact, network));
+  return artifact;
+}
+
+absl::StatusOr<std::string> SerializeManifest(const v1::Manifest& manifest) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    manifest.SerializeToCodedStream(&coded);
+  }
+  // Protobuf writes text that it then refuses to read.
+  if (!ParseManifestMessage(bytes).ok()) {
+    return absl::InvalidArgumentError(
+        "a class name or another text of the model is not UTF-8; write it in UTF-8");
+  }
+  return bytes;
+}
+
+absl::StatusOr<v1::Manifest> ParseManifestMessage(absl::string_view bytes) {
+  v1::Manifest manifest;
+  if (!manifest.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::DataLossError("the model file is damaged: its manifest cannot be parsed");
+  }
+  return manifest;
+}
+
+v1::TensorEncoding ToProto(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::kFloat32:
+      return v1::TENSOR_ENCODING_FLOAT32;
+    case Encoding::kFloat16:
+      return v1::TENSOR_ENCODING_FLOAT16;
+    case Encoding::kInt8:
+      return v1::TENSOR_ENCODING_INT8;
+    case Encoding::kInt4:
+      return v1::TENSOR_ENCODING_INT4;
+  }
+  return v1::TENSOR_ENCODING_UNSPECIFIED;
+}
+
+absl::StatusOr<Encoding> FromProto(v1::TensorEncoding encoding) {
+  switch (encoding) {
+    case v1::TENSOR_ENCODING_FLOAT32:
+      return Encoding::kFloat32;
+    case v1::TENSOR_ENCODING_FLOAT16:
+      return Encoding::kFloat16;
+    case v1::TENSOR_ENCODING_INT8:
+      return Encoding::kInt8;
+    case v1::TENSOR_ENCODING_INT4:
+      return Encoding::kInt4;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("the tensor encoding ", encoding, " is unknown"));
+  }
+}
+
+}  // namespace cytopress

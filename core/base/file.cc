@@ -1,0 +1,98 @@
+#include "core/base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+namespace cytopress {
+namespace {
+
+absl::Status ErrnoStatus(absl::string_view action, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat(action, " ", path));
+}
+
+// Closes on every way out.
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+absl::Status WriteAndSync(int fd, absl::string_view content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t written = write(fd, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return ErrnoStatus("cannot write", path);
+    }
+    content.remove_prefix(written);
+  }
+  if (fsync(fd) != 0) return ErrnoStatus("cannot sync", path);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes) {
+  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return ErrnoStatus("cannot open", path);
+  struct stat info;
+  if (fstat(file.get(), &info) != 0) return ErrnoStatus("cannot stat", path);
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is not a regular file"));
+  }
+  if (info.st_size > max_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(path, " has ", info.st_size, " bytes; at most ", max_bytes, " are read"));
+  }
+  std::string content(info.st_size, '\0');
+  size_t filled = 0;
+  while (filled < content.size()) {
+    const ssize_t got = read(file.get(), content.data() + filled, content.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus("cannot read", path);
+    if (got == 0) break;
+    filled += got;
+  }
+  content.resize(filled);
+  return content;
+}
+
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
+  std::string temporary = absl::StrCat(path, ".tmp.XXXXXX");
+  FileDescriptor file(mkostemp(temporary.data(), O_CLOEXEC));
+  if (file.get() < 0) return ErrnoStatus("cannot create a temporary file for", path);
+  absl::Status status = WriteAndSync(file.get(), content, temporary);
+  if (status.ok() && fchmod(file.get(), 0644) != 0) status = ErrnoStatus("cannot chmod", temporary);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
+    status = ErrnoStatus("cannot rename to", path);
+  }
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+absl::Status MakeDirectories(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot create the folder ", path));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace cytopress

@@ -1,0 +1,26 @@
+// Whole files, read within a bound and written so that a reader sees the old or the new file, never
+// half of one. Errors name the path.
+#ifndef CYTOPRESS_CORE_BASE_FILE_H_
+#define CYTOPRESS_CORE_BASE_FILE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace cytopress {
+
+// NOT_FOUND, or RESOURCE_EXHAUSTED when the file is larger than `max_bytes`.
+absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes);
+
+// Writes a temporary file beside `path`, syncs it, and renames it over `path`.
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view content);
+
+// mkdir -p.
+absl::Status MakeDirectories(const std::string& path);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_BASE_FILE_H_

@@ -1,0 +1,137 @@
+#include "core/compression/batch_loader.h"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <utility>
+
+namespace cytopress {
+namespace {
+
+// std::shuffle and the standard distributions differ between libraries; these do not.
+int64_t Below(std::mt19937_64& random, int64_t bound) {
+  return static_cast<int64_t>(random() % static_cast<uint64_t>(bound));
+}
+
+void Shuffle(std::vector<int64_t>& values, std::mt19937_64& random) {
+  for (int64_t i = static_cast<int64_t>(values.size()) - 1; i > 0; --i) {
+    std::swap(values[i], values[Below(random, i + 1)]);
+  }
+}
+
+std::mt19937_64 Generator(uint64_t seed, uint64_t stream, uint64_t position) {
+  std::seed_seq sequence{seed, seed >> 32, stream, position, position >> 32};
+  return std::mt19937_64(sequence);
+}
+
+// Where an output pixel comes from: a turn or flip of the source, then a shift.
+struct Pose {
+  bool flip_x = false, flip_y = false, transpose = false;
+  int dx = 0, dy = 0;
+};
+
+Pose RandomPose(std::mt19937_64& random, const Augmentation& augmentation, bool square) {
+  Pose pose;
+  if (augmentation.flips) {
+    const uint64_t bits = random();
+    pose.flip_x = bits & 1;
+    pose.flip_y = bits & 2;
+    pose.transpose = square && (bits & 4);
+  }
+  if (augmentation.shift_pixels > 0) {
+    const int range = 2 * augmentation.shift_pixels + 1;
+    pose.dx = static_cast<int>(Below(random, range)) - augmentation.shift_pixels;
+    pose.dy = static_cast<int>(Below(random, range)) - augmentation.shift_pixels;
+  }
+  return pose;
+}
+
+struct ImageShape {
+  int height, width, channels;
+};
+
+void CopyPosed(const uint8_t* from, const ImageShape& shape, const Pose& pose, uint8_t* to) {
+  for (int y = 0; y < shape.height; ++y) {
+    for (int x = 0; x < shape.width; ++x) {
+      int sx = std::clamp(x + pose.dx, 0, shape.width - 1);
+      int sy = std::clamp(y + pose.dy, 0, shape.height - 1);
+      if (pose.flip_x) sx = shape.width - 1 - sx;
+      if (pose.flip_y) sy = shape.height - 1 - sy;
+      if (pose.transpose) std::swap(sx, sy);
+      const uint8_t* source = from + (int64_t{sy} * shape.width + sx) * shape.channels;
+      for (int c = 0; c < shape.channels; ++c) *to++ = source[c];
+    }
+  }
+}
+
+}  // namespace
+
+BatchLoader::BatchLoader(const Dataset& dataset, const Split& split, int batch_size, uint64_t seed,
+                         int64_t max_images)
+    : dataset_(dataset), split_(split), batch_size_(batch_size), seed_(seed), order_(split.size()) {
+  std::iota(order_.begin(), order_.end(), 0);
+  if (max_images > 0 && max_images < split.size()) {
+    std::mt19937_64 random = Generator(seed, 0, 0);
+    Shuffle(order_, random);
+    order_.resize(max_images);
+    std::sort(order_.begin(), order_.end());
+  }
+  shuffled_ = order_;
+}
+
+int64_t BatchLoader::train_steps() const { return std::max<int64_t>(images() / batch_size_, 1); }
+
+int64_t BatchLoader::evaluation_steps() const { return (images() + batch_size_ - 1) / batch_size_; }
+
+void BatchLoader::StartEpoch(int epoch) {
+  epoch_ = epoch;
+  shuffled_ = order_;
+  std::mt19937_64 random = Generator(seed_, 1, epoch);
+  Shuffle(shuffled_, random);
+}
+
+Batch BatchLoader::TrainBatch(int64_t step, const Augmentation& augmentation) {
+  const int64_t begin = step * batch_size_;
+  const int64_t count = std::min(batch_size_, images() - begin);
+  const int64_t bytes = dataset_.image_bytes();
+  const ImageShape shape = {dataset_.height, dataset_.width, dataset_.channels};
+  std::mt19937_64 random = Generator(seed_, 2, (uint64_t(epoch_) << 32) | uint64_t(step));
+  std::vector<uint8_t> pixels(count * bytes);
+  std::vector<int64_t> labels(count);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t image = shuffled_[begin + i];
+    CopyPosed(&split_.pixels[image * bytes], shape,
+              RandomPose(random, augmentation, shape.height == shape.width), &pixels[i * bytes]);
+    labels[i] = split_.labels[image];
+  }
+  return Assemble(std::move(pixels), std::move(labels));
+}
+
+Batch BatchLoader::EvaluationBatch(int64_t step) const {
+  const int64_t begin = step * batch_size_;
+  const int64_t count = std::min(batch_size_, images() - begin);
+  const int64_t bytes = dataset_.image_bytes();
+  std::vector<uint8_t> pixels(count * bytes);
+  std::vector<int64_t> labels(count);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t image = order_[begin + i];
+    std::copy_n(&split_.pixels[image * bytes], bytes, &pixels[i * bytes]);
+    labels[i] = split_.labels[image];
+  }
+  return Assemble(std::move(pixels), std::move(labels));
+}
+
+Batch BatchLoader::Assemble(std::vector<uint8_t> pixels, std::vector<int64_t> labels) const {
+  const int64_t count = static_cast<int64_t>(labels.size());
+  const Preprocessing& p = dataset_.preprocessing;
+  const torch::Tensor mean = torch::tensor(std::vector<float>(p.mean)) * 255;
+  const torch::Tensor stddev = torch::tensor(std::vector<float>(p.stddev)) * 255;
+  torch::Tensor images =
+      torch::from_blob(pixels.data(), {count, dataset_.height, dataset_.width, dataset_.channels},
+                       torch::kUInt8)
+          .to(torch::kFloat32);
+  images = images.sub_(mean).div_(stddev).permute({0, 3, 1, 2});  // NHWC seen as NCHW
+  return {images, torch::tensor(labels, torch::kInt64)};
+}
+
+}  // namespace cytopress

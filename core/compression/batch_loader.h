@@ -1,0 +1,61 @@
+// Turns a split into normalized batches, augmented for training.
+#ifndef CYTOPRESS_CORE_COMPRESSION_BATCH_LOADER_H_
+#define CYTOPRESS_CORE_COMPRESSION_BATCH_LOADER_H_
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "core/dataset/dataset.h"
+
+namespace cytopress {
+
+// Cells have no up, no left and no fixed place: flips and quarter turns are exact, a shift repeats
+// the edge pixels.
+struct Augmentation {
+  bool flips = true;     // horizontal and vertical flips, and quarter turns of square images
+  int shift_pixels = 2;  // up to so many pixels each way; 0 = none
+};
+
+struct Batch {
+  torch::Tensor images;  // float [N, C, H, W], channels_last, normalized
+  torch::Tensor labels;  // int64 [N]
+};
+
+// Deterministic: the order and the augmentation of an epoch depend on the seed and the epoch's
+// number alone, so training resumes after any epoch as if it had never stopped. Thread-compatible.
+class BatchLoader {
+ public:
+  // `dataset` and `split` must outlive the loader. Uses the first `max_images` (0 = all) of a
+  // seeded permutation.
+  BatchLoader(const Dataset& dataset, const Split& split, int batch_size, uint64_t seed,
+              int64_t max_images = 0);
+
+  int64_t images() const { return static_cast<int64_t>(order_.size()); }
+  // A training epoch leaves out a last batch that is not full, unless it is the only one.
+  int64_t train_steps() const;
+
+  // Starts an epoch of training: shuffles.
+  void StartEpoch(int epoch);
+  Batch TrainBatch(int64_t step, const Augmentation& augmentation);
+
+  // In file order, without augmentation.
+  int64_t evaluation_steps() const;
+  Batch EvaluationBatch(int64_t step) const;
+
+ private:
+  Batch Assemble(std::vector<uint8_t> pixels, std::vector<int64_t> labels) const;
+
+  const Dataset& dataset_;
+  const Split& split_;
+  const int64_t batch_size_;
+  const uint64_t seed_;
+  int epoch_ = 0;
+  std::vector<int64_t> order_;     // the images in use, in file order
+  std::vector<int64_t> shuffled_;  // this epoch's order
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_BATCH_LOADER_H_

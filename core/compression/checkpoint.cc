@@ -1,0 +1,62 @@
+#include "core/compression/checkpoint.h"
+
+#include <torch/csrc/jit/serialization/pickle.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int64_t kMaxCheckpointBytes = int64_t{16} << 30;
+
+}  // namespace
+
+absl::Status SaveTensors(const TensorTable& tensors, const std::string& path) {
+  c10::Dict<std::string, at::Tensor> dictionary;
+  for (const auto& [name, tensor] : tensors) {
+    dictionary.insert(name, tensor.detach().to(torch::kCPU));
+  }
+  const std::vector<char> bytes = torch::jit::pickle_save(dictionary);
+  return WriteFileAtomically(path, absl::string_view(bytes.data(), bytes.size()));
+}
+
+absl::StatusOr<TensorTable> LoadTensors(const std::string& path) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string content, ReadFile(path, kMaxCheckpointBytes));
+  TensorTable tensors;
+  try {
+    const c10::IValue value =
+        torch::jit::pickle_load(std::vector<char>(content.begin(), content.end()));
+    for (const auto& entry : value.toGenericDict()) {
+      tensors[entry.key().toStringRef()] = entry.value().toTensor();
+    }
+  } catch (const std::exception& error) {
+    return absl::DataLossError(
+        absl::StrCat("the checkpoint ", path, " cannot be read: ", error.what()));
+  }
+  return tensors;
+}
+
+void PutAll(const std::string& prefix, const TensorTable& source, TensorTable& table) {
+  for (const auto& [name, tensor] : source) table[prefix + name] = tensor;
+}
+
+absl::Status GetAll(const std::string& prefix, const TensorTable& table,
+                    const TensorTable& target) {
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : target) {
+    const auto it = table.find(prefix + name);
+    if (it == table.end()) {
+      return absl::NotFoundError(absl::StrCat("the checkpoint lacks ", prefix, name));
+    }
+    torch::Tensor destination = tensor;
+    destination.copy_(it->second);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace cytopress

@@ -1,0 +1,30 @@
+// Tensors by name in a file, so that a job goes on where it was stopped.
+#ifndef CYTOPRESS_CORE_COMPRESSION_CHECKPOINT_H_
+#define CYTOPRESS_CORE_COMPRESSION_CHECKPOINT_H_
+
+#include <torch/torch.h>
+
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace cytopress {
+
+using TensorTable = std::map<std::string, torch::Tensor>;
+
+// Replaces the file atomically. The format is LibTorch's pickle of a dictionary.
+absl::Status SaveTensors(const TensorTable& tensors, const std::string& path);
+
+// NOT_FOUND when there is no file, DATA_LOSS when it cannot be read. All tensors are on the CPU.
+absl::StatusOr<TensorTable> LoadTensors(const std::string& path);
+
+// Copies `source` into the table under "<prefix><name>", and back into the tensors of `target`, in
+// place; NOT_FOUND names a tensor that the table lacks.
+void PutAll(const std::string& prefix, const TensorTable& source, TensorTable& table);
+absl::Status GetAll(const std::string& prefix, const TensorTable& table, const TensorTable& target);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_CHECKPOINT_H_

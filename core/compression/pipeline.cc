@@ -1,0 +1,187 @@
+#include "core/compression/pipeline.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/compression/checkpoint.h"
+#include "core/compression/precision.h"
+#include "core/compression/stage.h"
+#include "core/jobs/job_spec.h"
+#include "spdlog/spdlog.h"
+
+namespace cytopress {
+namespace {
+
+// Runs the stages in order, with a checkpoint, a progress report and a ledger line for each.
+class PipelineRun {
+ public:
+  PipelineRun(const v1::JobSpec& spec, const PipelineContext& context, torch::Device device)
+      : state_(spec, context, device),
+        stages_(StagesFor(spec)),
+        checkpoint_path_(context.work_folder + "/checkpoint.pt") {}
+
+  absl::StatusOr<PipelineResult> Run() {
+    CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(state_.context.work_folder));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        state_.bfloat16, UseBfloat16(state_.spec.recipe().train().precision(), state_.device));
+    TensorTable resumed;
+    if (auto loaded = LoadTensors(checkpoint_path_); loaded.ok()) {
+      resumed = *std::move(loaded);
+    } else if (!absl::IsNotFound(loaded.status())) {
+      spdlog::warn("starting over: {}", loaded.status().ToString());
+    }
+    for (size_t index = 0; index < stages_.size(); ++index) {
+      CYTOPRESS_RETURN_IF_ERROR(RunStage(index, resumed));
+      // The network exists once the first stage has run.
+      if (index == 0 && !resumed.empty()) CYTOPRESS_RETURN_IF_ERROR(Restore(resumed));
+    }
+    return PipelineResult{state_.published, state_.published_parent};
+  }
+
+ private:
+  absl::Status RunStage(size_t index, const TensorTable& resumed) {
+    Stage& stage = *stages_[index];
+    const bool done_before = index < resume_index_;
+    if (done_before && stage.skipped_on_resume()) return absl::OkStatus();
+    stage_index_ = index;
+    StageContext context;
+    if (index == resume_index_ && resumed.count("epoch") != 0) context.resumed = resumed;
+    context.progress = [this](double fraction, v1::Progress progress) {
+      return Report(fraction, std::move(progress));
+    };
+    context.checkpoint = [this, index](const TensorTable& table) { return Save(index, table); };
+    CYTOPRESS_RETURN_IF_ERROR(Report(0, {}));
+    const absl::Duration start = RealClock()->Steady();
+    CYTOPRESS_ASSIGN_OR_RETURN(const StageOutcome outcome, stage.Run(state_, context));
+    CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
+    // A stage that is only repeated to rebuild its result has its line already.
+    if (!done_before) {
+      CYTOPRESS_RETURN_IF_ERROR(AddLedgerLine(stage, outcome, RealClock()->Steady() - start));
+    }
+    CYTOPRESS_RETURN_IF_ERROR(Report(1, {}));
+    return stage.skipped_on_resume() ? Save(index + 1, {}) : absl::OkStatus();
+  }
+
+  // What the job has cost, in the units of Stage::Cost, before this stage and in all.
+  std::pair<double, double> CostBeforeAndTotal() const {
+    double before = 0, total = 0;
+    for (size_t i = 0; i < stages_.size(); ++i) {
+      const bool skipped = i < resume_index_ && stages_[i]->skipped_on_resume();
+      const double cost = skipped ? 0 : stages_[i]->Cost(state_);
+      if (i < stage_index_) before += cost;
+      total += cost;
+    }
+    return {before, total};
+  }
+
+  absl::Status Report(double fraction, v1::Progress progress) {
+    if (state_.context.observer->ShouldStop()) return absl::CancelledError("the job was stopped");
+    const auto [before, total] = CostBeforeAndTotal();
+    const double done = before + fraction * stages_[stage_index_]->Cost(state_);
+    progress.set_stage(stages_[stage_index_]->name());
+    progress.set_stage_index(static_cast<int>(stage_index_));
+    progress.set_stage_count(static_cast<int>(stages_.size()));
+    progress.set_fraction(done / total);
+    // Before the data set is loaded nobody knows how much there is to do; from then on the pace of
+    // this attempt tells how long the rest takes.
+    // The first report of real work sets the start: a resumed stage begins with much of it done.
+    if (stage_index_ > 0 && fraction > 0 && !pace_start_) {
+      pace_start_ = {RealClock()->Steady(), done};
+    }
+    progress.set_eta_seconds(-1);
+    if (pace_start_ && done > pace_start_->second) {
+      const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - pace_start_->first);
+      progress.set_eta_seconds(seconds * (total - done) / (done - pace_start_->second));
+    }
+    return state_.context.observer->OnProgress(progress);
+  }
+
+  absl::Status AddLedgerLine(const Stage& stage, const StageOutcome& outcome,
+                             absl::Duration duration) {
+    v1::LedgerEntry entry;
+    entry.set_stage(stage.name());
+    entry.set_seconds(absl::ToDoubleSeconds(duration));
+    entry.set_validation_accuracy(outcome.validation_accuracy.value_or(0));
+    entry.set_validation_auc(outcome.validation_auc);
+    entry.set_sparsity(Sparsity(*state_.network));
+    int64_t parameters = 0;
+    for (const auto& [name, tensor] : state_.network->Parameters()) parameters += tensor.numel();
+    entry.set_dense_bytes(parameters * static_cast<int64_t>(sizeof(float)));
+    entry.set_packed_bytes(outcome.packed_bytes);
+    entry.set_disk_bytes(outcome.disk_bytes);
+    entry.set_images_per_second(outcome.images_per_second);
+    entry.set_note(outcome.note);
+    entry.set_attempt(state_.context.attempt);
+    state_.ledger.push_back(entry);
+    return state_.context.observer->OnLedger(entry);
+  }
+
+  // `next` is the stage to go on with; `table` its own state, if it has begun.
+  absl::Status Save(size_t next, TensorTable table) {
+    table["stage"] = torch::tensor(static_cast<int64_t>(next));
+    table["dense_accuracy"] = torch::tensor(state_.dense_accuracy, torch::kFloat64);
+    PutAll("network/", state_.network->tensors(), table);
+    PutAll("mask/", state_.masks, table);
+    for (size_t i = 0; i < state_.ledger.size(); ++i) {
+      std::string line = state_.ledger[i].SerializeAsString();
+      table[absl::StrCat("ledger/", i)] =
+          torch::from_blob(line.data(), {static_cast<int64_t>(line.size())}, torch::kUInt8).clone();
+    }
+    return SaveTensors(table, checkpoint_path_);
+  }
+
+  absl::Status Restore(const TensorTable& table) {
+    CYTOPRESS_RETURN_IF_ERROR(GetAll("network/", table, state_.network->tensors()));
+    resume_index_ = static_cast<size_t>(table.at("stage").item<int64_t>());
+    state_.dense_accuracy = table.at("dense_accuracy").item<double>();
+    for (const auto& [name, tensor] : state_.network->tensors()) {
+      const auto mask = table.find("mask/" + name);
+      if (mask != table.end()) state_.masks[name] = mask->second.to(state_.device);
+    }
+    if (table.count("ledger/0") != 0) state_.ledger.clear();  // it has the line of loading, too
+    for (size_t i = 0; table.count(absl::StrCat("ledger/", i)) != 0; ++i) {
+      const torch::Tensor line = table.at(absl::StrCat("ledger/", i)).contiguous();
+      state_.ledger.emplace_back().ParseFromArray(line.data_ptr(), static_cast<int>(line.numel()));
+    }
+    spdlog::info("resuming job {} at the stage {}", state_.context.job_id,
+                 stages_[std::min(resume_index_, stages_.size() - 1)]->name());
+    return absl::OkStatus();
+  }
+
+  PipelineState state_;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::optional<std::pair<absl::Duration, double>> pace_start_;  // time and cost done
+  const std::string checkpoint_path_;
+  size_t stage_index_ = 0;
+  size_t resume_index_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<PipelineResult> RunPipeline(const v1::JobSpec& spec,
+                                           const PipelineContext& context) {
+  const v1::JobSpec complete = WithDefaults(spec);
+  if (const auto violations = ValidateJobSpec(complete); !violations.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(violations.front().field, ": ", violations.front().description));
+  }
+  try {
+    ConfigureTorch(context.threads);
+    CYTOPRESS_ASSIGN_OR_RETURN(const torch::Device device, ParseDevice(context.device));
+    return PipelineRun(complete, context, device).Run();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory; use a smaller batch_size");
+  } catch (const c10::Error& error) {
+    return absl::InternalError(absl::StrCat("LibTorch: ", error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    return absl::InternalError(error.what());
+  }
+}
+
+}  // namespace cytopress

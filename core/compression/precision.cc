@@ -1,0 +1,97 @@
+#include "core/compression/precision.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <torch/version.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace cytopress {
+namespace {
+
+void SetAutocast(torch::Device device, bool enabled) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  at::autocast::set_autocast_dtype(device.type(), at::kBFloat16);
+  at::autocast::set_autocast_enabled(device.type(), enabled);
+#else
+  if (device.is_cuda()) {
+    at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
+    at::autocast::set_enabled(enabled);
+  } else {
+    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+    at::autocast::set_cpu_enabled(enabled);
+  }
+#endif
+}
+
+bool CpuHasBfloat16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+bool CpuHasAvx512() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+absl::StatusOr<bool> UseBfloat16(const std::string& precision, torch::Device device) {
+  if (precision == "fp32") return false;
+  if (precision == "bf16") return true;
+  if (precision.empty() || precision == "auto") return device.is_cuda() || CpuHasBfloat16();
+  return absl::InvalidArgumentError(
+      absl::StrCat("precision: '", precision, "' is unknown; use auto, fp32 or bf16"));
+}
+
+AutocastScope::AutocastScope(torch::Device device, bool enabled)
+    : device_(device), enabled_(enabled) {
+  if (enabled_) SetAutocast(device_, true);
+}
+
+AutocastScope::~AutocastScope() {
+  if (!enabled_) return;
+  at::autocast::clear_cache();
+  SetAutocast(device_, false);
+}
+
+absl::StatusOr<torch::Device> ParseDevice(const std::string& device) {
+  if (device.empty() || device == "cpu") return torch::Device(torch::kCPU);
+  int index = 0;
+  if (device == "cuda" ||
+      (absl::StartsWith(device, "cuda:") && absl::SimpleAtoi(device.substr(5), &index))) {
+    if (!torch::cuda::is_available()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("device: '", device,
+                       "' was asked for, but this LibTorch finds no CUDA device;"
+                       " use cpu, or a worker built against a CUDA LibTorch"));
+    }
+    if (index < 0 || index >= static_cast<int>(torch::cuda::device_count())) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "device: '", device, "' was asked for; there are ", torch::cuda::device_count()));
+    }
+    return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(index));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("device: '", device, "' is unknown; use cpu or cuda:N"));
+}
+
+void ConfigureTorch(int threads) {
+  if (CpuHasAvx512()) setenv("ATEN_CPU_CAPABILITY", "avx512", /*overwrite=*/0);
+  at::set_num_threads(threads > 0 ? threads
+                                  : static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace cytopress

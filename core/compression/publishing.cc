@@ -1,0 +1,85 @@
+#include "core/compression/publishing.h"
+
+#include <google/protobuf/stubs/common.h>
+#include <torch/version.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/compression/quantization.h"
+#include "core/compression/scoring.h"
+#include "core/engine/engine.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int64_t kMaxArtifactBytes = int64_t{1} << 30;
+
+v1::Provenance MakeProvenance(const PipelineState& state) {
+  v1::Provenance provenance;
+  const absl::Time now = absl::Now();
+  provenance.mutable_created()->set_seconds(absl::ToUnixSeconds(now));
+  provenance.set_job_id(state.context.job_id);
+  provenance.set_parent(state.parent);
+  provenance.set_dataset_name(state.dataset.name);
+  provenance.set_dataset_hash(state.dataset.content_hash);
+  provenance.set_synthetic_data(state.dataset.synthetic);
+  *provenance.mutable_spec() = state.spec;
+  auto& versions = *provenance.mutable_versions();
+  versions["cytopress"] = CYTOPRESS_VERSION;
+  versions["libtorch"] = TORCH_VERSION;
+  versions["protobuf"] = google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION);
+  return provenance;
+}
+
+}  // namespace
+
+absl::StatusOr<Artifact> MakeArtifact(const PipelineState& state, v1::WeightType weights) {
+  Artifact artifact;
+  artifact.network = state.network->network().spec;
+  artifact.preprocessing = state.dataset.preprocessing;
+  artifact.class_names = state.dataset.class_names;
+  artifact.weights = weights;
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      artifact.tensors, EncodeTensors(state.network->network(), state.network->Export(), weights));
+  artifact.ledger = state.ledger;
+  artifact.provenance = MakeProvenance(state);
+  return artifact;
+}
+
+absl::StatusOr<Artifact> WriteAndReadBack(const Artifact& artifact, const std::string& path) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, SerializeArtifact(artifact));
+  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, bytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string read, ReadFile(path, kMaxArtifactBytes));
+  return ParseArtifact(read);
+}
+
+absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const std::string& path,
+                                            const std::function<absl::Status(double)>& progress) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
+  std::vector<v1::Evaluation> evaluations;
+  for (const char* split : {"val", "test"}) {
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        v1::Evaluation evaluation,
+        EvaluateArtifact(artifact, state.dataset, split, at::get_num_threads()));
+    evaluations.push_back(std::move(evaluation));
+    CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(evaluations.size()) / 2));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string scored,
+                             ReplaceMetadata(bytes, evaluations, state.ledger));
+  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, scored));
+  return evaluations.front();
+}
+
+absl::StatusOr<std::string> PublishFile(const PipelineState& state, const std::string& path,
+                                        const std::string& name) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version,
+                             state.context.registry->Publish(name, bytes, state.context.job_id));
+  return ToString(version);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,85 @@
+// What the stages of a compression job share.
+#ifndef CYTOPRESS_CORE_COMPRESSION_STAGE_H_
+#define CYTOPRESS_CORE_COMPRESSION_STAGE_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/artifact/artifact.h"
+#include "core/compression/checkpoint.h"
+#include "core/compression/pipeline.h"
+#include "core/compression/pruning.h"
+#include "core/compression/torch_network.h"
+#include "core/dataset/dataset.h"
+
+namespace cytopress {
+
+// The model on its way through the stages.
+struct PipelineState {
+  PipelineState(const v1::JobSpec& spec, const PipelineContext& context, torch::Device device)
+      : spec(spec), context(context), device(device) {}
+
+  const v1::JobSpec& spec;
+  const PipelineContext& context;
+  const torch::Device device;
+  bool bfloat16 = false;  // of evaluations by LibTorch
+
+  Dataset dataset;
+  std::unique_ptr<TorchNetwork> network;
+  Masks masks;                          // empty until pruned
+  std::string parent;                   // "name@version" of the dense model this one is made from
+  std::string published_parent;         // the same, when this job made it
+  double dense_accuracy = 0;            // of the dense model, validation split
+  std::vector<v1::LedgerEntry> ledger;  // so far, of all attempts
+
+  Artifact artifact;          // from the quantize stage on
+  std::string artifact_path;  // from the package stage on
+  std::string published;      // "name@version", at the end
+};
+
+// What a stage says about the model it leaves; becomes the ledger line.
+struct StageOutcome {
+  std::optional<double> validation_accuracy;
+  double validation_auc = 0;
+  int64_t packed_bytes = 0;  // 0 until there is a file
+  int64_t disk_bytes = 0;
+  double images_per_second = 0;
+  std::string note;
+};
+
+// A stage's own progress; the pipeline adds the rest. `fraction` is of this stage.
+using StageProgress = std::function<absl::Status(double fraction, v1::Progress progress)>;
+// Saves what a stage needs to go on from here.
+using StageCheckpoint = std::function<absl::Status(const TensorTable& stage_state)>;
+
+struct StageContext {
+  StageProgress progress;
+  StageCheckpoint checkpoint;
+  // What the stage saved in an earlier attempt that was stopped within it; empty otherwise.
+  TensorTable resumed;
+};
+
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  virtual std::string name() const = 0;
+  // Work in forward passes of one image, roughly: what the estimate of the time left is made from.
+  virtual double Cost(const PipelineState& state) const = 0;
+  // True when the outcome is only the network, its masks and the dense accuracy, which a checkpoint
+  // keeps: a resumed job skips the stage. Other stages run again.
+  virtual bool skipped_on_resume() const { return false; }
+  virtual absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) = 0;
+  // Checked after Run; INTERNAL when the stage left something broken.
+  virtual absl::Status CheckInvariant(const PipelineState& state) const { return absl::OkStatus(); }
+};
+
+// The stages that a spec asks for, in order. `spec` has its defaults filled in.
+std::vector<std::unique_ptr<Stage>> StagesFor(const v1::JobSpec& spec);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_STAGE_H_

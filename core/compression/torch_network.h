@@ -1,0 +1,62 @@
+// A network of core/network in LibTorch: its parameters as tensors and its forward pass.
+#ifndef CYTOPRESS_CORE_COMPRESSION_TORCH_NETWORK_H_
+#define CYTOPRESS_CORE_COMPRESSION_TORCH_NETWORK_H_
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/network/network.h"
+
+namespace cytopress {
+
+// Thread-compatible. Errors of LibTorch surface as its exceptions; RunPipeline catches them.
+class TorchNetwork {
+ public:
+  // Weights by Kaiming's normal initialization over the fan-out (He et al., 2015), batch norms to
+  // the identity except the last of each residual branch, whose scale starts at zero so that every
+  // block starts as the identity (Goyal et al., "Accurate, Large Minibatch SGD", 2017).
+  TorchNetwork(Network network, torch::Device device, uint64_t seed);
+
+  enum class Mode {
+    kTrain,     // batch statistics, running statistics updated
+    kEvaluate,  // running statistics
+  };
+  // Called with every layer's finished output (after residual and ReLU).
+  using LayerObserver = std::function<void(const Layer&, const torch::Tensor&)>;
+
+  // input: float [N, C, H, W], normalized, best in channels_last. Returns logits [N, classes].
+  torch::Tensor Forward(const torch::Tensor& input, Mode mode,
+                        const LayerObserver& observer = nullptr) const;
+
+  // Everything that is stored, by torchvision's names: weights, biases, batch-norm parameters and
+  // statistics. The tensors are the network's own; changing one in place changes the network.
+  const std::map<std::string, torch::Tensor>& tensors() const { return tensors_; }
+  // Those of tensors() that are trained.
+  std::vector<std::pair<std::string, torch::Tensor>> Parameters() const;
+
+  // Copies to and from plain data. Import: INVALID_ARGUMENT names a missing or misshapen tensor. A
+  // convolution with a folded batch norm ("<conv>.bias") becomes one with the identity batch norm
+  // and that bias.
+  TensorMap Export() const;
+  absl::Status Import(const TensorMap& values);
+
+  const Network& network() const { return network_; }
+  torch::Device device() const { return device_; }
+
+ private:
+  torch::Tensor Convolve(const Layer& layer, const torch::Tensor& input, Mode mode) const;
+
+  Network network_;
+  torch::Device device_;
+  std::map<std::string, torch::Tensor> tensors_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_TORCH_NETWORK_H_

@@ -1,0 +1,156 @@
+#include "core/compression/trainer.h"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/clock.h"
+#include "core/base/status_macros.h"
+#include "core/compression/precision.h"
+#include "core/compression/scoring.h"
+
+namespace cytopress {
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+
+bool Better(const Evaluation& a, const Evaluation& b) {
+  return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.auc > b.auc;
+}
+
+}  // namespace
+
+double LearningRateFactor(int64_t step, int64_t steps, double warmup_fraction) {
+  const double position = (static_cast<double>(step) + 1) / static_cast<double>(steps);
+  if (position < warmup_fraction) return position / warmup_fraction;
+  const double rest = (position - warmup_fraction) / (1 - warmup_fraction);
+  return 0.5 * (1 + std::cos(kPi * std::min(rest, 1.0)));
+}
+
+Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainOptions& options,
+                 uint64_t seed, const Masks& masks)
+    : network_(network),
+      dataset_(dataset),
+      options_(options),
+      masks_(masks),
+      loader_(dataset, dataset.train, options.batch_size(), seed, options.max_images()),
+      optimizer_(network.Parameters(), {options.momentum(), options.weight_decay()}) {
+  augmentation_.flips = !options.no_flips();
+  augmentation_.shift_pixels = std::max(options.shift_pixels(), 0);
+}
+
+absl::Status Trainer::Run(const Hooks& hooks) {
+  CYTOPRESS_ASSIGN_OR_RETURN(bfloat16_, UseBfloat16(options_.precision(), network_.device()));
+  while (epoch_ < options_.epochs()) {
+    CYTOPRESS_RETURN_IF_ERROR(RunEpoch(hooks));
+    ++epoch_;
+    CYTOPRESS_RETURN_IF_ERROR(Validate());
+    if (epoch_ < options_.epochs()) CYTOPRESS_RETURN_IF_ERROR(hooks.on_epoch());
+  }
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : network_.tensors()) {
+    torch::Tensor target = tensor;
+    target.copy_(best_tensors_.at(name));
+  }
+  return CheckMasks(masks_, network_);
+}
+
+absl::Status Trainer::RunEpoch(const Hooks& hooks) {
+  loader_.StartEpoch(static_cast<int>(epoch_));
+  StepReport report;
+  report.epoch = static_cast<int>(epoch_) + 1;
+  report.epochs = options_.epochs();
+  report.steps = loader_.train_steps();
+  report.validation_accuracy = last_accuracy_;
+  const absl::Duration start = RealClock()->Steady();
+  double loss_sum = 0;
+  int64_t images = 0;
+  for (int64_t step = 0; step < report.steps; ++step) {
+    report.learning_rate = LearningRate(step);
+    const Batch batch = loader_.TrainBatch(step, augmentation_);
+    loss_sum += Step(batch, report.learning_rate);
+    images += batch.labels.size(0);
+    report.step = step + 1;
+    report.loss = loss_sum / static_cast<double>(report.step);
+    const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - start);
+    report.images_per_second = static_cast<double>(images) / seconds;
+    if (!std::isfinite(loss_sum)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "training diverged (loss ", loss_sum, ") in epoch ", report.epoch,
+          "; lower the learning rate, which is ", options_.learning_rate(), " at its peak"));
+    }
+    CYTOPRESS_RETURN_IF_ERROR(hooks.on_step(report));
+  }
+  train_seconds_ += absl::ToDoubleSeconds(RealClock()->Steady() - start);
+  trained_images_ += images;
+  return absl::OkStatus();
+}
+
+double Trainer::Step(const Batch& batch, double learning_rate) {
+  torch::Tensor loss;
+  {
+    AutocastScope autocast(network_.device(), bfloat16_);
+    const torch::Tensor logits =
+        network_.Forward(batch.images.to(network_.device()), TorchNetwork::Mode::kTrain);
+    loss = at::cross_entropy_loss(logits.to(torch::kFloat32), batch.labels.to(network_.device()),
+                                  /*weight=*/{}, at::Reduction::Mean, /*ignore_index=*/-100,
+                                  options_.label_smoothing());
+  }
+  optimizer_.ZeroGradients();
+  loss.backward();
+  optimizer_.Step(learning_rate);
+  ApplyMasks(masks_, network_);
+#ifndef NDEBUG
+  TORCH_CHECK(CheckMasks(masks_, network_).ok(), "a training step broke the pruning mask");
+#endif
+  return loss.item<double>();
+}
+
+double Trainer::LearningRate(int64_t step_in_epoch) const {
+  const int64_t steps = loader_.train_steps();
+  return options_.learning_rate() * LearningRateFactor(epoch_ * steps + step_in_epoch,
+                                                       options_.epochs() * steps,
+                                                       options_.warmup_fraction());
+}
+
+absl::Status Trainer::Validate() {
+  CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                             EvaluateNetwork(network_, dataset_, dataset_.val, bfloat16_));
+  last_accuracy_ = evaluation.accuracy;
+  if (!best_tensors_.empty() && !Better(evaluation, best_)) return absl::OkStatus();
+  best_ = evaluation;
+  for (const auto& [name, tensor] : network_.tensors()) {
+    best_tensors_[name] = tensor.detach().clone();
+  }
+  return absl::OkStatus();
+}
+
+double Trainer::images_per_second() const {
+  return train_seconds_ > 0 ? static_cast<double>(trained_images_) / train_seconds_ : 0;
+}
+
+void Trainer::Save(TensorTable& table) const {
+  table["epoch"] = torch::tensor(epoch_);
+  table["accuracies"] = torch::tensor({last_accuracy_, best_.accuracy, best_.auc}, torch::kFloat64);
+  PutAll("now/", network_.tensors(), table);
+  PutAll("best/", best_tensors_, table);
+  PutAll("momentum/", optimizer_.momentum(), table);
+}
+
+absl::Status Trainer::Load(const TensorTable& table) {
+  CYTOPRESS_RETURN_IF_ERROR(GetAll("now/", table, network_.tensors()));
+  CYTOPRESS_RETURN_IF_ERROR(GetAll("momentum/", table, optimizer_.momentum()));
+  for (const auto& [name, tensor] : network_.tensors()) {
+    best_tensors_[name] = torch::empty_like(tensor);
+  }
+  CYTOPRESS_RETURN_IF_ERROR(GetAll("best/", table, best_tensors_));
+  epoch_ = table.at("epoch").item<int64_t>();
+  const torch::Tensor accuracies = table.at("accuracies");
+  last_accuracy_ = accuracies[0].item<double>();
+  best_.accuracy = accuracies[1].item<double>();
+  best_.auc = accuracies[2].item<double>();
+  return absl::OkStatus();
+}
+
+}  // namespace cytopress

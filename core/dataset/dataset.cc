@@ -1,0 +1,69 @@
+#include "core/dataset/dataset.h"
+
+#include <filesystem>
+#include <memory>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/dataset/finish.h"
+#include "core/dataset/folder.h"
+#include "core/dataset/npz.h"
+#include "core/dataset/synthetic.h"
+
+namespace cytopress {
+namespace {
+
+constexpr absl::string_view kSynthetic = "synthetic";
+
+bool IsSynthetic(absl::string_view uri) {
+  return uri == kSynthetic || absl::StartsWith(uri, absl::StrCat(kSynthetic, ":"));
+}
+
+absl::StatusOr<Dataset> LoadSynthetic(absl::string_view uri, const DatasetOptions& options) {
+  int64_t images = kDefaultSyntheticImages;
+  if (uri != kSynthetic && !absl::SimpleAtoi(uri.substr(kSynthetic.size() + 1), &images)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data set '", uri, "'; needed is synthetic or synthetic:N, N a number"));
+  }
+  return DrawDataset(images, options);
+}
+
+absl::StatusOr<Dataset> Load(const std::string& uri, const DatasetOptions& options) {
+  if (IsSynthetic(uri)) return LoadSynthetic(uri, options);
+  std::error_code error;
+  if (std::filesystem::is_directory(uri, error)) return LoadFolder(uri, options);
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenFileSource(uri));
+  return LoadNpz(*source, options);
+}
+
+}  // namespace
+
+absl::StatusOr<const Split*> Dataset::split(absl::string_view split_name) const {
+  if (split_name == "train") return &train;
+  if (split_name == "val") return &val;
+  if (split_name == "test") return &test;
+  return absl::InvalidArgumentError(
+      absl::StrCat("split '", split_name, "'; needed is train, val or test"));
+}
+
+std::vector<int64_t> ClassCounts(const Split& split, int classes) {
+  std::vector<int64_t> counts(classes, 0);
+  for (const int label : split.labels) ++counts[label];
+  return counts;
+}
+
+absl::StatusOr<Dataset> LoadDataset(const std::string& uri, const DatasetOptions& options) try {
+  CYTOPRESS_ASSIGN_OR_RETURN(Dataset dataset, Load(uri, options));
+  dataset.content_hash = ContentHash(dataset);
+  return dataset;
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat(uri, ": this machine has no memory for it; a smaller data set may help"));
+}
+
+}  // namespace cytopress

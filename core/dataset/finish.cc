@@ -1,0 +1,84 @@
+#include "core/dataset/finish.h"
+
+#include <set>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/sha256.h"
+
+namespace cytopress {
+namespace {
+
+absl::Status CheckNames(absl::string_view who, const std::vector<std::string>& names, int classes) {
+  if (static_cast<int>(names.size()) != classes) {
+    return absl::InvalidArgumentError(absl::StrCat(who, ": class_names has ", names.size(),
+                                                   " names; the data set has ", classes,
+                                                   " classes and needs as many names"));
+  }
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    if (name.empty() || !seen.insert(name).second) {
+      return absl::InvalidArgumentError(absl::StrCat(who, ": class_names has '", name, "' ",
+                                                     name.empty() ? "(an empty name)" : "twice",
+                                                     "; names need to be unique"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void UpdateNumber(int64_t number, Sha256* hash) {
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (8 * i));
+  hash->Update(absl::string_view(bytes, sizeof(bytes)));
+}
+
+}  // namespace
+
+std::vector<std::string> BloodMnistClassNames() {
+  return {"basophil",   "eosinophil", "erythroblast", "immature granulocyte",
+          "lymphocyte", "monocyte",   "neutrophil",   "platelet"};
+}
+
+absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptions& options,
+                          Dataset* dataset) {
+  if (!options.class_names.empty()) dataset->class_names = options.class_names;
+  if (dataset->class_names.empty()) {
+    for (int label = 0; label < classes; ++label) {
+      dataset->class_names.push_back(absl::StrCat("class ", label));
+    }
+  }
+  if (absl::Status status = CheckNames(who, dataset->class_names, classes); !status.ok()) {
+    return status;
+  }
+  if (classes < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(who, ": it has one class; at least 2 are needed"));
+  }
+  const std::vector<int64_t> counts = ClassCounts(dataset->train, classes);
+  for (int label = 0; label < classes; ++label) {
+    if (counts[label] == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(who, ": class ", label, " ('", dataset->class_names[label],
+                       "') has no training image; every class up to the largest label, ",
+                       classes - 1, ", needs one"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string ContentHash(const Dataset& dataset) {
+  Sha256 hash;
+  for (const int64_t number :
+       {dataset.height, dataset.width, dataset.channels, dataset.classes()}) {
+    UpdateNumber(number, &hash);
+  }
+  for (const Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
+    UpdateNumber(split->size(), &hash);
+    hash.Update(absl::string_view(reinterpret_cast<const char*>(split->pixels.data()),
+                                  split->pixels.size()));
+    for (const int label : split->labels) UpdateNumber(label, &hash);
+  }
+  return absl::BytesToHexString(hash.Finish());
+}
+
+}  // namespace cytopress

@@ -1,0 +1,306 @@
+#include "core/dataset/folder.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/base/sha256.h"
+#include "core/base/status_macros.h"
+#include "core/dataset/finish.h"
+#include "core/dataset/random.h"
+
+namespace cytopress {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
+constexpr int kMaxImageSize = 4096;
+// Position in this list is what File::split says.
+constexpr const char* kSplits[] = {"train", "val", "test"};
+constexpr int kSplitCount = 3;
+
+struct File {
+  fs::path path;
+  int label = 0;
+  int split = 0;
+};
+
+struct Listing {
+  std::vector<std::string> class_names;
+  std::vector<File> files;
+  bool has_splits = false;
+};
+
+absl::Status Bad(const fs::path& path, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(path.string(), ": ", what));
+}
+
+// Entries of a folder whose names do not begin with a dot, sorted.
+absl::StatusOr<std::vector<fs::path>> SortedEntries(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (entry->path().filename().string()[0] != '.') entries.push_back(entry->path());
+  }
+  if (error) {
+    return absl::ErrnoToStatus(error.value(),
+                               absl::StrCat("cannot list the folder ", folder.string()));
+  }
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+bool IsFolder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+bool IsImageFile(const fs::path& path) {
+  const std::string extension = absl::AsciiStrToLower(path.extension().string());
+  std::error_code error;
+  return (extension == ".png" || extension == ".jpg" || extension == ".jpeg") &&
+         fs::is_regular_file(path, error);
+}
+
+// Adds the images of `folder`/CLASS/* with the class names they were found under.
+absl::Status ListClasses(const fs::path& folder, int split,
+                         std::map<std::string, std::vector<File>>* classes) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, SortedEntries(folder));
+  bool any = false;
+  for (const fs::path& class_folder : entries) {
+    if (!IsFolder(class_folder)) continue;
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<fs::path> candidates, SortedEntries(class_folder));
+    std::vector<File>& files = (*classes)[class_folder.filename().string()];
+    const size_t before = files.size();
+    for (const fs::path& path : candidates) {
+      if (IsImageFile(path)) files.push_back({path, 0, split});
+    }
+    if (files.size() == before) {
+      return Bad(class_folder,
+                 "this class folder has no image; needed are files *.png, *.jpg or *.jpeg, or "
+                 "remove the folder");
+    }
+    any = true;
+  }
+  if (!any) {
+    return Bad(folder, "no class folder found; needed are folders CLASS/ with *.png or *.jpg");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Listing> ListImages(const fs::path& path) {
+  Listing listing;
+  listing.has_splits = IsFolder(path / kSplits[0]);
+  std::map<std::string, std::vector<File>> classes;
+  if (!listing.has_splits) {
+    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path, 0, &classes));
+  }
+  for (int split = 0; listing.has_splits && split < kSplitCount; ++split) {
+    if (!IsFolder(path / kSplits[split])) {
+      return Bad(path, absl::StrCat("it has a folder train but no folder ", kSplits[split],
+                                    "; needed are train, val and test, or class folders only"));
+    }
+    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path / kSplits[split], split, &classes));
+  }
+  if (classes.size() > kMaxClasses) {
+    return Bad(path, absl::StrCat("it has ", classes.size(), " class folders; at most ",
+                                  kMaxClasses, " are supported"));
+  }
+  for (auto& [name, files] : classes) {
+    for (File& file : files) {
+      file.label = static_cast<int>(listing.class_names.size());
+      listing.files.push_back(std::move(file));
+    }
+    listing.class_names.push_back(name);
+  }
+  return listing;
+}
+
+absl::StatusOr<Image> ReadImage(const fs::path& path, const Preprocessing& preprocessing) try {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path.string(), kMaxFileBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Image image, DecodeImage(bytes));
+  return Preprocess(image, preprocessing);
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory to read the file");
+}
+
+absl::Status DecodeFile(const fs::path& path, const Preprocessing& preprocessing, uint8_t* out) {
+  const absl::StatusOr<Image> image = ReadImage(path, preprocessing);
+  if (!image.ok()) {
+    return absl::Status(image.status().code(),
+                        absl::StrCat(path.string(), ": ", image.status().message()));
+  }
+  std::memcpy(out, image->pixels.data(), image->pixels.size());
+  return absl::OkStatus();
+}
+
+// Calls `work` on as many threads as there are cores, or as the system grants.
+void RunOnAllCores(const std::function<void()>& work) {
+  std::vector<std::thread> threads;
+  try {
+    for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
+  } catch (const std::system_error&) {
+    // The threads that did start, and this one, do it all.
+  }
+  work();
+  for (std::thread& thread : threads) thread.join();
+}
+
+// The pixels of all files, one after another. Of several errors, that of the first file.
+absl::StatusOr<std::vector<uint8_t>> DecodeFiles(const std::vector<File>& files,
+                                                 const Preprocessing& preprocessing,
+                                                 int64_t image_bytes) {
+  std::vector<uint8_t> pixels(files.size() * image_bytes);
+  std::vector<absl::Status> statuses(files.size());
+  std::atomic<size_t> next{0};
+  std::atomic<size_t> first_failed{files.size()};
+  const auto work = [&] {
+    for (size_t i = next++; i < first_failed; i = next++) {
+      statuses[i] = DecodeFile(files[i].path, preprocessing, &pixels[i * image_bytes]);
+      if (statuses[i].ok()) continue;
+      // Files before the first failing one are still decoded, so that the error does not depend on
+      // how the threads ran.
+      size_t failed = first_failed;
+      while (i < failed && !first_failed.compare_exchange_weak(failed, i)) {
+      }
+    }
+  };
+  RunOnAllCores(work);
+  for (const absl::Status& status : statuses) CYTOPRESS_RETURN_IF_ERROR(status);
+  return pixels;
+}
+
+// Indices of files with the same pixels, in the order of their first ones.
+using Groups = std::vector<std::vector<size_t>>;
+
+absl::StatusOr<Groups> GroupDuplicates(const Listing& listing, const std::vector<uint8_t>& pixels,
+                                       int64_t image_bytes) {
+  Groups groups;
+  std::map<std::string, size_t> group_of;
+  for (size_t i = 0; i < listing.files.size(); ++i) {
+    Sha256 hash;
+    hash.Update(
+        absl::string_view(reinterpret_cast<const char*>(&pixels[i * image_bytes]), image_bytes));
+    const auto [found, is_new] = group_of.emplace(hash.Finish(), groups.size());
+    if (is_new) {
+      groups.push_back({i});
+      continue;
+    }
+    std::vector<size_t>& group = groups[found->second];
+    const File& file = listing.files[i];
+    const File& first = listing.files[group[0]];
+    if (file.label != first.label || (listing.has_splits && file.split != first.split)) {
+      return Bad(file.path,
+                 absl::StrCat("the same pixels as ", first.path.string(), " in another ",
+                              file.label != first.label ? "class" : "split", "; remove one"));
+    }
+    group.push_back(i);
+  }
+  return groups;
+}
+
+absl::Status SplitClass(const fs::path& path, const std::string& class_name, Groups groups,
+                        Random* random, std::vector<File>* files) {
+  if (groups.size() < kSplitCount) {
+    return Bad(path / class_name,
+               absl::StrCat("it has ", groups.size(), " different images; needed are at least ",
+                            kSplitCount, ", one for each split"));
+  }
+  int64_t images = 0;
+  for (const std::vector<size_t>& group : groups) images += static_cast<int64_t>(group.size());
+  const int64_t wanted_test = std::max<int64_t>(1, (images + 2) / 5);
+  const int64_t wanted_val = std::max<int64_t>(1, (images + 5) / 10);
+  random->Shuffle(&groups);
+  int64_t test = 0, val = 0;
+  for (const std::vector<size_t>& group : groups) {
+    const int64_t size = static_cast<int64_t>(group.size());
+    int split = 0;
+    if (test < wanted_test) {
+      split = 2;
+      test += size;
+    } else if (val < wanted_val) {
+      split = 1;
+      val += size;
+    }
+    for (const size_t file : group) (*files)[file].split = split;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SplitFiles(const fs::path& path, const Groups& groups, uint64_t seed,
+                        Listing* listing) {
+  std::vector<Groups> by_class(listing->class_names.size());
+  for (const std::vector<size_t>& group : groups) {
+    by_class[listing->files[group[0]].label].push_back(group);
+  }
+  for (size_t label = 0; label < by_class.size(); ++label) {
+    Random random = Random::Stream(seed, label);
+    CYTOPRESS_RETURN_IF_ERROR(SplitClass(path, listing->class_names[label],
+                                         std::move(by_class[label]), &random, &listing->files));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Dataset> EmptyDataset(const fs::path& path, const Listing& listing,
+                                     const DatasetOptions& options) {
+  const int size = options.folder_image_size;
+  if (size < 1 || size > kMaxImageSize) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("folder_image_size is ", size, "; needed is 1 to ", kMaxImageSize, " pixels"));
+  }
+  Dataset dataset;
+  dataset.name = path.filename().string();
+  dataset.class_names = listing.class_names;
+  dataset.width = dataset.height = size;
+  dataset.channels = 3;
+  dataset.preprocessing.width = dataset.preprocessing.height = size;
+  const int64_t count = static_cast<int64_t>(listing.files.size());
+  if (count > options.max_bytes / dataset.image_bytes()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        path.string(), ": ", count, " images of ", dataset.image_bytes(), " bytes are over the ",
+        "limit of ", options.max_bytes, "; a smaller folder_image_size may help"));
+  }
+  return dataset;
+}
+
+}  // namespace
+
+absl::StatusOr<Dataset> LoadFolder(const std::string& uri, const DatasetOptions& options) {
+  std::error_code error;
+  const fs::path path = fs::canonical(uri, error);
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot open ", uri));
+  CYTOPRESS_ASSIGN_OR_RETURN(Listing listing, ListImages(path));
+  CYTOPRESS_ASSIGN_OR_RETURN(Dataset dataset, EmptyDataset(path, listing, options));
+  const int64_t image_bytes = dataset.image_bytes();
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<uint8_t> pixels,
+                             DecodeFiles(listing.files, dataset.preprocessing, image_bytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Groups groups, GroupDuplicates(listing, pixels, image_bytes));
+  if (!listing.has_splits) {
+    CYTOPRESS_RETURN_IF_ERROR(SplitFiles(path, groups, options.seed, &listing));
+  }
+  Split* const splits[kSplitCount] = {&dataset.train, &dataset.val, &dataset.test};
+  for (size_t i = 0; i < listing.files.size(); ++i) {
+    Split* const split = splits[listing.files[i].split];
+    const auto begin = pixels.begin() + static_cast<int64_t>(i) * image_bytes;
+    split->pixels.insert(split->pixels.end(), begin, begin + image_bytes);
+    split->labels.push_back(listing.files[i].label);
+  }
+  CYTOPRESS_RETURN_IF_ERROR(
+      CheckClasses(path.string(), static_cast<int>(listing.class_names.size()), options, &dataset));
+  return dataset;
+}
+
+}  // namespace cytopress

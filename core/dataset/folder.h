@@ -1,0 +1,30 @@
+// Data sets as folders of PNG and JPEG files, one folder a class.
+#ifndef CYTOPRESS_CORE_DATASET_FOLDER_H_
+#define CYTOPRESS_CORE_DATASET_FOLDER_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/dataset/dataset.h"
+
+namespace cytopress {
+
+// `path`/{train,val,test}/CLASS/* (when there is a folder `path`/train) or `path`/CLASS/*. Classes
+// are the folder names, sorted. Files that do not end in .png, .jpg or .jpeg (in any case) and
+// names that begin with a dot are skipped. Every image becomes an RGB square of
+// options.folder_image_size by Preprocess, cut to its largest centre square; one that already has
+// that size stays as it is.
+//
+// With CLASS folders only, each class is split 70/10/20 after a shuffle by options.seed of its
+// files in the order of their names; images with the same pixels stay together. With splits given,
+// the same pixels in two splits are INVALID_ARGUMENT, because a test image that was trained on
+// proves nothing; so are, in both layouts, the same pixels in two classes. The message names both
+// files.
+//
+// Decodes on all cores. The content hash is not set. INVALID_ARGUMENT names the folder or file;
+// RESOURCE_EXHAUSTED, before an image is read, when the images together are over options.max_bytes.
+absl::StatusOr<Dataset> LoadFolder(const std::string& path, const DatasetOptions& options);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_DATASET_FOLDER_H_

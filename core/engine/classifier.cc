@@ -1,0 +1,74 @@
+#include "core/engine/classifier.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cytopress {
+namespace {
+
+constexpr int kLanes = 8;
+
+void Softmax(const float* logits, int classes, float* probabilities) {
+  const float largest = *std::max_element(logits, logits + classes);
+  float sum = 0;
+  for (int c = 0; c < classes; ++c) {
+    probabilities[c] = std::exp(logits[c] - largest);
+    sum += probabilities[c];
+  }
+  for (int c = 0; c < classes; ++c) probabilities[c] /= sum;
+}
+
+}  // namespace
+
+Classifier::Classifier(absl::Span<const float> weights, absl::Span<const float> bias)
+    : features_(static_cast<int>(weights.size() / bias.size())),
+      stride_((static_cast<int>(bias.size()) + kLanes - 1) / kLanes * kLanes),
+      weights_(static_cast<size_t>(features_) * stride_, 0.0f),
+      bias_(bias.begin(), bias.end()),
+      sums_(features_),
+      pooled_(features_),
+      logits_(stride_) {
+  for (int c = 0; c < classes(); ++c) {
+    for (int f = 0; f < features_; ++f) {
+      weights_[static_cast<size_t>(f) * stride_ + c] =
+          weights[static_cast<size_t>(c) * features_ + f];
+    }
+  }
+}
+
+void Classifier::Classify(const uint8_t* map, int positions, float step, float* probabilities) {
+  std::fill(sums_.begin(), sums_.end(), 0);
+  for (int p = 0; p < positions; ++p) {
+    for (int f = 0; f < features_; ++f) sums_[f] += map[f];
+    map += features_;
+  }
+  const float scale = step / static_cast<float>(positions);
+  for (int f = 0; f < features_; ++f) pooled_[f] = scale * static_cast<float>(sums_[f]);
+  ClassifyPooled(probabilities);
+}
+
+void Classifier::Classify(const float* map, int positions, float* probabilities) {
+  std::fill(pooled_.begin(), pooled_.end(), 0.0f);
+  for (int p = 0; p < positions; ++p) {
+    for (int f = 0; f < features_; ++f) pooled_[f] += map[f];
+    map += features_;
+  }
+  const float scale = 1.0f / static_cast<float>(positions);
+  for (int f = 0; f < features_; ++f) pooled_[f] *= scale;
+  ClassifyPooled(probabilities);
+}
+
+void Classifier::ClassifyPooled(float* probabilities) {
+  for (int first = 0; first < stride_; first += kLanes) {
+    float sums[kLanes] = {};
+    const float* row = &weights_[first];
+    for (int f = 0; f < features_; ++f, row += stride_) {
+      for (int lane = 0; lane < kLanes; ++lane) sums[lane] += pooled_[f] * row[lane];
+    }
+    std::copy(sums, sums + kLanes, &logits_[first]);
+  }
+  for (int c = 0; c < classes(); ++c) logits_[c] += bias_[c];
+  Softmax(logits_.data(), classes(), probabilities);
+}
+
+}  // namespace cytopress

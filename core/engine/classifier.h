@@ -1,0 +1,42 @@
+// The end of every network: global average pooling, the linear classifier and the softmax, in FP32.
+#ifndef CYTOPRESS_CORE_ENGINE_CLASSIFIER_H_
+#define CYTOPRESS_CORE_ENGINE_CLASSIFIER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace cytopress {
+
+// Every image is computed by itself in a fixed order, so that its result does not depend on the
+// others. Thread-compatible.
+class Classifier {
+ public:
+  Classifier() = default;
+  // weights: [bias.size(), features] row-major.
+  Classifier(absl::Span<const float> weights, absl::Span<const float> bias);
+
+  int features() const { return features_; }
+  int classes() const { return static_cast<int>(bias_.size()); }
+
+  // map: [positions, features()] of one image, each `step` times the stored value. Writes classes()
+  // probabilities.
+  void Classify(const uint8_t* map, int positions, float step, float* probabilities);
+  void Classify(const float* map, int positions, float* probabilities);
+
+ private:
+  void ClassifyPooled(float* probabilities);
+
+  int features_ = 0;
+  int stride_ = 0;              // classes, rounded up to whole lanes
+  std::vector<float> weights_;  // [features, stride_], zero beyond the classes
+  std::vector<float> bias_;
+  std::vector<int32_t> sums_;  // working memory
+  std::vector<float> pooled_;
+  std::vector<float> logits_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_CLASSIFIER_H_

@@ -1,0 +1,55 @@
+// An artifact turned into what the dense engine computes, before any batch size is known.
+#ifndef CYTOPRESS_CORE_ENGINE_DENSE_MODEL_H_
+#define CYTOPRESS_CORE_ENGINE_DENSE_MODEL_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/artifact/artifact.h"
+#include "core/engine/classifier.h"
+#include "core/engine/convolution.h"
+#include "core/network/network.h"
+
+namespace cytopress {
+
+enum class DenseArithmetic {
+  kFp32,
+  kInt8,
+  // INT8's values computed in FP32, for CPUs whose 8-bit products saturate (HasExactInt8): the
+  // weights are the dequantized integers and every layer's output is rounded to its INT8 grid.
+  kEmulatedInt8,
+};
+
+// How the outputs of a layer are stored.
+struct OutputGrid {
+  Number number = Number::kFloat32;
+  float step = 1;  // real value = step * stored, for integers
+  // kFloat32 only: outputs are rounded to multiples of `step` from `low` to `high` steps.
+  bool rounded = false;
+  int low = 0;
+  int high = 0;
+};
+
+struct DenseModel {
+  Network network;
+  DenseArithmetic arithmetic = DenseArithmetic::kFp32;
+  // One an entry of network.layers.
+  std::vector<OutputGrid> grids;
+  std::vector<Convolution> convolutions;  // empty but for Op::kConv
+  // The network's input for pixel value v of channel c, in the storage of grids[0], at [256 * c +
+  // v].
+  std::vector<float> float_input;
+  std::vector<int8_t> integer_input;
+  Classifier classifier;
+};
+
+// Activations are quantized symmetrically: layer L's outputs to uint8 in steps of
+// activation_ranges[L] / 255 after a ReLU, else to int8 in steps of activation_ranges[L] / 127; a
+// pooled map keeps its input's steps. Errors: FAILED_PRECONDITION names what the artifact lacks for
+// the arithmetic; INVALID_ARGUMENT or NOT_FOUND names a tensor that does not fit the network.
+absl::StatusOr<DenseModel> BuildDenseModel(const Artifact& artifact, DenseArithmetic arithmetic);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_DENSE_MODEL_H_

@@ -1,0 +1,44 @@
+#include "core/engine/engine.h"
+
+#include <new>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/engine/dense_engine.h"
+#include "core/engine/dense_model.h"
+
+namespace cytopress {
+namespace {
+
+bool HasIntegerWeights(const Artifact& artifact) {
+  return artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4;
+}
+
+DenseArithmetic Choose(const Artifact& artifact, Arithmetic wanted) {
+  const bool integer =
+      wanted == Arithmetic::kInt8 || (wanted == Arithmetic::kAuto && HasIntegerWeights(artifact));
+  if (!integer) return DenseArithmetic::kFp32;
+  return HasExactInt8() ? DenseArithmetic::kInt8 : DenseArithmetic::kEmulatedInt8;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
+                                                     const EngineOptions& options) {
+  if (options.threads < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads: ", options.threads, "; an engine needs at least 1"));
+  }
+  try {
+    CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model,
+                               BuildDenseModel(artifact, Choose(artifact, options.arithmetic)));
+    return std::make_unique<DenseEngine>(std::move(model), options.threads);
+  } catch (const dnnl::error& error) {
+    return absl::InternalError(absl::StrCat("oneDNN failed: ", error.what()));
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("no memory for the model");
+  }
+}
+
+}  // namespace cytopress

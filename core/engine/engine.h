@@ -1,0 +1,57 @@
+// Runs a model from its artifact. No LibTorch.
+#ifndef CYTOPRESS_CORE_ENGINE_ENGINE_H_
+#define CYTOPRESS_CORE_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/artifact/artifact.h"
+
+namespace cytopress {
+
+// One loaded model, ready to compute. Thread-compatible: one call at a time; load one engine a
+// thread for parallel calls.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // pixels: uint8 [count, height, width, channels] as Preprocess makes them. probabilities: [count,
+  // classes], filled with the softmax. Any count; more than preferred_batch() are computed in
+  // turns. The same image gets the same probabilities alone and in any batch: exactly in INT8, to
+  // 1e-6 in FP32. The first call with a new batch size compiles a plan for it (a few hundred
+  // milliseconds), so warm up with a batch of 1 and of preferred_batch(). INVALID_ARGUMENT for
+  // sizes that do not fit.
+  virtual absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                                absl::Span<float> probabilities) = 0;
+
+  // "onednn-int8", "onednn-fp32", or "onednn-int8-emulated": INT8's values computed in FP32, on
+  // CPUs without VNNI, whose 8-bit products saturate. Equal to "onednn-int8" but for values in the
+  // middle of two quantization steps, at the speed of "onednn-fp32".
+  virtual std::string name() const = 0;
+  virtual int classes() const = 0;
+  virtual int64_t image_bytes() const = 0;
+  virtual int preferred_batch() const = 0;  // the largest batch that is computed in one go
+};
+
+enum class Arithmetic {
+  kAuto,  // INT8 for INT8 and INT4 weights, else FP32
+  kFp32,  // the reference path, for any artifact
+  kInt8,  // needs integer weights and activation ranges
+};
+
+struct EngineOptions {
+  Arithmetic arithmetic = Arithmetic::kAuto;
+  int threads = 1;  // OpenMP threads of one call
+};
+
+// FAILED_PRECONDITION names what the artifact lacks for the wanted arithmetic.
+absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
+                                                     const EngineOptions& options = {});
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_ENGINE_H_

@@ -1,0 +1,88 @@
+// The only code that names oneDNN's types, and where its major versions 2 and 3 differ.
+//
+// Errors surface as dnnl::error; DenseEngine catches them. Thread-compatible. Primitives are built
+// for the calling thread's number of OpenMP threads and must run with the same.
+#ifndef CYTOPRESS_CORE_ENGINE_ONEDNN_H_
+#define CYTOPRESS_CORE_ENGINE_ONEDNN_H_
+
+#include <cstdint>
+#include <dnnl.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/engine/convolution.h"
+
+namespace cytopress {
+
+// Whether this CPU multiplies 8-bit integers without saturating on the way (AVX512-VNNI, AVX-VNNI).
+// Older ones add pairs of u8 x s8 products in 16 bits, which overflow. oneDNN's environment
+// variable ONEDNN_MAX_CPU_ISA bounds the answer.
+bool HasExactInt8();
+
+// One primitive and the memory it works on. Addresses are set before the first Run and after every
+// move of the memory.
+class Operation {
+ public:
+  Operation(dnnl::primitive primitive, size_t scratch_bytes, std::string implementation)
+      : primitive_(std::move(primitive)),
+        scratch_bytes_(scratch_bytes),
+        implementation_(std::move(implementation)) {}
+
+  void Add(int argument, const dnnl::memory& memory);
+  void SetAddress(int argument, void* address);
+  void Run(dnnl::stream& stream) const;
+
+  // Bytes of working memory at DNNL_ARG_SCRATCHPAD, 64-byte aligned.
+  size_t scratch_bytes() const { return scratch_bytes_; }
+  // oneDNN's name of the code that it chose.
+  const std::string& implementation() const { return implementation_; }
+
+ private:
+  dnnl::primitive primitive_;
+  size_t scratch_bytes_;
+  std::string implementation_;
+  std::vector<dnnl::memory> memories_;  // keep what arguments_ points to alive
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+// The constants of one convolution in every memory layout that its primitives asked for. Plans for
+// several batch sizes share them.
+class PackedConstants {
+ public:
+  // `convolution` must outlive the object.
+  explicit PackedConstants(const Convolution& convolution);
+
+  const Convolution& convolution() const { return *convolution_; }
+  // The weights in `layout`, reordered at the first request.
+  dnnl::memory Weights(const dnnl::memory::desc& layout);
+  const dnnl::memory& bias() const { return bias_; }
+  const dnnl::memory& multiplier() const { return multiplier_; }
+
+ private:
+  const Convolution* convolution_;
+  std::vector<std::pair<dnnl::memory::desc, dnnl::memory>> layouts_;
+  dnnl::memory bias_;
+  dnnl::memory multiplier_;  // an argument of oneDNN 3.x; 2.x takes it as an attribute
+};
+
+Operation MakeConvolution(PackedConstants& constants, int batch);
+
+struct MaxPool {
+  int channels = 0;
+  int in_height = 0;
+  int in_width = 0;
+  int out_height = 0;
+  int out_width = 0;
+  int kernel = 1;
+  int stride = 1;
+  int padding = 0;
+  Number number = Number::kFloat32;
+};
+Operation MakeMaxPool(const MaxPool& pool, int batch);
+
+const dnnl::engine& CpuEngine();
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_ONEDNN_H_

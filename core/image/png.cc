@@ -1,0 +1,96 @@
+#include <spng.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/image/codec.h"
+
+namespace cytopress {
+namespace {
+
+// Bounds the text and colour profiles that a file may bring along.
+constexpr size_t kMaxChunkBytes = size_t{8} << 20;
+
+struct ContextDeleter {
+  void operator()(spng_ctx* context) const { spng_ctx_free(context); }
+};
+using Context = std::unique_ptr<spng_ctx, ContextDeleter>;
+
+absl::Status PngError(absl::string_view action, int error) {
+  if (error == SPNG_EMEM) {
+    return absl::ResourceExhaustedError(absl::StrCat(action, ": ", spng_strerror(error)));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(action, ": ", spng_strerror(error)));
+}
+
+// libspng gives gray of more than 8 bits, or with alpha, as RGB only.
+void KeepFirstChannel(Image* image) {
+  const size_t count = image->pixels.size() / 3;
+  for (size_t i = 0; i < count; ++i) image->pixels[i] = image->pixels[3 * i];
+  image->pixels.resize(count);
+  image->channels = 1;
+}
+
+}  // namespace
+
+absl::StatusOr<Image> DecodePng(absl::string_view bytes, const DecodeLimits& limits) {
+  const Context context(spng_ctx_new(0));
+  if (context == nullptr) return absl::ResourceExhaustedError("no memory to decode a PNG");
+  spng_set_chunk_limits(context.get(), kMaxChunkBytes, kMaxChunkBytes);
+  spng_set_png_buffer(context.get(), bytes.data(), bytes.size());
+  spng_ihdr header;
+  if (const int error = spng_get_ihdr(context.get(), &header); error != 0) {
+    return PngError("damaged PNG", error);
+  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckLimits(header.width, header.height, limits));
+  size_t size = 0;
+  if (const int error = spng_decoded_image_size(context.get(), SPNG_FMT_RGB8, &size); error != 0) {
+    return PngError("damaged PNG", error);
+  }
+  Image image;
+  image.width = static_cast<int>(header.width);
+  image.height = static_cast<int>(header.height);
+  image.channels = 3;
+  image.pixels.resize(size);
+  // Without SPNG_DECODE_TRNS, and into a format without alpha: transparency is dropped.
+  if (const int error =
+          spng_decode_image(context.get(), image.pixels.data(), size, SPNG_FMT_RGB8, 0);
+      error != 0) {
+    return PngError("damaged or truncated PNG", error);
+  }
+  if (header.color_type == SPNG_COLOR_TYPE_GRAYSCALE ||
+      header.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA) {
+    KeepFirstChannel(&image);
+  }
+  return image;
+}
+
+absl::StatusOr<std::string> EncodePng(const Image& image) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckImage(image));
+  const Context context(spng_ctx_new(SPNG_CTX_ENCODER));
+  if (context == nullptr) return absl::ResourceExhaustedError("no memory to encode a PNG");
+  spng_set_option(context.get(), SPNG_ENCODE_TO_BUFFER, 1);
+  spng_ihdr header = {};
+  header.width = static_cast<uint32_t>(image.width);
+  header.height = static_cast<uint32_t>(image.height);
+  header.bit_depth = 8;
+  header.color_type = image.channels == 1 ? SPNG_COLOR_TYPE_GRAYSCALE : SPNG_COLOR_TYPE_TRUECOLOR;
+  if (const int error = spng_set_ihdr(context.get(), &header); error != 0) {
+    return PngError("cannot encode a PNG", error);
+  }
+  if (const int error = spng_encode_image(context.get(), image.pixels.data(), image.pixels.size(),
+                                          SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+      error != 0) {
+    return PngError("cannot encode a PNG", error);
+  }
+  size_t size = 0;
+  int error = 0;
+  const std::unique_ptr<void, decltype(&std::free)> buffer(
+      spng_get_png_buffer(context.get(), &size, &error), &std::free);
+  if (buffer == nullptr) return PngError("cannot encode a PNG", error);
+  return std::string(static_cast<const char*>(buffer.get()), size);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,112 @@
+// What a zero field of a specification stands for, and the recipes that have a name.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/jobs/job_spec.h"
+
+namespace cytopress {
+namespace {
+
+// The recipe of the paper that cytopress follows: half of all prunable weights are removed by
+// global magnitude, what is left is fine-tuned at a small rate, then stored in 8 bits.
+v1::Recipe PaperRecipe() {
+  v1::Recipe recipe;
+  recipe.mutable_train()->set_epochs(12);
+  recipe.mutable_prune()->set_sparsity(0.5);
+  recipe.mutable_finetune()->set_epochs(4);
+  recipe.mutable_finetune()->set_learning_rate(0.005);
+  recipe.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT8);
+  return recipe;
+}
+
+// The same stages in minutes on two cores: to see everything happen, not for the best accuracy.
+v1::Recipe QuickRecipe() {
+  v1::Recipe recipe = PaperRecipe();
+  recipe.mutable_train()->set_epochs(3);
+  recipe.mutable_finetune()->set_epochs(1);
+  return recipe;
+}
+
+// Long training and nothing removed: a base model to compress later, or to compare with.
+v1::Recipe DenseRecipe() {
+  v1::Recipe recipe;
+  recipe.mutable_train()->set_epochs(30);
+  recipe.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_FP16);
+  return recipe;
+}
+
+struct Named {
+  const char* name;
+  v1::Recipe (*make)();
+};
+
+constexpr Named kRecipes[] = {
+    {"paper", PaperRecipe},
+    {"quick", QuickRecipe},
+    {"dense", DenseRecipe},
+};
+
+template <typename T>
+T Or(T value, T fallback) {
+  return value == T{} ? fallback : value;
+}
+
+void FillTraining(int epochs, double learning_rate, v1::TrainOptions* options) {
+  options->set_epochs(Or(options->epochs(), epochs));
+  options->set_batch_size(Or(options->batch_size(), 128));
+  options->set_learning_rate(Or(options->learning_rate(), learning_rate));
+  options->set_warmup_fraction(Or(options->warmup_fraction(), 0.1));
+  options->set_momentum(Or(options->momentum(), 0.9));
+  options->set_weight_decay(Or(options->weight_decay(), 5e-4));
+  options->set_label_smoothing(Or(options->label_smoothing(), 0.1));
+  options->set_shift_pixels(Or(options->shift_pixels(), 2));
+  if (options->precision().empty()) options->set_precision("auto");
+}
+
+void FillQuantization(v1::QuantizeOptions* options) {
+  if (options->weights() == v1::WEIGHT_TYPE_UNSPECIFIED) options->set_weights(v1::WEIGHT_TYPE_FP16);
+  options->set_calibration_images(Or(options->calibration_images(), 512));
+  options->set_activation_percentile(Or(options->activation_percentile(), 99.99));
+}
+
+}  // namespace
+
+v1::JobSpec WithDefaults(v1::JobSpec spec) {
+  v1::Recipe* recipe = spec.mutable_recipe();
+  if (recipe->name().empty()) recipe->set_name("custom");
+  if (spec.base_model().empty()) {
+    v1::NetworkSpec* network = spec.mutable_network();
+    if (network->architecture().empty()) network->set_architecture("resnet50");
+    if (network->stem() == v1::STEM_UNSPECIFIED) network->set_stem(v1::STEM_IMAGENET);
+    FillTraining(12, 0.05, recipe->mutable_train());
+  } else {
+    spec.clear_network();
+    recipe->clear_train();
+  }
+  if (recipe->has_prune() && recipe->prune().method() == v1::PRUNE_METHOD_UNSPECIFIED) {
+    recipe->mutable_prune()->set_method(v1::PRUNE_METHOD_GLOBAL_MAGNITUDE);
+  }
+  if (recipe->has_finetune()) FillTraining(4, 0.02, recipe->mutable_finetune());
+  FillQuantization(recipe->mutable_quantize());
+  return spec;
+}
+
+absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name) {
+  for (const Named& named : kRecipes) {
+    if (named.name != name) continue;
+    v1::Recipe recipe = named.make();
+    recipe.set_name(named.name);
+    return recipe;
+  }
+  return absl::NotFoundError(
+      absl::StrCat("no recipe \"", name, "\"; there are ", absl::StrJoin(RecipeNames(), ", ")));
+}
+
+std::vector<std::string> RecipeNames() {
+  std::vector<std::string> names;
+  for (const Named& named : kRecipes) names.push_back(named.name);
+  return names;
+}
+
+}  // namespace cytopress

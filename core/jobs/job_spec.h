@@ -1,0 +1,33 @@
+// Checks and defaults of a job's specification.
+#ifndef CYTOPRESS_CORE_JOBS_JOB_SPEC_H_
+#define CYTOPRESS_CORE_JOBS_JOB_SPEC_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cytopress/v1/recipe.pb.h"
+
+namespace cytopress {
+
+struct FieldViolation {
+  std::string field;        // path in the JobSpec, e.g. "recipe.prune.sparsity"
+  std::string description;  // the value, what is wrong, what to do
+};
+
+// Everything that can be known to be wrong without touching the data; empty when it is fine.
+std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec);
+
+// The spec with every zero field set to what will be used: what is stored, run and shown. Without a
+// base model there is always a training stage; with one there is none, and no network. Quantization
+// is always there (FP16 when nothing was asked). Pruning and fine-tuning are never added.
+v1::JobSpec WithDefaults(v1::JobSpec spec);
+
+// "paper", "quick" or "dense" filled in; NOT_FOUND lists the names.
+absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name);
+std::vector<std::string> RecipeNames();
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_JOBS_JOB_SPEC_H_

@@ -1,0 +1,35 @@
+// The states of a job and the moves between them. docs/job-states.md says what each move means and
+// who makes it.
+#ifndef CYTOPRESS_CORE_JOBS_JOB_STATE_H_
+#define CYTOPRESS_CORE_JOBS_JOB_STATE_H_
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "cytopress/v1/job.pb.h"
+
+namespace cytopress {
+
+struct JobTransition {
+  v1::JobState from;
+  v1::JobState to;
+};
+
+// Every legal move, and no other. The store makes no move that is not in this list.
+absl::Span<const JobTransition> LegalTransitions();
+bool IsLegalTransition(v1::JobState from, v1::JobState to);
+
+// SUCCEEDED, FAILED and CANCELLED: no move leads out of them.
+bool IsTerminal(v1::JobState state);
+
+// LEASED and RUNNING: a worker holds the job.
+bool IsHeld(v1::JobState state);
+
+// "queued", "running", ...; "unknown" for a number that is no state.
+absl::string_view StateName(v1::JobState state);
+
+// QUEUED to CANCELLED, in the order of the enum.
+absl::Span<const v1::JobState> AllJobStates();
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_JOBS_JOB_STATE_H_

@@ -1,0 +1,325 @@
+// Opening, transactions, and what clients and monitoring ask. What workers ask is in
+// sql_job_store_lease.cc.
+#include "core/jobs/sql_job_store.h"
+
+#include <algorithm>
+#include <exception>
+#include <random>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/base/sha256.h"
+#include "core/base/status_macros.h"
+#include "core/jobs/job_spec.h"
+#include "core/jobs/job_state.h"
+#include "core/jobs/sql_schema.h"
+
+namespace cytopress {
+namespace {
+
+constexpr size_t kConnections = 4;
+constexpr int kDefaultPageSize = 50;
+constexpr int kMaxPageSize = 500;
+constexpr int kMaxLedgerLines = 1000;
+constexpr char kTokenVersion[] = "v1";
+
+// Sorts by the second of submission; its 64 random bits keep a job from being guessed.
+std::string NewJobId(absl::Time now) {
+  std::random_device random;
+  return absl::StrCat("job-", absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone()), "-",
+                      absl::StrFormat("%08x%08x", random(), random()));
+}
+
+// Ties a page token to the filter it was made for.
+std::string FilterFingerprint(const ListJobsQuery& query) {
+  const std::string states = absl::StrJoin(query.states, ",", [](std::string* out, v1::JobState s) {
+    absl::StrAppend(out, static_cast<int>(s));
+  });
+  return Sha256Hex(absl::StrCat(states, "/", query.model_name)).substr(0, 16);
+}
+
+std::string PageToken(const ListJobsQuery& query, int64_t last_number) {
+  return absl::WebSafeBase64Escape(
+      absl::StrCat(kTokenVersion, ":", last_number, ":", FilterFingerprint(query)));
+}
+
+// The number of the last job of the page before; 0 for the first page.
+absl::StatusOr<int64_t> ParsePageToken(const ListJobsQuery& query) {
+  if (query.page_token.empty()) return 0;
+  std::string text;
+  int64_t number = 0;
+  if (absl::WebSafeBase64Unescape(query.page_token, &text)) {
+    const std::vector<std::string> parts = absl::StrSplit(text, ':');
+    if (parts.size() == 3 && parts[0] == kTokenVersion && absl::SimpleAtoi(parts[1], &number) &&
+        number > 0) {
+      if (parts[2] == FilterFingerprint(query)) return number;
+      return absl::InvalidArgumentError(
+          "page_token: it was made for another filter; repeat the filter of the first page");
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("page_token: \"", query.page_token, "\" is not one that a list has returned"));
+}
+
+absl::StatusOr<int> PageSize(const ListJobsQuery& query) {
+  if (query.page_size < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_size: ", query.page_size, " is negative; at most ", kMaxPageSize));
+  }
+  return query.page_size == 0 ? kDefaultPageSize : std::min(query.page_size, kMaxPageSize);
+}
+
+// The ids of one page and, to know whether there is another, of one job more.
+std::vector<std::string> ListIds(soci::session& sql, const ListJobsQuery& query, int64_t before,
+                                 int page_size) {
+  std::string text = "SELECT id FROM jobs WHERE (:any_model = 1 OR model_name = :model_name)";
+  if (!query.states.empty()) {
+    absl::StrAppend(&text, " AND state IN (",
+                    absl::StrJoin(query.states, ", ",
+                                  [](std::string* out, v1::JobState state) {
+                                    absl::StrAppend(out, static_cast<int>(state));
+                                  }),
+                    ")");
+  }
+  if (before > 0) absl::StrAppend(&text, " AND number < ", before);
+  absl::StrAppend(&text, " ORDER BY number DESC LIMIT ", page_size + 1);
+  const int any_model = query.model_name.empty() ? 1 : 0;
+  soci::rowset<std::string> rows =
+      (sql.prepare << text, soci::use(any_model), soci::use(query.model_name));
+  return std::vector<std::string>(rows.begin(), rows.end());
+}
+
+}  // namespace
+
+SqlJobStore::SqlJobStore(std::unique_ptr<SqlDialect> dialect, Clock* clock,
+                         const JobStoreOptions& options)
+    : dialect_(std::move(dialect)), clock_(clock), options_(options), pool_(kConnections) {}
+
+absl::StatusOr<std::unique_ptr<JobStore>> SqlJobStore::Open(std::unique_ptr<SqlDialect> dialect,
+                                                            Clock* clock,
+                                                            const JobStoreOptions& options) {
+  std::unique_ptr<SqlJobStore> store(new SqlJobStore(std::move(dialect), clock, options));
+  try {
+    for (size_t i = 0; i < kConnections; ++i) store->dialect_->Connect(store->pool_.at(i));
+  } catch (const soci::soci_error& error) {
+    return store->dialect_->ToStatus(error);
+  }
+  CYTOPRESS_RETURN_IF_ERROR(
+      store->Write([&](soci::session& sql) { return MigrateSchema(sql, *store->dialect_); }));
+  return std::unique_ptr<JobStore>(std::move(store));
+}
+
+absl::Status SqlJobStore::Read(Body body) { return InTransaction(dialect_->BeginRead(), body); }
+
+absl::Status SqlJobStore::Write(Body body) {
+  absl::MutexLock lock(&write_mutex_);
+  return InTransaction(dialect_->BeginWrite(), body);
+}
+
+absl::Status SqlJobStore::InTransaction(const char* begin, Body body) {
+  try {
+    soci::session sql(pool_);
+    sql << begin;
+    try {
+      absl::Status status = body(sql);
+      sql << (status.ok() ? "COMMIT" : "ROLLBACK");
+      return status;
+    } catch (const std::exception&) {
+      try {
+        sql << "ROLLBACK";
+      } catch (const soci::soci_error&) {
+        // The database has already ended the transaction; the first error is the one to report.
+      }
+      throw;
+    }
+  } catch (const soci::soci_error& error) {
+    return dialect_->ToStatus(error);
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("job database: ", error.what()));
+  }
+}
+
+absl::StatusOr<v1::Job> SqlJobStore::Submit(const v1::JobSpec& spec,
+                                            const std::string& request_id) {
+  JobRow row;
+  row.job.set_id(NewJobId(clock_->Now()));
+  *row.job.mutable_spec() = WithDefaults(spec);
+  row.job.set_request_id(request_id);
+  row.job.set_state(v1::JOB_STATE_QUEUED);
+  row.job.set_max_attempts(options_.max_attempts);
+  *row.job.mutable_created() = ToTimestamp(clock_->Now());
+  CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
+    std::string earlier;
+    if (!request_id.empty()) {
+      sql << "SELECT id FROM jobs WHERE request_id = :request_id", soci::use(request_id),
+          soci::into(earlier);
+    }
+    if (earlier.empty()) return InsertJob(sql, &row);
+    CYTOPRESS_ASSIGN_OR_RETURN(JobRow known, LoadJob(sql, *dialect_, earlier, false));
+    if (Fingerprint(known.job.spec()) != Fingerprint(row.job.spec())) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("request_id: \"", request_id, "\" was used for job ", earlier,
+                       " with another spec; use a new request_id for a new job"));
+    }
+    row = std::move(known);
+    return LoadLedger(sql, &row.job);
+  }));
+  return row.job;
+}
+
+absl::StatusOr<v1::Job> SqlJobStore::Get(const std::string& id) {
+  v1::Job job;
+  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+    CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, false));
+    job = std::move(row.job);
+    return LoadLedger(sql, &job);
+  }));
+  return job;
+}
+
+absl::StatusOr<ListJobsPage> SqlJobStore::List(const ListJobsQuery& query) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const int page_size, PageSize(query));
+  CYTOPRESS_ASSIGN_OR_RETURN(const int64_t before, ParsePageToken(query));
+  ListJobsPage page;
+  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+    const std::vector<std::string> ids = ListIds(sql, query, before, page_size);
+    for (const std::string& id : ids) {
+      if (static_cast<int>(page.jobs.size()) == page_size) break;
+      CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, false));
+      CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
+      page.jobs.push_back(std::move(row.job));
+      const bool last_of_full_page = static_cast<int>(page.jobs.size()) == page_size;
+      if (last_of_full_page && static_cast<int>(ids.size()) > page_size) {
+        page.next_page_token = PageToken(query, row.number);
+      }
+    }
+    return absl::OkStatus();
+  }));
+  return page;
+}
+
+absl::StatusOr<v1::Job> SqlJobStore::Cancel(const std::string& id) {
+  v1::Job job;
+  CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
+    CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
+    const v1::JobState state = row.job.state();
+    const bool asked_before = row.job.cancel_requested();
+    row.job.set_cancel_requested(true);
+    if (IsHeld(state)) {
+      if (!asked_before) CYTOPRESS_RETURN_IF_ERROR(SaveJob(sql, &row));
+    } else if (state != v1::JOB_STATE_CANCELLED) {
+      CYTOPRESS_RETURN_IF_ERROR(Move(&row, v1::JOB_STATE_CANCELLED));
+      CYTOPRESS_RETURN_IF_ERROR(SaveJob(sql, &row));
+    }
+    job = std::move(row.job);
+    return LoadLedger(sql, &job);
+  }));
+  return job;
+}
+
+absl::StatusOr<int64_t> SqlJobStore::Revision(const std::string& id) {
+  int64_t revision = 0;
+  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+    sql << "SELECT revision FROM jobs WHERE id = :id", soci::use(id), soci::into(revision);
+    return sql.got_data() ? absl::OkStatus()
+                          : absl::NotFoundError(absl::StrCat("no job \"", id, "\""));
+  }));
+  return revision;
+}
+
+absl::Status SqlJobStore::Heartbeat(const std::string& worker, const std::string& device,
+                                    const std::string& job_id) {
+  const int64_t now_us = ToMicros(clock_->Now());
+  return Write([&](soci::session& sql) -> absl::Status {
+    sql << "INSERT INTO workers (name, device, job_id, last_seen_us)"
+           " VALUES (:name, :device, :job_id, :now) ON CONFLICT (name) DO UPDATE SET"
+           " device = excluded.device, job_id = excluded.job_id,"
+           " last_seen_us = excluded.last_seen_us",
+        soci::use(worker), soci::use(device), soci::use(job_id), soci::use(now_us);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<WorkerInfo>> SqlJobStore::ListWorkers() {
+  std::vector<WorkerInfo> workers;
+  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+    WorkerInfo info;
+    int64_t last_seen_us = 0;
+    soci::statement query =
+        (sql.prepare << "SELECT name, device, job_id, last_seen_us FROM workers ORDER BY name",
+         soci::into(info.name), soci::into(info.device), soci::into(info.job_id),
+         soci::into(last_seen_us));
+    query.execute();
+    while (query.fetch()) {
+      info.last_seen = absl::FromUnixMicros(last_seen_us);
+      workers.push_back(info);
+    }
+    return absl::OkStatus();
+  }));
+  return workers;
+}
+
+absl::StatusOr<QueueStats> SqlJobStore::Stats() {
+  QueueStats stats;
+  for (v1::JobState state : AllJobStates()) stats.jobs_by_state[state] = 0;
+  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+    int state = 0;
+    std::string device;
+    int64_t count = 0;
+    int64_t oldest_us = 0;
+    absl::Time oldest = clock_->Now();
+    soci::statement query =
+        (sql.prepare << "SELECT state, device, COUNT(*), MIN(created_us) FROM jobs"
+                        " GROUP BY state, device",
+         soci::into(state), soci::into(device), soci::into(count), soci::into(oldest_us));
+    query.execute();
+    while (query.fetch()) {
+      stats.jobs_by_state[static_cast<v1::JobState>(state)] += count;
+      if (state != v1::JOB_STATE_QUEUED) continue;
+      stats.depth += count;
+      stats.depth_by_device[device] = count;
+      oldest = std::min(oldest, absl::FromUnixMicros(oldest_us));
+    }
+    stats.oldest_age = clock_->Now() - oldest;
+    return absl::OkStatus();
+  }));
+  return stats;
+}
+
+absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> SqlJobStore::LedgerSince(
+    int64_t after) {
+  std::vector<std::pair<int64_t, v1::LedgerEntry>> lines;
+  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+    int64_t number = 0;
+    std::string json;
+    soci::statement query =
+        (sql.prepare
+             << "SELECT number, entry FROM ledger WHERE number > :after ORDER BY number LIMIT "
+             << kMaxLedgerLines,
+         soci::use(after), soci::into(number), soci::into(json));
+    query.execute();
+    while (query.fetch()) {
+      CYTOPRESS_ASSIGN_OR_RETURN(v1::LedgerEntry entry, ParseLedgerEntry(json));
+      lines.emplace_back(number, std::move(entry));
+    }
+    return absl::OkStatus();
+  }));
+  return lines;
+}
+
+absl::StatusOr<std::unique_ptr<JobStore>> OpenJobStore(const std::string& url, Clock* clock,
+                                                       const JobStoreOptions& options) {
+  if (options.max_attempts < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_attempts: ", options.max_attempts, " is less than 1"));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<SqlDialect> dialect, DialectOf(url));
+  return SqlJobStore::Open(std::move(dialect), clock, options);
+}
+
+}  // namespace cytopress

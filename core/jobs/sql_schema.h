@@ -1,0 +1,18 @@
+// The tables of the job store and how an older database becomes a current one.
+#ifndef CYTOPRESS_CORE_JOBS_SQL_SCHEMA_H_
+#define CYTOPRESS_CORE_JOBS_SQL_SCHEMA_H_
+
+#include <soci/soci.h>
+
+#include "absl/status/status.h"
+#include "core/jobs/sql_dialect.h"
+
+namespace cytopress {
+
+// Brings the database to the schema of this program, within the caller's write transaction.
+// FAILED_PRECONDITION when a newer program has already changed it. Throws what SOCI throws.
+absl::Status MigrateSchema(soci::session& sql, const SqlDialect& dialect);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_JOBS_SQL_SCHEMA_H_

@@ -1,0 +1,211 @@
+#include "core/registry/model_registry.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "core/artifact/artifact.h"
+#include "core/base/file.h"
+#include "core/base/sha256.h"
+#include "core/base/status_macros.h"
+#include "core/registry/model_folder.h"
+#include "spdlog/spdlog.h"
+
+namespace cytopress {
+namespace {
+
+constexpr size_t kMaxNamesInError = 20;
+
+absl::Status CheckName(absl::string_view name) {
+  if (IsValidModelName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "model name: '", name,
+      "' is not valid; use at most 63 of a-z 0-9 . _ -, starting with a letter or digit"));
+}
+
+std::string Some(std::vector<std::string> items) {
+  const size_t left_out = items.size() - std::min(items.size(), kMaxNamesInError);
+  items.resize(items.size() - left_out);
+  return absl::StrCat(absl::StrJoin(items, ", "),
+                      left_out == 0 ? "" : absl::StrCat(" and ", left_out, " more"));
+}
+
+}  // namespace
+
+// Manifests and hashes by path. A published file never changes, so that what was read once holds as
+// long as the same file is there.
+class ModelRegistry::ManifestCache {
+ public:
+  absl::StatusOr<v1::Model> Get(const std::string& path) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(path));
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto it = entries_.find(path);
+      if (it != entries_.end() && it->second.identity == identity) return it->second.model;
+    }
+    // Not under the lock: other models need not wait for this file.
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
+    Entry entry;
+    entry.identity = identity;
+    CYTOPRESS_ASSIGN_OR_RETURN(entry.model, ParseManifest(bytes));
+    entry.model.set_sha256(Sha256Hex(bytes));
+    absl::MutexLock lock(&mutex_);
+    return (entries_[path] = std::move(entry)).model;
+  }
+
+  void Forget(const std::string& path) {
+    absl::MutexLock lock(&mutex_);
+    entries_.erase(path);
+  }
+
+ private:
+  using Identity = std::pair<uint64_t, int64_t>;  // inode, size
+  struct Entry {
+    Identity identity;
+    v1::Model model;
+  };
+
+  static absl::StatusOr<Identity> IdentityOf(const std::string& path) {
+    struct stat info;
+    if (stat(path.c_str(), &info) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
+    }
+    return Identity{info.st_ino, info.st_size};
+  }
+
+  absl::Mutex mutex_;
+  std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+};
+
+ModelRegistry::ModelRegistry(std::string root)
+    : root_(std::move(root)), cache_(std::make_shared<ManifestCache>()) {}
+
+absl::StatusOr<ModelRegistry> ModelRegistry::Open(std::string root) {
+  if (root.empty()) return absl::InvalidArgumentError("the model registry's folder has no name");
+  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(root));
+  return ModelRegistry(std::move(root));
+}
+
+std::string ModelRegistry::FolderOf(absl::string_view name) const {
+  return absl::StrCat(root_, "/", name);
+}
+
+absl::StatusOr<ModelVersion> ModelRegistry::Publish(absl::string_view name,
+                                                    absl::string_view artifact_bytes,
+                                                    absl::string_view publication_key) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckName(name));
+  CYTOPRESS_RETURN_IF_ERROR(ParseArtifact(artifact_bytes).status());
+  CYTOPRESS_ASSIGN_OR_RETURN(LockedModelFolder folder, LockedModelFolder::Open(FolderOf(name)));
+  ModelVersion model{std::string(name)};
+  CYTOPRESS_ASSIGN_OR_RETURN(model.version, folder.Add(artifact_bytes, publication_key));
+  return model;
+}
+
+absl::StatusOr<std::vector<std::string>> ModelRegistry::ModelNames() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator it(root_, error);
+  for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::error_code not_a_folder;
+    if (!IsValidModelName(name) || !it->is_directory(not_a_folder)) continue;
+    CYTOPRESS_ASSIGN_OR_RETURN(const FolderContent content, ScanModelFolder(FolderOf(name)));
+    if (!content.versions.empty()) names.push_back(name);
+  }
+  if (error) {
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot list the folder ", root_));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+absl::StatusOr<ModelVersion> ModelRegistry::Resolve(const ModelVersion& model) const {
+  CYTOPRESS_RETURN_IF_ERROR(CheckName(model.name));
+  CYTOPRESS_ASSIGN_OR_RETURN(const FolderContent content, ScanModelFolder(FolderOf(model.name)));
+  if (content.versions.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<std::string> names, ModelNames());
+    return absl::NotFoundError(absl::StrCat(
+        "there is no model '", model.name, "'; ",
+        names.empty() ? "the registry is empty" : absl::StrCat("there are: ", Some(names))));
+  }
+  if (model.version == 0) return ModelVersion{model.name, *content.versions.rbegin()};
+  if (content.versions.count(model.version) == 0) {
+    std::vector<std::string> versions;
+    for (const int64_t version : content.versions) versions.push_back(absl::StrCat(version));
+    return absl::NotFoundError(absl::StrCat("the model '", model.name, "' has no version ",
+                                            model.version, "; there are: ", Some(versions)));
+  }
+  return model;
+}
+
+absl::StatusOr<v1::Model> ModelRegistry::Describe(const ModelVersion& model) const {
+  CYTOPRESS_ASSIGN_OR_RETURN(v1::Model described,
+                             cache_->Get(ArtifactPath(FolderOf(model.name), model.version)));
+  described.set_name(model.name);
+  described.set_version(model.version);
+  return described;
+}
+
+absl::StatusOr<v1::Model> ModelRegistry::Get(const ModelVersion& model) const {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion resolved, Resolve(model));
+  return Describe(resolved);
+}
+
+absl::StatusOr<std::vector<v1::Model>> ModelRegistry::List(absl::string_view name) const {
+  std::vector<std::string> names = {std::string(name)};
+  if (name.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(names, ModelNames());
+  } else {
+    CYTOPRESS_RETURN_IF_ERROR(CheckName(name));
+  }
+  std::vector<v1::Model> models;
+  for (const std::string& listed : names) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const FolderContent content, ScanModelFolder(FolderOf(listed)));
+    for (auto it = content.versions.rbegin(); it != content.versions.rend(); ++it) {
+      absl::StatusOr<v1::Model> model = Describe({listed, *it});
+      if (model.ok()) {
+        models.push_back(*std::move(model));
+      } else if (!absl::IsNotFound(model.status())) {  // deleted meanwhile
+        spdlog::warn("{}@{} is left out of the list: {}", listed, *it,
+                     std::string(model.status().message()));
+      }
+    }
+  }
+  return models;
+}
+
+absl::StatusOr<std::string> ModelRegistry::PathOf(const ModelVersion& model) const {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion resolved, Resolve(model));
+  return ArtifactPath(FolderOf(resolved.name), resolved.version);
+}
+
+absl::StatusOr<std::string> ModelRegistry::Read(const ModelVersion& model) const {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string path, PathOf(model));
+  return ReadFile(path, kMaxArtifactFileBytes);
+}
+
+absl::Status ModelRegistry::Delete(const ModelVersion& model) {
+  if (model.version < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("version: name the version of '", model.name, "' to delete"));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion resolved, Resolve(model));
+  const std::string folder = FolderOf(resolved.name);
+  {
+    CYTOPRESS_ASSIGN_OR_RETURN(LockedModelFolder locked, LockedModelFolder::Open(folder));
+    CYTOPRESS_RETURN_IF_ERROR(locked.Delete(resolved.version));
+  }
+  cache_->Forget(ArtifactPath(folder, resolved.version));
+  return absl::OkStatus();
+}
+
+}  // namespace cytopress

@@ -1,0 +1,73 @@
+// Published models: one folder of files, `<root>/<name>/<version>.cyp`, safe to share between
+// processes and machines. A version appears whole or not at all and never changes.
+#ifndef CYTOPRESS_CORE_REGISTRY_MODEL_REGISTRY_H_
+#define CYTOPRESS_CORE_REGISTRY_MODEL_REGISTRY_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cytopress/v1/model.pb.h"
+
+namespace cytopress {
+
+struct ModelVersion {
+  std::string name;
+  int64_t version = 0;  // 0 = the newest
+
+  bool operator==(const ModelVersion& o) const { return name == o.name && version == o.version; }
+};
+
+// "blood@3" or "blood" (version 0). INVALID_ARGUMENT otherwise.
+absl::StatusOr<ModelVersion> ParseModelVersion(absl::string_view text);
+std::string ToString(const ModelVersion& model);
+
+// [a-z0-9][a-z0-9._-]{0,62}
+bool IsValidModelName(absl::string_view name);
+
+// Thread-safe; several processes may use one root, which wants a file system with hard links and
+// flock. Copies share what they remember of the files' manifests.
+class ModelRegistry {
+ public:
+  // Creates the folder if needed.
+  static absl::StatusOr<ModelRegistry> Open(std::string root);
+
+  // Stores the artifact's bytes as the next version of `name`; they are durable when this returns.
+  // `publication_key` (a job id, may be empty) makes it idempotent: the same key and name answer
+  // with the version made first, so that a job that published and then died does not publish twice.
+  // Bytes that ParseArtifact refuses are refused with its error.
+  absl::StatusOr<ModelVersion> Publish(absl::string_view name, absl::string_view artifact_bytes,
+                                       absl::string_view publication_key);
+
+  // Version 0 becomes the newest. NOT_FOUND names what there is instead. Reads a folder, no file.
+  absl::StatusOr<ModelVersion> Resolve(const ModelVersion& model) const;
+  // The whole manifest.
+  absl::StatusOr<v1::Model> Get(const ModelVersion& model) const;
+  // By name, then newest version first. An unreadable file is skipped with a logged warning.
+  absl::StatusOr<std::vector<v1::Model>> List(absl::string_view name = "") const;
+  // The whole file.
+  absl::StatusOr<std::string> Read(const ModelVersion& model) const;
+  absl::StatusOr<std::string> PathOf(const ModelVersion& model) const;
+  // Version must be given. The number is not used again.
+  absl::Status Delete(const ModelVersion& model);
+
+ private:
+  class ManifestCache;
+
+  explicit ModelRegistry(std::string root);
+  std::string FolderOf(absl::string_view name) const;
+  absl::StatusOr<v1::Model> Describe(const ModelVersion& model) const;
+  // Sorted; folders without a version are not models.
+  absl::StatusOr<std::vector<std::string>> ModelNames() const;
+
+  std::string root_;
+  std::shared_ptr<ManifestCache> cache_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_REGISTRY_MODEL_REGISTRY_H_

@@ -1,0 +1,149 @@
+#include "core/serving/batch_scheduler.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "absl/types/span.h"
+
+namespace cytopress {
+
+BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines,
+                               std::function<void(int)> on_batch, Clock* clock)
+    : engines_(std::move(engines)),
+      on_batch_(std::move(on_batch)),
+      clock_(clock),
+      classes_(engines_.at(0)->classes()),
+      image_bytes_(engines_.at(0)->image_bytes()) {
+  threads_.reserve(engines_.size());
+  for (const std::unique_ptr<Engine>& engine : engines_) {
+    threads_.emplace_back([this, engine = engine.get()] { Run(engine); });
+    pthread_setname_np(threads_.back().native_handle(), "engine");
+  }
+}
+
+BatchScheduler::~BatchScheduler() {
+  {
+    absl::MutexLock lock(&mutex_);
+    assert(queue_.empty());
+    stopping_ = true;
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void BatchScheduler::Enqueue(std::shared_ptr<BatchTask> task) {
+  assert(task->images > 0);
+  assert(static_cast<int64_t>(task->pixels.size()) == task->images * image_bytes_);
+  task->probabilities.resize(int64_t{task->images} * classes_);
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(std::move(task));
+}
+
+void BatchScheduler::Run(Engine* engine) {
+  Buffers buffers;
+  Batch batch;
+  while (TakeBatch(engine->preferred_batch(), &batch)) {
+    for (const std::shared_ptr<BatchTask>& task : batch.dropped) task->done(task->status_);
+    if (!batch.slices.empty()) {
+      on_batch_(batch.images);
+      Finish(batch, Compute(engine, batch, &buffers));
+    }
+    // Lets go of the tasks before waiting for others.
+    batch = Batch();
+  }
+}
+
+bool BatchScheduler::TakeBatch(int max_images, Batch* batch) {
+  absl::MutexLock lock(&mutex_);
+  const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !queue_.empty();
+  };
+  mutex_.Await(absl::Condition(&awake));
+  if (queue_.empty()) return false;
+  FillBatch(max_images, batch);
+  return true;
+}
+
+absl::Status BatchScheduler::WhyDrop(const BatchTask& task, absl::Duration now) const {
+  if (task.cancelled != nullptr && *task.cancelled) {
+    return absl::CancelledError("the request was cancelled before it was computed");
+  }
+  if (now >= task.deadline) {
+    return absl::DeadlineExceededError("the deadline passed while the request was in the queue");
+  }
+  return absl::OkStatus();
+}
+
+void BatchScheduler::FillBatch(int max_images, Batch* batch) {
+  const absl::Duration now = clock_->Steady();
+  while (!queue_.empty() && batch->images < max_images) {
+    const std::shared_ptr<BatchTask>& task = queue_.front();
+    const int waiting = task->images - task->handed_out_;
+    // An error of an earlier slice makes the rest pointless.
+    if (task->status_.ok()) task->status_ = WhyDrop(*task, now);
+    if (!task->status_.ok()) {
+      task->on_left_queue(waiting);
+      task->handed_out_ = task->images;
+      // While a slice is in an engine, the end of that slice ends the task.
+      if (task->computing_ == 0) batch->dropped.push_back(task);
+      queue_.pop_front();
+      continue;
+    }
+    const int count = std::min(waiting, max_images - batch->images);
+    batch->slices.push_back({task, task->handed_out_, count});
+    batch->images += count;
+    task->on_left_queue(count);
+    task->handed_out_ += count;
+    if (task->computing_++ == 0) task->computing_since_ = now;
+    if (task->handed_out_ == task->images) queue_.pop_front();
+  }
+}
+
+absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers* buffers) const {
+  if (batch.slices.size() == 1) {
+    const Slice& slice = batch.slices.front();
+    return engine->Classify(
+        absl::MakeConstSpan(slice.task->pixels)
+            .subspan(slice.first * image_bytes_, slice.count * image_bytes_),
+        slice.count,
+        absl::MakeSpan(slice.task->probabilities)
+            .subspan(int64_t{slice.first} * classes_, int64_t{slice.count} * classes_));
+  }
+  buffers->pixels.resize(batch.images * image_bytes_);
+  buffers->probabilities.resize(int64_t{batch.images} * classes_);
+  auto pixels = buffers->pixels.begin();
+  for (const Slice& slice : batch.slices) {
+    pixels = std::copy_n(slice.task->pixels.begin() + slice.first * image_bytes_,
+                         slice.count * image_bytes_, pixels);
+  }
+  const absl::Status status =
+      engine->Classify(buffers->pixels, batch.images, absl::MakeSpan(buffers->probabilities));
+  auto probabilities = buffers->probabilities.cbegin();
+  for (const Slice& slice : batch.slices) {
+    const int64_t count = int64_t{slice.count} * classes_;
+    std::copy_n(probabilities, count,
+                slice.task->probabilities.begin() + int64_t{slice.first} * classes_);
+    probabilities += count;
+  }
+  return status;
+}
+
+void BatchScheduler::Finish(const Batch& batch, const absl::Status& status) {
+  std::vector<BatchTask*> ended;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Duration now = clock_->Steady();
+    for (const Slice& slice : batch.slices) {
+      BatchTask* const task = slice.task.get();
+      if (task->status_.ok()) task->status_ = status;
+      if (--task->computing_ > 0) continue;
+      task->compute += now - task->computing_since_;
+      if (task->handed_out_ == task->images) ended.push_back(task);
+    }
+  }
+  for (BatchTask* task : ended) task->done(task->status_);
+}
+
+}  // namespace cytopress

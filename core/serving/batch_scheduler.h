@@ -1,0 +1,109 @@
+// The dynamic batcher of one model: whatever waits goes to the next engine that is free.
+#ifndef CYTOPRESS_CORE_SERVING_BATCH_SCHEDULER_H_
+#define CYTOPRESS_CORE_SERVING_BATCH_SCHEDULER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/engine/engine.h"
+
+namespace cytopress {
+
+// The images of one request on their way through an engine. Filled in by the caller; it belongs to
+// the scheduler from Enqueue until `done` is called.
+struct BatchTask {
+  int images = 0;
+  std::vector<uint8_t> pixels;                         // [images, image_bytes]
+  absl::Duration deadline = absl::InfiniteDuration();  // steady time
+  std::shared_ptr<const std::atomic<bool>> cancelled;  // may be null
+  // `count` images have left the queue, for an engine or because they were dropped. Called under
+  // the scheduler's lock, before `done`: it must be short.
+  std::function<void(int count)> on_left_queue;
+  // Once, on a thread of the scheduler and without a lock held. DEADLINE_EXCEEDED or CANCELLED when
+  // the task was dropped.
+  std::function<void(const absl::Status& status)> done;
+
+  // Results.
+  std::vector<float> probabilities;  // [images, classes]
+  // Time during which at least one of the images was in an engine.
+  absl::Duration compute = absl::ZeroDuration();
+
+ private:
+  friend class BatchScheduler;
+  // Guarded by the scheduler's mutex.
+  int handed_out_ = 0;
+  int computing_ = 0;  // slices in engines now
+  absl::Duration computing_since_;
+  absl::Status status_;
+};
+
+// Thread-safe. A lone request never waits for company: a free engine takes what there is, up to its
+// preferred batch, first come first served. A task larger than a batch is cut into several, which
+// may run on several engines at once.
+class BatchScheduler {
+ public:
+  // One thread an engine. `on_batch` hears the size of each batch before it is computed. `clock`
+  // must outlive the scheduler. REQUIRES: engines of the same model, at least one.
+  BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, std::function<void(int)> on_batch,
+                 Clock* clock);
+  // REQUIRES: every task is done.
+  ~BatchScheduler();
+  BatchScheduler(const BatchScheduler&) = delete;
+  BatchScheduler& operator=(const BatchScheduler&) = delete;
+
+  // REQUIRES: task->images > 0 and as many pixels as they need.
+  void Enqueue(std::shared_ptr<BatchTask> task);
+
+  int classes() const { return classes_; }
+  int64_t image_bytes() const { return image_bytes_; }
+
+ private:
+  struct Slice {
+    std::shared_ptr<BatchTask> task;
+    int first = 0;
+    int count = 0;
+  };
+  struct Batch {
+    std::vector<Slice> slices;
+    int images = 0;
+    std::vector<std::shared_ptr<BatchTask>> dropped;  // nothing of them is in an engine
+  };
+  // Buffers of one engine thread.
+  struct Buffers {
+    std::vector<uint8_t> pixels;
+    std::vector<float> probabilities;
+  };
+
+  void Run(Engine* engine);
+  // Waits for tasks. False when the scheduler ends.
+  bool TakeBatch(int max_images, Batch* batch);
+  void FillBatch(int max_images, Batch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WhyDrop(const BatchTask& task, absl::Duration now) const;
+  absl::Status Compute(Engine* engine, const Batch& batch, Buffers* buffers) const;
+  void Finish(const Batch& batch, const absl::Status& status);
+
+  const std::vector<std::unique_ptr<Engine>> engines_;
+  const std::function<void(int)> on_batch_;
+  Clock* const clock_;
+  const int classes_;
+  const int64_t image_bytes_;
+
+  absl::Mutex mutex_;
+  std::deque<std::shared_ptr<BatchTask>> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_SERVING_BATCH_SCHEDULER_H_

@@ -1,0 +1,122 @@
+// The way of a request from bytes to probabilities:
+//   admission -> decoding and preprocessing on a pool -> the model's batcher -> an engine ->
+//   callback.
+// Nothing here blocks its caller.
+#ifndef CYTOPRESS_CORE_SERVING_CLASSIFY_PIPELINE_H_
+#define CYTOPRESS_CORE_SERVING_CLASSIFY_PIPELINE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/image/image.h"
+#include "core/serving/admission.h"
+#include "core/serving/model_host.h"
+#include "core/serving/thread_pool.h"
+
+namespace cytopress {
+
+// One image as it was sent. The bytes are the caller's and must stay until the callback.
+struct InputImage {
+  bool raw = false;
+  // A PNG or JPEG file or, if raw, width * height * channels values of uint8 (HWC).
+  absl::string_view bytes;
+  int width = 0;  // raw only, as the two below
+  int height = 0;
+  int channels = 0;
+};
+
+// In all they are the time from admission to the end.
+struct ClassifyTiming {
+  absl::Duration queue;    // waiting, for decoding threads, the model or an engine
+  absl::Duration decode;   // decoding and preprocessing
+  absl::Duration compute;  // in engines
+};
+
+struct ClassifyOutcome {
+  ModelHandle model;                 // has the version and the class names
+  std::vector<float> probabilities;  // [images, classes]
+  ClassifyTiming timing;
+};
+
+struct ClassifyTask {
+  ModelVersion model;  // empty name: the default; version 0: the newest
+  std::vector<InputImage> images;
+  int top_k = 1;  // only checked against the number of classes; -1 = all
+  absl::Time deadline = absl::InfiniteFuture();
+  // Set by the caller when nobody waits any more. May be null.
+  std::shared_ptr<const std::atomic<bool>> cancelled;
+  // Once, on any thread, perhaps before Submit returns. Errors carry details (error_details.h); a
+  // bad image is INVALID_ARGUMENT with the violated field "images[i]".
+  std::function<void(absl::StatusOr<ClassifyOutcome>)> done;
+};
+
+// Hears what happens; for metrics. Thread-safe and short.
+class ServingObserver {
+ public:
+  virtual ~ServingObserver() = default;
+  virtual void OnBatch(const ModelVersion& model, int images) = 0;
+  virtual void OnClassified(const ModelVersion& model, int images,
+                            const ClassifyTiming& timing) = 0;
+};
+
+struct ClassifyPipelineOptions {
+  int decode_threads = 1;
+  DecodeLimits decode = {int64_t{16} << 20};  // an image
+  AdmissionOptions admission;
+  ModelHostOptions models;
+};
+
+// Thread-safe.
+class ClassifyPipeline {
+ public:
+  // All must outlive the pipeline.
+  ClassifyPipeline(const ClassifyPipelineOptions& options, ModelLoader* loader,
+                   ServingObserver* observer, Clock* clock);
+  // Refuses what comes and waits for what it has admitted.
+  ~ClassifyPipeline();
+
+  // REQUIRES: at least one image.
+  void Submit(ClassifyTask task);
+
+  // Brings a model into memory; `done` on another thread, or before this returns. For warming up.
+  void Preload(const ModelVersion& model, std::function<void(const absl::Status&)> done);
+
+  // Refuses new requests. True as soon as all admitted ones are answered, false after `timeout`.
+  bool Drain(absl::Duration timeout);
+
+  int64_t waiting_images() const { return admission_.waiting_images(); }
+  ModelHost* models() { return &models_; }
+
+ private:
+  struct Request;
+  using RequestPtr = std::shared_ptr<Request>;
+
+  void FindModel(const RequestPtr& request);
+  void Prepare(const RequestPtr& request, ModelHandle model);
+  void DecodeSome(const RequestPtr& request);
+  void DecodeOne(const RequestPtr& request, int index);
+  void Enqueue(const RequestPtr& request);
+  void Finish(const RequestPtr& request, absl::Status status);
+  absl::Status WhyDrop(const Request& request) const;
+
+  const ClassifyPipelineOptions options_;
+  ModelLoader* const loader_;
+  ServingObserver* const observer_;
+  Clock* const clock_;
+  Admission admission_;
+  ModelHost models_;
+  ThreadPool decoders_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_SERVING_CLASSIFY_PIPELINE_H_

@@ -1,0 +1,221 @@
+#include "core/serving/model_host.h"
+
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace cytopress {
+namespace {
+
+constexpr absl::Duration kIdleCheckInterval = absl::Seconds(5);
+
+// Gives the memory of models that are gone back to the system; glibc would keep much of it.
+void ReturnMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
+}  // namespace
+
+ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader,
+                     std::function<void(const ModelVersion&, int images)> on_batch, Clock* clock)
+    : options_(options), loader_(loader), on_batch_(std::move(on_batch)), clock_(clock) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+ModelHost::~ModelHost() {
+  Entries entries;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    to_load_.clear();
+    entries.swap(entries_);
+  }
+  for (auto& [version, entry] : entries) {
+    for (OnLoaded& on_loaded : entry.waiting) {
+      on_loaded(absl::CancelledError("the server is shutting down"));
+    }
+  }
+  entries.clear();
+  thread_.join();
+}
+
+ModelHandle ModelHost::Acquire(const ModelVersion& version, OnLoaded on_loaded) {
+  absl::Status failure;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Duration now = clock_->Steady();
+    Entry& entry = entries_[version];
+    entry.last_used = now;
+    if (entry.model != nullptr) return entry.model;
+    if (entry.failure.ok() || now - entry.failed_at >= options_.retry_failed_after) {
+      if (entry.waiting.empty()) to_load_.push_back(version);
+      entry.failure = absl::OkStatus();
+      entry.waiting.push_back(std::move(on_loaded));
+      return nullptr;
+    }
+    failure = entry.failure;
+  }
+  on_loaded(failure);
+  return nullptr;
+}
+
+void ModelHost::Unload(const ModelVersion& version) {
+  ModelHandle victim;
+  absl::MutexLock lock(&mutex_);
+  const auto it = entries_.find(version);
+  if (it == entries_.end() || !it->second.waiting.empty()) return;
+  victim = std::move(it->second.model);
+  entries_.erase(it);
+  // `victim` was declared before the lock: it is let go of after it.
+}
+
+void ModelHost::UnloadIdle() {
+  std::vector<ModelHandle> victims;
+  absl::MutexLock lock(&mutex_);
+  const absl::Duration now = clock_->Steady();
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = it->second;
+    const bool failed_long_ago =
+        !entry.failure.ok() && now - entry.failed_at >= options_.retry_failed_after;
+    const bool idle = entry.model != nullptr && entry.model.use_count() == 1 &&
+                      now - entry.last_used >= options_.unload_idle_after;
+    if (idle) victims.push_back(std::move(entry.model));
+    it = idle || failed_long_ago ? entries_.erase(it) : std::next(it);
+  }
+}
+
+std::vector<ModelVersion> ModelHost::Loaded() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<ModelVersion> loaded;
+  for (const auto& [version, entry] : entries_) {
+    if (entry.model != nullptr) loaded.push_back(version);
+  }
+  return loaded;
+}
+
+void ModelHost::Retire(ServedModel* model) {
+  absl::MutexLock lock(&mutex_);
+  retired_.emplace_back(model);
+}
+
+int64_t ModelHost::offered() const {
+  return std::count_if(entries_.begin(), entries_.end(),
+                       [](const auto& item) { return item.second.model != nullptr; });
+}
+
+bool ModelHost::HasWork() const {
+  if (!retired_.empty()) return true;
+  if (stopping_) return alive_ == 0;
+  // Without room, and with every model that could make room given up already, there is nothing to
+  // do but to wait until requests let go of one.
+  return !to_load_.empty() && (HasRoom() || alive_ == offered());
+}
+
+void ModelHost::Run() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasWork(); };
+      mutex_.AwaitWithTimeout(absl::Condition(&has_work), kIdleCheckInterval);
+      if (stopping_ && alive_ == 0) return;
+    }
+    DestroyRetired();
+    UnloadIdle();
+    MakeRoom();
+    LoadNext();
+  }
+}
+
+void ModelHost::DestroyRetired() {
+  std::vector<std::unique_ptr<ServedModel>> retired;
+  {
+    absl::MutexLock lock(&mutex_);
+    retired.swap(retired_);
+  }
+  if (retired.empty()) return;
+  for (const std::unique_ptr<ServedModel>& model : retired) {
+    spdlog::info("unloading {}", ToString(model->version));
+  }
+  const int64_t count = static_cast<int64_t>(retired.size());
+  retired.clear();
+  ReturnMemory();
+  absl::MutexLock lock(&mutex_);
+  alive_ -= count;
+}
+
+void ModelHost::MakeRoom() {
+  ModelHandle victim;
+  absl::MutexLock lock(&mutex_);
+  if (to_load_.empty() || HasRoom() || alive_ != offered()) return;
+  // The least recently used; rather one that no request holds.
+  const auto is_better = [](const Entry& a, const Entry& b) {
+    const bool a_free = a.model.use_count() == 1;
+    const bool b_free = b.model.use_count() == 1;
+    return a_free != b_free ? a_free : a.last_used < b.last_used;
+  };
+  auto best = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (it->second.model == nullptr) continue;
+    if (best == entries_.end() || is_better(it->second, best->second)) best = it;
+  }
+  victim = std::move(best->second.model);
+  entries_.erase(best);
+}
+
+void ModelHost::LoadNext() {
+  ModelVersion version;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || to_load_.empty() || !HasRoom()) return;
+    version = to_load_.front();
+    to_load_.pop_front();
+    ++alive_;
+  }
+  const absl::Duration start = clock_->Steady();
+  absl::StatusOr<LoadedModel> loaded = loader_->Load(version);
+  if (loaded.ok()) {
+    spdlog::info("loaded {} ({}) in {:.0f} ms", ToString(version), loaded->engines.at(0)->name(),
+                 absl::ToDoubleMilliseconds(clock_->Steady() - start));
+  } else {
+    spdlog::warn("cannot load {}: {}", ToString(version), loaded.status().ToString());
+  }
+  Conclude(version, std::move(loaded));
+}
+
+void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel> loaded) {
+  const absl::Status status = loaded.status();
+  ModelHandle model;
+  if (status.ok()) {
+    const auto on_batch = [this, version](int images) { on_batch_(version, images); };
+    model = ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
+                        [this](ServedModel* served) { Retire(served); });
+  }
+  std::vector<OnLoaded> waiting;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!status.ok()) --alive_;
+    if (!stopping_) {
+      Entry& entry = entries_[version];
+      waiting.swap(entry.waiting);
+      entry.last_used = clock_->Steady();
+      entry.model = model;
+      entry.failure = status;
+      entry.failed_at = entry.last_used;
+    }
+  }
+  for (OnLoaded& on_loaded : waiting) {
+    if (status.ok()) {
+      on_loaded(model);
+    } else {
+      on_loaded(status);
+    }
+  }
+}
+
+}  // namespace cytopress

@@ -1,0 +1,124 @@
+// The models in memory: loaded when first asked for, dropped when others need the room.
+#ifndef CYTOPRESS_CORE_SERVING_MODEL_HOST_H_
+#define CYTOPRESS_CORE_SERVING_MODEL_HOST_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/serving/batch_scheduler.h"
+#include "core/serving/model_loader.h"
+
+namespace cytopress {
+
+// A model that serves: immutable but for its queue.
+struct ServedModel {
+  ServedModel(LoadedModel model, std::function<void(int)> on_batch, Clock* clock)
+      : version(std::move(model.version)),
+        preprocessing(std::move(model.preprocessing)),
+        class_names(std::move(model.class_names)),
+        scheduler(std::move(model.engines), std::move(on_batch), clock) {}
+
+  const ModelVersion version;
+  const Preprocessing preprocessing;
+  const std::vector<std::string> class_names;
+  BatchScheduler scheduler;
+};
+
+// Keeps a model in memory while a request holds it, whatever the host decides meanwhile. May be let
+// go of on any thread: the host's own thread takes the model apart.
+using ModelHandle = std::shared_ptr<ServedModel>;
+
+struct ModelHostOptions {
+  int max_loaded = 4;
+  // A model that nobody asked for so long is dropped.
+  absl::Duration unload_idle_after = absl::InfiniteDuration();
+  // For so long a failed load is answered with the same error instead of another attempt.
+  absl::Duration retry_failed_after = absl::Seconds(5);
+};
+
+// Thread-safe. Models are loaded and destroyed one after the other on a thread of the host. At most
+// `max_loaded` are in memory at any time, those that only requests still hold included.
+class ModelHost {
+ public:
+  using OnLoaded = std::function<void(absl::StatusOr<ModelHandle>)>;
+
+  // `loader` and `clock` must outlive the host. `on_batch` hears of every batch.
+  ModelHost(const ModelHostOptions& options, ModelLoader* loader,
+            std::function<void(const ModelVersion&, int images)> on_batch, Clock* clock);
+  // Waits until every handle is gone. Whoever still waits for a model gets CANCELLED.
+  ~ModelHost();
+  ModelHost(const ModelHost&) = delete;
+  ModelHost& operator=(const ModelHost&) = delete;
+
+  // The model if it is in memory. Otherwise null, and `on_loaded` is called once it is, or has
+  // failed to load; on the host's thread, so it must be short.
+  // REQUIRES: `version` is one that the loader's Resolve has answered.
+  ModelHandle Acquire(const ModelVersion& version, OnLoaded on_loaded);
+
+  // Drops the model as soon as no request holds it.
+  void Unload(const ModelVersion& version);
+  // Drops what has been idle for too long. The host's thread calls it every few seconds.
+  void UnloadIdle();
+
+  std::vector<ModelVersion> Loaded() const;
+
+ private:
+  struct ByNameAndVersion {
+    bool operator()(const ModelVersion& a, const ModelVersion& b) const {
+      return a.name != b.name ? a.name < b.name : a.version < b.version;
+    }
+  };
+  // Loaded: `model` is set. Waiting to be loaded: `waiting` is not empty. Failed: `failure`.
+  struct Entry {
+    ModelHandle model;
+    std::vector<OnLoaded> waiting;
+    absl::Status failure;
+    absl::Duration failed_at;
+    absl::Duration last_used;
+  };
+  using Entries = std::map<ModelVersion, Entry, ByNameAndVersion>;
+
+  void Run();
+  void Retire(ServedModel* model);
+  void DestroyRetired() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether the host's thread has something to do now.
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return alive_ < options_.max_loaded;
+  }
+  void MakeRoom() ABSL_LOCKS_EXCLUDED(mutex_);
+  void LoadNext() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel> loaded)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Loaded ones that the host still offers.
+  int64_t offered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const ModelHostOptions options_;
+  ModelLoader* const loader_;
+  const std::function<void(const ModelVersion&, int)> on_batch_;
+  Clock* const clock_;
+
+  mutable absl::Mutex mutex_;
+  Entries entries_ ABSL_GUARDED_BY(mutex_);
+  std::deque<ModelVersion> to_load_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<ServedModel>> retired_ ABSL_GUARDED_BY(mutex_);
+  int64_t alive_ ABSL_GUARDED_BY(mutex_) = 0;  // in memory: offered, held by requests, or retired
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_SERVING_MODEL_HOST_H_

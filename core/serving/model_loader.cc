@@ -1,0 +1,89 @@
+#include "core/serving/model_loader.h"
+
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "core/base/status_macros.h"
+#include "core/serving/error_details.h"
+
+namespace cytopress {
+namespace {
+
+absl::Status WarmUp(Engine* engine) {
+  const std::vector<uint8_t> pixels(engine->image_bytes(), 128);
+  std::vector<float> probabilities(engine->classes());
+  CYTOPRESS_RETURN_IF_ERROR(engine->Classify(pixels, 1, absl::MakeSpan(probabilities)));
+  for (const float probability : probabilities) {
+    if (!std::isfinite(probability)) {
+      return absl::DataLossError("the model computes infinite or undefined probabilities");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The version in ".../<version>.cyp".
+absl::StatusOr<int64_t> VersionOfPath(const std::string& path) {
+  const size_t slash = path.rfind('/') + 1;
+  int64_t version = 0;
+  if (!absl::SimpleAtoi(path.substr(slash, path.rfind('.') - slash), &version)) {
+    return absl::InternalError(absl::StrCat("model file ", path, " has no version in its name"));
+  }
+  return version;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> RegistryModelLoader::DefaultName() const {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<v1::Model> models, registry_->List());
+  std::set<std::string> names;
+  for (const v1::Model& model : models) names.insert(model.name());
+  if (names.size() == 1) return *names.begin();
+  if (names.empty()) {
+    return WithReason(absl::NotFoundError("no model has been published yet"), "MODEL_NOT_FOUND");
+  }
+  return InvalidField("model", absl::StrCat("is empty, and the server has no default model; name "
+                                            "one of: ",
+                                            absl::StrJoin(names, ", ")));
+}
+
+absl::StatusOr<ModelVersion> RegistryModelLoader::Resolve(const ModelVersion& wanted) {
+  ModelVersion version = wanted;
+  if (version.name.empty()) {
+    version.name = options_.default_model;
+    if (version.name.empty()) {
+      CYTOPRESS_ASSIGN_OR_RETURN(version.name, DefaultName());
+    }
+  }
+  const absl::StatusOr<std::string> path = registry_->PathOf(version);
+  if (absl::IsNotFound(path.status())) return WithReason(path.status(), "MODEL_NOT_FOUND");
+  CYTOPRESS_RETURN_IF_ERROR(path.status());
+  CYTOPRESS_ASSIGN_OR_RETURN(version.version, VersionOfPath(*path));
+  return version;
+}
+
+absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& version) {
+  LoadedModel model;
+  model.version = version;
+  CYTOPRESS_ASSIGN_OR_RETURN(std::string bytes, registry_->Read(version));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
+  std::string().swap(bytes);
+  model.preprocessing = artifact.preprocessing;
+  model.class_names = artifact.class_names;
+  for (int i = static_cast<int>(model.class_names.size()); i < artifact.network.classes; ++i) {
+    model.class_names.push_back(absl::StrCat("class ", i));
+  }
+  for (int i = 0; i < options_.engines; ++i) {
+    CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
+                               CreateEngine(artifact, options_.engine));
+    CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get()));
+    model.engines.push_back(std::move(engine));
+  }
+  return model;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,64 @@
+// Where models to serve come from.
+#ifndef CYTOPRESS_CORE_SERVING_MODEL_LOADER_H_
+#define CYTOPRESS_CORE_SERVING_MODEL_LOADER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/engine/engine.h"
+#include "core/image/image.h"
+#include "core/registry/model_registry.h"
+
+namespace cytopress {
+
+// One model version in memory.
+struct LoadedModel {
+  ModelVersion version;
+  Preprocessing preprocessing;
+  std::vector<std::string> class_names;
+  std::vector<std::unique_ptr<Engine>> engines;  // equal ones, for as many threads
+};
+
+// Thread-safe.
+class ModelLoader {
+ public:
+  virtual ~ModelLoader() = default;
+
+  // The version that a request means now: an empty name is the default model, version 0 the newest.
+  // Called for every request. NOT_FOUND or INVALID_ARGUMENT names what there is instead.
+  virtual absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) = 0;
+
+  // Takes its time. REQUIRES: `version` is what Resolve answered.
+  virtual absl::StatusOr<LoadedModel> Load(const ModelVersion& version) = 0;
+};
+
+struct RegistryModelLoaderOptions {
+  std::string default_model;  // empty: the registry's only model, where there is just one
+  int engines = 1;            // a model
+  EngineOptions engine;
+};
+
+class RegistryModelLoader : public ModelLoader {
+ public:
+  // `registry` must outlive the loader.
+  RegistryModelLoader(const RegistryModelLoaderOptions& options, const ModelRegistry* registry)
+      : options_(options), registry_(registry) {}
+
+  absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override;
+  // Each engine has classified an image before this returns, so that a model's first request is as
+  // fast as the others.
+  absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override;
+
+ private:
+  absl::StatusOr<std::string> DefaultName() const;
+
+  const RegistryModelLoaderOptions options_;
+  const ModelRegistry* const registry_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_SERVING_MODEL_LOADER_H_

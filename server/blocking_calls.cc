@@ -1,0 +1,36 @@
+#include "server/blocking_calls.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "core/serving/error_details.h"
+#include "server/status.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int64_t kMaxQueued = 1024;
+
+}  // namespace
+
+grpc::ServerUnaryReactor* BlockingCalls::Answer(grpc::CallbackServerContext* context,
+                                                std::function<absl::Status()> body) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  const bool scheduled = TrySchedule(
+      [context, reactor, body = std::move(body)] { FinishWith(body(), context, reactor); });
+  if (!scheduled) FinishWith(Overloaded(), context, reactor);
+  return reactor;
+}
+
+bool BlockingCalls::TrySchedule(std::function<void()> work) {
+  return pool_.TrySchedule(std::move(work), kMaxQueued);
+}
+
+absl::Status BlockingCalls::Overloaded() {
+  return WithReason(WithRetryDelay(absl::ResourceExhaustedError(
+                                       "too many calls wait for the server; try again later"),
+                                   absl::Milliseconds(500)),
+                    "TOO_MANY_CALLS");
+}
+
+}  // namespace cytopress

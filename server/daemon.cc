@@ -1,0 +1,240 @@
+#include "server/daemon.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/jobs/job_store.h"
+#include "core/registry/model_registry.h"
+#include "core/serving/model_loader.h"
+#include "server/blocking_calls.h"
+#include "server/inference_service.h"
+#include "server/job_service.h"
+#include "server/job_watcher.h"
+#include "server/metrics/metrics_endpoint.h"
+#include "server/metrics/process_metrics.h"
+#include "server/metrics/request_metrics.h"
+#include "server/metrics/serving_metrics.h"
+#include "server/metrics/state_metrics.h"
+#include "server/model_service.h"
+#include "server/supervisor/worker_supervisor.h"
+#include "server/worker/process_lock.h"
+
+namespace cytopress {
+namespace {
+
+constexpr char kJobService[] = "cytopress.v1.JobService";
+constexpr char kModelService[] = "cytopress.v1.ModelService";
+constexpr char kInferenceService[] = "cytopress.v1.InferenceService";
+
+std::string DatabaseUrl(const DaemonOptions& options) {
+  return options.database_url.empty() ? absl::StrCat("sqlite://", options.state_folder, "/jobs.db")
+                                      : options.database_url;
+}
+
+SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
+  SupervisorOptions supervisor;
+  supervisor.worker_program = options.worker_program;
+  supervisor.database_url = DatabaseUrl(options);
+  supervisor.models_folder = options.state_folder + "/models";
+  supervisor.work_folder = options.state_folder + "/work";
+  supervisor.log_folder = options.state_folder + "/logs";
+  supervisor.workers = options.workers;
+  supervisor.device = options.device;
+  return supervisor;
+}
+
+bool IsLoopback(const std::string& listen) {
+  return absl::StartsWith(listen, "127.") || absl::StartsWith(listen, "localhost:") ||
+         absl::StartsWith(listen, "[::1]:") || absl::StartsWith(listen, "unix:");
+}
+
+}  // namespace
+
+struct Daemon::Parts {
+  const absl::Time started = absl::Now();
+  Clock* const clock = RealClock();
+  std::optional<ProcessLock> lock;
+  std::unique_ptr<JobStore> store;
+  std::optional<ModelRegistry> registry;
+  std::shared_ptr<prometheus::Registry> counted = std::make_shared<prometheus::Registry>();
+  std::unique_ptr<RequestMetrics> request_metrics;
+  std::unique_ptr<ServingMetrics> serving_metrics;
+  std::unique_ptr<RegistryModelLoader> loader;
+  std::unique_ptr<ClassifyPipeline> pipeline;
+  std::unique_ptr<WorkerSupervisor> supervisor;
+  std::unique_ptr<JobWatcher> watcher;
+  absl::Mutex base_models;
+  std::unique_ptr<JobService> jobs;
+  std::unique_ptr<ModelService> models;
+  std::unique_ptr<InferenceService> inference;
+  // Before the services are gone, what runs for their calls must have ended.
+  std::unique_ptr<BlockingCalls> calls;
+  std::unique_ptr<MetricsEndpoint> endpoint;
+  std::unique_ptr<GrpcServer> server;
+};
+
+Daemon::Daemon(const DaemonOptions& options)
+    : options_(options), parts_(std::make_unique<Parts>()) {}
+
+Daemon::~Daemon() { Shutdown(); }
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
+  // One that was left behind must not be taken for ours.
+  if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
+  std::unique_ptr<Daemon> daemon(new Daemon(options));
+  CYTOPRESS_RETURN_IF_ERROR(daemon->Open());
+  CYTOPRESS_RETURN_IF_ERROR(daemon->StartServing());
+  daemon->WarmUp();
+  CYTOPRESS_RETURN_IF_ERROR(daemon->WriteReadyFile());
+  spdlog::info("cytopressd {} serves on {} (port {}), metrics on port {}, state in {}",
+               CYTOPRESS_VERSION, options.grpc.listen, daemon->port(), daemon->metrics_port(),
+               options.state_folder);
+  return daemon;
+}
+
+absl::Status Daemon::Open() {
+  Parts& parts = *parts_;
+  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.state_folder));
+  if (options_.workers > 0) {
+    // Two servers would fight over the names of their workers.
+    absl::StatusOr<ProcessLock> lock = ProcessLock::Take(options_.state_folder, "cytopressd");
+    if (absl::IsFailedPrecondition(lock.status())) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "another cytopressd with workers uses the state folder ", options_.state_folder,
+          "; stop it, or give this one another --state or --workers 0"));
+    }
+    CYTOPRESS_RETURN_IF_ERROR(lock.status());
+    parts.lock.emplace(*std::move(lock));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(parts.store, OpenJobStore(DatabaseUrl(options_), parts.clock));
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
+                             ModelRegistry::Open(options_.state_folder + "/models"));
+  parts.registry.emplace(std::move(registry));
+
+  parts.request_metrics = std::make_unique<RequestMetrics>(parts.counted.get(), parts.clock);
+  parts.serving_metrics = std::make_unique<ServingMetrics>(parts.counted.get());
+  RegistryModelLoaderOptions loader;
+  loader.default_model = options_.default_model;
+  loader.engines = options_.engines;
+  loader.engine.threads = options_.engine_threads;
+  parts.loader = std::make_unique<RegistryModelLoader>(loader, &*parts.registry);
+  parts.pipeline = std::make_unique<ClassifyPipeline>(options_.serving, parts.loader.get(),
+                                                      parts.serving_metrics.get(), parts.clock);
+
+  parts.supervisor = std::make_unique<WorkerSupervisor>(ToSupervisorOptions(options_),
+                                                        parts.store.get(), parts.clock);
+  parts.watcher = std::make_unique<JobWatcher>(JobWatcherOptions(), parts.store.get());
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::StartServing() {
+  Parts& parts = *parts_;
+  parts.calls = std::make_unique<BlockingCalls>(options_.blocking_threads);
+  JobServiceOptions jobs;
+  jobs.check_dataset_path = options_.workers > 0;
+  jobs.on_submitted = [supervisor = parts.supervisor.get()] { supervisor->Notify(); };
+  parts.jobs =
+      std::make_unique<JobService>(jobs, parts.store.get(), &*parts.registry, &parts.base_models,
+                                   parts.watcher.get(), parts.calls.get());
+  ModelHost* const host = parts.pipeline->models();
+  parts.models = std::make_unique<ModelService>(
+      &*parts.registry, parts.store.get(), &parts.base_models,
+      [host](const ModelVersion& deleted) { host->Unload(deleted); }, parts.calls.get());
+  parts.inference = std::make_unique<InferenceService>(parts.pipeline.get());
+
+  StateSources sources;
+  sources.jobs = parts.store.get();
+  sources.models = &*parts.registry;
+  sources.loaded_models = [host] { return host->Loaded(); };
+  sources.waiting_images = [pipeline = parts.pipeline.get()] { return pipeline->waiting_images(); };
+  sources.clock = parts.clock;
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      parts.endpoint,
+      MetricsEndpoint::Start(options_.metrics_listen,
+                             {parts.counted, std::make_shared<StateMetrics>(sources),
+                              std::make_shared<ProcessMetrics>(CYTOPRESS_VERSION, parts.started)}));
+
+  if (options_.grpc.tls.certificate.empty() && !IsLoopback(options_.grpc.listen)) {
+    spdlog::warn("listening on {} without TLS: whoever reaches the port may use the service",
+                 options_.grpc.listen);
+  }
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(std::make_unique<RequestMetricsInterceptors>(parts.request_metrics.get()));
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      parts.server, GrpcServer::Start(options_.grpc,
+                                      {parts.jobs.get(), parts.models.get(), parts.inference.get()},
+                                      std::move(interceptors)));
+  // Last, so that no worker starts for a server that cannot.
+  return parts.supervisor->Start();
+}
+
+void Daemon::WarmUp() {
+  absl::Status status;
+  if (!options_.default_model.empty()) {
+    // Shared: the callback may still run when the wait is over.
+    const auto ready = std::make_shared<absl::Notification>();
+    const auto result = std::make_shared<absl::Status>();
+    parts_->pipeline->Preload({options_.default_model, 0},
+                              [ready, result](const absl::Status& loaded) {
+                                *result = loaded;
+                                ready->Notify();
+                              });
+    ready->WaitForNotification();
+    status = *result;
+    if (!status.ok()) {
+      spdlog::warn("the default model {} is not ready: {}", options_.default_model,
+                   status.ToString());
+    }
+  }
+  // A model that is not there yet may come by a job; one that cannot be loaded must be replaced,
+  // for which the other services are needed.
+  const bool inference = status.ok() || absl::IsNotFound(status);
+  parts_->server->SetServing(kInferenceService, inference);
+  parts_->server->SetServing(kJobService, true);
+  parts_->server->SetServing(kModelService, true);
+  parts_->server->SetServing("", true);
+}
+
+absl::Status Daemon::WriteReadyFile() const {
+  if (options_.ready_file.empty()) return absl::OkStatus();
+  const nlohmann::json ready = {
+      {"pid", getpid()}, {"version", CYTOPRESS_VERSION},   {"listen", options_.grpc.listen},
+      {"port", port()},  {"metrics_port", metrics_port()}, {"state", options_.state_folder}};
+  return WriteFileAtomically(options_.ready_file, ready.dump(2) + "\n");
+}
+
+void Daemon::Shutdown() {
+  if (shut_down_) return;
+  shut_down_ = true;
+  Parts& parts = *parts_;
+  const absl::Duration start = parts.clock->Steady();
+  if (parts.server != nullptr) parts.server->StopServing();
+  if (parts.pipeline != nullptr && !parts.pipeline->Drain(options_.drain_patience)) {
+    spdlog::warn("some requests were not answered within {}",
+                 absl::FormatDuration(options_.drain_patience));
+  }
+  if (parts.watcher != nullptr) parts.watcher->Stop();
+  if (parts.server != nullptr) {
+    const absl::Duration spent = parts.clock->Steady() - start;
+    parts.server->Shutdown(std::max(absl::Seconds(1), options_.drain_patience - spent));
+  }
+  if (parts.supervisor != nullptr) parts.supervisor->Stop();
+  spdlog::info("cytopressd has stopped");
+}
+
+int Daemon::port() const { return parts_->server->port(); }
+
+int Daemon::metrics_port() const { return parts_->endpoint->port(); }
+
+}  // namespace cytopress

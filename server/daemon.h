@@ -1,0 +1,73 @@
+// cytopressd as an object: everything that runs in the process, wired together.
+#ifndef CYTOPRESS_SERVER_DAEMON_H_
+#define CYTOPRESS_SERVER_DAEMON_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/engine/engine.h"
+#include "core/serving/classify_pipeline.h"
+#include "server/grpc_server.h"
+
+namespace cytopress {
+
+struct DaemonOptions {
+  GrpcServerOptions grpc;
+  std::string metrics_listen = "127.0.0.1:9108";
+  std::string state_folder;
+  std::string database_url;  // empty: <state_folder>/jobs.db
+
+  // Local workers.
+  int workers = 1;
+  std::string worker_program;
+  std::string device = "cpu";
+
+  // Inference.
+  std::string default_model;
+  int engines = 1;         // a model; each has a thread and a copy of the weights
+  int engine_threads = 1;  // that one engine computes with
+  ClassifyPipelineOptions serving;
+
+  int blocking_threads = 4;
+  absl::Duration drain_patience = absl::Seconds(8);
+  std::string ready_file;  // empty: none
+};
+
+// Thread-compatible. Order of the life: Start, then Shutdown (or destruction).
+class Daemon {
+ public:
+  // When it returns, the ports are open and the default model, if one is given and published, is
+  // loaded and has classified an image; health says SERVING and the ready file is there.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonOptions& options);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Health says NOT_SERVING; what was admitted is answered, as far as drain_patience reaches;
+  // streams end; workers give their jobs back. Idempotent.
+  void Shutdown();
+
+  int port() const;
+  int metrics_port() const;
+
+ private:
+  struct Parts;
+
+  explicit Daemon(const DaemonOptions& options);
+  absl::Status Open();
+  absl::Status StartServing();
+  void WarmUp();
+  absl::Status WriteReadyFile() const;
+
+  const DaemonOptions options_;
+  // Built by Open and StartServing in the order of their declaration, taken apart in reverse.
+  std::unique_ptr<Parts> parts_;
+  bool shut_down_ = false;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_DAEMON_H_

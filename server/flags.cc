@@ -1,0 +1,181 @@
+#include "server/flags.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <thread>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace cytopress {
+namespace {
+
+constexpr char kExamples[] = R"(Examples:
+  cytopressd                                    serve on this machine only, one local worker
+  cytopressd --workers 0 --default-model cells  only serve; have `cells` ready from the start
+  cytopressd --listen 0.0.0.0:8500 --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
+  cytopressd --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --ready-file /run/cytopress.json)";
+
+constexpr int kMaxDefaultEngines = 4;
+
+int Cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+
+// $XDG_STATE_HOME/cytopress, or ~/.local/state/cytopress.
+std::string DefaultStateFolder() {
+  const char* const state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && state[0] == '/') return absl::StrCat(state, "/cytopress");
+  const char* const home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') return absl::StrCat(home, "/.local/state/cytopress");
+  return "";
+}
+
+// The worker that was installed together with this program.
+std::string DefaultWorkerProgram() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (self.parent_path() / "cytopress-worker").string();
+}
+
+// Empty, or what is wrong.
+std::string CheckDevice(const std::string& device) {
+  int number = 0;
+  absl::string_view rest = device;
+  if (device == "cpu") return "";
+  if (absl::ConsumePrefix(&rest, "cuda:") && absl::SimpleAtoi(rest, &number) && number >= 0) {
+    return "";
+  }
+  return absl::StrCat("\"", device, "\" is neither cpu nor cuda:N");
+}
+
+// What the options cannot take from CLI11 as it is.
+struct Extra {
+  int max_message_mib = 64;
+  double max_image_megapixels = 16;
+  double unload_idle_minutes = 0;
+  double drain_seconds = 8;
+};
+
+void DeclareServer(CLI::App* app, DaemonOptions* options, Extra* extra) {
+  app->add_option("--listen", options->grpc.listen,
+                  "HOST:PORT or unix:PATH for gRPC; port 0 takes a free one")
+      ->capture_default_str();
+  app->add_option("--metrics-listen", options->metrics_listen,
+                  "HOST:PORT for Prometheus (GET /metrics); port 0 takes a free one")
+      ->capture_default_str();
+  app->add_option("--tls-cert", options->grpc.tls.certificate, "certificate chain, PEM");
+  app->add_option("--tls-key", options->grpc.tls.key, "its private key, PEM");
+  app->add_option("--tls-client-ca", options->grpc.tls.client_ca,
+                  "clients need a certificate of this authority, PEM");
+  app->add_option("--max-message-mib", extra->max_message_mib, "largest request, in MiB")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app->add_option("--drain-seconds", extra->drain_seconds,
+                  "time that open calls have to end when the server stops")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  app->add_option("--ready-file", options->ready_file,
+                  "JSON file that is written when the server is ready: pid, ports");
+}
+
+void DeclareJobs(CLI::App* app, DaemonOptions* options) {
+  app->add_option("--state", options->state_folder,
+                  "folder of everything that is kept: jobs.db, models/, work/, logs/")
+      ->capture_default_str();
+  app->add_option("--database", options->database_url,
+                  "job database, sqlite:///absolute/path.db; default: jobs.db in the state folder");
+  app->add_option("--workers", options->workers,
+                  "jobs that run on this machine at the same time; 0: none")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  app->add_option("--worker-binary", options->worker_program, "the program cytopress-worker")
+      ->capture_default_str();
+  app->add_option("--device", options->device, "device of the local workers: cpu or cuda:N")
+      ->check(CLI::Validator(CheckDevice, "cpu or cuda:N"))
+      ->capture_default_str();
+}
+
+void DeclareInference(CLI::App* app, DaemonOptions* options, Extra* extra) {
+  app->add_option("--default-model", options->default_model,
+                  "model of requests that name none; loaded before the server says it is ready");
+  app->add_option("--inference-threads", options->engines,
+                  "batches of a model that are computed at the same time; each thread has its own "
+                  "copy of the weights")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app->add_option("--engine-threads", options->engine_threads,
+                  "cores that compute one batch together")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app->add_option("--decode-threads", options->serving.decode_threads,
+                  "threads that decode and scale images")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app->add_option("--max-loaded-models", options->serving.models.max_loaded,
+                  "model versions in memory; the least recently used makes room")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app->add_option("--unload-idle-minutes", extra->unload_idle_minutes,
+                  "models unused for so long leave memory; 0: never")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app->add_option("--max-queued-images", options->serving.admission.max_waiting_images,
+                  "images that may wait; more are refused at once (RESOURCE_EXHAUSTED)")
+      ->check(CLI::Range(256, 1000000))
+      ->capture_default_str();
+  app->add_option("--max-image-megapixels", extra->max_image_megapixels,
+                  "largest image that is decoded")
+      ->check(CLI::Range(0.01, 1000.0))
+      ->capture_default_str();
+}
+
+void Apply(const Extra& extra, DaemonOptions* options) {
+  options->grpc.max_message_bytes = extra.max_message_mib << 20;
+  options->drain_patience = absl::Seconds(extra.drain_seconds);
+  options->serving.decode.max_pixels = static_cast<int64_t>(extra.max_image_megapixels * (1 << 20));
+  if (extra.unload_idle_minutes > 0) {
+    options->serving.models.unload_idle_after = absl::Minutes(extra.unload_idle_minutes);
+  }
+}
+
+}  // namespace
+
+std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
+  Flags flags;
+  DaemonOptions& options = flags.daemon;
+  options.state_folder = DefaultStateFolder();
+  options.worker_program = DefaultWorkerProgram();
+  options.engines = std::min(Cores(), kMaxDefaultEngines);
+  options.serving.decode_threads = std::min(Cores(), 2 * kMaxDefaultEngines);
+  Extra extra;
+  CLI::App app("Queues compression jobs, keeps models and classifies images over gRPC.",
+               "cytopressd");
+  app.set_version_flag("--version", "cytopressd " CYTOPRESS_VERSION);
+  app.footer(kExamples);
+  DeclareServer(&app, &options, &extra);
+  DeclareJobs(&app, &options);
+  DeclareInference(&app, &options, &extra);
+  app.add_option("--log-level", flags.log_level, "debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+    if (options.state_folder.empty()) {
+      throw CLI::ValidationError("--state", "is needed: there is no HOME to put it in");
+    }
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  Apply(extra, &options);
+  std::error_code error;
+  options.state_folder = std::filesystem::absolute(options.state_folder, error).string();
+  return flags;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,97 @@
+#include "server/grpc_server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int64_t kMaxPemBytes = 1 << 20;
+constexpr int kMaxStreamsPerConnection = 1024;
+
+// Both register with the library, for all servers built later.
+void InitializePlugins() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsOptions& tls) {
+  if (tls.certificate.empty() != tls.key.empty()) {
+    return absl::InvalidArgumentError(
+        "TLS needs a certificate and its key: give both --tls-cert and --tls-key, or neither");
+  }
+  if (tls.certificate.empty()) {
+    if (tls.client_ca.empty()) return grpc::InsecureServerCredentials();
+    return absl::InvalidArgumentError(
+        "--tls-client-ca needs --tls-cert and --tls-key: without TLS no client can be checked");
+  }
+  grpc::SslServerCredentialsOptions options(
+      tls.client_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                            : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
+  CYTOPRESS_ASSIGN_OR_RETURN(pair.private_key, ReadFile(tls.key, kMaxPemBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(pair.cert_chain, ReadFile(tls.certificate, kMaxPemBytes));
+  options.pem_key_cert_pairs.push_back(std::move(pair));
+  if (!tls.client_ca.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(tls.client_ca, kMaxPemBytes));
+  }
+  return grpc::SslServerCredentials(options);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
+    const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+        interceptors) {
+  InitializePlugins();
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
+                             Credentials(options.tls));
+  std::unique_ptr<GrpcServer> server(new GrpcServer());
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(options.listen, credentials, &server->port_);
+  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  // Otherwise a second server could listen on the same port, and calls would go to either.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr || server->port_ == 0) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", options.listen,
+        "; is the port taken, or the certificate no match for its key? (--listen, --tls-cert)"));
+  }
+  server->server_->GetHealthCheckService()->SetServingStatus(false);
+  return server;
+}
+
+GrpcServer::~GrpcServer() { Shutdown(absl::ZeroDuration()); }
+
+void GrpcServer::SetServing(const std::string& service, bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(service, serving);
+}
+
+void GrpcServer::StopServing() { server_->GetHealthCheckService()->Shutdown(); }
+
+void GrpcServer::Shutdown(absl::Duration patience) {
+  if (server_ == nullptr || shut_down_) return;
+  shut_down_ = true;
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
+  server_->Wait();
+}
+
+}  // namespace cytopress

@@ -1,0 +1,34 @@
+// cytopress.v1.InferenceService over a ClassifyPipeline.
+#ifndef CYTOPRESS_SERVER_INFERENCE_SERVICE_H_
+#define CYTOPRESS_SERVER_INFERENCE_SERVICE_H_
+
+#include "absl/status/status.h"
+#include "core/serving/classify_pipeline.h"
+#include "cytopress/v1/inference.grpc.pb.h"
+
+namespace cytopress {
+
+class InferenceService : public v1::InferenceService::CallbackService {
+ public:
+  // `pipeline` must outlive the service.
+  explicit InferenceService(ClassifyPipeline* pipeline) : pipeline_(pipeline) {}
+
+  grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
+                                     const v1::ClassifyRequest* request,
+                                     v1::ClassifyResponse* response) override;
+
+ private:
+  ClassifyPipeline* const pipeline_;
+};
+
+// What can be known to be wrong without decoding an image: INVALID_ARGUMENT with the fields.
+absl::Status CheckClassifyRequest(const v1::ClassifyRequest& request);
+
+// The `top_k` most probable classes of each image (0: one, -1: all); of equally probable ones the
+// lower index first.
+void FillClassifyResponse(const ClassifyOutcome& outcome, int top_k,
+                          v1::ClassifyResponse* response);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_INFERENCE_SERVICE_H_

@@ -1,0 +1,194 @@
+#include "server/job_service.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/jobs/job_spec.h"
+#include "core/serving/error_details.h"
+#include "server/paging.h"
+#include "server/watch_reactor.h"
+
+namespace cytopress {
+namespace {
+
+constexpr size_t kMaxRequestId = 128;
+// More would not fit into the answer anyway.
+constexpr size_t kMaxViolations = 32;
+
+absl::Status Named(absl::Status status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return WithReason(std::move(status), "JOB_NOT_FOUND");
+    case absl::StatusCode::kAlreadyExists:
+      return WithReason(std::move(status), "REQUEST_ID_REUSED");
+    case absl::StatusCode::kFailedPrecondition:
+      return WithReason(std::move(status), "JOB_ENDED");
+    default:
+      return status;
+  }
+}
+
+absl::StatusOr<v1::Job> Named(absl::StatusOr<v1::Job> job) {
+  if (job.ok()) return job;
+  return Named(job.status());
+}
+
+absl::Status CheckId(const std::string& id) {
+  if (!id.empty()) return absl::OkStatus();
+  return InvalidField("id", "is empty; give the id that Compress answered");
+}
+
+bool IsDrawn(const std::string& uri) {
+  return uri == "synthetic" || absl::StartsWith(uri, "synthetic:");
+}
+
+std::vector<FieldViolation> CheckDatasetPath(const std::string& uri) {
+  if (uri.empty() || IsDrawn(uri)) return {};
+  const std::filesystem::path path(uri);
+  if (!path.is_absolute()) {
+    return {{"dataset.uri", absl::StrCat("\"", uri,
+                                         "\" is a relative path; give an absolute one, "
+                                         "as the server sees it, or \"synthetic\"")}};
+  }
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return {};
+  return {{"dataset.uri",
+           absl::StrCat("\"", uri, "\" does not exist on the server's machine",
+                        error ? absl::StrCat(" (", error.message(), ")") : "",
+                        "; give the path of an .npz file or of a folder of images there")}};
+}
+
+}  // namespace
+
+JobService::JobService(const JobServiceOptions& options, JobStore* store,
+                       const ModelRegistry* registry, absl::Mutex* base_models, JobWatcher* watcher,
+                       BlockingCalls* calls)
+    : options_(options),
+      store_(store),
+      registry_(registry),
+      base_models_(base_models),
+      watcher_(watcher),
+      calls_(calls) {}
+
+absl::Status JobService::CheckCompress(const v1::CompressRequest& request) const {
+  std::vector<FieldViolation> violations = ValidateJobSpec(request.spec());
+  if (options_.check_dataset_path && violations.empty()) {
+    violations = CheckDatasetPath(request.spec().dataset().uri());
+  }
+  if (violations.size() > kMaxViolations) violations.resize(kMaxViolations);
+  for (FieldViolation& violation : violations) violation.field.insert(0, "spec.");
+  if (request.request_id().size() > kMaxRequestId) {
+    violations.push_back({"request_id", absl::StrCat("has ", request.request_id().size(),
+                                                     " bytes; at most ", kMaxRequestId)});
+  }
+  if (violations.empty()) return absl::OkStatus();
+  absl::Status status = InvalidField(violations[0].field, violations[0].description);
+  for (size_t i = 1; i < violations.size(); ++i) {
+    status = WithFieldViolation(std::move(status), violations[i].field, violations[i].description);
+  }
+  return status;
+}
+
+absl::StatusOr<v1::Job> JobService::SubmitWithBase(v1::JobSpec spec,
+                                                   const std::string& request_id) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted, ParseModelVersion(spec.base_model()));
+  const absl::StatusOr<v1::Model> base = registry_->Get(wanted);
+  if (absl::IsNotFound(base.status())) {
+    return WithReason(WithFieldViolation(base.status(), "spec.base_model", base.status().message()),
+                      "MODEL_NOT_FOUND");
+  }
+  CYTOPRESS_RETURN_IF_ERROR(base.status());
+  spec.set_base_model(ToString({base->name(), base->version()}));
+  absl::StatusOr<v1::Job> job = store_->Submit(spec, request_id);
+  if (!absl::IsAlreadyExists(job.status()) || wanted.version != 0) return job;
+  // The request may be the repetition of one that found an older version to be the newest.
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<v1::Model> versions, registry_->List(wanted.name));
+  for (const v1::Model& older : versions) {
+    spec.set_base_model(ToString({older.name(), older.version()}));
+    absl::StatusOr<v1::Job> first = store_->Submit(spec, request_id);
+    if (!absl::IsAlreadyExists(first.status())) return first;
+  }
+  return job;
+}
+
+absl::StatusOr<v1::Job> JobService::Submit(const v1::CompressRequest& request) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckCompress(request));
+  const v1::JobSpec spec = WithDefaults(request.spec());
+  absl::StatusOr<v1::Job> job;
+  if (spec.base_model().empty()) {
+    job = Named(store_->Submit(spec, request.request_id()));
+  } else {
+    absl::MutexLock lock(base_models_);
+    job = SubmitWithBase(spec, request.request_id());
+    if (absl::IsAlreadyExists(job.status())) job = Named(std::move(job));
+  }
+  if (job.ok()) options_.on_submitted();
+  return job;
+}
+
+grpc::ServerUnaryReactor* JobService::Compress(grpc::CallbackServerContext* context,
+                                               const v1::CompressRequest* request,
+                                               v1::Job* response) {
+  return calls_->Answer<v1::Job>(context, response, [this, request] { return Submit(*request); });
+}
+
+grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,
+                                             const v1::GetJobRequest* request, v1::Job* response) {
+  return calls_->Answer<v1::Job>(context, response, [this, request]() -> absl::StatusOr<v1::Job> {
+    CYTOPRESS_RETURN_IF_ERROR(CheckId(request->id()));
+    return Named(store_->Get(request->id()));
+  });
+}
+
+absl::StatusOr<v1::ListJobsResponse> JobService::List(const v1::ListJobsRequest& request) {
+  ListJobsQuery query;
+  for (int i = 0; i < request.states_size(); ++i) {
+    const v1::JobState state = request.states(i);
+    if (!v1::JobState_IsValid(state) || state == v1::JOB_STATE_UNSPECIFIED) {
+      return InvalidField(absl::StrCat("states[", i, "]"),
+                          absl::StrCat(static_cast<int>(state), " is no state of a job"));
+    }
+    query.states.push_back(state);
+  }
+  query.model_name = request.model_name();
+  query.page_token = request.page_token();
+  CYTOPRESS_ASSIGN_OR_RETURN(query.page_size, PageSize(request.page_size()));
+  absl::StatusOr<ListJobsPage> page = store_->List(query);
+  if (absl::IsInvalidArgument(page.status())) {
+    return InvalidField("page_token", page.status().message());
+  }
+  CYTOPRESS_RETURN_IF_ERROR(page.status());
+  v1::ListJobsResponse response;
+  for (v1::Job& job : page->jobs) *response.add_jobs() = std::move(job);
+  response.set_next_page_token(page->next_page_token);
+  return response;
+}
+
+grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* context,
+                                               const v1::ListJobsRequest* request,
+                                               v1::ListJobsResponse* response) {
+  return calls_->Answer<v1::ListJobsResponse>(context, response,
+                                              [this, request] { return List(*request); });
+}
+
+grpc::ServerWriteReactor<v1::WatchJobResponse>* JobService::WatchJob(
+    grpc::CallbackServerContext* context, const v1::WatchJobRequest* request) {
+  return WatchReactor::Start(request->id(), watcher_, context);
+}
+
+grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
+                                                const v1::CancelJobRequest* request,
+                                                v1::Job* response) {
+  return calls_->Answer<v1::Job>(context, response, [this, request]() -> absl::StatusOr<v1::Job> {
+    CYTOPRESS_RETURN_IF_ERROR(CheckId(request->id()));
+    return Named(store_->Cancel(request->id()));
+  });
+}
+
+}  // namespace cytopress

@@ -1,0 +1,149 @@
+#include "server/job_watcher.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "core/base/status_macros.h"
+#include "core/jobs/job_state.h"
+#include "core/serving/error_details.h"
+
+namespace cytopress {
+namespace {
+
+absl::Status ShuttingDown() {
+  return WithReason(absl::UnavailableError("the server is shutting down; watch again later"),
+                    "SHUTTING_DOWN");
+}
+
+}  // namespace
+
+JobWatcher::JobWatcher(const JobWatcherOptions& options, JobStore* store)
+    : options_(options), store_(store) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+JobWatcher::~JobWatcher() { Stop(); }
+
+absl::Status JobWatcher::Add(const std::string& job_id, std::shared_ptr<Listener> listener) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return ShuttingDown();
+  if (watchers_ >= options_.max_watchers) {
+    return WithReason(WithRetryDelay(absl::ResourceExhaustedError(
+                                         "too many streams watch jobs; use GetJob, or try later"),
+                                     absl::Seconds(5)),
+                      "TOO_MANY_WATCHERS");
+  }
+  ++watchers_;
+  newcomers_ = true;
+  watched_[job_id].newcomers.insert(std::move(listener));
+  return absl::OkStatus();
+}
+
+void JobWatcher::Remove(const std::string& job_id, const std::shared_ptr<Listener>& listener) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = watched_.find(job_id);
+  if (it == watched_.end()) return;
+  watchers_ -=
+      static_cast<int>(it->second.listeners.erase(listener) + it->second.newcomers.erase(listener));
+  if (it->second.listeners.empty() && it->second.newcomers.empty()) watched_.erase(it);
+}
+
+void JobWatcher::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+int JobWatcher::watchers() const {
+  absl::MutexLock lock(&mutex_);
+  return watchers_;
+}
+
+void JobWatcher::Run() {
+  while (true) {
+    absl::Status status;
+    for (const std::string& job_id : WatchedIds()) status.Update(Look(job_id));
+    Note(status);
+    absl::MutexLock lock(&mutex_);
+    const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return stopping_ || newcomers_;
+    };
+    mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.poll_interval);
+    newcomers_ = false;
+    if (stopping_) break;
+  }
+  for (const std::string& job_id : WatchedIds()) End(job_id, ShuttingDown());
+}
+
+std::vector<std::string> JobWatcher::WatchedIds() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string> ids;
+  for (const auto& [id, watched] : watched_) ids.push_back(id);
+  return ids;
+}
+
+void JobWatcher::Note(const absl::Status& status) {
+  const std::string problem = status.ok() ? "" : status.ToString();
+  if (problem != last_problem_ && !problem.empty()) spdlog::warn("watching jobs: {}", problem);
+  last_problem_ = problem;
+}
+
+absl::Status JobWatcher::Look(const std::string& job_id) {
+  const absl::StatusOr<int64_t> revision = store_->Revision(job_id);
+  if (absl::IsNotFound(revision.status())) {
+    End(job_id, WithReason(revision.status(), "JOB_NOT_FOUND"));
+    return absl::OkStatus();
+  }
+  // The database may be busy or away; the next look may succeed.
+  CYTOPRESS_RETURN_IF_ERROR(revision.status());
+  bool changed;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = watched_.find(job_id);
+    if (it == watched_.end()) return absl::OkStatus();
+    changed = it->second.revision != *revision;
+    if (!changed && it->second.newcomers.empty()) return absl::OkStatus();
+  }
+  const absl::StatusOr<v1::Job> job = store_->Get(job_id);
+  CYTOPRESS_RETURN_IF_ERROR(job.status());
+  Listeners listeners;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = watched_.find(job_id);
+    if (it == watched_.end()) return absl::OkStatus();
+    Watched& watched = it->second;
+    // Read before the job: a change in between is told twice rather than never.
+    watched.revision = *revision;
+    if (changed) listeners = watched.listeners;
+    listeners.insert(watched.newcomers.begin(), watched.newcomers.end());
+    watched.listeners.merge(watched.newcomers);
+    watched.newcomers.clear();
+  }
+  for (const std::shared_ptr<Listener>& listener : listeners) listener->OnJob(*job);
+  if (IsTerminal(job->state())) End(job_id, absl::OkStatus());
+  return absl::OkStatus();
+}
+
+void JobWatcher::End(const std::string& job_id, const absl::Status& status) {
+  Listeners listeners;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = watched_.find(job_id);
+    if (it == watched_.end()) return;
+    listeners.swap(it->second.listeners);
+    // Those who came while the end was told have yet to hear of the job, unless it failed for all.
+    if (!status.ok()) listeners.merge(it->second.newcomers);
+    watchers_ -= static_cast<int>(listeners.size());
+    if (status.ok() && !it->second.newcomers.empty()) {
+      it->second.revision = -1;
+    } else {
+      watched_.erase(it);
+    }
+  }
+  for (const std::shared_ptr<Listener>& listener : listeners) listener->OnEnd(status);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,40 @@
+// cytopressd: the front door.
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+#include <memory>
+
+#include "server/daemon.h"
+#include "server/flags.h"
+
+int main(int argc, char** argv) {
+  const std::variant<cytopress::Flags, int> parsed = cytopress::ParseFlags(argc, argv);
+  if (const int* const code = std::get_if<int>(&parsed)) return *code;
+  const cytopress::Flags& flags = std::get<cytopress::Flags>(parsed);
+  spdlog::set_default_logger(spdlog::stderr_color_mt("cytopressd"));
+  spdlog::set_level(spdlog::level::from_str(flags.log_level));
+
+  // Blocked before there is any other thread: they inherit it, and only sigwait takes the signals.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // A client that goes away must not end the server.
+  signal(SIGPIPE, SIG_IGN);
+
+  absl::StatusOr<std::unique_ptr<cytopress::Daemon>> daemon =
+      cytopress::Daemon::Start(flags.daemon);
+  if (!daemon.ok()) {
+    spdlog::error("cytopressd cannot start: {}", daemon.status().ToString());
+    return 1;
+  }
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  spdlog::info("{}: stopping", strsignal(signal_number));
+  (*daemon)->Shutdown();
+  return 0;
+}

@@ -1,0 +1,89 @@
+#include "server/metrics/request_metrics.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/strip.h"
+
+namespace cytopress {
+namespace {
+
+const prometheus::Histogram::BucketBoundaries& Edges() {
+  static const auto* const edges = new prometheus::Histogram::BucketBoundaries{
+      0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+  return *edges;
+}
+
+class RequestObserver : public grpc::experimental::Interceptor {
+ public:
+  RequestObserver(std::string method, RequestMetrics* metrics)
+      : method_(std::move(method)), metrics_(metrics), start_(metrics->clock()->Steady()) {}
+
+  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(
+            grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
+      metrics_->Observe(method_, methods->GetSendStatus().error_code(),
+                        metrics_->clock()->Steady() - start_);
+    }
+    methods->Proceed();
+  }
+
+ private:
+  const std::string method_;
+  RequestMetrics* const metrics_;
+  const absl::Duration start_;
+};
+
+}  // namespace
+
+absl::string_view CodeName(int code) {
+  static const auto* const names = [] {
+    auto* const all = new std::map<int, std::string>;
+    for (int i = 0; i <= static_cast<int>(absl::StatusCode::kUnauthenticated); ++i) {
+      (*all)[i] = absl::StatusCodeToString(static_cast<absl::StatusCode>(i));
+    }
+    return all;
+  }();
+  const auto it = names->find(code);
+  return it == names->end() ? "UNKNOWN" : absl::string_view(it->second);
+}
+
+RequestMetrics::RequestMetrics(prometheus::Registry* registry, Clock* clock)
+    : clock_(clock),
+      requests_(prometheus::BuildCounter()
+                    .Name("cytopress_requests_total")
+                    .Help("RPCs that have ended")
+                    .Register(*registry)),
+      seconds_(prometheus::BuildHistogram()
+                   .Name("cytopress_request_seconds")
+                   .Help("From an RPC's arrival to the end of its answer")
+                   .Register(*registry)) {}
+
+void RequestMetrics::Observe(const std::string& method, int code, absl::Duration duration) {
+  prometheus::Counter* counter;
+  prometheus::Histogram* histogram;
+  {
+    absl::MutexLock lock(&mutex_);
+    prometheus::Counter*& known_counter = counters_[{method, code}];
+    if (known_counter == nullptr) {
+      known_counter = &requests_.Add({{"method", method}, {"code", std::string(CodeName(code))}});
+    }
+    prometheus::Histogram*& known_histogram = histograms_[method];
+    if (known_histogram == nullptr) {
+      known_histogram = &seconds_.Add({{"method", method}}, Edges());
+    }
+    counter = known_counter;
+    histogram = known_histogram;
+  }
+  counter->Increment();
+  histogram->Observe(absl::ToDoubleSeconds(duration));
+}
+
+grpc::experimental::Interceptor* RequestMetricsInterceptors::CreateServerInterceptor(
+    grpc::experimental::ServerRpcInfo* info) {
+  absl::string_view method = info->method();
+  if (!absl::ConsumePrefix(&method, "/cytopress.v1.")) return nullptr;
+  return new RequestObserver(std::string(method.substr(method.rfind('/') + 1)), metrics_);
+}
+
+}  // namespace cytopress

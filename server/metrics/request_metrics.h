@@ -1,0 +1,60 @@
+// Counts RPCs by method and code, and times them.
+#ifndef CYTOPRESS_SERVER_METRICS_REQUEST_METRICS_H_
+#define CYTOPRESS_SERVER_METRICS_REQUEST_METRICS_H_
+
+#include <grpcpp/support/server_interceptor.h>
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <map>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+
+namespace cytopress {
+
+// Thread-safe.
+class RequestMetrics {
+ public:
+  // Both must outlive this.
+  RequestMetrics(prometheus::Registry* registry, Clock* clock);
+
+  // `method` is an RPC's name without its service, `code` one of grpc::StatusCode.
+  void Observe(const std::string& method, int code, absl::Duration duration);
+
+  Clock* clock() const { return clock_; }
+
+ private:
+  Clock* const clock_;
+  prometheus::Family<prometheus::Counter>& requests_;
+  prometheus::Family<prometheus::Histogram>& seconds_;
+
+  absl::Mutex mutex_;
+  std::map<std::pair<std::string, int>, prometheus::Counter*> counters_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, prometheus::Histogram*> histograms_ ABSL_GUARDED_BY(mutex_);
+};
+
+// "OK", "INVALID_ARGUMENT", ...
+absl::string_view CodeName(int code);
+
+// Observes the RPCs of package cytopress.v1: other names come from outside and could be any number.
+class RequestMetricsInterceptors : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  // `metrics` must outlive the server.
+  explicit RequestMetricsInterceptors(RequestMetrics* metrics) : metrics_(metrics) {}
+  grpc::experimental::Interceptor* CreateServerInterceptor(
+      grpc::experimental::ServerRpcInfo* info) override;
+
+ private:
+  RequestMetrics* const metrics_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_METRICS_REQUEST_METRICS_H_

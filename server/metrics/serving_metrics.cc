@@ -1,0 +1,74 @@
+#include "server/metrics/serving_metrics.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+namespace cytopress {
+namespace {
+
+using Edges = prometheus::Histogram::BucketBoundaries;
+
+const Edges& SecondsEdges() {
+  static const auto* const edges =
+      new Edges{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+  return *edges;
+}
+
+const Edges& BatchEdges() {
+  static const auto* const edges = new Edges{1, 2, 4, 8, 16, 32, 64, 128};
+  return *edges;
+}
+
+prometheus::Family<prometheus::Histogram>& Histograms(const std::string& name,
+                                                      const std::string& help,
+                                                      prometheus::Registry* registry) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry);
+}
+
+}  // namespace
+
+ServingMetrics::ServingMetrics(prometheus::Registry* registry)
+    : queue_(Histograms("cytopress_classify_queue_seconds",
+                        "Time that a Classify request waited for a batch", registry)),
+      decode_(Histograms("cytopress_classify_decode_seconds",
+                         "Time that a Classify request took to decode and preprocess its images",
+                         registry)),
+      compute_(Histograms("cytopress_classify_compute_seconds",
+                          "Time that a Classify request spent in the engine", registry)),
+      request_(Histograms("cytopress_classify_request_seconds",
+                          "Time that a Classify request spent in the server", registry)),
+      batch_(Histograms("cytopress_classify_batch_size", "Images that the engine was given at once",
+                        registry)),
+      images_(prometheus::BuildCounter()
+                  .Name("cytopress_classify_images_total")
+                  .Help("Images classified")
+                  .Register(*registry)) {}
+
+const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
+  absl::MutexLock lock(&mutex_);
+  const auto [it, is_new] = models_.try_emplace({model.name, model.version});
+  if (is_new) {
+    const prometheus::Labels labels = {{"model", model.name},
+                                       {"version", absl::StrCat(model.version)}};
+    it->second = {&queue_.Add(labels, SecondsEdges()),   &decode_.Add(labels, SecondsEdges()),
+                  &compute_.Add(labels, SecondsEdges()), &request_.Add(labels, SecondsEdges()),
+                  &batch_.Add(labels, BatchEdges()),     &images_.Add(labels)};
+  }
+  return it->second;
+}
+
+void ServingMetrics::OnBatch(const ModelVersion& model, int images) {
+  Of(model).batch->Observe(images);
+}
+
+void ServingMetrics::OnClassified(const ModelVersion& model, int images,
+                                  const ClassifyTiming& timing) {
+  const OfModel& metrics = Of(model);
+  metrics.queue->Observe(absl::ToDoubleSeconds(timing.queue));
+  metrics.decode->Observe(absl::ToDoubleSeconds(timing.decode));
+  metrics.compute->Observe(absl::ToDoubleSeconds(timing.compute));
+  metrics.request->Observe(absl::ToDoubleSeconds(timing.queue + timing.decode + timing.compute));
+  metrics.images->Increment(images);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,150 @@
+#include "server/model_service.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/serving/error_details.h"
+#include "server/download_reactor.h"
+#include "server/paging.h"
+
+namespace cytopress {
+namespace {
+
+// True when `a` stands before `b` in a list: by name, then newest version first.
+bool StandsBefore(const ModelVersion& a, const ModelVersion& b) {
+  return a.name != b.name ? a.name < b.name : a.version > b.version;
+}
+
+// A page token is the last model of the page before.
+absl::StatusOr<ModelVersion> ParsePageToken(const std::string& token) {
+  std::string text;
+  if (absl::WebSafeBase64Unescape(token, &text)) {
+    const absl::StatusOr<ModelVersion> last = ParseModelVersion(text);
+    if (last.ok() && last->version > 0) return last;
+  }
+  return InvalidField("page_token", "is not one that ListModels has answered");
+}
+
+}  // namespace
+
+absl::StatusOr<ModelVersion> ModelVersionOf(const std::string& name, int64_t version) {
+  if (!IsValidModelName(name)) {
+    return InvalidField("name", absl::StrCat("\"", name,
+                                             "\" is not a model name: give 1 to 63 of a-z, 0-9, "
+                                             "'.', '_' and '-', starting with a letter or digit"));
+  }
+  if (version < 0) {
+    return InvalidField("version", absl::StrCat(version, " is negative; 0 is the newest"));
+  }
+  return ModelVersion{name, version};
+}
+
+absl::StatusOr<v1::Model> GetModel(const ModelRegistry& registry, const ModelVersion& version) {
+  absl::StatusOr<v1::Model> model = registry.Get(version);
+  if (absl::IsNotFound(model.status())) return WithReason(model.status(), "MODEL_NOT_FOUND");
+  return model;
+}
+
+ModelService::ModelService(ModelRegistry* registry, JobStore* store, absl::Mutex* base_models,
+                           std::function<void(const ModelVersion&)> on_deleted,
+                           BlockingCalls* calls)
+    : registry_(registry),
+      store_(store),
+      base_models_(base_models),
+      on_deleted_(std::move(on_deleted)),
+      calls_(calls) {}
+
+absl::StatusOr<v1::ListModelsResponse> ModelService::List(
+    const v1::ListModelsRequest& request) const {
+  if (!request.name().empty()) {
+    CYTOPRESS_RETURN_IF_ERROR(ModelVersionOf(request.name(), 0).status());
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const int page_size, PageSize(request.page_size()));
+  ModelVersion last;
+  if (!request.page_token().empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(last, ParsePageToken(request.page_token()));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(std::vector<v1::Model> models, registry_->List(request.name()));
+  v1::ListModelsResponse response;
+  for (v1::Model& model : models) {
+    const ModelVersion version{model.name(), model.version()};
+    if (!last.name.empty() && !StandsBefore(last, version)) continue;
+    if (response.models_size() == page_size) {
+      const v1::Model& end = response.models(page_size - 1);
+      response.set_next_page_token(
+          absl::WebSafeBase64Escape(ToString({end.name(), end.version()})));
+      break;
+    }
+    *response.add_models() = std::move(model);
+  }
+  return response;
+}
+
+grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* context,
+                                                   const v1::ListModelsRequest* request,
+                                                   v1::ListModelsResponse* response) {
+  return calls_->Answer<v1::ListModelsResponse>(context, response,
+                                                [this, request] { return List(*request); });
+}
+
+grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* context,
+                                                 const v1::GetModelRequest* request,
+                                                 v1::Model* response) {
+  return calls_->Answer<v1::Model>(
+      context, response, [this, request]() -> absl::StatusOr<v1::Model> {
+        CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version,
+                                   ModelVersionOf(request->name(), request->version()));
+        return cytopress::GetModel(*registry_, version);
+      });
+}
+
+grpc::ServerWriteReactor<v1::DownloadModelResponse>* ModelService::DownloadModel(
+    grpc::CallbackServerContext* context, const v1::DownloadModelRequest* request) {
+  return DownloadReactor::Start(*request, registry_, calls_, context);
+}
+
+absl::Status ModelService::CheckUnused(const ModelVersion& model) const {
+  ListJobsQuery query;
+  query.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_LEASED, v1::JOB_STATE_RUNNING};
+  query.page_size = 500;
+  do {
+    CYTOPRESS_ASSIGN_OR_RETURN(const ListJobsPage page, store_->List(query));
+    for (const v1::Job& job : page.jobs) {
+      if (job.spec().base_model() != ToString(model)) continue;
+      return WithReason(absl::FailedPreconditionError(
+                            absl::StrCat(ToString(model), " is the base model of job ", job.id(),
+                                         ", which has not ended; wait for it or cancel it first")),
+                        "MODEL_IN_USE", {{"job", job.id()}});
+    }
+    query.page_token = page.next_page_token;
+  } while (!query.page_token.empty());
+  return absl::OkStatus();
+}
+
+absl::Status ModelService::Delete(const ModelVersion& model) {
+  absl::MutexLock lock(base_models_);
+  CYTOPRESS_RETURN_IF_ERROR(CheckUnused(model));
+  absl::Status status = registry_->Delete(model);
+  if (absl::IsNotFound(status)) return WithReason(std::move(status), "MODEL_NOT_FOUND");
+  return status;
+}
+
+grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext* context,
+                                                    const v1::DeleteModelRequest* request,
+                                                    v1::DeleteModelResponse* response) {
+  return calls_->Answer(context, [this, request]() -> absl::Status {
+    CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion model,
+                               ModelVersionOf(request->name(), request->version()));
+    if (model.version == 0) {
+      return InvalidField("version", "is not given; deleting needs the very version");
+    }
+    CYTOPRESS_RETURN_IF_ERROR(Delete(model));
+    on_deleted_(model);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace cytopress

@@ -1,0 +1,58 @@
+// cytopress.v1.ModelService over a ModelRegistry.
+#ifndef CYTOPRESS_SERVER_MODEL_SERVICE_H_
+#define CYTOPRESS_SERVER_MODEL_SERVICE_H_
+
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "core/jobs/job_store.h"
+#include "core/registry/model_registry.h"
+#include "cytopress/v1/models.grpc.pb.h"
+#include "server/blocking_calls.h"
+
+namespace cytopress {
+
+class ModelService : public v1::ModelService::CallbackService {
+ public:
+  // All must outlive the service. `base_models` is held while a model is looked for in jobs and
+  // deleted (see JobService). `on_deleted` is told afterwards.
+  ModelService(ModelRegistry* registry, JobStore* store, absl::Mutex* base_models,
+               std::function<void(const ModelVersion&)> on_deleted, BlockingCalls* calls);
+
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
+                                       const v1::ListModelsRequest* request,
+                                       v1::ListModelsResponse* response) override;
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
+                                     const v1::GetModelRequest* request,
+                                     v1::Model* response) override;
+  grpc::ServerWriteReactor<v1::DownloadModelResponse>* DownloadModel(
+      grpc::CallbackServerContext* context, const v1::DownloadModelRequest* request) override;
+  grpc::ServerUnaryReactor* DeleteModel(grpc::CallbackServerContext* context,
+                                        const v1::DeleteModelRequest* request,
+                                        v1::DeleteModelResponse* response) override;
+
+ private:
+  absl::StatusOr<v1::ListModelsResponse> List(const v1::ListModelsRequest& request) const;
+  absl::Status Delete(const ModelVersion& model);
+  // FAILED_PRECONDITION names an unfinished job whose base is `model`.
+  absl::Status CheckUnused(const ModelVersion& model) const;
+
+  ModelRegistry* const registry_;
+  JobStore* const store_;
+  absl::Mutex* const base_models_;
+  const std::function<void(const ModelVersion&)> on_deleted_;
+  BlockingCalls* const calls_;
+};
+
+// Name and version of a request for one model; version 0 is the newest. INVALID_ARGUMENT names the
+// field.
+absl::StatusOr<ModelVersion> ModelVersionOf(const std::string& name, int64_t version);
+
+// NOT_FOUND with the reason MODEL_NOT_FOUND.
+absl::StatusOr<v1::Model> GetModel(const ModelRegistry& registry, const ModelVersion& model);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_MODEL_SERVICE_H_

@@ -1,0 +1,29 @@
+// The one place where an error becomes a gRPC status.
+#ifndef CYTOPRESS_SERVER_STATUS_H_
+#define CYTOPRESS_SERVER_STATUS_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+#include <grpcpp/support/status.h>
+
+#include "absl/status/status.h"
+
+namespace cytopress {
+
+// The same code and message, with a google.rpc.Status in the details that holds the payloads of
+// core/serving/error_details.h. Every error has a google.rpc.ErrorInfo: where none was set its
+// reason is the code's name. Message and details are cut where a trailer would have no room for
+// them.
+grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// What also goes into the trailer: "grpc-retry-pushback-ms" when the status has a RetryInfo.
+// Call it before Finish.
+void AddTrailers(const absl::Status& status, grpc::CallbackServerContext* context);
+
+// Both, for a unary call.
+void FinishWith(const absl::Status& status, grpc::CallbackServerContext* context,
+                grpc::ServerUnaryReactor* reactor);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_STATUS_H_

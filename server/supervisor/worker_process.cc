@@ -1,0 +1,102 @@
+#include "server/supervisor/worker_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+// Frees what posix_spawn's C interface allocates.
+struct SpawnPlan {
+  SpawnPlan() {
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+  }
+  ~SpawnPlan() {
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+};
+
+void PlanFiles(const std::string& log_path, posix_spawn_file_actions_t* actions) {
+  posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, log_path.c_str(),
+                                   O_WRONLY | O_CREAT | O_APPEND, 0644);
+  posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO);
+  posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+}
+
+void PlanSignals(posix_spawnattr_t* attributes) {
+  sigset_t none;
+  sigset_t all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(attributes, &none);
+  posix_spawnattr_setsigdefault(attributes, &all);
+  posix_spawnattr_setpgroup(attributes, 0);
+  posix_spawnattr_setflags(attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+}
+
+absl::Status RotateLog(const std::string& path, int64_t max_bytes) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 || info.st_size <= max_bytes) return absl::OkStatus();
+  if (std::rename(path.c_str(), absl::StrCat(path, ".1").c_str()) == 0) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cannot rotate ", path, ": ", std::strerror(errno)));
+}
+
+}  // namespace
+
+std::string ProcessExit::ToString() const {
+  if (signal == 0) return absl::StrCat("exit code ", code);
+  return absl::StrCat("killed by signal ", signal, " (", strsignal(signal), ")");
+}
+
+absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options) {
+  CYTOPRESS_RETURN_IF_ERROR(RotateLog(options.log_path, options.max_log_bytes));
+  std::vector<char*> arguments;
+  for (const std::string& word : options.command)
+    arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  SpawnPlan plan;
+  PlanFiles(options.log_path, &plan.actions);
+  PlanSignals(&plan.attributes);
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, options.command[0].c_str(), &plan.actions, &plan.attributes,
+                                arguments.data(), environ);
+  if (error != 0) {
+    const std::string message =
+        absl::StrCat("cannot start ", options.command[0], ": ", std::strerror(error));
+    return error == ENOENT ? absl::NotFoundError(message) : absl::InternalError(message);
+  }
+  // Threads inherit it, and a program this young has only one.
+  if (options.nice != 0) {
+    setpriority(PRIO_PROCESS, pid, getpriority(PRIO_PROCESS, 0) + options.nice);
+  }
+  return pid;
+}
+
+std::optional<ProcessExit> PollExit(pid_t pid) {
+  int status = 0;
+  if (waitpid(pid, &status, WNOHANG) != pid) return std::nullopt;
+  ProcessExit exit;
+  if (WIFEXITED(status)) exit.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) exit.signal = WTERMSIG(status);
+  return exit;
+}
+
+}  // namespace cytopress

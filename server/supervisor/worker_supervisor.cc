@@ -1,0 +1,277 @@
+#include "server/supervisor/worker_supervisor.h"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "server/supervisor/worker_process.h"
+#include "server/worker/process_lock.h"
+
+namespace cytopress {
+namespace {
+
+constexpr absl::Duration kExitPoll = absl::Milliseconds(10);
+constexpr int kMaxWorkers = 64;
+constexpr int kMaxNice = 19;
+
+}  // namespace
+
+WorkerSupervisor::WorkerSupervisor(const SupervisorOptions& options, JobStore* store, Clock* clock)
+    : options_(options), store_(store), clock_(clock) {
+  for (int i = 1; i <= options_.workers; ++i) {
+    Slot slot;
+    slot.info.name = absl::StrCat(options_.name_prefix, "-", i);
+    slots_.push_back(slot);
+  }
+  Publish();
+}
+
+WorkerSupervisor::~WorkerSupervisor() { Stop(); }
+
+absl::Status WorkerSupervisor::Start() {
+  if (options_.workers < 0 || options_.workers > kMaxWorkers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("workers: ", options_.workers, " is not between 0 and ", kMaxWorkers));
+  }
+  if (options_.nice < 0 || options_.nice > kMaxNice) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("nice: ", options_.nice, " is not between 0 and ", kMaxNice));
+  }
+  if (options_.workers > 0 && access(options_.worker_program.c_str(), X_OK) != 0) {
+    return absl::NotFoundError(absl::StrCat("worker program ", options_.worker_program,
+                                            ": no program can be started there; give its path, or "
+                                            "0 workers"));
+  }
+  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.work_folder));
+  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.log_folder));
+  thread_ = std::thread([this] { Supervise(); });
+  return absl::OkStatus();
+}
+
+void WorkerSupervisor::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void WorkerSupervisor::Notify() {
+  absl::MutexLock lock(&mutex_);
+  notified_ = true;
+}
+
+std::vector<SlotInfo> WorkerSupervisor::Slots() const {
+  absl::MutexLock lock(&mutex_);
+  return published_;
+}
+
+void WorkerSupervisor::Publish() {
+  absl::MutexLock lock(&mutex_);
+  published_.clear();
+  for (const Slot& slot : slots_) published_.push_back(slot.info);
+}
+
+bool WorkerSupervisor::WaitForNextTick() {
+  absl::MutexLock lock(&mutex_);
+  const auto awake = [this]()
+                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || notified_; };
+  mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.poll_interval);
+  notified_ = false;
+  return !stopping_;
+}
+
+bool WorkerSupervisor::Logged(const absl::Status& status) {
+  const std::string problem = status.ok() ? "" : status.ToString();
+  if (problem != last_problem_ && !problem.empty()) spdlog::warn("supervisor: {}", problem);
+  last_problem_ = problem;
+  return !status.ok();
+}
+
+void WorkerSupervisor::Supervise() {
+  do {
+    Tick();
+    Publish();
+  } while (WaitForNextTick());
+  EndWorkers();
+  Publish();
+}
+
+void WorkerSupervisor::Tick() {
+  for (Slot& slot : slots_) {
+    if (slot.info.pid != 0) SeeOffEnded(&slot);
+    if (slot.orphaned) AdoptOrphan(&slot);
+    if (slot.needs_reap) Reap(&slot);
+  }
+  ReapExpired();
+  BeatForEmptySlots();
+  StartNeeded();
+}
+
+void WorkerSupervisor::SeeOffEnded(Slot* slot) {
+  const std::optional<ProcessExit> exit = PollExit(slot->info.pid);
+  if (!exit.has_value()) return;
+  NoteExit(exit->ToString(), !exit->ok(), slot);
+}
+
+void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot) {
+  const absl::Duration now = clock_->Steady();
+  const bool ran_long = now - slot->started_at > options_.last_backoff;
+  slot->info.pid = 0;
+  slot->needs_reap = true;
+  slot->info.crashes = !crashed ? 0 : ran_long ? 1 : slot->info.crashes + 1;
+  absl::Duration pause = options_.first_backoff;
+  for (int i = 1; i < slot->info.crashes && pause < options_.last_backoff; ++i) pause *= 2;
+  slot->start_after = now + std::min(pause, options_.last_backoff);
+  next_beat_ = now;  // the slot is empty: say so at once
+  if (crashed) {
+    spdlog::warn("worker {}: {}; next start in {} at the earliest", slot->info.name, how,
+                 absl::FormatDuration(slot->start_after - now));
+  } else {
+    spdlog::info("worker {}: {}", slot->info.name, how);
+  }
+}
+
+void WorkerSupervisor::Reap(Slot* slot) {
+  const absl::StatusOr<std::vector<std::string>> ids = store_->ReapWorker(slot->info.name);
+  if (Logged(ids.status())) return;
+  slot->needs_reap = false;
+  for (const std::string& id : *ids) {
+    spdlog::warn("worker {} ended with job {} in hand: the job is taken back", slot->info.name, id);
+  }
+}
+
+void WorkerSupervisor::AdoptOrphan(Slot* slot) {
+  // Whoever gets the lock knows that the worker of an earlier server is dead.
+  if (!ProcessLock::Take(options_.work_folder, slot->info.name).ok()) return;
+  slot->orphaned = false;
+  slot->needs_reap = true;
+}
+
+void WorkerSupervisor::ReapExpired() {
+  const absl::Duration now = clock_->Steady();
+  if (now < next_reap_) return;
+  next_reap_ = now + options_.reap_interval;
+  const absl::StatusOr<std::vector<std::string>> ids = store_->ReapExpired();
+  if (Logged(ids.status())) return;
+  for (const std::string& id : *ids) spdlog::warn("the lease of job {} has expired", id);
+}
+
+void WorkerSupervisor::BeatForEmptySlots() {
+  const absl::Duration now = clock_->Steady();
+  if (now < next_beat_) return;
+  next_beat_ = now + options_.heartbeat_interval;
+  for (const Slot& slot : slots_) {
+    if (slot.info.pid != 0 || slot.orphaned) continue;
+    Logged(store_->Heartbeat(slot.info.name, options_.device, ""));
+  }
+}
+
+bool WorkerSupervisor::CanStart(const Slot& slot) const {
+  return slot.info.pid == 0 && !slot.orphaned && !slot.needs_reap &&
+         clock_->Steady() >= slot.start_after;
+}
+
+absl::StatusOr<int64_t> WorkerSupervisor::Wanted() {
+  CYTOPRESS_ASSIGN_OR_RETURN(const QueueStats stats, store_->Stats());
+  int64_t wanted = 0;
+  for (const auto& [device, depth] : stats.depth_by_device) {
+    if (device.empty() || device == options_.device) wanted += depth;
+  }
+  if (wanted == 0) return 0;
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<WorkerInfo> workers, store_->ListWorkers());
+  std::set<std::string> busy;
+  for (const WorkerInfo& worker : workers) {
+    if (!worker.job_id.empty()) busy.insert(worker.name);
+  }
+  for (const Slot& slot : slots_) {
+    if (slot.info.pid != 0 && busy.count(slot.info.name) == 0) --wanted;
+  }
+  return wanted;
+}
+
+void WorkerSupervisor::StartNeeded() {
+  if (std::none_of(slots_.begin(), slots_.end(),
+                   [&](const Slot& slot) { return CanStart(slot); })) {
+    return;
+  }
+  const absl::StatusOr<int64_t> wanted = Wanted();
+  if (Logged(wanted.status())) return;
+  int64_t left = *wanted;
+  for (Slot& slot : slots_) {
+    if (left <= 0) return;
+    if (!CanStart(slot)) continue;
+    StartWorker(&slot);
+    --left;
+  }
+}
+
+void WorkerSupervisor::StartWorker(Slot* slot) {
+  ProcessOptions process;
+  process.command = {options_.worker_program,
+                     "--database",
+                     options_.database_url,
+                     "--models",
+                     options_.models_folder,
+                     "--work",
+                     options_.work_folder,
+                     "--device",
+                     options_.device,
+                     "--threads",
+                     absl::StrCat(options_.threads),
+                     "--name",
+                     slot->info.name,
+                     "--once",
+                     "--die-with-parent",
+                     absl::StrCat(getpid())};
+  process.log_path = absl::StrCat(options_.log_folder, "/worker-", slot->info.name, ".log");
+  process.max_log_bytes = options_.max_log_bytes;
+  process.nice = options_.nice;
+  slot->started_at = clock_->Steady();
+  ++slot->info.started;
+  const absl::StatusOr<pid_t> pid = StartProcess(process);
+  if (!pid.ok()) {
+    NoteExit(pid.status().ToString(), true, slot);
+    return;
+  }
+  slot->info.pid = *pid;
+  spdlog::info("worker {}: process {} started", slot->info.name, *pid);
+}
+
+void WorkerSupervisor::EndWorkers() {
+  for (const Slot& slot : slots_) {
+    if (slot.info.pid != 0) kill(slot.info.pid, SIGTERM);
+  }
+  const absl::Duration give_up = clock_->Steady() + options_.shutdown_grace;
+  bool killed = false;
+  while (true) {
+    for (Slot& slot : slots_) {
+      if (slot.info.pid != 0) SeeOffEnded(&slot);
+    }
+    if (std::all_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.info.pid == 0; })) {
+      break;
+    }
+    if (!killed && clock_->Steady() >= give_up) {
+      for (const Slot& slot : slots_) {
+        if (slot.info.pid == 0) continue;
+        spdlog::warn("worker {} did not stop in time", slot.info.name);
+        kill(slot.info.pid, SIGKILL);
+      }
+      killed = true;
+    }
+    absl::SleepFor(kExitPoll);
+  }
+  for (Slot& slot : slots_) {
+    if (slot.needs_reap) Reap(&slot);
+  }
+}
+
+}  // namespace cytopress

@@ -1,0 +1,122 @@
+// Keeps a fixed number of local worker slots. A slot is empty until a job waits; then it gets a
+// process that runs one job and ends, so that an idle server has no training library in memory.
+//
+// A slot's life: ORPHANED (a worker of an earlier server may still hold the slot's name; its lock
+// tells) -> IDLE -> RUNNING (a process) -> IDLE, or BACKING_OFF first after a crash.
+#ifndef CYTOPRESS_SERVER_SUPERVISOR_WORKER_SUPERVISOR_H_
+#define CYTOPRESS_SERVER_SUPERVISOR_WORKER_SUPERVISOR_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/jobs/job_store.h"
+
+namespace cytopress {
+
+struct SupervisorOptions {
+  std::string worker_program;  // path of cytopress-worker
+  std::string database_url;
+  std::string models_folder;
+  std::string work_folder;
+  std::string log_folder;
+  int workers = 1;  // slots; 0 = only reap the leases of workers elsewhere
+  std::string device = "cpu";
+  int threads = 0;  // of each worker; 0 = all cores
+  int nice = 10;
+  // Slots are "<name_prefix>-1", ...; no other server on the same database may use the prefix.
+  std::string name_prefix = "local";
+  absl::Duration poll_interval = absl::Milliseconds(500);
+  absl::Duration heartbeat_interval = absl::Seconds(5);  // of empty slots
+  absl::Duration reap_interval = absl::Seconds(5);       // of expired leases
+  absl::Duration shutdown_grace = absl::Seconds(20);     // between SIGTERM and SIGKILL
+  // Pause before a slot's next process: the first after a process of any kind, doubled by every
+  // further crash up to the last.
+  absl::Duration first_backoff = absl::Seconds(1);
+  absl::Duration last_backoff = absl::Seconds(60);
+  int64_t max_log_bytes = 10 << 20;  // of a slot's log when a process starts
+};
+
+struct SlotInfo {
+  std::string name;
+  pid_t pid = 0;    // 0 = no process
+  int crashes = 0;  // in a row
+  int started = 0;  // processes so far
+};
+
+// Thread-safe.
+class WorkerSupervisor {
+ public:
+  // `store` and `clock` must outlive it.
+  WorkerSupervisor(const SupervisorOptions& options, JobStore* store, Clock* clock);
+  // As Stop.
+  ~WorkerSupervisor();
+  WorkerSupervisor(const WorkerSupervisor&) = delete;
+  WorkerSupervisor& operator=(const WorkerSupervisor&) = delete;
+
+  // Once. INVALID_ARGUMENT or NOT_FOUND when no worker could ever be started so.
+  absl::Status Start();
+  // Ends the workers, which give their jobs back, and waits for them. Idempotent.
+  void Stop();
+  // A job was submitted: look at the queue now instead of at the next poll.
+  void Notify();
+
+  std::vector<SlotInfo> Slots() const;
+
+ private:
+  struct Slot {
+    SlotInfo info;
+    bool orphaned = true;
+    bool needs_reap = false;  // its process ended and its leases are not yet reaped
+    absl::Duration start_after = absl::ZeroDuration();  // steady time
+    absl::Duration started_at = absl::ZeroDuration();
+  };
+
+  // The thread. It starts the processes and lives as long as they do: the kernel sends a worker the
+  // signal that its parent died when the thread that started it ends.
+  void Supervise();
+  void Tick();
+  void SeeOffEnded(Slot* slot);
+  void NoteExit(const std::string& how, bool crashed, Slot* slot);
+  void Reap(Slot* slot);
+  void AdoptOrphan(Slot* slot);
+  void StartNeeded();
+  void StartWorker(Slot* slot);
+  void BeatForEmptySlots();
+  void ReapExpired();
+  void EndWorkers();
+  // Processes that are wanted now: queued jobs that fit, less those that are about to lease one.
+  absl::StatusOr<int64_t> Wanted();
+  bool CanStart(const Slot& slot) const;
+  // Logs a failure of the store once, not at every tick.
+  bool Logged(const absl::Status& status);
+  void Publish() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool WaitForNextTick() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const SupervisorOptions options_;
+  JobStore* const store_;
+  Clock* const clock_;
+
+  // Of the thread alone.
+  std::vector<Slot> slots_;
+  absl::Duration next_beat_ = absl::ZeroDuration();
+  absl::Duration next_reap_ = absl::ZeroDuration();
+  std::string last_problem_;
+
+  mutable absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool notified_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<SlotInfo> published_ ABSL_GUARDED_BY(mutex_);
+
+  std::thread thread_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_SUPERVISOR_WORKER_SUPERVISOR_H_

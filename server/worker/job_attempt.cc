@@ -1,0 +1,155 @@
+#include "server/worker/job_attempt.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
+constexpr absl::Duration kLongestRetry = absl::Seconds(5);
+
+bool IsLostLease(const absl::Status& status) {
+  return absl::IsAborted(status) || absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+}
+
+}  // namespace
+
+JobAttempt::JobAttempt(const LeasedJob& leased, const AttemptOptions& options, JobStore* store,
+                       Clock* clock, const StopFlag* shutdown)
+    : lease_(leased.lease),
+      options_(options),
+      store_(store),
+      clock_(clock),
+      shutdown_(shutdown),
+      leased_at_(clock->Steady()),
+      keeper_([this] { KeepLease(); }) {}
+
+JobAttempt::~JobAttempt() { EndKeeper(); }
+
+void JobAttempt::EndKeeper() {
+  ended_.Set();
+  if (keeper_.joinable()) keeper_.join();
+}
+
+void JobAttempt::Stop(StopReason reason) {
+  absl::MutexLock lock(&mutex_);
+  // A lost lease is the last word: nothing may be written after it.
+  if (reason_ == StopReason::kNone || reason == StopReason::kLostLease) reason_ = reason;
+}
+
+StopReason JobAttempt::stop_reason() const {
+  absl::MutexLock lock(&mutex_);
+  if (reason_ == StopReason::kNone && shutdown_->IsSet()) return StopReason::kShutdown;
+  return reason_;
+}
+
+absl::Status JobAttempt::Noted(absl::Status status) {
+  if (absl::IsAborted(status)) Stop(StopReason::kLostLease);
+  return status;
+}
+
+void JobAttempt::KeepLease() {
+  absl::Duration renewed_at = leased_at_;
+  do {
+    // Read before the renewal, so that a slow store makes the next one earlier and not later.
+    const absl::Duration now = clock_->Steady();
+    const bool renew = now - renewed_at >= options_.lease / 3;
+    const absl::StatusOr<bool> cancel = CancelRequested(renew);
+    if (cancel.ok()) {
+      if (renew) renewed_at = now;
+      if (*cancel) Stop(StopReason::kCancel);
+    } else if (IsLostLease(cancel.status())) {
+      spdlog::warn("{}", cancel.status().ToString());
+      Stop(StopReason::kLostLease);
+      return;
+    } else {
+      // The lease counts until somebody reaps it, so there is still a chance at the next tick.
+      spdlog::warn("cannot keep the lease of {}: {}", lease_.job_id, cancel.status().ToString());
+    }
+  } while (!ended_.Wait(options_.tick));
+}
+
+absl::StatusOr<bool> JobAttempt::CancelRequested(bool renew) {
+  if (!renew) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, store_->Get(lease_.job_id));
+    return job.cancel_requested();
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const bool cancel, store_->RenewLease(lease_, options_.lease));
+  CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(lease_.worker, options_.device, lease_.job_id));
+  return cancel;
+}
+
+absl::Status JobAttempt::WithPatience(const std::function<absl::Status()>& write) {
+  const absl::Duration give_up = clock_->Steady() + options_.patience;
+  absl::Duration wait = kFirstRetry;
+  while (true) {
+    absl::Status status = write();
+    if (!absl::IsUnavailable(status) || clock_->Steady() >= give_up) return status;
+    spdlog::warn("{}: trying again: {}", lease_.job_id, status.ToString());
+    absl::SleepFor(wait);
+    wait = std::min(2 * wait, kLongestRetry);
+  }
+}
+
+bool JobAttempt::IsDue(const v1::Progress& progress) {
+  const bool new_stage =
+      progress.stage() != written_.stage() || progress.stage_index() != written_.stage_index();
+  const bool epoch_boundary = progress.epoch() != written_.epoch() ||
+                              progress.validation_accuracy() != written_.validation_accuracy();
+  const bool long_ago = clock_->Steady() - written_at_ >= options_.progress_interval;
+  return !written_once_ || new_stage || epoch_boundary || long_ago;
+}
+
+absl::Status JobAttempt::OnProgress(const v1::Progress& progress) {
+  {
+    absl::MutexLock lock(&mutex_);
+    latest_ = progress;
+    unwritten_ = true;
+    if (!IsDue(progress)) return absl::OkStatus();
+  }
+  FlushProgress();
+  if (stop_reason() == StopReason::kLostLease) {
+    return absl::AbortedError("the lease of the job was lost");
+  }
+  return absl::OkStatus();
+}
+
+void JobAttempt::FlushProgress() {
+  v1::Progress progress;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!unwritten_ || reason_ == StopReason::kLostLease) return;
+    progress = latest_;
+    written_ = latest_;
+    written_at_ = clock_->Steady();
+    written_once_ = true;
+    unwritten_ = false;
+  }
+  const absl::Status status = Noted(store_->ReportProgress(lease_, progress));
+  if (!status.ok()) spdlog::warn("progress of {}: {}", lease_.job_id, status.ToString());
+}
+
+absl::Status JobAttempt::OnLedger(const v1::LedgerEntry& entry) {
+  FlushProgress();
+  return Noted(WithPatience([&] { return store_->AppendLedger(lease_, entry); }));
+}
+
+absl::Status JobAttempt::Start() {
+  return Noted(WithPatience([&] { return store_->Start(lease_); }));
+}
+
+absl::Status JobAttempt::Finish(const std::function<absl::Status(const Lease&)>& write) {
+  FlushProgress();
+  // The lease is kept while the ending waits for the store.
+  const absl::Status status = WithPatience([&] { return write(lease_); });
+  EndKeeper();
+  return status;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,126 @@
+#include "server/worker/worker_loop.h"
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/jobs/job_state.h"
+
+namespace cytopress {
+namespace {
+
+namespace fs = std::filesystem;
+
+}  // namespace
+
+bool IsRetryable(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kUnimplemented:
+      return false;
+    default:
+      // RESOURCE_EXHAUSTED too: memory and disk that another program used may be free again, and
+      // the attempts are few.
+      return true;
+  }
+}
+
+WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
+                       const StopFlag* shutdown)
+    : options_(options),
+      run_job_(std::move(run_job)),
+      store_(store),
+      clock_(clock),
+      shutdown_(shutdown) {}
+
+absl::Status WorkerLoop::Run() {
+  RemoveLeftovers();
+  while (!shutdown_->IsSet()) {
+    const absl::StatusOr<bool> ran = RunNext();
+    if (options_.once) return ran.status();
+    if (!ran.ok()) spdlog::warn("no lease: {}", ran.status().ToString());
+    if (!ran.ok() || !*ran) shutdown_->Wait(options_.poll_interval);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> WorkerLoop::RunNext() {
+  CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(options_.name, options_.attempt.device, ""));
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      const std::optional<LeasedJob> leased,
+      store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.lease));
+  if (!leased.has_value()) return false;
+  RunLeased(*leased);
+  return true;
+}
+
+void WorkerLoop::RunLeased(const LeasedJob& leased) {
+  const std::string& job_id = leased.lease.job_id;
+  spdlog::info("{}: attempt {} of {}", job_id, leased.job.attempt(), leased.job.max_attempts());
+  const absl::Status beat =
+      store_->Heartbeat(options_.name, options_.attempt.device, leased.lease.job_id);
+  if (!beat.ok()) spdlog::warn("heartbeat: {}", beat.ToString());
+  JobAttempt attempt(leased, options_.attempt, store_, clock_, shutdown_);
+  absl::Status started = attempt.Start();
+  if (!started.ok()) {
+    Conclude(std::move(started), &attempt);
+    return;
+  }
+  const JobTask task{job_id, leased.job.spec(), leased.job.attempt(), FolderOf(job_id)};
+  Conclude(run_job_(task, &attempt), &attempt);
+}
+
+void WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
+  const std::string& job_id = attempt->lease().job_id;
+  const StopReason reason = attempt->stop_reason();
+  if (reason == StopReason::kLostLease) {
+    // Its checkpoints stay: whoever has the job now may be using them.
+    spdlog::warn("{}: dropped, the lease is lost", job_id);
+    return;
+  }
+  const absl::Status said = attempt->Finish([&](const Lease& lease) {
+    if (outcome.ok()) return store_->Succeed(lease, outcome->model, outcome->parent_model);
+    if (absl::IsCancelled(outcome.status()) && reason == StopReason::kCancel) {
+      return store_->AcknowledgeCancel(lease);
+    }
+    if (absl::IsCancelled(outcome.status()) && reason == StopReason::kShutdown) {
+      return store_->Release(lease);
+    }
+    return store_->Fail(lease, outcome.status().ToString(), IsRetryable(outcome.status()));
+  });
+  spdlog::info("{}: {}", job_id, outcome.ok() ? outcome->model : outcome.status().ToString());
+  if (!said.ok()) spdlog::error("{}: its end is not stored: {}", job_id, said.ToString());
+  RemoveIfEnded(job_id);
+}
+
+std::string WorkerLoop::FolderOf(const std::string& job_id) const {
+  return absl::StrCat(options_.work_folder, "/", job_id);
+}
+
+void WorkerLoop::RemoveIfEnded(const std::string& job_id) {
+  const absl::StatusOr<v1::Job> job = store_->Get(job_id);
+  const bool ended = job.ok() ? IsTerminal(job->state()) : absl::IsNotFound(job.status());
+  if (!ended) return;
+  std::error_code error;
+  fs::remove_all(FolderOf(job_id), error);
+  if (error) spdlog::warn("cannot remove {}: {}", FolderOf(job_id), error.message());
+}
+
+void WorkerLoop::RemoveLeftovers() {
+  std::error_code error;
+  for (fs::directory_iterator entry(options_.work_folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (entry->is_directory(error) && absl::StartsWith(name, "job-")) RemoveIfEnded(name);
+  }
+}
+
+}  // namespace cytopress

@@ -1,0 +1,75 @@
+// What a worker does all day: lease a job, run it, say how it ended. Knows nothing of LibTorch:
+// what running a job means is given to it.
+#ifndef CYTOPRESS_SERVER_WORKER_WORKER_LOOP_H_
+#define CYTOPRESS_SERVER_WORKER_WORKER_LOOP_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/base/clock.h"
+#include "core/jobs/job_store.h"
+#include "server/worker/job_attempt.h"
+#include "server/worker/stop_flag.h"
+
+namespace cytopress {
+
+struct WorkerOptions {
+  std::string name;         // unique among the workers of one database
+  std::string work_folder;  // checkpoints of a job are in <work_folder>/<job id>
+  absl::Duration poll_interval = absl::Milliseconds(500);
+  bool once = false;  // end after one job, or when there is none
+  AttemptOptions attempt;
+};
+
+struct JobTask {
+  std::string job_id;
+  v1::JobSpec spec;
+  int attempt = 1;
+  std::string work_folder;
+};
+
+struct JobOutcome {
+  std::string model;         // "name@version"
+  std::string parent_model;  // may be empty
+};
+
+// Works on `task` until it is done or `attempt` says stop; then CANCELLED.
+using RunJob = std::function<absl::StatusOr<JobOutcome>(const JobTask& task, JobAttempt* attempt)>;
+
+// True when running the job again could end differently: not for what the specification, the data
+// set or the base model makes impossible.
+bool IsRetryable(const absl::Status& status);
+
+class WorkerLoop {
+ public:
+  // `store`, `clock` and `shutdown` must outlive the loop.
+  WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
+             const StopFlag* shutdown);
+
+  // Until `shutdown` is set or, with `once`, after one job. A job that fails is no error of the
+  // loop; OK means that the worker ended as it should. With `once` an unreachable store is an
+  // error, otherwise the loop waits for it.
+  absl::Status Run();
+
+ private:
+  // True when a job was run.
+  absl::StatusOr<bool> RunNext();
+  void RunLeased(const LeasedJob& leased);
+  void Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt);
+  std::string FolderOf(const std::string& job_id) const;
+  // Removes the checkpoints of a job that has ended or is not known (any more).
+  void RemoveIfEnded(const std::string& job_id);
+  void RemoveLeftovers();
+
+  const WorkerOptions options_;
+  const RunJob run_job_;
+  JobStore* const store_;
+  Clock* const clock_;
+  const StopFlag* const shutdown_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_WORKER_WORKER_LOOP_H_

@@ -1,0 +1,133 @@
+#include "server/worker/worker_program.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "server/worker/process_lock.h"
+
+namespace cytopress {
+namespace {
+
+struct Flags {
+  std::string database;
+  WorkerSettings settings;
+  WorkerOptions options;
+  int poll_ms = 500;
+  int parent_pid = 0;
+};
+
+void Declare(CLI::App* app, Flags* flags) {
+  app->add_option("--database", flags->database, "job database, sqlite:///absolute/path.db")
+      ->required();
+  app->add_option("--models", flags->settings.models_folder, "folder of published models")
+      ->required();
+  app->add_option("--work", flags->options.work_folder,
+                  "folder for checkpoints; the same for all workers of a machine")
+      ->required();
+  app->add_option("--device", flags->settings.device, "cpu or cuda:N")->default_val("cpu");
+  app->add_option("--threads", flags->settings.threads, "threads of a job, 0 = all cores")
+      ->check(CLI::Range(0, 1024));
+  app->add_option("--name", flags->options.name,
+                  "name of this worker, unique in the database; default: host and process number");
+  app->add_flag("--once", flags->options.once, "end after one job, or at once when there is none");
+  app->add_option("--poll-ms", flags->poll_ms, "pause before asking an empty queue again")
+      ->check(CLI::Range(1, 3600000))
+      ->default_val(500);
+  app->add_option("--die-with-parent", flags->parent_pid,
+                  "process number of the parent: when it ends, this worker gives its job back and "
+                  "ends too")
+      ->check(CLI::PositiveNumber);
+  app->footer(
+      "Example: cytopress-worker --database sqlite:///var/lib/cytopress/jobs.db "
+      "--models /var/lib/cytopress/models --work /var/lib/cytopress/work");
+}
+
+std::string DefaultName() {
+  char host[256] = "worker";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, "-", getpid());
+}
+
+// False when the parent is gone already.
+bool FollowParent(int parent_pid) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  return getppid() == parent_pid;
+}
+
+// Waits for SIGTERM and SIGINT in a thread of its own, so that nothing runs in a signal handler.
+// Construct it before any other thread: they inherit the blocked signals.
+class SignalThread {
+ public:
+  explicit SignalThread(StopFlag* flag) {
+    sigemptyset(&signals_);
+    for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals_, signal);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    thread_ = std::thread([this, flag] {
+      int signal = 0;
+      sigwait(&signals_, &signal);
+      if (signal != SIGUSR1) spdlog::info("{}: stopping at the next step", strsignal(signal));
+      flag->Set();
+    });
+  }
+  ~SignalThread() {
+    pthread_kill(thread_.native_handle(), SIGUSR1);
+    thread_.join();
+  }
+
+ private:
+  sigset_t signals_;
+  std::thread thread_;
+};
+
+absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, const StopFlag* stop) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ProcessLock lock,
+                             ProcessLock::Take(flags.options.work_folder, flags.options.name));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<JobStore> store,
+                             OpenJobStore(flags.database, RealClock()));
+  CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
+  spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
+  return WorkerLoop(flags.options, std::move(run_job), store.get(), RealClock(), stop).Run();
+}
+
+}  // namespace
+
+int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("cytopress-worker"));
+  Flags flags;
+  CLI::App app("Runs compression jobs: trains, prunes, quantizes, evaluates and publishes models.",
+               "cytopress-worker");
+  Declare(&app, &flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (flags.options.name.empty()) flags.options.name = DefaultName();
+  flags.options.poll_interval = absl::Milliseconds(flags.poll_ms);
+  flags.options.attempt.device = flags.settings.device;
+
+  StopFlag stop;
+  SignalThread signals(&stop);
+  if (flags.parent_pid != 0 && !FollowParent(flags.parent_pid)) {
+    spdlog::info("the parent process has ended");
+    return 0;
+  }
+  const absl::Status status = Work(flags, make_run_job, &stop);
+  if (status.ok()) return 0;
+  spdlog::error("{}", status.ToString());
+  return 1;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,30 @@
+// The program around the loop: flags, signals, the lock on the worker's name.
+#ifndef CYTOPRESS_SERVER_WORKER_WORKER_PROGRAM_H_
+#define CYTOPRESS_SERVER_WORKER_WORKER_PROGRAM_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/worker/worker_loop.h"
+
+namespace cytopress {
+
+// What running a job needs to know of the command line.
+struct WorkerSettings {
+  std::string models_folder;
+  std::string device;
+  int threads = 0;
+};
+
+// Makes what runs the jobs, once the flags are known.
+using RunJobFactory = std::function<absl::StatusOr<RunJob>(const WorkerSettings&)>;
+
+// main(). Returns the exit code: 0 after SIGTERM, SIGINT or, with --once, one job or an empty
+// queue; 2 for bad flags; 1 for anything else. SIGTERM and SIGINT give the job back at its next
+// step.
+int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_WORKER_WORKER_PROGRAM_H_

@@ -1,0 +1,245 @@
+// cytopress-bench: our engines against LibTorch on this machine, in one run.
+#include <sched.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/artifact/artifact.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/engine/engine.h"
+#include "tests/bench/contender.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/torch_worker.h"
+#include "tests/core/engine/random_artifact.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
+constexpr char kTorch[] = "libtorch-fp32";
+constexpr char kTorchAvx512[] = "libtorch-fp32-avx512";
+
+struct Options {
+  std::string model;
+  std::string architecture = "resnet50";
+  std::string stem = "imagenet";
+  int size = 28;
+  int classes = 8;
+  std::vector<int> batches = {1, 32};
+  int threads = 1;
+  double seconds = 3;
+  bool cpu_time = false;
+  bool json = false;
+  bool torch_worker = false;
+
+  TimeKind time() const { return cpu_time ? TimeKind::kCpu : TimeKind::kWall; }
+  int largest_batch() const { return *std::max_element(batches.begin(), batches.end()); }
+};
+
+void AddOptions(Options& options, CLI::App& app) {
+  app.add_option("--model", options.model, "an INT8 or INT4 artifact (.cyp); else random weights")
+      ->check(CLI::ExistingFile);
+  app.add_option("--architecture", options.architecture,
+                 "of random weights: resnet18, resnet34, resnet50 or resnet101")
+      ->capture_default_str();
+  app.add_option("--stem", options.stem, "of random weights: imagenet, cifar or stride2")
+      ->capture_default_str();
+  app.add_option("--size", options.size, "side of the images in pixels, of random weights")
+      ->capture_default_str();
+  app.add_option("--classes", options.classes, "of random weights")->capture_default_str();
+  app.add_option("--batch", options.batches, "images a pass; may be given several times")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "threads a pass; 1 also pins to one core")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--seconds", options.seconds, "measured time for each contender and batch size")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  app.add_flag("--cpu-time", options.cpu_time,
+               "measure CPU time instead of wall time: for a machine that others are using");
+  app.add_flag("--json", options.json, "print JSON instead of a table");
+  app.add_flag("--torch-worker", options.torch_worker)->group("");
+}
+
+absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
+  if (!options.model.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(options.model, kMaxModelBytes));
+    return ParseArtifact(bytes);
+  }
+  NetworkSpec spec;
+  spec.architecture = options.architecture;
+  CYTOPRESS_ASSIGN_OR_RETURN(spec.stem, ParseStem(options.stem));
+  spec.classes = options.classes;
+  spec.input_height = spec.input_width = options.size;
+  CYTOPRESS_RETURN_IF_ERROR(BuildNetwork(spec).status());
+  return RandomArtifact(spec, v1::WEIGHT_TYPE_INT8);
+}
+
+// To the last core that this process may use; children inherit it.
+void PinToOneCore() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  for (int core = CPU_SETSIZE - 1; core >= 0; --core) {
+    if (!CPU_ISSET(core, &allowed)) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    sched_setaffinity(0, sizeof(one), &one);
+    return;
+  }
+}
+
+using Contenders = std::vector<std::unique_ptr<Contender>>;
+
+absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact& artifact,
+                                          const std::vector<std::string>& arguments) {
+  const std::vector<uint8_t> pixels = RandomPixels(artifact.network, options.largest_batch());
+  Contenders contenders;
+  for (Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kFp32}) {
+    EngineOptions engine_options;
+    engine_options.arithmetic = arithmetic;
+    engine_options.threads = options.threads;
+    CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
+                               CreateEngine(artifact, engine_options));
+    contenders.push_back(
+        std::make_unique<EngineContender>(std::move(engine), pixels, options.time()));
+  }
+  std::vector<std::string> child_arguments = arguments;
+  child_arguments.push_back("--torch-worker");
+  // Which vector instructions LibTorch's own kernels use is fixed when it starts.
+  CYTOPRESS_ASSIGN_OR_RETURN(auto torch, ChildContender::Start(kTorch, child_arguments, {}));
+  contenders.push_back(std::move(torch));
+  CYTOPRESS_ASSIGN_OR_RETURN(auto avx512, ChildContender::Start(kTorchAvx512, child_arguments,
+                                                                {"ATEN_CPU_CAPABILITY=avx512"}));
+  contenders.push_back(std::move(avx512));
+  return contenders;
+}
+
+// INT8 may differ a little from the others; FP32 contenders may not.
+absl::Status CheckThatAllAgree(const Contenders& contenders) {
+  std::vector<float> reference;
+  for (size_t i = 1; i < contenders.size(); ++i) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<float> scores, contenders[i]->FirstImage());
+    if (i == 1) reference = scores;
+    for (size_t c = 0; c < reference.size(); ++c) {
+      if (scores.size() != reference.size() || !(std::abs(scores[c] - reference[c]) < 1e-3f)) {
+        return absl::InternalError(absl::StrCat(contenders[i]->name(), " and ",
+                                                contenders[1]->name(),
+                                                " do not compute the same network"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Against the faster of the two ways to run LibTorch.
+double FasterTorch(const std::vector<Timing>& timings) {
+  double images_per_second = 0;
+  for (const Timing& timing : timings) {
+    if (timing.contender == kTorch || timing.contender == kTorchAvx512) {
+      images_per_second = std::max(images_per_second, timing.images_per_second());
+    }
+  }
+  return images_per_second;
+}
+
+nlohmann::json ToJson(const std::vector<Timing>& timings, int64_t macs) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Timing& timing : timings) {
+    rows.push_back({{"contender", timing.contender},
+                    {"batch", timing.batch},
+                    {"passes", timing.passes},
+                    {"median_ms", timing.median * 1e3},
+                    {"p10_ms", timing.p10 * 1e3},
+                    {"p90_ms", timing.p90 * 1e3},
+                    {"images_per_second", timing.images_per_second()},
+                    {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
+                    {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)}});
+  }
+  return rows;
+}
+
+void PrintHeader(const Options& options, const Network& network) {
+  const NetworkSpec& spec = network.spec;
+  std::printf("%s, %s stem, %dx%d, %.1f MMAC an image; threads: %d; %s time\n",
+              spec.architecture.c_str(), std::string(StemName(spec.stem)).c_str(), spec.input_width,
+              spec.input_height, static_cast<double>(network.macs()) * 1e-6, options.threads,
+              options.cpu_time ? "CPU" : "wall");
+  std::printf("LibTorch's BLAS: %s\n", BlasLibrary().c_str());
+  std::printf("ratio: images/s against the faster LibTorch\n\n");
+  std::printf("%5s  %-22s %9s  %9s %9s %10s %8s %9s\n", "batch", "contender", "median ms", "p10 ms",
+              "p90 ms", "images/s", "GMAC/s", "ratio");
+}
+
+void PrintTable(const std::vector<Timing>& timings, int64_t macs) {
+  for (const Timing& timing : timings) {
+    std::printf("%5d  %-22s %9.3f  %9.3f %9.3f %10.0f %8.1f %8.2fx\n", timing.batch,
+                timing.contender.c_str(), timing.median * 1e3, timing.p10 * 1e3, timing.p90 * 1e3,
+                timing.images_per_second(), timing.images_per_second() * macs * 1e-9,
+                timing.images_per_second() / FasterTorch(timings));
+  }
+}
+
+absl::Status RunBenchmark(const Options& options, const std::vector<std::string>& arguments) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, LoadArtifact(options));
+  if (options.torch_worker) {
+    return RunTorchWorker(artifact, RandomPixels(artifact.network, options.largest_batch()),
+                          options.threads, options.time());
+  }
+  if (options.threads == 1) PinToOneCore();
+  CYTOPRESS_ASSIGN_OR_RETURN(const Contenders contenders,
+                             MakeContenders(options, artifact, arguments));
+  CYTOPRESS_RETURN_IF_ERROR(CheckThatAllAgree(contenders));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
+  if (!options.json) PrintHeader(options, network);
+  nlohmann::json rows = nlohmann::json::array();
+  for (int batch : options.batches) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<Timing> timings,
+                               Measure(contenders, batch, options.seconds));
+    if (options.json) {
+      for (const auto& row : ToJson(timings, network.macs())) rows.push_back(row);
+    } else {
+      PrintTable(timings, network.macs());
+    }
+  }
+  if (options.json) {
+    const nlohmann::json report = {{"architecture", network.spec.architecture},
+                                   {"stem", std::string(StemName(network.spec.stem))},
+                                   {"threads", options.threads},
+                                   {"time", options.cpu_time ? "cpu" : "wall"},
+                                   {"libtorch_blas", BlasLibrary()},
+                                   {"timings", rows}};
+    std::printf("%s\n", report.dump(2).c_str());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace cytopress
+
+int main(int argc, char** argv) {
+  cytopress::Options options;
+  CLI::App app(
+      "Measures our engines and LibTorch's eager FP32 on this machine, taking turns in one run.\n"
+      "Example: cytopress-bench --stem stride2 --batch 1 --batch 32");
+  cytopress::AddOptions(options, app);
+  CLI11_PARSE(app, argc, argv);
+  std::signal(SIGPIPE, SIG_IGN);  // a child that died is an error to report
+  const absl::Status status =
+      cytopress::RunBenchmark(options, std::vector<std::string>(argv + 1, argv + argc));
+  if (!status.ok()) {
+    std::fprintf(stderr, "cytopress-bench: %s\n", status.ToString().c_str());
+    return 1;
+  }
+  return 0;
+}

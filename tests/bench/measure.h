@@ -1,0 +1,33 @@
+// Round-robin timing: all contenders meet the same noise of the machine.
+#ifndef CYTOPRESS_TESTS_BENCH_MEASURE_H_
+#define CYTOPRESS_TESTS_BENCH_MEASURE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "tests/bench/contender.h"
+
+namespace cytopress {
+
+struct Timing {
+  std::string contender;
+  int batch = 0;
+  int passes = 0;
+  // Seconds of one pass: median and the 10th and 90th percentile.
+  double median = 0;
+  double p10 = 0;
+  double p90 = 0;
+
+  double images_per_second() const { return batch / median; }
+};
+
+// Turns of a few passes each, one contender after the other, until each has had `seconds`. The
+// first pass of a turn, which finds the caches full of another contender's weights, is not counted.
+absl::StatusOr<std::vector<Timing>> Measure(
+    const std::vector<std::unique_ptr<Contender>>& contenders, int batch, double seconds);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_TESTS_BENCH_MEASURE_H_

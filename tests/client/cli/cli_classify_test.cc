@@ -1,0 +1,153 @@
+// classify and evaluate on the command line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_split.h"
+#include "core/dataset/dataset.h"
+#include "tests/client/cli/cli_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kClasses = 8;
+
+// A rule in place of a network: the class is told by the bytes of the image.
+int ClassOf(absl::string_view bytes) {
+  unsigned sum = 0;
+  for (const unsigned char byte : bytes) sum += byte;
+  return static_cast<int>(sum % kClasses);
+}
+
+grpc::Status AnswerByRule(const v1::ClassifyRequest& request, v1::ClassifyResponse* response) {
+  response->set_model("blood");
+  response->set_model_version(2);
+  for (const v1::ImageInput& image : request.images()) {
+    const int predicted = ClassOf(image.has_raw() ? image.raw().pixels() : image.encoded());
+    v1::Classification* result = response->add_results();
+    for (int rank = 0; rank < (request.top_k() < 0 ? kClasses : request.top_k()); ++rank) {
+      v1::ClassScore* score = result->add_classes();
+      score->set_index((predicted + rank) % kClasses);
+      score->set_name(absl::StrCat("class ", score->index()));
+      score->set_probability(rank == 0 ? 0.3f : 0.1f);
+    }
+  }
+  return grpc::Status::OK;
+}
+
+class CliClassifyTest : public CliTest {
+ protected:
+  CliClassifyTest() {
+    service_.inference.answer = AnswerByRule;
+    service_.models.model.set_name("blood");
+    service_.models.model.set_version(2);
+    for (int i = 0; i < kClasses; ++i) {
+      service_.models.model.add_class_names(absl::StrCat("class ", i));
+    }
+  }
+
+  // A file whose class by the rule is `index`.
+  void AddFile(const std::string& relative, int index) {
+    const std::string path = folder_ + "/" + relative;
+    ASSERT_TRUE(MakeDirectories(std::filesystem::path(path).parent_path()).ok());
+    ASSERT_TRUE(WriteFileAtomically(path, std::string(1, static_cast<char>(8 + index))).ok());
+  }
+};
+
+TEST_F(CliClassifyTest, ClassifiesFilesAndFolders) {
+  AddFile("b.png", 3);
+  AddFile("cells/a.JPG", 5);
+  AddFile("cells/notes.txt", 1);
+  EXPECT_EQ(Run({"--json", "classify", "--top", "2", folder_ + "/b.png", folder_ + "/cells"}), 0);
+  const Json json = OutJson();
+  ASSERT_EQ(json["images"].size(), 2u);
+  EXPECT_EQ(json["images"][0]["file"], folder_ + "/b.png");
+  EXPECT_EQ(json["images"][0]["classes"][0]["index"], 3);
+  EXPECT_EQ(json["images"][1]["classes"].size(), 2u);
+  EXPECT_EQ(json["images"][1]["classes"][0]["name"], "class 5");
+  EXPECT_EQ(Run({"classify", folder_ + "/b.png"}), 0);
+  EXPECT_THAT(out(), HasSubstr("class 3      30.00 %"));
+  EXPECT_THAT(out(), HasSubstr("1 images by blood@2"));
+}
+
+TEST_F(CliClassifyTest, CountsWhatIsRightByFolder) {
+  AddFile("class_1/a.png", 1);
+  AddFile("class_1/b.png", 2);
+  AddFile("odd/c.png", 4);
+  EXPECT_EQ(Run({"classify", "--truth", "folder", folder_}), 3);
+  EXPECT_THAT(err(), HasSubstr("folder \"odd\" names no class"));
+  const std::vector<std::string> with_alias = {"classify", "--truth",     "folder",
+                                               "--alias",  "odd=class 4", folder_};
+  EXPECT_EQ(Run(with_alias), 0);
+  EXPECT_THAT(out(), HasSubstr("all           3      2   66.67 %"));
+}
+
+TEST_F(CliClassifyTest, NamesWhatCannotBeRead) {
+  EXPECT_EQ(Run({"classify", folder_ + "/missing.png"}), 3);
+  EXPECT_THAT(err(), HasSubstr("missing.png"));
+  EXPECT_EQ(Run({"classify", folder_}), 3);
+  EXPECT_THAT(err(), HasSubstr("no .png"));
+  AddFile("bad.png", 1);
+  service_.inference.answer = [](const v1::ClassifyRequest&, v1::ClassifyResponse*) {
+    return BadField("images[0].encoded", "is no PNG");
+  };
+  EXPECT_EQ(Run({"classify", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("bad.png: is no PNG"));
+}
+
+TEST_F(CliClassifyTest, EvaluateScoresTheSplitAndComparesWithTheModel) {
+  const absl::StatusOr<Dataset> dataset = LoadDataset("synthetic:400");
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  int64_t right = 0;
+  for (int64_t i = 0; i < dataset->test.size(); ++i) {
+    const absl::string_view pixels(
+        reinterpret_cast<const char*>(dataset->test.pixels.data()) + i * dataset->image_bytes(),
+        dataset->image_bytes());
+    right += ClassOf(pixels) == dataset->test.labels[i] ? 1 : 0;
+  }
+  const double accuracy = static_cast<double>(right) / dataset->test.size();
+  v1::Model* model = &service_.models.model;
+  model->mutable_provenance()->set_dataset_hash(dataset->content_hash);
+  v1::Evaluation* stored = model->add_evaluations();
+  stored->set_split("test");
+  stored->set_accuracy(accuracy);
+
+  const std::string csv = folder_ + "/scores.csv";
+  const std::vector<std::string> command = {"--json",    "evaluate",      "--model", "blood",
+                                            "--dataset", "synthetic:400", "--csv",   csv};
+  EXPECT_EQ(Run(command), 0) << err();
+  const Json json = OutJson();
+  EXPECT_DOUBLE_EQ(json["measured"]["accuracy"], accuracy);
+  EXPECT_DOUBLE_EQ(json["stored"]["accuracy"], accuracy);
+  const std::vector<std::string> rows =
+      absl::StrSplit(*ReadFile(csv, 1 << 20), '\n', absl::SkipEmpty());
+  ASSERT_EQ(rows.size(), static_cast<size_t>(dataset->test.size()));
+  const std::vector<std::string> cells = absl::StrSplit(rows[1], ',');
+  EXPECT_EQ(cells.size(), 1u + kClasses);
+  EXPECT_EQ(cells[0], "1");
+
+  stored->set_accuracy(accuracy + 0.01);
+  stored->set_auc(json["measured"]["auc"]);
+  EXPECT_EQ(
+      Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--tolerance", "0.02"}),
+      0);
+  EXPECT_EQ(
+      Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--tolerance", "1e-6"}),
+      1);
+  EXPECT_THAT(err(), HasSubstr("--tolerance"));
+}
+
+TEST_F(CliClassifyTest, EvaluateDoesNotCompareDifferentData) {
+  v1::Model* model = &service_.models.model;
+  model->mutable_provenance()->set_dataset_hash("another");
+  model->add_evaluations()->set_split("test");
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--json"}), 0);
+  EXPECT_TRUE(OutJson()["stored"].is_null());
+  model->add_class_names("a ninth");
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400"}), 2);
+  EXPECT_THAT(err(), HasSubstr("8 classes"));
+}
+
+}  // namespace
+}  // namespace cytopress

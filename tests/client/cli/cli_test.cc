@@ -1,0 +1,189 @@
+// Jobs and models on the command line.
+#include "client/cli/cli.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/sha256.h"
+#include "tests/client/cli/cli_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+v1::Job EndedJob(v1::JobState state) {
+  v1::Job job;
+  job.set_id("job-1");
+  job.set_state(state);
+  job.set_error(state == v1::JOB_STATE_FAILED ? "pruning left nothing" : "");
+  job.set_model(state == v1::JOB_STATE_SUCCEEDED ? "blood@2" : "");
+  job.add_ledger()->set_stage("train");
+  return job;
+}
+
+v1::Model BloodModel() {
+  v1::Model model;
+  model.set_name("blood");
+  model.set_version(2);
+  model.set_sha256(Sha256Hex("bytes"));
+  model.set_weights(v1::WEIGHT_TYPE_INT8);
+  model.add_class_names("basophil");
+  model.add_class_names("monocyte");
+  model.mutable_network()->set_architecture("resnet50");
+  model.mutable_size()->set_dense_bytes(94000000);
+  model.mutable_size()->set_disk_bytes(9400000);
+  v1::Evaluation* evaluation = model.add_evaluations();
+  evaluation->set_split("test");
+  evaluation->set_accuracy(0.9612);
+  for (const int count : {40, 2, 3, 55}) evaluation->add_confusion(count);
+  evaluation->add_class_recall(40.0 / 42);
+  evaluation->add_class_recall(55.0 / 58);
+  return model;
+}
+
+TEST_F(CliTest, HelpHasExamplesAndExitCodes) {
+  EXPECT_EQ(Run({"--help"}), 0);
+  EXPECT_THAT(out(), HasSubstr("Exit codes:"));
+  for (const char* command : {"compress", "jobs", "watch", "cancel", "models", "delete", "download",
+                              "classify", "evaluate", "datasets"}) {
+    EXPECT_EQ(Run({command, "--help"}), 0) << command;
+    EXPECT_THAT(out(), HasSubstr("Examples:")) << command;
+  }
+}
+
+TEST_F(CliTest, WrongFlagsAreUsageErrors) {
+  EXPECT_EQ(Run({}), 2);
+  EXPECT_EQ(Run({"fly"}), 2);
+  EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
+  EXPECT_THAT(err(), HasSubstr("int3"));
+  EXPECT_EQ(Run({"watch", "a", "--watch"}), 2);
+  EXPECT_EQ(Run({"jobs", "--timeout", "0"}), 2);
+}
+
+TEST_F(CliTest, SharedFlagsMayFollowTheCommand) {
+  EXPECT_EQ(Run({"jobs", "--server", "cells:1", "--timeout", "2.5", "--tls-ca", "ca.pem"}), 0);
+  EXPECT_EQ(client_options_.target, "cells:1");
+  EXPECT_EQ(client_options_.deadline, absl::Milliseconds(2500));
+  ASSERT_TRUE(client_options_.tls.has_value());
+  EXPECT_EQ(client_options_.tls->ca, "ca.pem");
+  EXPECT_EQ(Run({"jobs"}), 0);
+  EXPECT_FALSE(client_options_.tls.has_value());
+}
+
+TEST_F(CliTest, CompressDetachedOnlyQueues) {
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic", "--recipe", "quick",
+                 "--request-id", "r", "--detach", "--json"}),
+            0);
+  EXPECT_EQ(OutJson()["id"], "job-1");
+  EXPECT_EQ(service_.jobs.last_request.request_id(), "r");
+  EXPECT_EQ(service_.jobs.last_request.spec().recipe().name(), "quick");
+  EXPECT_EQ(service_.jobs.watches, 0);
+}
+
+TEST_F(CliTest, CompressFollowsTheJobAndShowsTheModel) {
+  service_.models.model = BloodModel();
+  service_.jobs.scripts = {{{EndedJob(v1::JOB_STATE_SUCCEEDED)}, grpc::Status::OK}};
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 0);
+  EXPECT_THAT(out(), HasSubstr("job job-1 has made blood@2"));
+  EXPECT_THAT(out(), HasSubstr("(10.0x smaller)"));
+}
+
+TEST_F(CliTest, ExitCodeSaysHowTheJobEnded) {
+  service_.jobs.scripts = {{{EndedJob(v1::JOB_STATE_FAILED)}, grpc::Status::OK},
+                           {{EndedJob(v1::JOB_STATE_CANCELLED)}, grpc::Status::OK}};
+  EXPECT_EQ(Run({"watch", "job-1"}), 5);
+  EXPECT_THAT(err(), HasSubstr("pruning left nothing"));
+  EXPECT_EQ(Run({"watch", "job-1", "--json"}), 6);
+  EXPECT_EQ(OutJson()["state"], "JOB_STATE_CANCELLED");
+}
+
+TEST_F(CliTest, ExitCodeSaysWhatWentWrong) {
+  EXPECT_EQ(Run({"jobs", "nothing"}), 3);
+  EXPECT_THAT(err(), HasSubstr("no job \"nothing\""));
+  EXPECT_EQ(Run({"watch", "job-1"}), 4);
+  EXPECT_THAT(err(), HasSubstr("Is it running there?"));
+  service_.jobs.compress_error = BadField("spec.model_name", "is taken");
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 2);
+  EXPECT_THAT(err(), HasSubstr("spec.model_name: is taken"));
+  EXPECT_EQ(Run({"--json", "jobs", "nothing"}), 3);
+  EXPECT_EQ(Json::parse(err())["error"]["code"], "NOT_FOUND");
+}
+
+TEST_F(CliTest, JobsTurnsPagesUpToTheLimit) {
+  for (const char* id : {"a", "b", "c"}) service_.jobs.jobs[id].set_id(id);
+  EXPECT_EQ(Run({"--json", "jobs"}), 0);
+  EXPECT_EQ(OutJson()["jobs"].size(), 3u);
+  EXPECT_EQ(Run({"jobs", "--limit", "2"}), 0);
+  EXPECT_THAT(out(), HasSubstr("older jobs are left out"));
+  EXPECT_EQ(Run({"jobs", "--state", "asleep"}), 2);
+}
+
+TEST_F(CliTest, ShowsOneJobWithItsLedger) {
+  service_.jobs.jobs["job-1"] = EndedJob(v1::JOB_STATE_FAILED);
+  EXPECT_EQ(Run({"jobs", "job-1"}), 0);
+  EXPECT_THAT(out(), HasSubstr("failed (pruning left nothing)"));
+  EXPECT_THAT(out(), HasSubstr("\ntrain "));
+}
+
+TEST_F(CliTest, CancelSaysWhatBecameOfTheJob) {
+  EXPECT_EQ(Run({"cancel", "job-1"}), 0);
+  EXPECT_THAT(out(), HasSubstr("job job-1 is cancelled"));
+}
+
+TEST_F(CliTest, ModelsListsAllPagesAndShowsOne) {
+  service_.models.model = BloodModel();
+  EXPECT_EQ(Run({"--json", "models"}), 0);
+  EXPECT_EQ(OutJson()["models"].size(), 2u);
+  EXPECT_EQ(Run({"models"}), 0);
+  EXPECT_THAT(out(), HasSubstr("blood@2  resnet50  int8"));
+  EXPECT_EQ(Run({"models", "blood"}), 0);
+  EXPECT_THAT(out(), HasSubstr("ACC 96.12 %"));
+  EXPECT_THAT(out(), HasSubstr("1 monocyte  94.8 %   3  55"));
+  EXPECT_EQ(Run({"models", "bone"}), 3);
+  EXPECT_EQ(Run({"models", "blood@first"}), 2);
+}
+
+TEST_F(CliTest, DeleteWantsAVersion) {
+  EXPECT_EQ(Run({"delete", "blood"}), 2);
+  EXPECT_EQ(service_.models.deleted, "");
+  EXPECT_EQ(Run({"delete", "blood@2"}), 0);
+  EXPECT_EQ(service_.models.deleted, "blood@2");
+}
+
+TEST_F(CliTest, DownloadVerifies) {
+  service_.models.model = BloodModel();
+  service_.models.chunks = {"bytes"};
+  const std::string path = folder_ + "/blood.cyp";
+  EXPECT_EQ(Run({"download", "blood", "-o", path}), 0);
+  EXPECT_EQ(*ReadFile(path, 100), "bytes");
+  service_.models.chunks = {"other"};
+  EXPECT_EQ(Run({"download", "blood", "-o", path}), 1);
+  EXPECT_EQ(*ReadFile(path, 100), "bytes");
+}
+
+TEST_F(CliTest, DatasetsNeedNoService) {
+  const std::string svg = folder_ + "/classes.svg";
+  EXPECT_EQ(Run({"datasets", "show", "synthetic:200", "--svg", svg}), 0);
+  EXPECT_THAT(out(), HasSubstr("8 classes, 200 images"));
+  EXPECT_THAT(out(), HasSubstr("SYNTHETIC"));
+  EXPECT_THAT(*ReadFile(svg, 1 << 20), HasSubstr("</svg>"));
+  EXPECT_EQ(Run({"datasets", "show", "synthetic:200", "--json"}), 0);
+  EXPECT_EQ(OutJson()["class_names"].size(), 8u);
+  EXPECT_EQ(Run({"datasets", "show", folder_ + "/missing.npz"}), 3);
+}
+
+TEST_F(CliTest, ExportsImagesOfAllClassesInTurn) {
+  EXPECT_EQ(Run({"datasets", "export", "synthetic:200", "--count", "10", "-o", folder_, "--json"}),
+            0);
+  EXPECT_EQ(OutJson()["files"].size(), 10u);
+  int folders = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    folders += entry.is_directory() ? 1 : 0;
+  }
+  EXPECT_EQ(folders, 8);
+}
+
+}  // namespace
+}  // namespace cytopress

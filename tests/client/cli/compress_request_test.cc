@@ -1,0 +1,125 @@
+#include "client/cli/compress_request.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/jobs/job_spec.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+CompressFlags Flags() {
+  CompressFlags flags;
+  flags.name = "blood";
+  flags.dataset = "synthetic";
+  return flags;
+}
+
+v1::JobSpec Build(const CompressFlags& flags) {
+  const absl::StatusOr<v1::CompressRequest> request = BuildCompressRequest(flags);
+  EXPECT_TRUE(request.ok()) << request.status();
+  return request.ok() ? request->spec() : v1::JobSpec();
+}
+
+TEST(BuildCompressRequest, MakesAJobThatTheServiceAccepts) {
+  for (const std::string& recipe : RecipeNames()) {
+    CompressFlags flags = Flags();
+    flags.recipe = recipe;
+    const v1::JobSpec spec = Build(flags);
+    EXPECT_EQ(spec.recipe().name(), recipe);
+    EXPECT_TRUE(ValidateJobSpec(spec).empty());
+    EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+  }
+}
+
+TEST(BuildCompressRequest, ListsTheRecipesWhenThereIsNoSuch) {
+  CompressFlags flags = Flags();
+  flags.recipe = "fast";
+  const absl::Status status = BuildCompressRequest(flags).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("quick"));
+}
+
+TEST(BuildCompressRequest, PutsFlagsOverTheRecipe) {
+  CompressFlags flags = Flags();
+  flags.architecture = "resnet18";
+  flags.stem = "stride2";
+  flags.epochs = 7;
+  flags.finetune_epochs = 2;
+  flags.sparsity = 0.8;
+  flags.weights = "int4";
+  flags.learning_rate = 0.03;
+  flags.max_images = 100;
+  flags.seed = 5;
+  flags.max_accuracy_drop = 0.01;
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_EQ(spec.network().architecture(), "resnet18");
+  EXPECT_EQ(spec.network().stem(), v1::STEM_STRIDE2);
+  EXPECT_EQ(spec.recipe().train().epochs(), 7);
+  EXPECT_DOUBLE_EQ(spec.recipe().train().learning_rate(), 0.03);
+  EXPECT_EQ(spec.recipe().train().max_images(), 100);
+  EXPECT_EQ(spec.recipe().finetune().epochs(), 2);
+  EXPECT_EQ(spec.recipe().finetune().max_images(), 100);
+  EXPECT_DOUBLE_EQ(spec.recipe().prune().sparsity(), 0.8);
+  EXPECT_EQ(spec.recipe().quantize().weights(), v1::WEIGHT_TYPE_INT4);
+  EXPECT_EQ(spec.recipe().seed(), 5);
+  EXPECT_DOUBLE_EQ(spec.recipe().max_accuracy_drop(), 0.01);
+}
+
+TEST(BuildCompressRequest, ZeroLeavesAStageOut) {
+  CompressFlags flags = Flags();
+  flags.sparsity = 0;
+  flags.finetune_epochs = 0;
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_FALSE(spec.recipe().has_prune());
+  EXPECT_FALSE(spec.recipe().has_finetune());
+}
+
+TEST(BuildCompressRequest, ABaseModelIsFineTunedNotTrained) {
+  CompressFlags flags = Flags();
+  flags.base = "blood@1";
+  flags.learning_rate = 0.004;
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_FALSE(spec.recipe().has_train());
+  EXPECT_DOUBLE_EQ(spec.recipe().finetune().learning_rate(), 0.004);
+  flags.stem = "cifar";
+  const absl::Status status = BuildCompressRequest(flags).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--stem"));
+}
+
+TEST(BuildCompressRequest, ReadsARecipeFile) {
+  CompressFlags flags = Flags();
+  flags.recipe_file = absl::StrCat(testing::TempDir(), "/half.json");
+  ASSERT_TRUE(WriteFileAtomically(flags.recipe_file,
+                                  R"({"train": {"epochs": 3}, "prune": {"sparsity": 0.5}})")
+                  .ok());
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_EQ(spec.recipe().name(), "half");
+  EXPECT_DOUBLE_EQ(spec.recipe().prune().sparsity(), 0.5);
+
+  ASSERT_TRUE(WriteFileAtomically(flags.recipe_file, R"({"trian": {}})").ok());
+  const absl::Status status = BuildCompressRequest(flags).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("half.json"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("trian"));
+}
+
+TEST(BuildCompressRequest, MakesLocalPathsAbsoluteForTheWorker) {
+  CompressFlags flags = Flags();
+  flags.dataset = ".";
+  EXPECT_EQ(Build(flags).dataset().uri(), std::filesystem::canonical(".").string());
+  flags.dataset = "only/on/the/server.npz";
+  EXPECT_EQ(Build(flags).dataset().uri(), "only/on/the/server.npz");
+  flags.dataset = "synthetic:100";
+  EXPECT_EQ(Build(flags).dataset().uri(), "synthetic:100");
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,55 @@
+#include "client/cli/console.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "cytopress/v1/job.pb.h"
+
+namespace cytopress {
+namespace {
+
+TEST(Format, Numbers) {
+  EXPECT_EQ(FormatBytes(999), "999 B");
+  EXPECT_EQ(FormatBytes(23508032), "23.5 MB");
+  EXPECT_EQ(FormatBytes(123456789), "123 MB");
+  EXPECT_EQ(FormatSeconds(0.033), "33 ms");
+  EXPECT_EQ(FormatSeconds(4.25), "4.2 s");
+  EXPECT_EQ(FormatSeconds(192), "3:12 min");
+  EXPECT_EQ(FormatSeconds(3723), "1:02:03 h");
+  EXPECT_EQ(FormatPercent(0.95321), "95.32 %");
+  EXPECT_EQ(FormatPercent(std::nan("")), "-");
+  EXPECT_EQ(FormatMilliseconds(0.00325), "3.25 ms");
+}
+
+TEST(Format, BarStaysWithinItsWidth) {
+  EXPECT_EQ(FormatBar(0.5, 4), "##..");
+  EXPECT_EQ(FormatBar(7, 4), "####");
+  EXPECT_EQ(FormatBar(-1, 4), "....");
+}
+
+TEST(Printable, DisarmsEscapeSequences) { EXPECT_EQ(Printable("a\x1b[2Jb\n"), "a?[2Jb?"); }
+
+TEST(Table, AlignsTextLeftAndNumbersRight) {
+  Table table({"name", ">size"});
+  table.AddRow({"blood\x1b", "7"});
+  table.AddRow({"x", "1234"});
+  std::ostringstream out;
+  table.Print(&out);
+  EXPECT_EQ(out.str(),
+            "name    size\n"
+            "blood?     7\n"
+            "x       1234\n");
+}
+
+TEST(ToJson, KeepsFieldNamesAndZeros) {
+  v1::Job job;
+  job.set_cancel_requested(false);
+  const Json json = ToJson(job);
+  EXPECT_EQ(json["cancel_requested"], false);
+  EXPECT_EQ(json["state"], "JOB_STATE_UNSPECIFIED");
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,107 @@
+#include "client/cli/job_printer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+v1::Job Training(int epoch, double loss) {
+  v1::Job job;
+  job.set_state(v1::JOB_STATE_RUNNING);
+  job.set_attempt(1);
+  job.set_max_attempts(3);
+  v1::Progress* progress = job.mutable_progress();
+  progress->set_stage("train");
+  progress->set_epoch(epoch);
+  progress->set_epochs(12);
+  progress->set_loss(loss);
+  progress->set_validation_accuracy(0.913);
+  progress->set_images_per_second(212);
+  progress->set_fraction(0.42);
+  progress->set_eta_seconds(192);
+  return job;
+}
+
+TEST(ProgressLine, ShowsWhereTheJobIs) {
+  EXPECT_EQ(ProgressLine(Training(3, 0.5124), 100),
+            "train 3/12 [##########..............] 42 %  loss 0.512  val 91.30 %  212 img/s  "
+            "ETA 3:12 min");
+  EXPECT_EQ(ProgressLine(v1::Job(), 100), "unknown");
+}
+
+TEST(ProgressLine, FitsNarrowTerminals) {
+  for (int columns = 1; columns < 120; ++columns) {
+    EXPECT_LT(ProgressLine(Training(3, 0.5), columns).size(), static_cast<size_t>(columns));
+  }
+}
+
+class JobPrinterTest : public ::testing::Test {
+ protected:
+  Console MakeConsole(bool terminal) {
+    Console console;
+    console.out = console.err = &out_;
+    console.terminal = terminal;
+    return console;
+  }
+  std::ostringstream out_;
+};
+
+TEST_F(JobPrinterTest, RedrawsOneLineOnATerminal) {
+  {
+    JobPrinter printer(MakeConsole(true));
+    printer.Show(Training(1, 2.0));
+    printer.Show(Training(1, 1.5));
+  }
+  EXPECT_THAT(out_.str(), HasSubstr("loss 2.000"));
+  EXPECT_THAT(out_.str(), HasSubstr("\x1b[K\rtrain 1/12"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\n")));
+  EXPECT_EQ(out_.str().substr(out_.str().size() - 4), "\r\x1b[K");
+}
+
+TEST_F(JobPrinterTest, PrintsALineAnEpochElsewhere) {
+  JobPrinter printer(MakeConsole(false));
+  printer.Show(Training(1, 2.0));
+  printer.Show(Training(1, 1.5));
+  printer.Show(Training(2, 1.2));
+  EXPECT_THAT(out_.str(), HasSubstr("train 1/12"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("1.500")));
+  EXPECT_THAT(out_.str(), HasSubstr("train 2/12"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(JobPrinterTest, PrintsEachLineOfTheLedgerOnce) {
+  JobPrinter printer(MakeConsole(false));
+  v1::Job job = Training(1, 2.0);
+  job.add_ledger()->set_stage("load");
+  printer.Show(job);
+  v1::LedgerEntry* entry = job.add_ledger();
+  entry->set_stage("prune");
+  entry->set_sparsity(0.5);
+  entry->set_validation_accuracy(0.9);
+  printer.Show(job);
+  printer.Show(job);
+  const std::string text = out_.str();
+  EXPECT_EQ(text.find("prune "), text.rfind("prune "));
+  EXPECT_THAT(text, HasSubstr("50.0 %"));
+  EXPECT_THAT(text, StartsWith("stage"));
+}
+
+TEST_F(JobPrinterTest, SaysThatAnotherAttemptBegins) {
+  JobPrinter printer(MakeConsole(false));
+  printer.Show(Training(1, 2.0));
+  v1::Job job = Training(1, 2.0);
+  job.set_attempt(2);
+  job.set_error("the worker was lost");
+  printer.Show(job);
+  EXPECT_THAT(out_.str(), HasSubstr("attempt 2 of 3: the worker was lost"));
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,170 @@
+// Client::ClassifyAll
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "client/client.h"
+#include "tests/client/fake_service.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::Eq;
+
+// Image i is the text of i; the fake reads it and answers class i.
+grpc::Status AnswerNumbers(const v1::ClassifyRequest& request, v1::ClassifyResponse* response) {
+  response->set_model("blood");
+  response->set_model_version(7);
+  response->mutable_timing()->set_compute_seconds(0.5);
+  for (const v1::ImageInput& image : request.images()) {
+    response->add_results()->add_classes()->set_index(std::stoi(image.encoded()));
+  }
+  return grpc::Status::OK;
+}
+
+class ClassifyAllTest : public ::testing::Test {
+ protected:
+  ClassifyAllTest() {
+    service_.inference.answer = AnswerNumbers;
+    options_.sleep = [this](absl::Duration pause) { slept_ += pause; };
+  }
+
+  absl::StatusOr<ClassifySummary> Run(int64_t count) {
+    answers_.assign(count, -1);
+    return client_.ClassifyAll(
+        count,
+        [this](int64_t i) -> absl::StatusOr<v1::ImageInput> {
+          if (i == unreadable_) return absl::NotFoundError("no such file");
+          v1::ImageInput image;
+          image.set_encoded(absl::StrCat(i));
+          if (i == large_) image.mutable_encoded()->append(100, ' ');
+          return image;
+        },
+        [this](int64_t i, const v1::Classification& answer) {
+          answers_[i] = answer.classes(0).index();
+        },
+        options_);
+  }
+
+  std::vector<int> Sizes() {
+    std::vector<int> sizes;
+    for (const v1::ClassifyRequest& request : service_.inference.requests()) {
+      sizes.push_back(request.images_size());
+    }
+    return sizes;
+  }
+
+  void ExpectAllAnswered() {
+    std::vector<int> expected(answers_.size());
+    std::iota(expected.begin(), expected.end(), 0);
+    EXPECT_EQ(answers_, expected);
+  }
+
+  FakeService service_;
+  Client client_{service_.channel()};
+  ClassifyOptions options_;
+  std::vector<int> answers_;
+  int64_t unreadable_ = -1;
+  int64_t large_ = -1;
+  absl::Duration slept_;
+};
+
+TEST_F(ClassifyAllTest, AnswersEveryImageInItsPlace) {
+  options_.batch_images = 3;
+  const absl::StatusOr<ClassifySummary> summary = Run(10);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  ExpectAllAnswered();
+  EXPECT_EQ(summary->images, 10);
+  EXPECT_EQ(summary->requests, 4);
+  EXPECT_EQ(summary->model, "blood");
+  EXPECT_DOUBLE_EQ(summary->timing.compute_seconds(), 2.0);
+}
+
+TEST_F(ClassifyAllTest, StaysWithTheVersionOfTheFirstAnswer) {
+  options_.batch_images = 1;
+  ASSERT_TRUE(Run(5).ok());
+  std::vector<int64_t> versions;
+  for (const v1::ClassifyRequest& request : service_.inference.requests()) {
+    versions.push_back(request.model_version());
+  }
+  EXPECT_THAT(versions, ElementsAre(0, 7, 7, 7, 7));
+}
+
+TEST_F(ClassifyAllTest, KeepsSeveralRequestsOnTheirWayAndNoMore) {
+  options_.batch_images = 1;
+  options_.version = 7;
+  options_.in_flight = 3;
+  service_.inference.answer = [this](const v1::ClassifyRequest& request,
+                                     v1::ClassifyResponse* response) {
+    service_.inference.AwaitActive(3);
+    return AnswerNumbers(request, response);
+  };
+  ASSERT_TRUE(Run(12).ok());
+  ExpectAllAnswered();
+  EXPECT_EQ(service_.inference.most_active(), 3);
+}
+
+TEST_F(ClassifyAllTest, CutsRequestsByTheirBytesToo) {
+  options_.batch_bytes = 40;
+  options_.in_flight = 1;
+  large_ = 3;
+  ASSERT_TRUE(Run(6).ok());
+  ExpectAllAnswered();
+  EXPECT_THAT(Sizes(), ElementsAre(3, 1, 2));
+}
+
+TEST_F(ClassifyAllTest, NamesTheImageThatTheServerRefused) {
+  options_.batch_images = 4;
+  options_.image_name = [](int64_t i) { return absl::StrCat("cell", i, ".png"); };
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    if (request.images(0).encoded() != "4") return AnswerNumbers(request, response);
+    return BadField("images[2].encoded", "is neither PNG nor JPEG");
+  };
+  EXPECT_EQ(Run(20).status(), absl::InvalidArgumentError("cell6.png: is neither PNG nor JPEG"));
+}
+
+TEST_F(ClassifyAllTest, AsksAgainWhenABusyServerSaysWhen) {
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_seconds(2);
+  int refusals = 3;
+  service_.inference.answer = [&](const v1::ClassifyRequest& request,
+                                  v1::ClassifyResponse* response) {
+    if (refusals-- > 0) {
+      return RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", {&retry});
+    }
+    return AnswerNumbers(request, response);
+  };
+  ASSERT_TRUE(Run(2).ok());
+  ExpectAllAnswered();
+  EXPECT_EQ(slept_, absl::Seconds(6));
+
+  refusals = 100;
+  EXPECT_EQ(Run(2).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(ClassifyAllTest, EndsWithTheErrorOfAnImageThatCannotBeLoaded) {
+  unreadable_ = 5;
+  options_.batch_images = 2;
+  EXPECT_EQ(Run(8).status(), absl::NotFoundError("no such file"));
+}
+
+TEST_F(ClassifyAllTest, RefusesAnAnswerOfTheWrongLength) {
+  service_.inference.answer = [](const v1::ClassifyRequest&, v1::ClassifyResponse*) {
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Run(1).status().code(), absl::StatusCode::kInternal);
+}
+
+TEST_F(ClassifyAllTest, SendsNothingForNothing) {
+  const absl::StatusOr<ClassifySummary> summary = Run(0);
+  ASSERT_TRUE(summary.ok());
+  EXPECT_EQ(summary->requests, 0);
+}
+
+}  // namespace
+}  // namespace cytopress

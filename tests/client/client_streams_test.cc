@@ -1,0 +1,163 @@
+// Watching jobs and downloading models.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "client/client.h"
+#include "core/base/file.h"
+#include "core/base/sha256.h"
+#include "tests/client/fake_service.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+v1::Job JobAt(v1::JobState state, double fraction) {
+  v1::Job job;
+  job.set_id("job-1");
+  job.set_state(state);
+  job.mutable_progress()->set_fraction(fraction);
+  return job;
+}
+
+const grpc::Status kGone(grpc::StatusCode::UNAVAILABLE, "socket closed");
+
+class WatchTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<v1::Job> Watch() {
+    WatchOptions options;
+    options.reconnect_for = absl::Seconds(1);
+    options.on_disconnect = [this](const absl::Status&) { ++disconnects_; };
+    options.sleep = [this](absl::Duration pause) { slept_ += pause; };
+    return client_.WatchJob(
+        "job-1",
+        [this](const v1::Job& job) {
+          seen_.push_back(job.progress().fraction());
+          return job.progress().fraction() < stop_at_;
+        },
+        options);
+  }
+
+  FakeService service_;
+  Client client_{service_.channel()};
+  std::vector<double> seen_;
+  double stop_at_ = 2;
+  int disconnects_ = 0;
+  absl::Duration slept_;
+};
+
+TEST_F(WatchTest, SeesEveryChangeToTheEnd) {
+  service_.jobs.scripts = {
+      {{JobAt(v1::JOB_STATE_RUNNING, 0.5), JobAt(v1::JOB_STATE_SUCCEEDED, 1)}, grpc::Status::OK}};
+  const absl::StatusOr<v1::Job> job = Watch();
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_THAT(seen_, ElementsAre(0.5, 1));
+  EXPECT_EQ(disconnects_, 0);
+}
+
+TEST_F(WatchTest, ReconnectsWhenTheServerGoesAway) {
+  service_.jobs.scripts = {
+      {{JobAt(v1::JOB_STATE_RUNNING, 0.3)}, kGone},
+      {{}, kGone},                                              // not yet back
+      {{JobAt(v1::JOB_STATE_RUNNING, 0.4)}, grpc::Status::OK},  // ended before the job
+      {{JobAt(v1::JOB_STATE_FAILED, 0.4)}, grpc::Status::OK}};
+  const absl::StatusOr<v1::Job> job = Watch();
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->state(), v1::JOB_STATE_FAILED);
+  EXPECT_EQ(disconnects_, 3);
+  EXPECT_GT(slept_, absl::ZeroDuration());
+}
+
+TEST_F(WatchTest, GivesUpAfterAWhile) {
+  service_.jobs.scripts = {{{JobAt(v1::JOB_STATE_RUNNING, 0.3)}, kGone}};
+  EXPECT_EQ(Watch().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_GE(slept_, absl::Seconds(1));
+  EXPECT_LT(slept_, absl::Seconds(3));
+}
+
+TEST_F(WatchTest, DoesNotWaitForAServiceThatWasNeverThere) {
+  EXPECT_EQ(Watch().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(service_.jobs.watches, 1);
+}
+
+TEST_F(WatchTest, DoesNotRetryOtherErrors) {
+  service_.jobs.scripts = {
+      {{JobAt(v1::JOB_STATE_RUNNING, 0.3)}, grpc::Status(grpc::StatusCode::NOT_FOUND, "no job")}};
+  EXPECT_EQ(Watch().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(service_.jobs.watches, 1);
+}
+
+TEST_F(WatchTest, StopsWhenTheCallerHasSeenEnough) {
+  stop_at_ = 0.3;
+  service_.jobs.scripts = {
+      {{JobAt(v1::JOB_STATE_RUNNING, 0.3), JobAt(v1::JOB_STATE_RUNNING, 0.4)}, kGone}};
+  const absl::StatusOr<v1::Job> job = Watch();
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_THAT(seen_, ElementsAre(0.3));
+}
+
+class DownloadTest : public ::testing::Test {
+ protected:
+  DownloadTest() {
+    folder_ = absl::StrCat(testing::TempDir(), "/download_test-", getpid(), "-",
+                           testing::UnitTest::GetInstance()->current_test_info()->name());
+    EXPECT_TRUE(MakeDirectories(folder_).ok());
+    path_ = folder_ + "/model.cyp";
+    EXPECT_TRUE(WriteFileAtomically(path_, "the file before").ok());
+    service_.models.model.set_name("blood");
+    service_.models.model.set_sha256(Sha256Hex("first second"));
+    service_.models.chunks = {"first ", "second"};
+  }
+  ~DownloadTest() override { std::filesystem::remove_all(folder_); }
+
+  int FilesInFolder() const {
+    return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder_),
+                                          std::filesystem::directory_iterator()));
+  }
+
+  FakeService service_;
+  Client client_{service_.channel()};
+  std::string folder_;
+  std::string path_;
+};
+
+TEST_F(DownloadTest, ReplacesTheFile) {
+  const absl::StatusOr<v1::Model> model = client_.DownloadModel("blood", 0, path_);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->name(), "blood");
+  EXPECT_EQ(*ReadFile(path_, 1000), "first second");
+  EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, KeepsTheOldFileWhenBytesAreWrong) {
+  service_.models.chunks = {"first ", "sec0nd"};
+  const absl::Status status = client_.DownloadModel("blood", 0, path_).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(Sha256Hex("first second")));
+  EXPECT_EQ(*ReadFile(path_, 1000), "the file before");
+  EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, KeepsTheOldFileWhenTheStreamBreaks) {
+  service_.models.download_end = kGone;
+  EXPECT_EQ(client_.DownloadModel("blood", 0, path_).status().code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(*ReadFile(path_, 1000), "the file before");
+  EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, NamesAFolderThatIsNotThere) {
+  const absl::Status status =
+      client_.DownloadModel("blood", 0, folder_ + "/missing/model.cyp").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("missing/model.cyp"));
+}
+
+}  // namespace
+}  // namespace cytopress

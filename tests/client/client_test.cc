@@ -1,0 +1,84 @@
+#include "client/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "core/base/file.h"
+#include "tests/client/fake_service.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Client, SendsTheJobAndReturnsIt) {
+  FakeService service;
+  Client client(service.channel());
+  v1::CompressRequest request;
+  request.mutable_spec()->set_model_name("blood");
+  request.set_request_id("r1");
+  const absl::StatusOr<v1::Job> job = client.Compress(request);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->spec().model_name(), "blood");
+  EXPECT_EQ(service.jobs.last_request.request_id(), "r1");
+  EXPECT_EQ(client.GetJob("job-1")->state(), v1::JOB_STATE_QUEUED);
+}
+
+TEST(Client, ReturnsTheServersErrors) {
+  FakeService service;
+  Client client(service.channel());
+  EXPECT_EQ(client.GetJob("x").status(), absl::NotFoundError("no job \"x\""));
+  service.jobs.compress_error = BadField("spec.model_name", "\"\" is not a model name");
+  const absl::Status refused = client.Compress({}).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("spec.model_name: \"\" is not"));
+}
+
+TEST(Client, GivesUpAtTheDeadline) {
+  FakeService service;
+  absl::Notification answered;
+  service.inference.answer = [&](const v1::ClassifyRequest&, v1::ClassifyResponse*) {
+    answered.WaitForNotification();
+    return grpc::Status::OK;
+  };
+  ClientOptions options;
+  options.deadline = absl::Milliseconds(50);
+  Client client(service.channel(), options);
+  EXPECT_EQ(client.Classify({}).status().code(), absl::StatusCode::kDeadlineExceeded);
+  answered.Notify();
+}
+
+TEST(Client, IsUnavailableWhereNobodyListens) {
+  ClientOptions options;
+  options.target = absl::StrCat("unix:", testing::TempDir(), "/nobody-listens.sock");
+  absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  ASSERT_TRUE(client.ok());
+  EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(ClientTls, NamesTheFileThatIsWrong) {
+  ClientOptions options;
+  options.tls.emplace();
+  options.tls->ca = "/nowhere/ca.pem";
+  absl::Status status = Client::Create(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/ca.pem"));
+
+  options.tls->ca = absl::StrCat(testing::TempDir(), "/client_test_not_pem");
+  ASSERT_TRUE(WriteFileAtomically(options.tls->ca, "hello").ok());
+  status = Client::Create(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is no PEM file"));
+}
+
+TEST(ClientTls, WantsCertificateAndKeyTogether) {
+  ClientOptions options;
+  options.tls.emplace();
+  options.tls->certificate = "client.pem";
+  EXPECT_EQ(Client::Create(options).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,228 @@
+// The three services as the tests want them to answer, within the test's own process: no port.
+#ifndef CYTOPRESS_TESTS_CLIENT_FAKE_SERVICE_H_
+#define CYTOPRESS_TESTS_CLIENT_FAKE_SERVICE_H_
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "cytopress/v1/inference.grpc.pb.h"
+#include "cytopress/v1/jobs.grpc.pb.h"
+#include "cytopress/v1/models.grpc.pb.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace cytopress {
+
+// A status with google.rpc details, as the server sends them.
+inline grpc::Status RichStatus(grpc::StatusCode code, const std::string& message,
+                               const std::vector<const google::protobuf::Message*>& details) {
+  google::rpc::Status rich;
+  rich.set_code(code);
+  rich.set_message(message);
+  for (const google::protobuf::Message* detail : details) rich.add_details()->PackFrom(*detail);
+  return grpc::Status(code, message, rich.SerializeAsString());
+}
+
+inline grpc::Status BadField(const std::string& field, const std::string& description) {
+  google::rpc::BadRequest bad;
+  google::rpc::BadRequest::FieldViolation* violation = bad.add_field_violations();
+  violation->set_field(field);
+  violation->set_description(description);
+  return RichStatus(grpc::StatusCode::INVALID_ARGUMENT, "bad request", {&bad});
+}
+
+// What one WatchJob stream sends, and how it ends.
+struct WatchScript {
+  std::vector<v1::Job> jobs;
+  grpc::Status end;
+};
+
+class FakeJobs : public v1::JobService::Service {
+ public:
+  grpc::Status Compress(grpc::ServerContext*, const v1::CompressRequest* request,
+                        v1::Job* job) override {
+    absl::MutexLock lock(&mutex_);
+    if (!compress_error.ok()) return compress_error;
+    last_request = *request;
+    job->set_id("job-1");
+    job->set_state(v1::JOB_STATE_QUEUED);
+    *job->mutable_spec() = request->spec();
+    jobs[job->id()] = *job;
+    return grpc::Status::OK;
+  }
+
+  grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
+                      v1::Job* job) override {
+    absl::MutexLock lock(&mutex_);
+    const auto found = jobs.find(request->id());
+    if (found == jobs.end()) {
+      return grpc::Status(grpc::StatusCode::NOT_FOUND, "no job \"" + request->id() + "\"");
+    }
+    *job = found->second;
+    return grpc::Status::OK;
+  }
+
+  // One job a page, so that every caller has to turn pages.
+  grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
+                        v1::ListJobsResponse* response) override {
+    absl::MutexLock lock(&mutex_);
+    auto it = request->page_token().empty() ? jobs.begin() : jobs.find(request->page_token());
+    if (it == jobs.end()) return grpc::Status::OK;
+    *response->add_jobs() = it->second;
+    if (++it != jobs.end()) response->set_next_page_token(it->first);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status WatchJob(grpc::ServerContext*, const v1::WatchJobRequest*,
+                        grpc::ServerWriter<v1::WatchJobResponse>* writer) override {
+    WatchScript script;
+    {
+      absl::MutexLock lock(&mutex_);
+      ++watches;
+      if (scripts.empty()) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
+      script = scripts.front();
+      scripts.erase(scripts.begin());
+    }
+    for (const v1::Job& job : script.jobs) {
+      v1::WatchJobResponse response;
+      *response.mutable_job() = job;
+      writer->Write(response);
+    }
+    return script.end;
+  }
+
+  grpc::Status CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request,
+                         v1::Job* job) override {
+    absl::MutexLock lock(&mutex_);
+    job->set_id(request->id());
+    job->set_state(v1::JOB_STATE_CANCELLED);
+    return grpc::Status::OK;
+  }
+
+  // Set before the first call and read after the last.
+  std::map<std::string, v1::Job> jobs;
+  std::vector<WatchScript> scripts;
+  grpc::Status compress_error;
+  v1::CompressRequest last_request;
+  int watches = 0;
+
+ private:
+  absl::Mutex mutex_;
+};
+
+class FakeModels : public v1::ModelService::Service {
+ public:
+  grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest* request,
+                        v1::Model* model) override {
+    if (request->name() != this->model.name()) {
+      return grpc::Status(grpc::StatusCode::NOT_FOUND, "no model \"" + request->name() + "\"");
+    }
+    *model = this->model;
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest* request,
+                          v1::ListModelsResponse* response) override {
+    *response->add_models() = model;
+    if (request->page_token().empty()) response->set_next_page_token("second");
+    return grpc::Status::OK;
+  }
+
+  grpc::Status DeleteModel(grpc::ServerContext*, const v1::DeleteModelRequest* request,
+                           v1::DeleteModelResponse*) override {
+    deleted = request->name() + "@" + std::to_string(request->version());
+    return grpc::Status::OK;
+  }
+
+  grpc::Status DownloadModel(grpc::ServerContext*, const v1::DownloadModelRequest*,
+                             grpc::ServerWriter<v1::DownloadModelResponse>* writer) override {
+    v1::DownloadModelResponse first;
+    *first.mutable_model() = model;
+    writer->Write(first);
+    for (const std::string& chunk : chunks) {
+      v1::DownloadModelResponse response;
+      response.set_data(chunk);
+      writer->Write(response);
+    }
+    return download_end;
+  }
+
+  v1::Model model;
+  std::vector<std::string> chunks;
+  grpc::Status download_end;
+  std::string deleted;
+};
+
+class FakeInference : public v1::InferenceService::Service {
+ public:
+  using Answer = std::function<grpc::Status(const v1::ClassifyRequest&, v1::ClassifyResponse*)>;
+
+  grpc::Status Classify(grpc::ServerContext*, const v1::ClassifyRequest* request,
+                        v1::ClassifyResponse* response) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      requests_.push_back(*request);
+      most_active_ = std::max(most_active_, ++active_);
+    }
+    const grpc::Status status = answer(*request, response);
+    absl::MutexLock lock(&mutex_);
+    --active_;
+    return status;
+  }
+
+  std::vector<v1::ClassifyRequest> requests() {
+    absl::MutexLock lock(&mutex_);
+    return requests_;
+  }
+  int most_active() {
+    absl::MutexLock lock(&mutex_);
+    return most_active_;
+  }
+  // Blocks a handler until `count` of them are at work at once.
+  void AwaitActive(int count) {
+    absl::MutexLock lock(&mutex_);
+    const auto reached = [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return most_active_ >= count;
+    };
+    mutex_.Await(absl::Condition(&reached));
+  }
+
+  Answer answer;
+
+ private:
+  absl::Mutex mutex_;
+  std::vector<v1::ClassifyRequest> requests_ ABSL_GUARDED_BY(mutex_);
+  int active_ ABSL_GUARDED_BY(mutex_) = 0;
+  int most_active_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class FakeService {
+ public:
+  FakeService() {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(&jobs).RegisterService(&models).RegisterService(&inference);
+    server_ = builder.BuildAndStart();
+  }
+  ~FakeService() { server_->Shutdown(); }
+
+  std::shared_ptr<grpc::Channel> channel() { return server_->InProcessChannel({}); }
+
+  FakeJobs jobs;
+  FakeModels models;
+  FakeInference inference;
+
+ private:
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_TESTS_CLIENT_FAKE_SERVICE_H_

@@ -1,0 +1,115 @@
+// Artifacts that must not be written, each with one fault; and that reading finds the same faults.
+#include "core/artifact/checks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/core/artifact/sample_artifact.h"
+
+namespace cytopress {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+struct Fault {
+  std::string name;
+  v1::WeightType weights;
+  std::function<void(Artifact&)> make;
+  std::string message;
+};
+
+void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.name; }
+
+std::vector<Fault> MetadataFaults() {
+  const v1::WeightType int4 = v1::WEIGHT_TYPE_INT4;
+  return {
+      {"Architecture", int4, [](Artifact& a) { a.network.architecture = "vgg"; }, "vgg"},
+      {"Classes", int4, [](Artifact& a) { a.network.classes = 1; }, "classes"},
+      {"ClassNames", int4, [](Artifact& a) { a.class_names.pop_back(); }, "class_names: 3"},
+      {"WeightType", int4, [](Artifact& a) { a.weights = v1::WEIGHT_TYPE_UNSPECIFIED; }, "weights"},
+      {"Width", int4, [](Artifact& a) { a.preprocessing.width = 9; }, "9x8x3"},
+      {"Mean", int4, [](Artifact& a) { a.preprocessing.mean.pop_back(); }, "2 means"},
+      {"MeanNan", int4, [](Artifact& a) { a.preprocessing.mean[1] = kNan; }, "mean nan"},
+      {"Stddev", int4, [](Artifact& a) { a.preprocessing.stddev[2] = 0; }, "channel 2"},
+      {"Crop", int4, [](Artifact& a) { a.preprocessing.center_crop = -1; }, "center_crop: -1"},
+      {"Jpeg", int4, [](Artifact& a) { a.preprocessing.jpeg_quality = 101; }, "jpeg_quality: 101"},
+      {"RangeOfNoLayer", int4, [](Artifact& a) { a.activation_ranges["layer9"] = 1; }, "layer9"},
+      {"RangeZero", int4, [](Artifact& a) { a.activation_ranges["fc"] = 0; }, "fc"},
+      {"RangeNan", int4, [](Artifact& a) { a.activation_ranges["fc"] = kNan; }, "nan"},
+      {"Recall", int4, [](Artifact& a) { a.evaluations[0].add_class_recall(1); }, "1 recalls"},
+      {"Confusion", int4, [](Artifact& a) { a.evaluations[0].add_confusion(1); }, "1 cells"},
+  };
+}
+
+std::vector<Fault> TensorFaults() {
+  const v1::WeightType int4 = v1::WEIGHT_TYPE_INT4;
+  const v1::WeightType fp16 = v1::WEIGHT_TYPE_FP16;
+  return {
+      {"NoWeight", int4, [](Artifact& a) { a.tensors.erase("fc.weight"); }, "fc.weight is missing"},
+      {"NoBias", int4, [](Artifact& a) { a.tensors.erase("conv1.bias"); }, "conv1"},
+      {"Unknown", int4, [](Artifact& a) { a.tensors["extra"] = a.tensors["fc.bias"]; }, "extra"},
+      {"Shape", int4,
+       [](Artifact& a) {
+         a.tensors["fc.bias"].shape = {2, 2};
+       },
+       "[2, 2]"},
+      {"NoShape", int4, [](Artifact& a) { a.tensors["fc.bias"].shape = {}; }, "fc.bias"},
+      {"Values", int4, [](Artifact& a) { a.tensors["fc.bias"].floats.pop_back(); }, "3 floats"},
+      {"Scales", int4, [](Artifact& a) { a.tensors["fc.weight"].scales.pop_back(); }, "3 scales"},
+      {"Int4Range", int4, [](Artifact& a) { a.tensors["layer1.0.conv1.weight"].integers[5] = -8; },
+       "-8"},
+      {"Int8Range", int4, [](Artifact& a) { a.tensors["fc.weight"].integers[5] = -128; }, "-128"},
+      {"ScaleNan", int4, [](Artifact& a) { a.tensors["fc.weight"].scales[0] = kNan; }, "nan"},
+      {"BiasInfinite", int4, [](Artifact& a) { a.tensors["fc.bias"].floats[0] = kInfinity; },
+       "fc.bias holds inf"},
+      {"HalfOverflow", int4, [](Artifact& a) { a.tensors["fc.bias"].floats[0] = 1e5f; },
+       "FP16 cannot hold"},
+      {"IntegersInFp16", fp16,
+       [](Artifact& a) { a.tensors["fc.weight"].encoding = Encoding::kInt8; }, "WEIGHT_TYPE_FP16"},
+      {"HalfInFp32", fp16, [](Artifact& a) { a.weights = v1::WEIGHT_TYPE_FP32; },
+       "WEIGHT_TYPE_FP32"},
+      {"PartOfABatchNorm", fp16, [](Artifact& a) { a.tensors.erase("bn1.running_var"); }, "3 of 4"},
+      {"BothBiasAndBatchNorm", fp16,
+       [](Artifact& a) { a.tensors["conv1.bias"] = a.tensors["bn1.bias"]; }, "conv1"},
+      {"Variance", fp16, [](Artifact& a) { a.tensors["bn1.running_var"].floats[0] = -1; },
+       "is no variance"},
+      {"Nan", fp16, [](Artifact& a) { a.tensors["bn1.bias"].floats[0] = kNan; }, "bn1.bias"},
+  };
+}
+
+const Artifact& Valid(v1::WeightType weights) {
+  static auto* const artifacts = new std::map<v1::WeightType, Artifact>();
+  if (artifacts->count(weights) == 0) {
+    SampleOptions options;
+    options.weights = weights;
+    (*artifacts)[weights] = SampleArtifact(options);
+  }
+  return artifacts->at(weights);
+}
+
+class FaultTest : public testing::TestWithParam<Fault> {};
+
+TEST_P(FaultTest, IsRefusedByName) {
+  Artifact artifact = Valid(GetParam().weights);
+  GetParam().make(artifact);
+  const absl::Status status = SerializeArtifact(artifact).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(Metadata, FaultTest, testing::ValuesIn(MetadataFaults()),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Tensors, FaultTest, testing::ValuesIn(TensorFaults()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace cytopress

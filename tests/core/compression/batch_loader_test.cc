@@ -1,0 +1,94 @@
+#include "core/compression/batch_loader.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/core/compression/test_data.h"
+
+namespace cytopress {
+namespace {
+
+// Image i is filled with the value i; its label is i.
+Dataset NumberedDataset(int count) {
+  Dataset dataset;
+  dataset.height = dataset.width = 4;
+  for (int i = 0; i < count; ++i) {
+    dataset.train.pixels.insert(dataset.train.pixels.end(), 48, static_cast<uint8_t>(i));
+    dataset.train.labels.push_back(i);
+    dataset.class_names.push_back(std::to_string(i));
+  }
+  return dataset;
+}
+
+TEST(BatchLoaderTest, NormalizesAndKeepsLabelsWithTheirImages) {
+  const Dataset dataset = NumberedDataset(10);
+  BatchLoader loader(dataset, dataset.train, 5, 1);
+  loader.StartEpoch(0);
+  for (int step = 0; step < 2; ++step) {
+    const Batch batch = loader.TrainBatch(step, {});
+    ASSERT_EQ(batch.images.sizes(), (std::vector<int64_t>{5, 3, 4, 4}));
+    EXPECT_TRUE(batch.images.is_contiguous(at::MemoryFormat::ChannelsLast));
+    for (int i = 0; i < 5; ++i) {
+      const float pixel = batch.labels[i].item<float>();
+      EXPECT_NEAR(batch.images[i].mean().item<float>(), (pixel / 255 - 0.5) / 0.5, 1e-5);
+    }
+  }
+}
+
+TEST(BatchLoaderTest, AnEpochSeesEveryImageOnceInAnOrderOfItsOwn) {
+  const Dataset dataset = NumberedDataset(12);
+  BatchLoader loader(dataset, dataset.train, 4, 1);
+  auto labels = [&](int epoch) {
+    loader.StartEpoch(epoch);
+    std::vector<int64_t> seen;
+    for (int step = 0; step < loader.train_steps(); ++step) {
+      const torch::Tensor batch = loader.TrainBatch(step, {}).labels;
+      seen.insert(seen.end(), batch.data_ptr<int64_t>(), batch.data_ptr<int64_t>() + 4);
+    }
+    return seen;
+  };
+  const std::vector<int64_t> first = labels(0);
+  EXPECT_EQ(std::set<int64_t>(first.begin(), first.end()).size(), 12u);
+  EXPECT_NE(first, labels(1));
+  EXPECT_EQ(first, labels(0));
+}
+
+TEST(BatchLoaderTest, ALimitPicksTheSameImagesEveryTime) {
+  const Dataset dataset = NumberedDataset(50);
+  const BatchLoader a(dataset, dataset.train, 8, 3, 20), b(dataset, dataset.train, 8, 3, 20);
+  EXPECT_EQ(a.images(), 20);
+  EXPECT_EQ(a.train_steps(), 2);
+  EXPECT_EQ(a.evaluation_steps(), 3);
+  EXPECT_TRUE(a.EvaluationBatch(2).labels.equal(b.EvaluationBatch(2).labels));
+  EXPECT_EQ(a.EvaluationBatch(2).labels.size(0), 4);
+}
+
+// A pixel pattern without symmetry must appear in all eight poses and in no other.
+TEST(BatchLoaderTest, FlipsAndTurnsAreTheEightPosesOfASquare) {
+  Dataset dataset;
+  dataset.height = dataset.width = 2;
+  dataset.channels = 1;
+  dataset.preprocessing.mean = {0};
+  dataset.preprocessing.stddev = {1};
+  dataset.class_names = {"a", "b"};
+  dataset.train.pixels = {0, 51, 102, 204};
+  dataset.train.labels = {0};
+  BatchLoader loader(dataset, dataset.train, 1, 5);
+  std::set<std::vector<int>> poses;
+  for (int epoch = 0; epoch < 200; ++epoch) {
+    loader.StartEpoch(epoch);
+    const torch::Tensor image =
+        (loader.TrainBatch(0, {/*flips=*/true, /*shift_pixels=*/0}).images * 255).round().flatten();
+    std::vector<int> pose;
+    for (int i = 0; i < 4; ++i) pose.push_back(image[i].item<int>());
+    poses.insert(pose);
+  }
+  EXPECT_EQ(poses.size(), 8u);
+  EXPECT_TRUE(poses.count({0, 51, 102, 204}));
+  EXPECT_TRUE(poses.count({0, 102, 51, 204}));
+  EXPECT_FALSE(poses.count({51, 102, 0, 204}));
+}
+
+}  // namespace
+}  // namespace cytopress

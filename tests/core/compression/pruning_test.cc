@@ -1,0 +1,72 @@
+#include "core/compression/pruning.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/core/compression/test_data.h"
+
+namespace cytopress {
+namespace {
+
+int64_t PrunableCount(const TorchNetwork& network) {
+  int64_t count = 0;
+  for (const auto& [name, mask] : GlobalMagnitudeMasks(network, 0)) count += mask.numel();
+  return count;
+}
+
+TEST(PruningTest, RemovesExactlyTheShareAndTheSmallest) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  const int64_t count = PrunableCount(network);
+  for (double sparsity : {0.2, 0.5, 0.8, 0.98}) {
+    const Masks masks = GlobalMagnitudeMasks(network, sparsity);
+    int64_t removed = 0;
+    float largest_removed = 0, smallest_kept = 1e9;
+    for (const auto& [name, mask] : masks) {
+      const torch::Tensor magnitude = network.tensors().at(name).abs();
+      removed += (mask == 0).sum().item<int64_t>();
+      largest_removed = std::max(largest_removed, (magnitude * (1 - mask)).max().item<float>());
+      smallest_kept = std::min(smallest_kept, (magnitude + (1 - mask) * 1e9).min().item<float>());
+    }
+    EXPECT_EQ(removed, std::llround(sparsity * count));
+    EXPECT_LE(largest_removed, smallest_kept);
+  }
+}
+
+TEST(PruningTest, TiesAreCutOffAtTheWantedNumber) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  for (const auto& [name, mask] : GlobalMagnitudeMasks(network, 0)) {
+    torch::Tensor weight = network.tensors().at(name);
+    weight.fill_(0.25);
+  }
+  ApplyMasks(GlobalMagnitudeMasks(network, 0.3), network);
+  EXPECT_NEAR(Sparsity(network), 0.3, 1e-6);
+}
+
+TEST(PruningTest, LeavesTheStemAndTheClassifierAlone) {
+  const Masks masks = GlobalMagnitudeMasks(SmallNetwork(), 0.9);
+  EXPECT_EQ(masks.count("conv1.weight"), 0u);
+  EXPECT_EQ(masks.count("fc.weight"), 0u);
+  EXPECT_EQ(masks.count("layer1.0.conv1.weight"), 1u);
+  EXPECT_EQ(masks.count("layer2.0.downsample.0.weight"), 1u);
+}
+
+TEST(PruningTest, CheckMasksSeesARevivedWeight) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  const Masks masks = GlobalMagnitudeMasks(network, 0.5);
+  EXPECT_FALSE(CheckMasks(masks, network).ok());
+  ApplyMasks(masks, network);
+  EXPECT_TRUE(CheckMasks(masks, network).ok());
+  torch::Tensor weight = network.tensors().at("layer3.0.conv1.weight");
+  const torch::Tensor removed = (masks.at("layer3.0.conv1.weight") == 0).nonzero()[0];
+  weight.index_put_({removed[0], removed[1], removed[2], removed[3]}, 1e-20f);
+  EXPECT_THAT(CheckMasks(masks, network).message(),
+              testing::HasSubstr("1 removed weights of layer3.0.conv1.weight"));
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,217 @@
+#include "core/dataset/folder.h"
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/dataset/random.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace cytopress {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+namespace fs = std::filesystem;
+
+class FolderTest : public testing::Test {
+ protected:
+  FolderTest()
+      : root_(fs::path(testing::TempDir()) /
+              absl::StrCat("cytopress_folder_",
+                           testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    fs::remove_all(root_);
+    fs::create_directories(root_);
+    options_.folder_image_size = 4;
+  }
+  ~FolderTest() override { fs::remove_all(root_); }
+
+  void Write(const std::string& name, const std::string& content) {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name, std::ios::binary) << content;
+  }
+
+  // An image of random pixels, so that no two of different seeds are equal.
+  static Image Noise(uint64_t seed, int side) {
+    Random random(seed);
+    Image image{side, side, 3, {}};
+    for (int i = 0; i < side * side * 3; ++i) {
+      image.pixels.push_back(static_cast<uint8_t>(random.Below(256)));
+    }
+    return image;
+  }
+
+  void WritePng(const std::string& name, uint64_t seed, int side = 4) {
+    Write(name, *EncodePng(Noise(seed, side)));
+  }
+
+  absl::StatusOr<Dataset> Load() { return LoadFolder(root_.string(), options_); }
+
+  const fs::path root_;
+  DatasetOptions options_;
+};
+
+// The images of a split as strings.
+std::multiset<std::string> Images(const Dataset& dataset, const Split& split) {
+  std::multiset<std::string> images;
+  for (int64_t i = 0; i < split.size(); ++i) {
+    const auto begin = split.pixels.begin() + i * dataset.image_bytes();
+    images.emplace(begin, begin + dataset.image_bytes());
+  }
+  return images;
+}
+
+TEST_F(FolderTest, ReadsGivenSplitsWithClassesSorted) {
+  int seed = 0;
+  for (const char* split : {"train", "val", "test"}) {
+    for (const char* name : {"platelet", "basophil"}) {
+      WritePng(absl::StrCat(split, "/", name, "/b.PNG"), ++seed);
+      WritePng(absl::StrCat(split, "/", name, "/a.png"), ++seed);
+    }
+  }
+  Write("train/basophil/notes.txt", "not an image");
+  Write("train/basophil/.hidden.png", "not an image");
+  const absl::StatusOr<Dataset> dataset = Load();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(dataset->class_names, ElementsAre("basophil", "platelet"));
+  EXPECT_THAT(dataset->train.labels, ElementsAre(0, 0, 1, 1));
+  EXPECT_EQ(dataset->name, root_.filename().string());
+  EXPECT_EQ(dataset->preprocessing.width, 4);
+  // train/basophil/a.png comes first; of the right size, so untouched.
+  const std::vector<uint8_t> first(dataset->train.pixels.begin(),
+                                   dataset->train.pixels.begin() + 48);
+  EXPECT_EQ(first, Noise(4, 4).pixels);
+}
+
+TEST_F(FolderTest, ScalesWhatHasAnotherSize) {
+  for (int i = 0; i < 3; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), 10 + i, 16);
+    WritePng(absl::StrCat("b/", i, ".png"), 20 + i, 9);
+  }
+  const absl::StatusOr<Dataset> dataset = Load();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  std::multiset<std::string> expected;
+  for (int i = 0; i < 3; ++i) {
+    for (const Image& image : {Noise(10 + i, 16), Noise(20 + i, 9)}) {
+      const Image small = ResizeBilinear(image, 4, 4);
+      expected.emplace(small.pixels.begin(), small.pixels.end());
+    }
+  }
+  std::multiset<std::string> found = Images(*dataset, dataset->train);
+  found.merge(Images(*dataset, dataset->val));
+  found.merge(Images(*dataset, dataset->test));
+  EXPECT_EQ(found, expected);
+}
+
+TEST_F(FolderTest, SplitsEachClassBySeedAlike) {
+  for (int i = 0; i < 40; ++i) {
+    WritePng(absl::StrCat("many/", i, ".png"), 100 + i);
+    if (i < 10) WritePng(absl::StrCat("few/", i, ".png"), 200 + i);
+  }
+  const absl::StatusOr<Dataset> dataset = Load();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_THAT(ClassCounts(dataset->train, 2), ElementsAre(7, 28));
+  EXPECT_THAT(ClassCounts(dataset->val, 2), ElementsAre(1, 4));
+  EXPECT_THAT(ClassCounts(dataset->test, 2), ElementsAre(2, 8));
+  const absl::StatusOr<Dataset> again = Load();
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->train.pixels, dataset->train.pixels);
+  EXPECT_EQ(again->test.pixels, dataset->test.pixels);
+  options_.seed = 1;
+  const absl::StatusOr<Dataset> other = Load();
+  ASSERT_TRUE(other.ok());
+  EXPECT_NE(other->test.pixels, dataset->test.pixels);
+  EXPECT_EQ(other->test.size(), dataset->test.size());
+}
+
+TEST_F(FolderTest, CopiesOfAnImageStayInOneSplit) {
+  for (int i = 0; i < 60; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), 1000 + i / 3);  // three copies of each
+    WritePng(absl::StrCat("b/", i, ".png"), 2000 + i);
+  }
+  const absl::StatusOr<Dataset> dataset = Load();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  const Split* const splits[] = {&dataset->train, &dataset->val, &dataset->test};
+  std::map<std::string, std::set<int>> places;
+  int64_t images = 0;
+  for (int s = 0; s < 3; ++s) {
+    images += splits[s]->size();
+    for (const std::string& image : Images(*dataset, *splits[s])) places[image].insert(s);
+  }
+  EXPECT_EQ(images, 120);
+  for (const auto& [image, in] : places) EXPECT_EQ(in.size(), 1u);
+}
+
+TEST_F(FolderTest, RefusesATestImageThatIsTrainedOn) {
+  int seed = 0;
+  for (const char* split : {"train", "val", "test"}) {
+    WritePng(absl::StrCat(split, "/a/1.png"), ++seed);
+    WritePng(absl::StrCat(split, "/b/1.png"), ++seed);
+  }
+  WritePng("test/a/copy.png", 1);
+  EXPECT_THAT(
+      Load().status().message(),
+      AllOf(HasSubstr("test/a/copy.png"), HasSubstr("train/a/1.png"), HasSubstr("another split")));
+}
+
+TEST_F(FolderTest, RefusesOneImageInTwoClasses) {
+  for (int i = 0; i < 4; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), i);
+    WritePng(absl::StrCat("b/", i, ".png"), 10 + i);
+  }
+  WritePng("b/same.png", 2);
+  EXPECT_THAT(Load().status().message(),
+              AllOf(HasSubstr("b/same.png"), HasSubstr("a/2.png"), HasSubstr("another class")));
+}
+
+TEST_F(FolderTest, NamesTheFirstFileThatCannotBeDecoded) {
+  for (int i = 0; i < 5; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), i);
+    WritePng(absl::StrCat("b/", i, ".png"), 10 + i);
+  }
+  Write("b/2.png", "GIF89a");
+  Write("b/3.png", "");
+  const absl::Status status = Load().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), AllOf(HasSubstr("b/2.png"), HasSubstr("neither PNG nor JPEG")));
+}
+
+TEST_F(FolderTest, SaysWhatAFolderLacks) {
+  EXPECT_THAT(Load().status().message(), HasSubstr("no class folder"));
+  WritePng("train/a/1.png", 1);
+  EXPECT_THAT(Load().status().message(), HasSubstr("no folder val"));
+  WritePng("val/a/1.png", 2);
+  WritePng("test/b/1.png", 3);
+  EXPECT_THAT(Load().status().message(), HasSubstr("('b') has no training image"));
+  fs::create_directories(root_ / "test/c");
+  EXPECT_THAT(Load().status().message(), AllOf(HasSubstr("test/c"), HasSubstr("no image")));
+  fs::remove_all(root_ / "train");
+  fs::remove_all(root_ / "test");
+  fs::remove_all(root_ / "val");
+  WritePng("a/1.png", 1);
+  WritePng("a/2.png", 2);
+  EXPECT_THAT(Load().status().message(), HasSubstr("2 different images"));
+}
+
+TEST_F(FolderTest, BoundsMemoryAndSize) {
+  for (int i = 0; i < 3; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), i);
+    WritePng(absl::StrCat("b/", i, ".png"), 10 + i);
+  }
+  options_.max_bytes = 6 * 48 - 1;
+  EXPECT_EQ(Load().status().code(), absl::StatusCode::kResourceExhausted);
+  options_.max_bytes = 6 * 48;
+  EXPECT_TRUE(Load().ok());
+  options_.folder_image_size = 0;
+  EXPECT_THAT(Load().status().message(), HasSubstr("folder_image_size is 0"));
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,213 @@
+// Every layer of a plan against plain loops that read what the plan's earlier layers wrote, so that
+// a difference is that layer's own.
+#include "core/engine/dense_plan.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "tests/core/engine/random_artifact.h"
+#include "tests/core/engine/reference.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int kBatch = 3;
+
+using Maps = std::vector<std::vector<double>>;  // of each layer, [batch, height, width, channels]
+
+double ValueAt(const OutputGrid& grid, const void* output, size_t index) {
+  switch (grid.number) {
+    case Number::kUint8:
+      return grid.step * static_cast<double>(static_cast<const uint8_t*>(output)[index]);
+    case Number::kInt8:
+      return grid.step * static_cast<double>(static_cast<const int8_t*>(output)[index]);
+    case Number::kFloat32:
+      break;
+  }
+  return static_cast<const float*>(output)[index];
+}
+
+size_t MapSize(const Layer& layer) {
+  return size_t(layer.out_height) * layer.out_width * layer.out_channels;
+}
+
+struct PlanRun {
+  DenseModel model;
+  Maps maps;  // real values
+};
+
+PlanRun RunPlan(const Artifact& artifact, DenseArithmetic arithmetic) {
+  omp_set_num_threads(1);
+  PlanRun run;
+  run.model = BuildDenseModel(artifact, arithmetic).value();
+  PackedModel packed = PackModel(run.model);
+  DensePlan plan(run.model, packed, kBatch);
+  Arena arena;
+  arena.Reserve(plan.arena_bytes());
+  const std::vector<uint8_t> pixels = RandomPixels(artifact.network, kBatch, 9);
+  const int channels = artifact.network.input_channels;
+  run.maps.resize(run.model.network.layers.size());
+  const auto keep = [&](int layer, const void* output) {
+    std::vector<double>& map = run.maps[layer];
+    map.resize(kBatch * MapSize(run.model.network.layers[layer]));
+    for (size_t i = 0; i < map.size(); ++i) map[i] = ValueAt(run.model.grids[layer], output, i);
+  };
+  uint8_t* input = arena.data() + plan.input_offset();
+  for (size_t i = 0; i < pixels.size(); ++i) {
+    const size_t entry = 256 * (i % channels) + pixels[i];
+    if (run.model.grids[0].number == Number::kInt8) {
+      reinterpret_cast<int8_t*>(input)[i] = run.model.integer_input[entry];
+    } else {
+      reinterpret_cast<float*>(input)[i] = run.model.float_input[entry];
+    }
+  }
+  keep(0, input);
+  dnnl::stream stream(CpuEngine());
+  plan.Run(arena, stream, keep);
+  return run;
+}
+
+// Before it is stored.
+std::vector<double> Expected(const PlanRun& run, const TensorMap& tensors, const Layer& layer,
+                             int image) {
+  const Network& network = run.model.network;
+  const size_t input_size = MapSize(network.layers[layer.input]);
+  std::vector<double> values =
+      ReferenceConvolve<double>(ShapeOf(network, layer), &run.maps[layer.input][image * input_size],
+                                tensors.at(layer.name + ".weight").values);
+  const ChannelAffine affine = FoldBatchNorm(layer, tensors).value();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t channel = i % layer.out_channels;
+    values[i] = values[i] * affine.scale[channel] + affine.bias[channel];
+    if (layer.residual >= 0) values[i] += run.maps[layer.residual][image * values.size() + i];
+    if (layer.relu) values[i] = std::max(values[i], 0.0);
+  }
+  return values;
+}
+
+struct Case {
+  std::string name;
+  NetworkSpec spec;
+  v1::WeightType weights = v1::WEIGHT_TYPE_INT8;
+};
+
+NetworkSpec Spec(const std::string& architecture, Stem stem, int size, int channels = 3) {
+  NetworkSpec spec;
+  spec.architecture = architecture;
+  spec.stem = stem;
+  spec.classes = 5;
+  spec.input_channels = channels;
+  spec.input_height = spec.input_width = size;
+  return spec;
+}
+
+std::vector<Case> Cases() {
+  NetworkSpec oblong = Spec("resnet18", Stem::kStride2, 16);
+  oblong.input_width = 22;
+  return {
+      {"Resnet18Imagenet", Spec("resnet18", Stem::kImagenet, 28)},
+      {"Resnet18Cifar", Spec("resnet18", Stem::kCifar, 9)},
+      {"Resnet18Stride2Gray", Spec("resnet18", Stem::kStride2, 20, 1)},
+      {"Resnet18Oblong", oblong},
+      {"Resnet18Int4", Spec("resnet18", Stem::kStride2, 16), v1::WEIGHT_TYPE_INT4},
+      {"Resnet50Imagenet", Spec("resnet50", Stem::kImagenet, 28)},
+      {"Resnet50Stride2", Spec("resnet50", Stem::kStride2, 28)},
+  };
+}
+
+class DensePlanTest : public testing::TestWithParam<Case> {};
+
+// Every output must be the grid's point nearest to the exact value, but for values in the middle of
+// two points, where the engine's FP32 arithmetic may decide otherwise.
+void ExpectRounded(const PlanRun& run, const TensorMap& tensors) {
+  const Network& network = run.model.network;
+  for (size_t l = 0; l < network.layers.size(); ++l) {
+    const Layer& layer = network.layers[l];
+    if (layer.op != Op::kConv) continue;
+    const double step = run.model.grids[l].step;
+    const double low = layer.relu ? 0 : -128, high = layer.relu ? 255 : 127;
+    double worst = 0;
+    int64_t nonzero = 0;
+    for (int image = 0; image < kBatch; ++image) {
+      const std::vector<double> expected = Expected(run, tensors, layer, image);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        const double got = run.maps[l][image * expected.size() + i] / step;
+        worst = std::max(worst, std::abs(std::clamp(expected[i] / step, low, high) - got));
+        nonzero += std::lround(got) != 0;
+      }
+    }
+    EXPECT_LE(worst, 0.501) << layer.name;
+    EXPECT_GT(nonzero, 0) << layer.name;
+  }
+}
+
+TEST_P(DensePlanTest, Int8RoundsEveryOutputRight) {
+  if (!HasExactInt8()) GTEST_SKIP() << "this CPU's 8-bit products saturate";
+  const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights);
+  ExpectRounded(RunPlan(artifact, DenseArithmetic::kInt8), DequantizeAll(artifact));
+}
+
+TEST_P(DensePlanTest, EmulatedInt8RoundsEveryOutputRight) {
+  const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights);
+  ExpectRounded(RunPlan(artifact, DenseArithmetic::kEmulatedInt8), DequantizeAll(artifact));
+}
+
+TEST_P(DensePlanTest, Fp32IsThePlainConvolution) {
+  const Artifact artifact = RandomArtifact(GetParam().spec, v1::WEIGHT_TYPE_FP32);
+  const TensorMap tensors = DequantizeAll(artifact);
+  const PlanRun run = RunPlan(artifact, DenseArithmetic::kFp32);
+  for (size_t l = 0; l < run.model.network.layers.size(); ++l) {
+    const Layer& layer = run.model.network.layers[l];
+    if (layer.op != Op::kConv) continue;
+    for (int image = 0; image < kBatch; ++image) {
+      const std::vector<double> expected = Expected(run, tensors, layer, image);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_NEAR(run.maps[l][image * expected.size() + i], expected[i],
+                    1e-5 * (1 + std::abs(expected[i])))
+            << layer.name << " at " << i;
+      }
+    }
+  }
+}
+
+// The map that ReferenceForward's pooling makes of `input`.
+std::vector<float> Pooled(const Network& network, size_t pool, const std::vector<float>& input) {
+  Network alone;
+  alone.layers = {network.layers[network.layers[pool].input], network.layers[pool]};
+  alone.layers[0].op = Op::kInput;
+  alone.layers[1].input = 0;
+  return ReferenceForward(alone, {}, input).back();
+}
+
+TEST(DensePlanPoolingTest, KeepsTheLargest) {
+  const Artifact artifact =
+      RandomArtifact(Spec("resnet18", Stem::kImagenet, 26), v1::WEIGHT_TYPE_INT8);
+  for (DenseArithmetic arithmetic :
+       {DenseArithmetic::kInt8, DenseArithmetic::kEmulatedInt8, DenseArithmetic::kFp32}) {
+    if (arithmetic == DenseArithmetic::kInt8 && !HasExactInt8()) continue;
+    const PlanRun run = RunPlan(artifact, arithmetic);
+    const Network& network = run.model.network;
+    const size_t pool = 2;
+    ASSERT_EQ(network.layers[pool].op, Op::kMaxPool);
+    const std::vector<double>& input = run.maps[network.layers[pool].input];
+    const std::vector<double>& output = run.maps[pool];
+    for (int image = 0; image < kBatch; ++image) {
+      const auto from = input.begin() + image * input.size() / kBatch;
+      const std::vector<float> expected =
+          Pooled(network, pool, std::vector<float>(from, from + input.size() / kBatch));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_EQ(static_cast<float>(output[image * expected.size() + i]), expected[i]);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, DensePlanTest, testing::ValuesIn(Cases()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,215 @@
+#include "core/jobs/job_spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace cytopress {
+namespace {
+
+using testing::HasSubstr;
+
+v1::JobSpec GoodSpec() {
+  v1::JobSpec spec;
+  spec.set_model_name("blood");
+  spec.mutable_dataset()->set_uri("synthetic");
+  return spec;
+}
+
+struct BadField {
+  std::string field;
+  std::function<void(v1::JobSpec*)> spoil;
+};
+
+class ValidateTest : public testing::TestWithParam<BadField> {};
+
+TEST_P(ValidateTest, NamesTheField) {
+  v1::JobSpec spec = GoodSpec();
+  ASSERT_TRUE(ValidateJobSpec(spec).empty());
+  GetParam().spoil(&spec);
+  const std::vector<FieldViolation> violations = ValidateJobSpec(spec);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, GetParam().field);
+  EXPECT_NE(violations[0].description, "");
+}
+
+v1::TrainOptions* Train(v1::JobSpec* s) { return s->mutable_recipe()->mutable_train(); }
+v1::PruneOptions* Prune(v1::JobSpec* s) { return s->mutable_recipe()->mutable_prune(); }
+v1::QuantizeOptions* Quantize(v1::JobSpec* s) { return s->mutable_recipe()->mutable_quantize(); }
+
+const double kNan = std::numeric_limits<double>::quiet_NaN();
+
+INSTANTIATE_TEST_SUITE_P(
+    Fields, ValidateTest,
+    testing::Values(
+        BadField{"model_name", [](v1::JobSpec* s) { s->clear_model_name(); }},
+        BadField{"model_name", [](v1::JobSpec* s) { s->set_model_name("../etc"); }},
+        BadField{"model_name", [](v1::JobSpec* s) { s->set_model_name("Blood"); }},
+        BadField{"model_name", [](v1::JobSpec* s) { s->set_model_name(std::string(64, 'a')); }},
+        BadField{"dataset.uri", [](v1::JobSpec* s) { s->mutable_dataset()->clear_uri(); }},
+        BadField{"dataset.uri",
+                 [](v1::JobSpec* s) { s->mutable_dataset()->set_uri(std::string("a\0b", 3)); }},
+        BadField{"dataset.class_names[1]",
+                 [](v1::JobSpec* s) {
+                   s->mutable_dataset()->add_class_names("a");
+                   s->mutable_dataset()->add_class_names("a");
+                 }},
+        BadField{"dataset.class_names[0]",
+                 [](v1::JobSpec* s) { s->mutable_dataset()->add_class_names(""); }},
+        BadField{"base_model", [](v1::JobSpec* s) { s->set_base_model("blood@0"); }},
+        BadField{"base_model", [](v1::JobSpec* s) { s->set_base_model("blood@new"); }},
+        BadField{"base_model", [](v1::JobSpec* s) { s->set_base_model("blood@"); }},
+        BadField{"base_model", [](v1::JobSpec* s) { s->set_base_model("a/b"); }},
+        BadField{"network",
+                 [](v1::JobSpec* s) {
+                   s->set_base_model("blood@3");
+                   s->mutable_network()->set_architecture("resnet18");
+                 }},
+        BadField{"network.architecture",
+                 [](v1::JobSpec* s) { s->mutable_network()->set_architecture("vgg16"); }},
+        BadField{"network.stem",
+                 [](v1::JobSpec* s) { s->mutable_network()->set_stem(static_cast<v1::Stem>(9)); }},
+        BadField{"network.classes", [](v1::JobSpec* s) { s->mutable_network()->set_classes(1); }},
+        BadField{"network.input_channels",
+                 [](v1::JobSpec* s) { s->mutable_network()->set_input_channels(2); }},
+        BadField{"network.input_height",
+                 [](v1::JobSpec* s) { s->mutable_network()->set_input_height(5000); }},
+        BadField{"network.input_width",
+                 [](v1::JobSpec* s) { s->mutable_network()->set_input_width(-28); }},
+        BadField{"recipe.train.epochs", [](v1::JobSpec* s) { Train(s)->set_epochs(1001); }},
+        BadField{"recipe.train.epochs", [](v1::JobSpec* s) { Train(s)->set_epochs(-1); }},
+        BadField{"recipe.train.batch_size", [](v1::JobSpec* s) { Train(s)->set_batch_size(4097); }},
+        BadField{"recipe.train.learning_rate",
+                 [](v1::JobSpec* s) { Train(s)->set_learning_rate(kNan); }},
+        BadField{"recipe.train.learning_rate",
+                 [](v1::JobSpec* s) { Train(s)->set_learning_rate(INFINITY); }},
+        BadField{"recipe.train.learning_rate",
+                 [](v1::JobSpec* s) { Train(s)->set_learning_rate(-0.1); }},
+        BadField{"recipe.train.warmup_fraction",
+                 [](v1::JobSpec* s) { Train(s)->set_warmup_fraction(1.5); }},
+        BadField{"recipe.train.momentum", [](v1::JobSpec* s) { Train(s)->set_momentum(1.0); }},
+        BadField{"recipe.train.weight_decay",
+                 [](v1::JobSpec* s) { Train(s)->set_weight_decay(-1e-4); }},
+        BadField{"recipe.train.label_smoothing",
+                 [](v1::JobSpec* s) { Train(s)->set_label_smoothing(1.0); }},
+        BadField{"recipe.train.shift_pixels",
+                 [](v1::JobSpec* s) { Train(s)->set_shift_pixels(-2); }},
+        BadField{"recipe.train.max_images", [](v1::JobSpec* s) { Train(s)->set_max_images(-1); }},
+        BadField{"recipe.train.precision", [](v1::JobSpec* s) { Train(s)->set_precision("fp8"); }},
+        BadField{"recipe.finetune.epochs",
+                 [](v1::JobSpec* s) { s->mutable_recipe()->mutable_finetune()->set_epochs(2000); }},
+        BadField{"recipe.prune.sparsity", [](v1::JobSpec* s) { Prune(s)->set_sparsity(1.0); }},
+        BadField{"recipe.prune.sparsity", [](v1::JobSpec* s) { Prune(s)->set_sparsity(kNan); }},
+        BadField{"recipe.prune.method",
+                 [](v1::JobSpec* s) { Prune(s)->set_method(static_cast<v1::PruneMethod>(7)); }},
+        BadField{"recipe.quantize.weights",
+                 [](v1::JobSpec* s) { Quantize(s)->set_weights(static_cast<v1::WeightType>(7)); }},
+        BadField{"recipe.quantize.calibration_images",
+                 [](v1::JobSpec* s) { Quantize(s)->set_calibration_images(-1); }},
+        BadField{"recipe.quantize.activation_percentile",
+                 [](v1::JobSpec* s) { Quantize(s)->set_activation_percentile(100.1); }},
+        BadField{"recipe.max_accuracy_drop",
+                 [](v1::JobSpec* s) { s->mutable_recipe()->set_max_accuracy_drop(1.1); }},
+        BadField{"recipe.name",
+                 [](v1::JobSpec* s) { s->mutable_recipe()->set_name(std::string(300, 'x')); }},
+        BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda"); }},
+        BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda:x"); }},
+        BadField{"device", [](v1::JobSpec* s) { s->set_device("tpu"); }}));
+
+TEST(ValidateJobSpec, ReportsEverythingAtOnce) {
+  v1::JobSpec spec;
+  spec.set_device("gpu");
+  EXPECT_EQ(ValidateJobSpec(spec).size(), 3u);  // model_name, dataset.uri, device
+}
+
+TEST(ValidateJobSpec, SaysTheValueAndTheRemedy) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_network()->set_architecture("vgg16");
+  const std::vector<FieldViolation> violations = ValidateJobSpec(spec);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_THAT(violations[0].description, HasSubstr("vgg16"));
+  EXPECT_THAT(violations[0].description, HasSubstr("resnet50"));
+  EXPECT_THAT(violations[0].description, testing::Not(HasSubstr("network.architecture")));
+}
+
+TEST(ValidateJobSpec, AcceptsWhatIsAllowed) {
+  v1::JobSpec spec = GoodSpec();
+  spec.set_base_model("blood.v2_a-b@12");
+  EXPECT_TRUE(ValidateJobSpec(spec).empty());
+  for (const char* device : {"", "cpu", "cuda:0", "cuda:15"}) {
+    spec.set_device(device);
+    EXPECT_TRUE(ValidateJobSpec(spec).empty()) << device;
+  }
+}
+
+TEST(WithDefaults, FillsTrainingFromScratch) {
+  const v1::JobSpec spec = WithDefaults(GoodSpec());
+  EXPECT_EQ(spec.network().architecture(), "resnet50");
+  EXPECT_EQ(spec.network().stem(), v1::STEM_IMAGENET);
+  EXPECT_EQ(spec.network().classes(), 0);  // the data set says
+  const v1::TrainOptions& train = spec.recipe().train();
+  EXPECT_EQ(train.epochs(), 12);
+  EXPECT_EQ(train.batch_size(), 128);
+  EXPECT_EQ(train.learning_rate(), 0.05);
+  EXPECT_EQ(train.weight_decay(), 5e-4);
+  EXPECT_EQ(train.shift_pixels(), 2);
+  EXPECT_EQ(train.precision(), "auto");
+  EXPECT_EQ(spec.recipe().seed(), 0u);
+  EXPECT_EQ(spec.recipe().quantize().weights(), v1::WEIGHT_TYPE_FP16);
+  EXPECT_EQ(spec.recipe().quantize().calibration_images(), 512);
+  EXPECT_FALSE(spec.recipe().has_prune());
+}
+
+TEST(WithDefaults, PruningDoesNotBringFineTuning) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.9);
+  const v1::Recipe recipe = WithDefaults(spec).recipe();
+  EXPECT_EQ(recipe.prune().method(), v1::PRUNE_METHOD_GLOBAL_MAGNITUDE);
+  EXPECT_FALSE(recipe.has_finetune());
+}
+
+TEST(WithDefaults, BaseModelIsNotTrainedAgain) {
+  v1::JobSpec spec = GoodSpec();
+  spec.set_base_model("blood");
+  *spec.mutable_recipe() = *NamedRecipe("paper");
+  const v1::JobSpec full = WithDefaults(spec);
+  EXPECT_FALSE(full.recipe().has_train());
+  EXPECT_FALSE(full.has_network());
+  EXPECT_EQ(full.recipe().finetune().epochs(), 4);
+}
+
+TEST(WithDefaults, KeepsWhatWasGivenAndIsStable) {
+  v1::JobSpec spec = GoodSpec();
+  Train(&spec)->set_shift_pixels(-1);
+  Train(&spec)->set_epochs(1);
+  spec.mutable_recipe()->mutable_finetune();
+  const v1::JobSpec once = WithDefaults(spec);
+  EXPECT_EQ(once.recipe().train().shift_pixels(), -1);
+  EXPECT_EQ(once.recipe().train().epochs(), 1);
+  EXPECT_EQ(once.recipe().finetune().learning_rate(), 0.02);
+  EXPECT_EQ(WithDefaults(once).SerializeAsString(), once.SerializeAsString());
+  EXPECT_TRUE(ValidateJobSpec(once).empty());
+}
+
+TEST(NamedRecipe, EveryNameGivesAValidRecipe) {
+  for (const std::string& name : RecipeNames()) {
+    const absl::StatusOr<v1::Recipe> recipe = NamedRecipe(name);
+    ASSERT_TRUE(recipe.ok()) << name;
+    EXPECT_EQ(recipe->name(), name);
+    v1::JobSpec spec = GoodSpec();
+    *spec.mutable_recipe() = *recipe;
+    EXPECT_TRUE(ValidateJobSpec(spec).empty()) << name;
+  }
+  EXPECT_EQ(NamedRecipe("paper")->prune().sparsity(), 0.5);
+  EXPECT_EQ(NamedRecipe("paper")->quantize().weights(), v1::WEIGHT_TYPE_INT8);
+  EXPECT_FALSE(NamedRecipe("dense")->has_prune());
+  const absl::Status unknown = NamedRecipe("fast").status();
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(unknown.message(), HasSubstr("paper, quick, dense"));
+}
+
+}  // namespace
+}  // namespace cytopress

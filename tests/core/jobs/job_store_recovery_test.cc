@@ -1,0 +1,182 @@
+// Stores that are opened again, beside each other, at the wrong place, or by the wrong version.
+#include <sqlite3.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "tests/core/jobs/job_store_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class RecoveryTest : public JobStoreTest {};
+INSTANTIATE_TEST_SUITE_P(Backends, RecoveryTest, Backends(), BackendName);
+
+TEST_P(RecoveryTest, ReopenedStoreHasEverything) {
+  const std::string queued = Submit();
+  const std::string running = Submit();
+  ASSERT_TRUE(store_->Cancel(queued).ok());
+  const Lease lease = AcquireAndStart();
+  ASSERT_EQ(store_->AppendLedger(lease, v1::LedgerEntry()), absl::OkStatus());
+  const std::string before = Get(running).SerializeAsString();
+  store_.reset();
+  store_ = Open();
+  EXPECT_EQ(Get(running).SerializeAsString(), before);
+  EXPECT_EQ(StateOf(queued), v1::JOB_STATE_CANCELLED);
+  // The worker outlived the service: its lease still counts.
+  EXPECT_EQ(store_->Succeed(lease, "blood@1", ""), absl::OkStatus());
+}
+
+TEST_P(RecoveryTest, AbandonedStoreLeavesNothingLocked) {
+  const std::string id = Submit();
+  AcquireAndStart();
+  store_.release();  // as a killed process: nothing is closed  NOLINT
+  store_ = Open();
+  EXPECT_EQ(StateOf(id), v1::JOB_STATE_RUNNING);
+  EXPECT_THAT(*store_->ReapWorker("w1"), ElementsAre(id));
+}
+
+TEST_P(RecoveryTest, TwoStoresSeeEachOthersChangesAtOnce) {
+  std::unique_ptr<JobStore> worker_side = Open();
+  const std::string id = Submit();
+  const absl::StatusOr<std::optional<LeasedJob>> leased =
+      worker_side->AcquireLease("w1", "cpu", kLease);
+  ASSERT_TRUE(leased.ok() && leased->has_value());
+  EXPECT_EQ(StateOf(id), v1::JOB_STATE_LEASED);
+  ASSERT_TRUE(store_->Cancel(id).ok());
+  EXPECT_EQ(*worker_side->RenewLease((**leased).lease, kLease), true);
+}
+
+TEST_P(RecoveryTest, ManyProcessesMayCreateTheDatabaseAtOnce) {
+  const std::string url = GetParam().new_database(folder_ + "/fresh");
+  std::vector<absl::Status> results(6);
+  std::vector<std::thread> threads;
+  for (absl::Status& result : results) {
+    threads.emplace_back([&] { result = OpenJobStore(url, &clock_).status(); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(results, testing::Each(absl::OkStatus()));
+}
+
+TEST(OpenJobStore, RefusesUrlsItDoesNotKnow) {
+  FakeClock clock;
+  for (const char* url :
+       {"", "jobs.db", "sqlite://relative.db", "mysql://host/db", "sqlite:///a\"b.db"}) {
+    const absl::Status status = OpenJobStore(url, &clock).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << url;
+    EXPECT_THAT(status.message(), HasSubstr(url));
+  }
+  JobStoreOptions options;
+  options.max_attempts = 0;
+  EXPECT_EQ(OpenJobStore("sqlite:///tmp/x.db", &clock, options).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+class SqliteFileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    static std::atomic<int> counter{0};
+    folder_ = absl::StrCat(testing::TempDir(), "/sqlite file_", getpid(), "_", ++counter);
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ + "/jobs.db";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  absl::StatusOr<std::unique_ptr<JobStore>> Open() {
+    return OpenJobStore("sqlite://" + path_, &clock_);
+  }
+
+  void Execute(const char* sql) {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+    sqlite3_close(db);
+  }
+
+  FakeClock clock_;
+  std::string folder_;
+  std::string path_;
+};
+
+TEST_F(SqliteFileTest, RefusesAFileThatIsNoDatabase) {
+  std::ofstream(path_) << std::string(4096, 'x');
+  const absl::Status status = Open().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(status.message(), HasSubstr(path_));
+}
+
+TEST_F(SqliteFileTest, UnreachableDatabaseIsUnavailable) {
+  std::filesystem::create_directories(path_);  // a folder where the file should be
+  EXPECT_EQ(Open().status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(SqliteFileTest, RefusesTheSchemaOfANewerProgram) {
+  ASSERT_TRUE(Open().ok());
+  Execute("INSERT INTO schema_version (version) VALUES (1000)");
+  const absl::Status status = Open().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.message(), HasSubstr("1000"));
+}
+
+TEST_F(SqliteFileTest, FieldsOfANewerProgramAreIgnored) {
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok());
+  const std::string id = (*store)->Submit(SomeSpec(), "")->id();
+  Execute("UPDATE jobs SET spec = '{\"model_name\":\"m\",\"invented_later\":1}'");
+  EXPECT_EQ((*store)->Get(id)->spec().model_name(), "m");
+  Execute("UPDATE jobs SET spec = '{'");
+  EXPECT_EQ((*store)->Get(id).status().code(), absl::StatusCode::kDataLoss);
+}
+
+// A process that writes as fast as it can and prints the id of every job acknowledged.
+[[noreturn]] void SubmitForever(const std::string& url, int out) {
+  absl::StatusOr<std::unique_ptr<JobStore>> store = OpenJobStore(url, RealClock());
+  while (store.ok()) {
+    const absl::StatusOr<v1::Job> job = (*store)->Submit(SomeSpec(), "");
+    const std::string line = job->id() + "\n";
+    if (write(out, line.data(), line.size()) < 0) break;
+  }
+  _exit(1);
+}
+
+TEST_F(SqliteFileTest, KilledAtAnyMomentNoAcknowledgedJobIsLost) {
+  const std::string url = "sqlite://" + path_;
+  std::string acknowledged;
+  for (int round = 0; round < 5; ++round) {
+    int pipe_ends[2];
+    ASSERT_EQ(pipe(pipe_ends), 0);
+    const pid_t child = fork();
+    if (child == 0) SubmitForever(url, pipe_ends[1]);
+    close(pipe_ends[1]);
+    const size_t enough = acknowledged.size() + 300;
+    char buffer[256];
+    ssize_t got = 1;
+    while (acknowledged.size() < enough && got > 0) {
+      got = read(pipe_ends[0], buffer, sizeof(buffer));
+      if (got > 0) acknowledged.append(buffer, got);
+    }
+    kill(child, SIGKILL);
+    while ((got = read(pipe_ends[0], buffer, sizeof(buffer))) > 0) acknowledged.append(buffer, got);
+    close(pipe_ends[0]);
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  }
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok()) << store.status();
+  int count = 0;
+  for (size_t begin = 0; begin < acknowledged.size();) {
+    const size_t end = acknowledged.find('\n', begin);
+    const std::string id = acknowledged.substr(begin, end - begin);
+    EXPECT_TRUE((*store)->Get(id).ok()) << id;
+    begin = end + 1;
+    ++count;
+  }
+  EXPECT_GE(count, 25);
+}
+
+}  // namespace
+}  // namespace cytopress

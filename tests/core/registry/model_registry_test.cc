@@ -1,0 +1,155 @@
+#include "core/registry/model_registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/sha256.h"
+#include "tests/core/registry/registry_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using ModelRegistryTest = RegistryTest;
+
+std::vector<std::string> Names(const std::vector<v1::Model>& models) {
+  std::vector<std::string> names;
+  for (const v1::Model& model : models) names.push_back(ToString({model.name(), model.version()}));
+  return names;
+}
+
+TEST_F(ModelRegistryTest, PublishesInOrder) {
+  EXPECT_EQ(Publish("blood"), 1);
+  EXPECT_EQ(Publish("blood"), 2);
+  EXPECT_EQ(Publish("cells"), 1);
+  EXPECT_THAT(Names(*registry_.List()), ElementsAre("blood@2", "blood@1", "cells@1"));
+  EXPECT_THAT(Names(*registry_.List("blood")), ElementsAre("blood@2", "blood@1"));
+  EXPECT_THAT(Names(*registry_.List("none")), ElementsAre());
+}
+
+TEST_F(ModelRegistryTest, GivesBackTheBytes) {
+  const std::string first = MarkedFile("first");
+  const std::string second = MarkedFile("second");
+  ASSERT_TRUE(registry_.Publish("blood", first, "").ok());
+  ASSERT_TRUE(registry_.Publish("blood", second, "").ok());
+  EXPECT_TRUE(*registry_.Read({"blood", 1}) == first);
+  EXPECT_TRUE(*registry_.Read({"blood", 0}) == second);  // the newest
+  EXPECT_EQ(*registry_.PathOf({"blood", 0}), PathIn("blood", "2.cyp"));
+}
+
+TEST_F(ModelRegistryTest, DescribesAModel) {
+  Publish("blood");
+  for (int round = 0; round < 2; ++round) {  // from the file, then from memory
+    const absl::StatusOr<v1::Model> model = registry_.Get({"blood", 0});
+    ASSERT_TRUE(model.ok()) << model.status();
+    EXPECT_EQ(model->name(), "blood");
+    EXPECT_EQ(model->version(), 1);
+    EXPECT_EQ(model->class_names_size(), 4);
+    EXPECT_EQ(model->sha256(), Sha256Hex(SampleFile()));
+    EXPECT_EQ(model->size().disk_bytes(), static_cast<int64_t>(SampleFile().size()));
+  }
+}
+
+TEST_F(ModelRegistryTest, RefusesBytesThatAreNoArtifact) {
+  EXPECT_EQ(registry_.Publish("blood", "junk", "").status().code(),
+            absl::StatusCode::kInvalidArgument);
+  std::string damaged = SampleFile();
+  damaged[damaged.size() / 2] ^= 1;
+  EXPECT_EQ(registry_.Publish("blood", damaged, "").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(registry_.List()->empty());
+}
+
+TEST_F(ModelRegistryTest, RefusesNamesThatAreNoNames) {
+  for (const char* name : {"", "../blood", "Blood", "a/b"}) {
+    const auto code = absl::StatusCode::kInvalidArgument;
+    EXPECT_EQ(registry_.Publish(name, SampleFile(), "").status().code(), code) << name;
+    EXPECT_EQ(registry_.Get({name, 1}).status().code(), code) << name;
+    EXPECT_EQ(registry_.Read({name, 1}).status().code(), code) << name;
+    EXPECT_EQ(registry_.Delete({name, 1}).code(), code) << name;
+  }
+}
+
+TEST_F(ModelRegistryTest, NotFoundNamesWhatThereIs) {
+  const absl::Status empty = registry_.Get({"blood", 0}).status();
+  EXPECT_EQ(empty.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(empty.message()), HasSubstr("empty"));
+  Publish("cells");
+  Publish("blood");
+  Publish("blood");
+  EXPECT_THAT(std::string(registry_.Get({"bloot", 0}).status().message()),
+              HasSubstr("there are: blood, cells"));
+  const absl::Status version = registry_.Read({"blood", 9}).status();
+  EXPECT_EQ(version.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(version.message()), HasSubstr("no version 9; there are: 1, 2"));
+}
+
+TEST_F(ModelRegistryTest, SamePublicationKeySameVersion) {
+  EXPECT_EQ(Publish("blood", "job-1"), 1);
+  EXPECT_EQ(Publish("blood", "job-2"), 2);
+  EXPECT_EQ(Publish("blood", "job-1"), 1);
+  EXPECT_EQ(Publish("cells", "job-1"), 1);  // keys belong to a name
+  EXPECT_EQ(Publish("cells", "job-2"), 2);
+  EXPECT_EQ(Publish("blood"), 3);  // without a key, always a new one
+  EXPECT_EQ(Publish("blood"), 4);
+  // The bytes are those of the first time.
+  EXPECT_EQ(registry_.Publish("blood", MarkedFile("later"), "job-1")->version, 1);
+  EXPECT_TRUE(*registry_.Read({"blood", 1}) == SampleFile());
+}
+
+TEST_F(ModelRegistryTest, DeletedNumbersAreNotUsedAgain) {
+  Publish("blood");
+  Publish("blood", "job-2");
+  ASSERT_TRUE(registry_.Get({"blood", 2}).ok());
+  ASSERT_TRUE(registry_.Delete({"blood", 2}).ok());
+  EXPECT_EQ(registry_.Get({"blood", 2}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(registry_.Get({"blood", 0})->version(), 1);
+  EXPECT_FALSE(std::filesystem::exists(PathIn("blood", "2.cyp")));
+  EXPECT_EQ(Publish("blood", "job-2"), 2);  // made once, deleted since: not made again
+  EXPECT_FALSE(std::filesystem::exists(PathIn("blood", "2.cyp")));
+  EXPECT_EQ(Publish("blood"), 3);
+
+  ASSERT_TRUE(registry_.Delete({"blood", 1}).ok());
+  ASSERT_TRUE(registry_.Delete({"blood", 3}).ok());
+  EXPECT_TRUE(registry_.List()->empty());
+  EXPECT_EQ(Publish("blood"), 4);
+}
+
+TEST_F(ModelRegistryTest, DeleteWantsAVersionThatExists) {
+  Publish("blood");
+  EXPECT_EQ(registry_.Delete({"blood", 0}).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(registry_.Delete({"blood", 2}).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(registry_.Delete({"cells", 1}).code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(root_ + "/cells"));
+}
+
+TEST_F(ModelRegistryTest, ListLeavesOutWhatItCannotRead) {
+  Publish("blood");
+  WriteFile(PathIn("blood", "2.cyp"), "junk");
+  EXPECT_THAT(Names(*registry_.List()), ElementsAre("blood@1"));
+  EXPECT_FALSE(registry_.Get({"blood", 2}).ok());
+}
+
+TEST_F(ModelRegistryTest, OtherFilesDoNotMatter) {
+  Publish("blood");
+  WriteFile(PathIn("blood", "notes.txt"), "");
+  WriteFile(PathIn("blood", "007.cyp"), "");
+  WriteFile(PathIn("blood", "-3.cyp"), "");
+  WriteFile(root_ + "/README", "");
+  std::filesystem::create_directories(root_ + "/Not A Model");
+  std::filesystem::create_directories(root_ + "/empty");
+  EXPECT_THAT(Names(*registry_.List()), ElementsAre("blood@1"));
+  EXPECT_EQ(Publish("blood"), 2);
+}
+
+TEST_F(ModelRegistryTest, ASecondRegistryOfTheFolderSeesTheSame) {
+  const ModelRegistry other = ModelRegistry::Open(root_).value();
+  Publish("blood");
+  EXPECT_TRUE(other.Get({"blood", 1}).ok());
+  ASSERT_TRUE(registry_.Delete({"blood", 1}).ok());
+  EXPECT_EQ(other.Get({"blood", 1}).status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace cytopress

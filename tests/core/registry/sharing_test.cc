@@ -1,0 +1,86 @@
+// Several threads and processes at one registry.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "tests/core/registry/registry_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+
+class RegistrySharingTest : public RegistryTest {
+ protected:
+  RegistrySharingTest() { SampleFile(); }  // made once, before there are children
+
+  // Runs `work` in `count` processes at once; all must end with true.
+  void InProcesses(int count, const std::function<bool(int)>& work) {
+    std::vector<pid_t> children;
+    for (int i = 0; i < count; ++i) {
+      const pid_t child = fork();
+      ASSERT_GE(child, 0);
+      if (child == 0) _exit(work(i) ? 0 : 1);
+      children.push_back(child);
+    }
+    for (const pid_t child : children) {
+      int status = -1;
+      ASSERT_EQ(waitpid(child, &status, 0), child);
+      EXPECT_EQ(status, 0);
+    }
+  }
+};
+
+TEST_F(RegistrySharingTest, ThreadsGetNumbersOfTheirOwn) {
+  absl::Mutex mutex;
+  std::vector<int64_t> versions;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      const int64_t version = Publish("blood");
+      absl::MutexLock lock(&mutex);
+      versions.push_back(version);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(versions, UnorderedElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(Versions("blood"), ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+TEST_F(RegistrySharingTest, ProcessesGetNumbersOfTheirOwn) {
+  InProcesses(4, [&](int) { return Publish("blood") > 0 && Publish("blood") > 0; });
+  EXPECT_THAT(Versions("blood"), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+}
+
+TEST_F(RegistrySharingTest, OneKeyInManyProcessesIsOneVersion) {
+  InProcesses(4, [&](int) { return Publish("blood", "job") == 1; });
+  EXPECT_THAT(Versions("blood"), ElementsAre(1));
+}
+
+TEST_F(RegistrySharingTest, ReadersSeeWholeVersionsWhileOthersPublishAndDelete) {
+  Publish("blood");
+  std::thread writer([&] {
+    for (int i = 0; i < 5; ++i) {
+      const int64_t version = Publish("blood");
+      EXPECT_TRUE(registry_.Delete({"blood", version}).ok());
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    const absl::StatusOr<std::vector<v1::Model>> models = registry_.List();
+    ASSERT_TRUE(models.ok()) << models.status();
+    EXPECT_GE(models->size(), 1u);
+    for (const v1::Model& model : *models) EXPECT_EQ(model.class_names_size(), 4);
+  }
+  writer.join();
+  EXPECT_THAT(Versions("blood"), ElementsAre(1));
+}
+
+}  // namespace
+}  // namespace cytopress

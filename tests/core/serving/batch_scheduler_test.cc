@@ -1,0 +1,202 @@
+#include "core/serving/batch_scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "tests/core/serving/fakes.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// A task with the promise of its end. The first pixels of its images are first, first + 1, ...
+struct Sent {
+  explicit Sent(int images, int first = 0) : task(std::make_shared<BatchTask>()) {
+    task->images = images;
+    task->pixels.assign(images * kFakeImageBytes, 0);
+    for (int i = 0; i < images; ++i) task->pixels[i * kFakeImageBytes] = first + i;
+    task->on_left_queue = [this](int count) { left_queue += count; };
+    task->done = [this](const absl::Status& status) { done.Set(status); };
+  }
+
+  std::vector<int> Classes() const {
+    std::vector<int> classes;
+    for (int i = 0; i < task->images; ++i) {
+      int best = -1;
+      for (int c = 0; c < kFakeClasses; ++c) {
+        if (task->probabilities[i * kFakeClasses + c] == 1) best = c;
+      }
+      classes.push_back(best);
+    }
+    return classes;
+  }
+
+  std::shared_ptr<BatchTask> task;
+  std::atomic<int> left_queue{0};
+  Promised<absl::Status> done;
+};
+
+class BatchSchedulerTest : public testing::Test {
+ protected:
+  void Make(int engines, int preferred_batch) {
+    scheduler_ = std::make_unique<BatchScheduler>(
+        PuppetEngines(&puppet_, engines, preferred_batch), [](int) {}, &clock_);
+  }
+  // Puts a batch of one image into the engine, where it stays.
+  std::unique_ptr<Sent> Occupy() {
+    puppet_.Hold();
+    auto sent = std::make_unique<Sent>(1);
+    const size_t before = puppet_.batches().size();
+    scheduler_->Enqueue(sent->task);
+    EXPECT_TRUE(puppet_.AwaitBatches(before + 1));
+    return sent;
+  }
+
+  FakeClock clock_;
+  Puppet puppet_;
+  std::unique_ptr<BatchScheduler> scheduler_;
+};
+
+TEST_F(BatchSchedulerTest, ALoneRequestNeedsNoCompany) {
+  Make(1, 8);
+  Sent sent(1, 3);
+  scheduler_->Enqueue(sent.task);
+  EXPECT_EQ(sent.done.Get(), absl::OkStatus());
+  EXPECT_THAT(sent.Classes(), ElementsAre(3));
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1));
+}
+
+TEST_F(BatchSchedulerTest, WhatWaitsSharesTheNextBatch) {
+  Make(1, 8);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent second(1, 1), third(2, 2), fourth(1, 4);
+  for (Sent* sent : {&second, &third, &fourth}) scheduler_->Enqueue(sent->task);
+  puppet_.LetAllGo();
+  for (Sent* sent : {&second, &third, &fourth}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
+  EXPECT_THAT(second.Classes(), ElementsAre(1));
+  EXPECT_THAT(third.Classes(), ElementsAre(2, 3));
+  EXPECT_THAT(fourth.Classes(), ElementsAre(0));
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 4));
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, ALargeRequestIsCutAtThePreferredBatch) {
+  Make(1, 4);
+  Sent sent(10);
+  scheduler_->Enqueue(sent.task);
+  EXPECT_EQ(sent.done.Get(), absl::OkStatus());
+  EXPECT_THAT(sent.Classes(), ElementsAre(0, 1, 2, 3, 0, 1, 2, 3, 0, 1));
+  EXPECT_THAT(puppet_.batches(), ElementsAre(4, 4, 2));
+  EXPECT_EQ(sent.left_queue, 10);
+}
+
+TEST_F(BatchSchedulerTest, TheEndOfALargeRequestSharesItsBatch) {
+  Make(1, 4);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent large(6), small(3, 2);
+  scheduler_->Enqueue(large.task);
+  scheduler_->Enqueue(small.task);
+  puppet_.LetAllGo();
+  EXPECT_EQ(large.done.Get(), absl::OkStatus());
+  EXPECT_EQ(small.done.Get(), absl::OkStatus());
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 4, 4, 1));
+  EXPECT_THAT(small.Classes(), ElementsAre(2, 3, 0));
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, EnginesTakePartsOfOneRequestAtTheSameTime) {
+  Make(2, 4);
+  puppet_.Hold();
+  Sent sent(8);
+  scheduler_->Enqueue(sent.task);
+  EXPECT_TRUE(puppet_.AwaitBatches(2));
+  clock_.Advance(absl::Seconds(3));
+  puppet_.LetAllGo();
+  EXPECT_EQ(sent.done.Get(), absl::OkStatus());
+  EXPECT_THAT(puppet_.batches(), ElementsAre(4, 4));
+  EXPECT_EQ(sent.task->compute, absl::Seconds(3)) << "both engines at once count once";
+}
+
+TEST_F(BatchSchedulerTest, DropsWhatHasExpiredBeforeItIsComputed) {
+  Make(1, 8);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent late(2), patient(1, 1);
+  late.task->deadline = clock_.Steady() + absl::Seconds(1);
+  patient.task->deadline = clock_.Steady() + absl::Seconds(10);
+  scheduler_->Enqueue(late.task);
+  scheduler_->Enqueue(patient.task);
+  clock_.Advance(absl::Seconds(2));
+  puppet_.LetAllGo();
+  EXPECT_EQ(late.done.Get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(patient.done.Get(), absl::OkStatus());
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 1));
+  EXPECT_EQ(late.left_queue, 2);
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, DropsWhatWasCancelledBeforeItIsComputed) {
+  Make(1, 8);
+  const std::unique_ptr<Sent> first = Occupy();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  Sent sent(3);
+  sent.task->cancelled = cancelled;
+  scheduler_->Enqueue(sent.task);
+  *cancelled = true;
+  puppet_.LetAllGo();
+  EXPECT_EQ(sent.done.Get().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1));
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, CancellingStopsALargeRequestBetweenItsBatches) {
+  Make(1, 4);
+  puppet_.Hold();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  Sent sent(12);
+  sent.task->cancelled = cancelled;
+  scheduler_->Enqueue(sent.task);
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  *cancelled = true;
+  puppet_.LetAllGo();
+  EXPECT_EQ(sent.done.Get().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(puppet_.batches(), ElementsAre(4));
+  EXPECT_EQ(sent.left_queue, 12);
+}
+
+TEST_F(BatchSchedulerTest, AnErrorReachesEveryRequestOfTheBatchAndNoOther) {
+  Make(1, 4);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent second(2), third(2), fourth(4);
+  for (Sent* sent : {&second, &third, &fourth}) scheduler_->Enqueue(sent->task);
+  puppet_.LetOneGo();
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+  ASSERT_TRUE(puppet_.AwaitBatches(2));
+  puppet_.FailNext(absl::InternalError("broken"));
+  puppet_.LetAllGo();
+  EXPECT_EQ(second.done.Get(), absl::InternalError("broken"));
+  EXPECT_EQ(third.done.Get(), absl::InternalError("broken"));
+  EXPECT_EQ(fourth.done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, AnErrorSparesTheRestOfALargeRequest) {
+  Make(1, 4);
+  puppet_.FailNext(absl::InternalError("broken"));
+  Sent sent(12);
+  scheduler_->Enqueue(sent.task);
+  EXPECT_EQ(sent.done.Get(), absl::InternalError("broken"));
+  EXPECT_THAT(puppet_.batches(), ElementsAre(4));
+}
+
+TEST_F(BatchSchedulerTest, EndsWithoutAnyRequest) {
+  Make(3, 4);
+  scheduler_.reset();
+  EXPECT_THAT(puppet_.batches(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,280 @@
+#include "core/serving/classify_pipeline.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/serving/error_details.h"
+#include "tests/core/serving/fakes.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// An image as small as the fake network's input.
+InputImage Raw(const std::string& pixels) {
+  InputImage image;
+  image.raw = true;
+  image.bytes = pixels;
+  image.width = kFakeSide;
+  image.height = kFakeSide;
+  image.channels = 1;
+  return image;
+}
+
+std::string Pixels(int first) { return std::string(1, static_cast<char>(first)) + "\1\1\1"; }
+
+using Answer = Promised<absl::StatusOr<ClassifyOutcome>>;
+
+class ClassifyPipelineTest : public testing::Test {
+ protected:
+  ClassifyPipelineTest() {
+    options_.decode_threads = 2;
+    options_.admission.max_waiting_images = 4;
+  }
+  ~ClassifyPipelineTest() override { puppet_.LetAllGo(); }
+
+  ClassifyPipeline& pipeline() {
+    if (pipeline_ == nullptr) {
+      pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, RealClock());
+    }
+    return *pipeline_;
+  }
+
+  std::shared_ptr<Answer> Send(ClassifyTask task) {
+    auto answer = std::make_shared<Answer>();
+    task.done = [answer](absl::StatusOr<ClassifyOutcome> outcome) {
+      answer->Set(std::move(outcome));
+    };
+    pipeline().Submit(std::move(task));
+    return answer;
+  }
+  std::shared_ptr<Answer> Send(std::vector<InputImage> images, const std::string& model = "m") {
+    ClassifyTask task;
+    task.model.name = model;
+    task.images = std::move(images);
+    return Send(std::move(task));
+  }
+  static std::vector<int> Classes(const ClassifyOutcome& outcome) {
+    std::vector<int> classes;
+    for (size_t i = 0; i < outcome.probabilities.size(); ++i) {
+      if (outcome.probabilities[i] == 1) classes.push_back(i % kFakeClasses);
+    }
+    return classes;
+  }
+
+  const std::string one_ = Pixels(1), two_ = Pixels(2), three_ = Pixels(3);
+  ClassifyPipelineOptions options_;
+  Puppet puppet_;
+  FakeModelLoader loader_{&puppet_};
+  CountingObserver observer_;
+  std::unique_ptr<ClassifyPipeline> pipeline_;
+};
+
+TEST_F(ClassifyPipelineTest, ClassifiesInTheOrderOfTheImages) {
+  const auto answer = Send({Raw(three_), Raw(one_), Raw(two_)});
+  ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+  EXPECT_THAT(Classes(*answer->Get()), ElementsAre(3, 1, 2));
+  EXPECT_EQ(answer->Get()->model->version, (ModelVersion{"m", 1}));
+  EXPECT_GE(answer->Get()->timing.queue, absl::ZeroDuration());
+  EXPECT_EQ(observer_.classified(), 3);
+  EXPECT_EQ(observer_.batched(), 3);
+  answer->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, DecodesAndScalesWhatIsNotRaw) {
+  Image image{8, 8, 3, std::vector<uint8_t>(8 * 8 * 3, 2)};
+  const absl::StatusOr<std::string> png = EncodePng(image);
+  ASSERT_TRUE(png.ok());
+  InputImage encoded;
+  encoded.bytes = *png;
+  InputImage large = encoded;
+  const std::string pixels(image.pixels.begin(), image.pixels.end());
+  large.raw = true;
+  large.bytes = pixels;
+  large.width = large.height = 8;
+  large.channels = 3;
+  const auto answer = Send({encoded, large});
+  ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+  EXPECT_THAT(Classes(*answer->Get()), ElementsAre(2, 2));
+  answer->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, RefusesAtOnceWhenTheQueueIsFull) {
+  puppet_.Hold();
+  const auto computing = Send({Raw(one_)});
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  const auto waiting = Send({Raw(one_), Raw(one_), Raw(one_)});
+  EXPECT_EQ(pipeline().waiting_images(), 3);
+  const auto refused = Send({Raw(one_), Raw(one_)});
+  ASSERT_TRUE(refused->IsSet()) << "the answer must not wait";
+  EXPECT_EQ(refused->Get().status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(RetryDelayOf(refused->Get().status()).has_value());
+  EXPECT_EQ(ErrorInfoOf(refused->Get().status()).reason(), "QUEUE_FULL");
+  puppet_.LetAllGo();
+  EXPECT_TRUE(computing->Get().ok());
+  EXPECT_TRUE(waiting->Get().ok());
+  EXPECT_EQ(pipeline().waiting_images(), 0);
+  computing->Get() = absl::CancelledError();
+  waiting->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, BoundsTheBytesThatRequestsHold) {
+  options_.admission.max_bytes = 20;
+  puppet_.Hold();
+  const auto first = Send({Raw(one_)});  // 4 bytes sent and 4 of input
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  const auto second = Send({Raw(one_), Raw(one_)});  // 8 and 8 do not fit, now
+  EXPECT_EQ(second->Get().status().code(), absl::StatusCode::kResourceExhausted);
+  const auto third = Send({Raw(one_), Raw(one_), Raw(one_)});  // 12 and 12 never fit
+  EXPECT_EQ(third->Get().status().code(), absl::StatusCode::kInvalidArgument);
+  puppet_.LetAllGo();
+  EXPECT_TRUE(first->Get().ok());
+  first->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, NamesEveryBadImage) {
+  InputImage bad;
+  bad.bytes = "no picture";
+  const auto answer = Send({Raw(one_), bad, Raw(two_), bad});
+  const absl::Status status = answer->Get().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("images[1]"));
+  ASSERT_EQ(BadRequestOf(status).field_violations_size(), 2);
+  EXPECT_EQ(BadRequestOf(status).field_violations(0).field(), "images[1]");
+  EXPECT_EQ(BadRequestOf(status).field_violations(1).field(), "images[3]");
+  EXPECT_EQ(observer_.batched(), 0);
+}
+
+TEST_F(ClassifyPipelineTest, AnImageOverTheLimitIsTheClientsFault) {
+  options_.decode.max_pixels = 10;
+  const absl::StatusOr<std::string> png = EncodePng({4, 4, 1, std::vector<uint8_t>(16)});
+  ASSERT_TRUE(png.ok());
+  InputImage large;
+  large.bytes = *png;
+  const auto answer = Send({large});
+  EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(RetryDelayOf(answer->Get().status()).has_value());
+}
+
+TEST_F(ClassifyPipelineTest, ChecksTopKAgainstTheModel) {
+  ClassifyTask task;
+  task.model.name = "m";
+  task.images = {Raw(one_)};
+  task.top_k = kFakeClasses + 1;
+  const auto answer = Send(std::move(task));
+  EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(BadRequestOf(answer->Get().status()).field_violations(0).field(), "top_k");
+}
+
+TEST_F(ClassifyPipelineTest, SaysThatAModelIsNotThere) {
+  EXPECT_EQ(Send({Raw(one_)}, "missing")->Get().status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ClassifyPipelineTest, SaysThatAModelCannotBeLoaded) {
+  loader_.Fail(absl::DataLossError("damaged"));
+  EXPECT_EQ(Send({Raw(one_)})->Get().status(), absl::DataLossError("damaged"));
+}
+
+TEST_F(ClassifyPipelineTest, WaitsForAModelWithoutHoldingUpOthers) {
+  const auto warm = Send({Raw(one_)}, "warm");
+  ASSERT_TRUE(warm->Get().ok());
+  loader_.Hold(true);
+  std::vector<std::shared_ptr<Answer>> cold;
+  for (int i = 0; i < 3; ++i) cold.push_back(Send({Raw(two_)}, "cold"));
+  ASSERT_TRUE(loader_.AwaitLoads("cold@1", 1));
+  const auto meanwhile = Send({Raw(three_)}, "warm");
+  ASSERT_TRUE(meanwhile->Get().ok());
+  for (const auto& answer : cold) EXPECT_FALSE(answer->IsSet());
+  loader_.Hold(false);
+  for (const auto& answer : cold) {
+    ASSERT_TRUE(answer->Get().ok());
+    EXPECT_THAT(Classes(*answer->Get()), ElementsAre(2));
+    answer->Get() = absl::CancelledError();
+  }
+  warm->Get() = absl::CancelledError();
+  meanwhile->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, DropsWhatHasExpiredWhileItsModelWasLoaded) {
+  loader_.Hold(true);
+  ClassifyTask task;
+  task.model.name = "m";
+  task.images = {Raw(one_)};
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  task.cancelled = cancelled;
+  const auto answer = Send(std::move(task));
+  ASSERT_TRUE(loader_.AwaitLoads("m@1", 1));
+  *cancelled = true;
+  loader_.Hold(false);
+  EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(observer_.batched(), 0);
+}
+
+TEST_F(ClassifyPipelineTest, AnExpiredDeadlineIsNotComputed) {
+  ClassifyTask task;
+  task.model.name = "m";
+  task.images = {Raw(one_)};
+  task.deadline = absl::Now() - absl::Seconds(1);
+  EXPECT_EQ(Send(std::move(task))->Get().status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(observer_.batched(), 0);
+}
+
+TEST_F(ClassifyPipelineTest, DrainAnswersTheOldAndRefusesTheNew) {
+  puppet_.Hold();
+  const auto old = Send({Raw(one_)});
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  EXPECT_FALSE(pipeline().Drain(absl::ZeroDuration()));
+  const auto fresh = Send({Raw(one_)});
+  ASSERT_TRUE(fresh->IsSet());
+  EXPECT_EQ(fresh->Get().status().code(), absl::StatusCode::kUnavailable);
+  puppet_.LetAllGo();
+  EXPECT_TRUE(pipeline().Drain(kPatience));
+  EXPECT_TRUE(old->Get().ok());
+  old->Get() = absl::CancelledError();
+}
+
+// For the thread sanitizer above all: models come and go while many threads classify with them.
+TEST_F(ClassifyPipelineTest, StandsAStorm) {
+  constexpr int kThreads = 6;
+  constexpr int kRequests = 150;
+  options_.admission.max_waiting_images = 1000;
+  options_.models.max_loaded = 2;
+  FakeModelLoader loader(&puppet_, /*engines=*/2, /*preferred_batch=*/4);
+  ClassifyPipeline pipeline(options_, &loader, &observer_, RealClock());
+  std::atomic<int> right{0};
+  std::vector<std::thread> senders;
+  for (int t = 0; t < kThreads; ++t) {
+    senders.emplace_back([&, t] {
+      for (int i = 0; i < kRequests; ++i) {
+        const std::vector<std::string> pixels = {Pixels(i), Pixels(i + 1)};
+        ClassifyTask task;
+        task.model.name = absl::StrCat("m", (i / 10 + t) % 3);
+        task.images.assign(i % 5 + 1, Raw(pixels[0]));
+        task.images.back() = Raw(pixels[1]);
+        const size_t images = task.images.size();
+        auto answer = std::make_shared<Promised<bool>>();
+        task.done = [&, answer, images, i](const absl::StatusOr<ClassifyOutcome>& outcome) {
+          answer->Set(outcome.ok() && Classes(*outcome).size() == images &&
+                      Classes(*outcome).back() == (i + 1) % kFakeClasses);
+        };
+        pipeline.Submit(std::move(task));
+        if (answer->Get()) ++right;
+      }
+    });
+  }
+  for (int i = 0; i < 50; ++i) pipeline.models()->Unload({"m0", 1});
+  for (std::thread& sender : senders) sender.join();
+  EXPECT_EQ(right, kThreads * kRequests);
+  EXPECT_EQ(pipeline.waiting_images(), 0);
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,214 @@
+// Engines and models that do only what a test tells them to.
+#ifndef CYTOPRESS_TESTS_CORE_SERVING_FAKES_H_
+#define CYTOPRESS_TESTS_CORE_SERVING_FAKES_H_
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "core/engine/engine.h"
+#include "core/serving/classify_pipeline.h"
+#include "core/serving/model_loader.h"
+
+namespace cytopress {
+
+inline constexpr absl::Duration kPatience = absl::Seconds(30);
+inline constexpr int kFakeClasses = 4;
+inline constexpr int kFakeSide = 2;  // images are 2 x 2 gray
+inline constexpr int kFakeImageBytes = kFakeSide * kFakeSide;
+
+// Holds the strings of the engines that were made with it. Thread-safe.
+class Puppet {
+ public:
+  // From now on every batch waits until it is let go.
+  void Hold() {
+    absl::MutexLock lock(&mutex_);
+    held_ = true;
+  }
+  // Lets one batch go, the next if none waits.
+  void LetOneGo() {
+    absl::MutexLock lock(&mutex_);
+    ++allowed_;
+  }
+  void LetAllGo() {
+    absl::MutexLock lock(&mutex_);
+    held_ = false;
+  }
+  void FailNext(absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    failure_ = std::move(status);
+  }
+  // True when `count` batches in all have reached an engine.
+  bool AwaitBatches(size_t count) {
+    absl::MutexLock lock(&mutex_);
+    const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return batches_.size() >= count;
+    };
+    return mutex_.AwaitWithTimeout(absl::Condition(&reached), kPatience);
+  }
+  std::vector<int> batches() const {
+    absl::MutexLock lock(&mutex_);
+    return batches_;
+  }
+
+  absl::Status Enter(int images) {
+    absl::MutexLock lock(&mutex_);
+    batches_.push_back(images);
+    const auto may_go = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return !held_ || allowed_ > 0;
+    };
+    mutex_.Await(absl::Condition(&may_go));
+    if (held_) --allowed_;
+    return std::exchange(failure_, absl::OkStatus());
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  int allowed_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<int> batches_ ABSL_GUARDED_BY(mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Sees class p % 4 in an image whose first pixel is p.
+class PuppetEngine : public Engine {
+ public:
+  PuppetEngine(Puppet* puppet, int preferred_batch)
+      : puppet_(puppet), preferred_batch_(preferred_batch) {}
+
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override {
+    if (absl::Status status = puppet_->Enter(count); !status.ok()) return status;
+    for (float& probability : probabilities) probability = 0;
+    for (int i = 0; i < count; ++i) {
+      probabilities[i * kFakeClasses + pixels[i * kFakeImageBytes] % kFakeClasses] = 1;
+    }
+    return absl::OkStatus();
+  }
+  std::string name() const override { return "puppet"; }
+  int classes() const override { return kFakeClasses; }
+  int64_t image_bytes() const override { return kFakeImageBytes; }
+  int preferred_batch() const override { return preferred_batch_; }
+
+ private:
+  Puppet* const puppet_;
+  const int preferred_batch_;
+};
+
+inline std::vector<std::unique_ptr<Engine>> PuppetEngines(Puppet* puppet, int engines,
+                                                          int preferred_batch) {
+  std::vector<std::unique_ptr<Engine>> made;
+  for (int i = 0; i < engines; ++i) {
+    made.push_back(std::make_unique<PuppetEngine>(puppet, preferred_batch));
+  }
+  return made;
+}
+
+// Any version of any model, run by one puppet; loading can be held, too. Thread-safe.
+class FakeModelLoader : public ModelLoader {
+ public:
+  explicit FakeModelLoader(Puppet* puppet, int engines = 1, int preferred_batch = 4)
+      : puppet_(puppet), engines_(engines), preferred_batch_(preferred_batch) {}
+
+  absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override {
+    if (wanted.name == "missing") return absl::NotFoundError("there is no model 'missing'");
+    return ModelVersion{wanted.name.empty() ? "default" : wanted.name,
+                        wanted.version == 0 ? 1 : wanted.version};
+  }
+
+  absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override {
+    absl::MutexLock lock(&mutex_);
+    ++loads_[ToString(version)];
+    const auto may_go = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !held_; };
+    mutex_.Await(absl::Condition(&may_go));
+    if (!failure_.ok()) return failure_;
+    LoadedModel model;
+    model.version = version;
+    model.preprocessing.width = kFakeSide;
+    model.preprocessing.height = kFakeSide;
+    model.preprocessing.channels = 1;
+    for (int i = 0; i < kFakeClasses; ++i) model.class_names.push_back(absl::StrCat("class", i));
+    model.engines = PuppetEngines(puppet_, engines_, preferred_batch_);
+    return model;
+  }
+
+  void Hold(bool held) {
+    absl::MutexLock lock(&mutex_);
+    held_ = held;
+  }
+  void Fail(absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    failure_ = std::move(status);
+  }
+  int loads(const std::string& version) const {
+    absl::MutexLock lock(&mutex_);
+    const auto it = loads_.find(version);
+    return it == loads_.end() ? 0 : it->second;
+  }
+  bool AwaitLoads(const std::string& version, int count) {
+    absl::MutexLock lock(&mutex_);
+    const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return loads_[version] >= count;
+    };
+    return mutex_.AwaitWithTimeout(absl::Condition(&reached), kPatience);
+  }
+
+ private:
+  Puppet* const puppet_;
+  const int engines_;
+  const int preferred_batch_;
+  mutable absl::Mutex mutex_;
+  bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, int> loads_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Thread-safe.
+class CountingObserver : public ServingObserver {
+ public:
+  void OnBatch(const ModelVersion& model, int images) override { batched_ += images; }
+  void OnClassified(const ModelVersion& model, int images, const ClassifyTiming& timing) override {
+    classified_ += images;
+  }
+  int batched() const { return batched_; }
+  int classified() const { return classified_; }
+
+ private:
+  std::atomic<int> batched_{0};
+  std::atomic<int> classified_{0};
+};
+
+// Something that another thread will deliver once.
+template <typename T>
+class Promised {
+ public:
+  void Set(T value) {
+    value_ = std::make_unique<T>(std::move(value));
+    set_.Notify();
+  }
+  bool IsSet() const { return set_.HasBeenNotified(); }
+  // Crashes the test when nothing comes.
+  T& Get() {
+    const bool came = set_.WaitForNotificationWithTimeout(kPatience);
+    if (!came) abort();
+    return *value_;
+  }
+
+ private:
+  absl::Notification set_;
+  std::unique_ptr<T> value_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_TESTS_CORE_SERVING_FAKES_H_

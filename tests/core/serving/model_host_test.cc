@@ -1,0 +1,162 @@
+#include "core/serving/model_host.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/core/serving/fakes.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class ModelHostTest : public testing::Test {
+ protected:
+  void Make(int max_loaded, absl::Duration unload_idle_after = absl::InfiniteDuration()) {
+    ModelHostOptions options;
+    options.max_loaded = max_loaded;
+    options.unload_idle_after = unload_idle_after;
+    options.retry_failed_after = absl::Seconds(5);
+    host_.emplace(
+        options, &loader_, [](const ModelVersion&, int) {}, &clock_);
+  }
+
+  using Answer = Promised<absl::StatusOr<ModelHandle>>;
+
+  // Asks; the answer comes at once or later.
+  std::shared_ptr<Answer> Ask(const std::string& name) {
+    auto answer = std::make_shared<Answer>();
+    ModelHandle handle = host_->Acquire(
+        {name, 1}, [answer](absl::StatusOr<ModelHandle> model) { answer->Set(std::move(model)); });
+    if (handle != nullptr) answer->Set(std::move(handle));
+    return answer;
+  }
+  absl::Status Use(const std::string& name) { return Ask(name)->Get().status(); }
+  std::vector<std::string> Loaded() const {
+    std::vector<std::string> names;
+    for (const ModelVersion& version : host_->Loaded()) names.push_back(version.name);
+    return names;
+  }
+
+  FakeClock clock_;
+  Puppet puppet_;
+  FakeModelLoader loader_{&puppet_};
+  std::optional<ModelHost> host_;
+};
+
+TEST_F(ModelHostTest, LoadsOnceForAllWhoWait) {
+  Make(2);
+  loader_.Hold(true);
+  const auto first = Ask("a");
+  const auto second = Ask("a");
+  ASSERT_TRUE(loader_.AwaitLoads("a@1", 1));
+  const auto third = Ask("a");
+  EXPECT_FALSE(first->IsSet());
+  loader_.Hold(false);
+  ASSERT_TRUE(first->Get().ok());
+  EXPECT_EQ(*second->Get(), *first->Get());
+  EXPECT_EQ(*third->Get(), *first->Get());
+  EXPECT_EQ(loader_.loads("a@1"), 1);
+  EXPECT_EQ((*first->Get())->version, (ModelVersion{"a", 1}));
+}
+
+TEST_F(ModelHostTest, AnswersFromMemoryAtOnce) {
+  Make(2);
+  ASSERT_EQ(Use("a"), absl::OkStatus());
+  const ModelHandle handle =
+      host_->Acquire({"a", 1}, [](const absl::StatusOr<ModelHandle>&) { FAIL(); });
+  EXPECT_NE(handle, nullptr);
+  EXPECT_EQ(loader_.loads("a@1"), 1);
+}
+
+TEST_F(ModelHostTest, AFailedLoadIsTriedAgainAfterAWhile) {
+  Make(2);
+  loader_.Fail(absl::DataLossError("damaged"));
+  EXPECT_EQ(Use("a"), absl::DataLossError("damaged"));
+  EXPECT_EQ(Use("a"), absl::DataLossError("damaged"));
+  EXPECT_EQ(loader_.loads("a@1"), 1) << "the second answer came without another attempt";
+  EXPECT_THAT(Loaded(), IsEmpty());
+  loader_.Fail(absl::OkStatus());
+  clock_.Advance(absl::Seconds(6));
+  EXPECT_EQ(Use("a"), absl::OkStatus());
+  EXPECT_EQ(loader_.loads("a@1"), 2);
+}
+
+TEST_F(ModelHostTest, TheLeastRecentlyUsedMakesRoom) {
+  Make(2);
+  for (const char* name : {"a", "b", "a"}) {
+    ASSERT_EQ(Use(name), absl::OkStatus());
+    clock_.Advance(absl::Seconds(1));
+  }
+  ASSERT_EQ(Use("c"), absl::OkStatus());
+  EXPECT_THAT(Loaded(), ElementsAre("a", "c"));
+}
+
+TEST_F(ModelHostTest, ABusyModelOutlivesAnIdleOne) {
+  Make(2);
+  const auto busy = Ask("a");
+  ASSERT_TRUE(busy->Get().ok());
+  clock_.Advance(absl::Seconds(1));
+  ASSERT_EQ(Use("b"), absl::OkStatus());
+  ASSERT_EQ(Use("c"), absl::OkStatus());
+  EXPECT_THAT(Loaded(), ElementsAre("a", "c"));
+}
+
+TEST_F(ModelHostTest, NeverHoldsMoreThanTheBound) {
+  Make(1);
+  auto busy = Ask("a");
+  ASSERT_TRUE(busy->Get().ok());
+  const auto waiting = Ask("b");
+  const auto other = Ask("c");
+  // The host gives "a" up, but may not load before the request lets go of it.
+  EXPECT_EQ((*busy->Get())->version.name, "a");
+  EXPECT_EQ(loader_.loads("b@1"), 0);
+  busy->Get() = absl::CancelledError();
+  ASSERT_TRUE(waiting->Get().ok());
+  EXPECT_EQ(loader_.loads("c@1"), 0);
+  waiting->Get() = absl::CancelledError();
+  EXPECT_TRUE(other->Get().ok());
+}
+
+TEST_F(ModelHostTest, AHandleKeepsAnUnloadedModelAlive) {
+  Make(2);
+  auto held = Ask("a");
+  ASSERT_TRUE(held->Get().ok());
+  host_->Unload({"a", 1});
+  EXPECT_THAT(Loaded(), IsEmpty());
+  EXPECT_EQ((*held->Get())->class_names.size(), kFakeClasses);
+  ASSERT_EQ(Use("a"), absl::OkStatus());
+  EXPECT_EQ(loader_.loads("a@1"), 2);
+}
+
+TEST_F(ModelHostTest, DropsWhatNobodyAskedForLong) {
+  Make(3, absl::Minutes(10));
+  const auto busy = Ask("busy");
+  ASSERT_TRUE(busy->Get().ok());
+  ASSERT_EQ(Use("old"), absl::OkStatus());
+  clock_.Advance(absl::Minutes(9));
+  ASSERT_EQ(Use("young"), absl::OkStatus());
+  clock_.Advance(absl::Minutes(2));
+  host_->UnloadIdle();
+  EXPECT_THAT(Loaded(), ElementsAre("busy", "young"));
+}
+
+TEST_F(ModelHostTest, WhoWaitsAtTheEndIsTold) {
+  Make(1);
+  auto busy = Ask("a");
+  ASSERT_TRUE(busy->Get().ok());
+  const auto waiting = Ask("b");
+  std::thread end([this] { host_.reset(); });
+  EXPECT_EQ(waiting->Get().status().code(), absl::StatusCode::kCancelled);
+  busy->Get() = absl::CancelledError();
+  end.join();
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,114 @@
+#include "core/serving/model_loader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "core/serving/error_details.h"
+#include "tests/core/engine/random_artifact.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+NetworkSpec SmallNetwork() {
+  NetworkSpec spec;
+  spec.architecture = "resnet18";
+  spec.stem = Stem::kStride2;
+  spec.classes = 3;
+  spec.input_height = spec.input_width = 8;
+  return spec;
+}
+
+class RegistryModelLoaderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const testing::TestInfo* const info = testing::UnitTest::GetInstance()->current_test_info();
+    root_ = absl::StrCat(testing::TempDir(), "/loader-", info->name());
+    std::filesystem::remove_all(root_);
+    absl::StatusOr<ModelRegistry> registry = ModelRegistry::Open(root_);
+    ASSERT_TRUE(registry.ok()) << registry.status();
+    registry_.emplace(*std::move(registry));
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  void Publish(const std::string& name) {
+    static const auto* const bytes = new absl::StatusOr<std::string>(
+        SerializeArtifact(RandomArtifact(SmallNetwork(), v1::WEIGHT_TYPE_INT4)));
+    ASSERT_TRUE(bytes->ok()) << bytes->status();
+    const absl::StatusOr<ModelVersion> version = registry_->Publish(name, **bytes, "");
+    ASSERT_TRUE(version.ok()) << version.status();
+  }
+  RegistryModelLoader Make(const std::string& default_model = "", int engines = 1) {
+    RegistryModelLoaderOptions options;
+    options.default_model = default_model;
+    options.engines = engines;
+    return RegistryModelLoader(options, &*registry_);
+  }
+
+  std::string root_;
+  std::optional<ModelRegistry> registry_;
+};
+
+TEST_F(RegistryModelLoaderTest, ResolvesTheNewest) {
+  Publish("cells");
+  Publish("cells");
+  RegistryModelLoader loader = Make();
+  EXPECT_EQ(*loader.Resolve({"cells", 0}), (ModelVersion{"cells", 2}));
+  EXPECT_EQ(*loader.Resolve({"cells", 1}), (ModelVersion{"cells", 1}));
+  const absl::Status missing = loader.Resolve({"cells", 3}).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ErrorInfoOf(missing).reason(), "MODEL_NOT_FOUND");
+}
+
+TEST_F(RegistryModelLoaderTest, TheOnlyModelIsTheDefault) {
+  RegistryModelLoader loader = Make();
+  EXPECT_EQ(loader.Resolve({}).status().code(), absl::StatusCode::kNotFound);
+  Publish("cells");
+  EXPECT_EQ(*loader.Resolve({}), (ModelVersion{"cells", 1}));
+  Publish("others");
+  const absl::Status ambiguous = loader.Resolve({}).status();
+  EXPECT_EQ(ambiguous.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(ambiguous.message()), HasSubstr("cells, others"));
+  RegistryModelLoader chosen = Make("others");
+  EXPECT_EQ(*chosen.Resolve({}), (ModelVersion{"others", 1}));
+}
+
+TEST_F(RegistryModelLoaderTest, LoadsEnginesThatComputeTheSame) {
+  Publish("cells");
+  RegistryModelLoader loader = Make("", 2);
+  const absl::StatusOr<LoadedModel> model = loader.Load({"cells", 1});
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_EQ(model->engines.size(), 2u);
+  EXPECT_EQ(model->class_names.size(), 3u);
+  EXPECT_EQ(model->preprocessing.width, 8);
+  const std::vector<uint8_t> pixels = RandomPixels(SmallNetwork(), 1);
+  std::vector<float> first(3), second(3);
+  ASSERT_TRUE(model->engines[0]->Classify(pixels, 1, absl::MakeSpan(first)).ok());
+  ASSERT_TRUE(model->engines[1]->Classify(pixels, 1, absl::MakeSpan(second)).ok());
+  EXPECT_EQ(first, second);
+  EXPECT_NEAR(first[0] + first[1] + first[2], 1, 1e-5);
+}
+
+TEST_F(RegistryModelLoaderTest, ADamagedFileIsAnError) {
+  Publish("cells");
+  const absl::StatusOr<std::string> path = registry_->PathOf({"cells", 1});
+  ASSERT_TRUE(path.ok());
+  {
+    std::fstream file(*path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-100, std::ios::end);
+    file.write("damaged!", 8);
+  }
+  RegistryModelLoader loader = Make();
+  EXPECT_EQ(loader.Load({"cells", 1}).status().code(), absl::StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace cytopress

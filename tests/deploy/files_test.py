@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""What the files of deploy/ promise each other, and the programs: no server needed.
+
+CYTOPRESS_SOURCE is the source folder; CYTOPRESS_BIN, where the programs are built.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+import yaml
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import dashboard_queries  # noqa: E402
+import dockerfile  # noqa: E402
+
+SOURCE = pathlib.Path(os.environ["CYTOPRESS_SOURCE"])
+BIN = pathlib.Path(os.environ["CYTOPRESS_BIN"])
+DEPLOY = SOURCE / "deploy"
+STATE = "/var/lib/cytopress"
+
+
+def load(path):
+    return yaml.safe_load((DEPLOY / path).read_text(encoding="utf-8"))
+
+
+def packages(group):
+    lines = (DEPLOY / "packages.txt").read_text(encoding="utf-8").splitlines()
+    return {line.split()[1] for line in lines if line.split()[:1] == [group]}
+
+
+def flags_of(program):
+    text = subprocess.run([BIN / program, "--help"], check=True, capture_output=True, text=True).stdout
+    return set(re.findall(r"--[a-z][a-z-]*", text))
+
+
+def flags_in(command):
+    return {word.split("=")[0] for word in command if word.startswith("--")}
+
+
+class ComposeTest(unittest.TestCase):
+    def setUp(self):
+        self.compose = load("docker-compose.yml")
+        self.services = self.compose["services"]
+        self.stages = dockerfile.stages((SOURCE / "Dockerfile").read_text(encoding="utf-8"))
+
+    def test_services_restart_and_drop_privileges(self):
+        self.assertEqual(set(self.services),
+                         {"cytopressd", "worker", "worker-gpu", "prometheus", "grafana"})
+        for name, service in self.services.items():
+            with self.subTest(name):
+                self.assertEqual(service["restart"], "unless-stopped")
+                self.assertEqual(service["cap_drop"], ["ALL"])
+                self.assertIn("no-new-privileges:true", service["security_opt"])
+                self.assertNotIn("privileged", service)
+                if name != "worker-gpu":
+                    self.assertIs(service["read_only"], True)
+
+    def test_our_containers_run_as_the_owner_of_the_state_volume(self):
+        text = (SOURCE / "Dockerfile").read_text(encoding="utf-8")
+        uid = re.search(r"useradd --uid (\d+)", text).group(1)
+        for name in ("cytopressd", "worker", "worker-gpu"):
+            self.assertEqual(self.services[name]["user"], f"{uid}:{uid}")
+            self.assertIn(f"state:{STATE}", self.services[name]["volumes"])
+
+    def test_ports_are_published_on_loopback_only(self):
+        published = [p for s in self.services.values() for p in s.get("ports", [])]
+        self.assertGreaterEqual(len(published), 4)
+        for port in published:
+            self.assertTrue(port.startswith("127.0.0.1:"), port)
+
+    def test_services_that_listen_have_health_checks(self):
+        for name in ("cytopressd", "prometheus", "grafana"):
+            check = self.services[name]["healthcheck"]
+            self.assertEqual(check["test"][0], "CMD")
+            self.assertLess(int(check["timeout"][:-1]), int(check["interval"][:-1]))
+
+    def test_only_the_gpu_worker_is_behind_a_profile_and_reserves_a_gpu(self):
+        self.assertEqual([n for n, s in self.services.items() if "profiles" in s], ["worker-gpu"])
+        gpu = self.services["worker-gpu"]
+        self.assertEqual(gpu["profiles"], ["gpu"])
+        device, = gpu["deploy"]["resources"]["reservations"]["devices"]
+        self.assertEqual((device["driver"], device["capabilities"]), ("nvidia", ["gpu"]))
+        self.assertIn("libtorch", gpu["build"]["additional_contexts"])
+        self.assertIn("libtorch", self.stages)
+
+    def test_named_volumes_are_declared_and_mounted_files_exist(self):
+        used = set()
+        for service in self.services.values():
+            for volume in service.get("volumes", []):
+                source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).split(":")[0]
+                if not source.startswith("."):
+                    used.add(source)
+                elif source != "./data":
+                    self.assertTrue((DEPLOY / source).exists(), source)
+        self.assertEqual(used, set(self.compose["volumes"]))
+
+    def test_dependencies_exist(self):
+        for service in self.services.values():
+            for name in service.get("depends_on", []):
+                self.assertIn(name, self.services)
+
+    def test_built_services_name_stages_of_the_dockerfile(self):
+        for service in self.services.values():
+            if "build" in service:
+                self.assertEqual((DEPLOY / service["build"]["context"]).resolve(), SOURCE.resolve())
+                self.assertIn(service["build"]["target"], self.stages)
+
+    def test_programs_know_the_flags_that_they_are_given(self):
+        for name, program in (("cytopressd", "cytopressd"), ("worker", "cytopress-worker"),
+                              ("worker-gpu", "cytopress-worker")):
+            if not (BIN / program).exists():
+                self.skipTest(f"{program} is not built here")
+            known = flags_of(program)
+            stage = self.stages[self.services[name]["build"]["target"]]
+            self.assertEqual(flags_in(self.services[name]["command"]) - known, set())
+            self.assertEqual(flags_in(stage.words("CMD")) - known, set())
+
+    def test_server_and_workers_share_one_database(self):
+        urls = {next(w for w in self.services[n]["command"] if w.startswith("--database="))
+                for n in ("cytopressd", "worker", "worker-gpu")}
+        self.assertEqual(urls, {f"--database=sqlite://{STATE}/jobs.db"})
+        self.assertIn("--workers=0", self.services["cytopressd"]["command"])
+
+
+class DockerfileTest(unittest.TestCase):
+    def setUp(self):
+        self.stages = dockerfile.stages((SOURCE / "Dockerfile").read_text(encoding="utf-8"))
+
+    def test_images_run_without_privileges_and_with_exec_form_commands(self):
+        for name in ("serve", "worker", "worker-gpu"):
+            self.assertEqual(self.stages[name].last("USER"), "cytopress")
+            self.assertTrue(self.stages[name].words("ENTRYPOINT"))
+
+    def test_the_default_image_is_the_serving_one(self):
+        self.assertEqual(list(self.stages)[-1], "serve")
+        self.assertIn("cytopress", self.stages["serve"].last("HEALTHCHECK"))
+
+    def test_every_stage_and_file_that_is_copied_exists(self):
+        ignore = (SOURCE / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        sent = {line[1:] for line in ignore if line.startswith("!")}
+        for path in sent:
+            self.assertTrue((SOURCE / path).exists(), path)
+        for stage in self.stages.values():
+            for copy in stage.copies():
+                if copy.stage:
+                    self.assertIn(copy.stage, self.stages)
+                    continue
+                for path in copy.sources:
+                    self.assertTrue(path == "." or path in sent, path)
+
+    def test_serving_needs_no_libtorch(self):
+        self.assertFalse({p for p in packages("serve") if "torch" in p})
+        self.assertTrue({p for p in packages("worker") if p.startswith("libtorch")})
+
+    def test_the_images_have_the_libraries_that_the_programs_load(self):
+        base = {"libc6", "libstdc++6", "libgcc-s1"}
+        for program, groups in (("cytopressd", ["serve"]), ("cytopress", ["serve"]),
+                                ("cytopress-worker", ["serve", "worker"])):
+            if not (BIN / program).exists():
+                self.skipTest(f"{program} is not built here")
+            installed = base.union(*(packages(group) for group in groups))
+            for library, owners in needed_packages(BIN / program).items():
+                self.assertTrue(owners & installed,
+                                f"{program} needs {library}: put {owners} into packages.txt, {groups}")
+
+
+def needed_packages(program):
+    """The libraries that `program` itself names, each with the packages that own it."""
+    dynamic = subprocess.run(["readelf", "-d", program], check=True, capture_output=True,
+                             text=True).stdout
+    direct = set(re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic))
+    loaded = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
+    # Packages record the path without the merged /usr, or with it.
+    paths = {name: {path, os.path.realpath(path), path.removeprefix("/usr")}
+             for name, path in re.findall(r"^\s*(\S+) => (\S+)", loaded, re.MULTILINE)
+             if name in direct}
+    # One question for all of them: each reads the lists of every package.
+    answer = subprocess.run(["dpkg-query", "-S", *set().union(*paths.values())],
+                            capture_output=True, text=True).stdout
+    owners = {name: set() for name in paths}
+    for line in answer.splitlines():
+        package, path = re.match(r"([^:]+).*: (\S+)$", line).groups()
+        for name in paths:
+            if path in paths[name]:
+                owners[name].add(package)
+    return owners
+
+
+class MonitoringTest(unittest.TestCase):
+    def setUp(self):
+        self.dashboard = json.loads(
+            (DEPLOY / "grafana/dashboards/cytopress.json").read_text(encoding="utf-8"))
+        self.text = (SOURCE / "docs/metrics.md").read_text(encoding="utf-8")
+        self.documented = set(re.findall(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram)", self.text,
+                                         re.MULTILINE))
+
+    def expressions(self):
+        for query in dashboard_queries.dashboard_queries(self.dashboard, "1m"):
+            yield query.expr
+        for path in sorted((DEPLOY / "prometheus/rules").glob("*.yml")):
+            for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+                for rule in group["rules"]:
+                    yield rule["expr"]
+
+    def test_the_dashboard_is_complete(self):
+        self.assertEqual(list(dashboard_queries.dashboard_faults(self.dashboard)), [])
+
+    def test_every_metric_that_is_asked_for_is_documented_and_the_reverse(self):
+        used = set()
+        for expr in self.expressions():
+            for name in re.findall(r"\b(?:cytopress|process)_[a-z_]+", expr):
+                used.add(re.sub(r"_(bucket|sum|count)$", "", name))
+        self.assertEqual(used - self.documented, set())
+        self.assertEqual(self.documented - used, set())
+
+    def test_every_recorded_series_that_is_asked_for_is_recorded(self):
+        recorded = {rule["record"] for group in load("prometheus/rules/recording.yml")["groups"]
+                    for rule in group["rules"]}
+        for expr in self.expressions():
+            for name in re.findall(r"\bcytopress:\w+:\w+", expr):
+                self.assertIn(name, recorded)
+
+    def test_every_alert_is_documented_and_tested(self):
+        tests = yaml.safe_load(
+            (SOURCE / "tests/deploy/alerts_test.yml").read_text(encoding="utf-8"))["tests"]
+        fires, silent = set(), set()
+        for case in tests:
+            for check in case.get("alert_rule_test", []):
+                (fires if check.get("exp_alerts") else silent).add(check["alertname"])
+        for group in load("prometheus/rules/alerts.yml")["groups"]:
+            for rule in group["rules"]:
+                with self.subTest(rule["alert"]):
+                    self.assertIn(rule["labels"]["severity"], ("page", "ticket"))
+                    self.assertRegex(self.text,
+                                     rf"\| `{rule['alert']}` \| {rule['labels']['severity']} \|")
+                    self.assertIn(rule["alert"], fires)
+                    self.assertIn(rule["alert"], silent)
+
+    def test_grafana_is_provisioned_with_the_dashboard_and_the_scraping_prometheus(self):
+        source, = load("grafana/provisioning/datasources/prometheus.yml")["datasources"]
+        services = load("docker-compose.yml")["services"]
+        self.assertEqual(source["url"], "http://prometheus:9090")
+        self.assertIn("prometheus", services)
+        self.assertEqual(source["jsonData"]["timeInterval"],
+                         load("prometheus/prometheus.yml")["global"]["scrape_interval"])
+        provider, = load("grafana/provisioning/dashboards/cytopress.yml")["providers"]
+        self.assertIn(f"./grafana/dashboards:{provider['options']['path']}:ro",
+                      services["grafana"]["volumes"])
+
+    def test_prometheus_scrapes_the_metrics_port_of_the_composed_server(self):
+        job, = load("prometheus/prometheus.yml")["scrape_configs"]
+        target, = job["static_configs"][0]["targets"]
+        host, port = target.split(":")
+        command = load("docker-compose.yml")["services"][host]["command"]
+        self.assertIn(f"--metrics-listen=0.0.0.0:{port}", command)
+
+
+if __name__ == "__main__":
+    unittest.main()

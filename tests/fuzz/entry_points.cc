@@ -1,0 +1,125 @@
+#include "tests/fuzz/entry_points.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "core/dataset/npy.h"
+#include "core/dataset/npz.h"
+#include "core/dataset/zip.h"
+#include "core/image/codec.h"
+#include "core/image/image.h"
+#include "tests/core/dataset/npz_builder.h"
+
+namespace cytopress {
+namespace {
+
+// A broken promise of the parser, reported the way a fuzzer understands.
+void Require(bool promise) {
+  if (!promise) std::abort();
+}
+
+void RunImage(absl::string_view bytes) {
+  DecodeLimits limits;
+  limits.max_pixels = 1 << 16;
+  const absl::StatusOr<Image> image = DecodeImage(bytes, limits);
+  if (!image.ok()) return;
+  Require(CheckImage(*image).ok());
+  Require(int64_t{image->width} * image->height <= limits.max_pixels);
+  const absl::StatusOr<Image> small = Preprocess(*image, Preprocessing{});
+  Require(small.ok() && small->pixels.size() == 28 * 28 * 3);
+}
+
+void RunNpz(absl::string_view bytes) {
+  DatasetOptions options;
+  options.max_bytes = 1 << 20;
+  const std::unique_ptr<ByteSource> source = MakeMemorySource("fuzz.npz", bytes);
+  const absl::StatusOr<Dataset> dataset = LoadNpz(*source, options);
+  if (!dataset.ok()) return;
+  for (const Split* split : {&dataset->train, &dataset->val, &dataset->test}) {
+    Require(split->size() > 0);
+    Require(static_cast<int64_t>(split->pixels.size()) == split->size() * dataset->image_bytes());
+    for (const int label : split->labels) Require(label >= 0 && label < dataset->classes());
+  }
+}
+
+void RunNpy(absl::string_view bytes) {
+  const absl::StatusOr<NpyHeader> header = ParseNpyDictionary("fuzz.npy", bytes);
+  if (!header.ok()) return;
+  for (const int64_t extent : header->shape) Require(extent >= 0);
+  Require(ElementCount(header->shape) >= -1);
+}
+
+void RunZip(absl::string_view bytes) {
+  const std::unique_ptr<ByteSource> source = MakeMemorySource("fuzz.zip", bytes);
+  const absl::StatusOr<ZipArchive> archive = ZipArchive::Open(*source);
+  if (!archive.ok()) return;
+  std::string buffer(4096, '\0');
+  for (const ZipMember& member : archive->members()) {
+    Require(archive->Find(member.name) == &member);
+    absl::StatusOr<std::unique_ptr<ZipMemberReader>> reader = archive->OpenMember(member);
+    if (!reader.ok()) continue;
+    int64_t left = std::min<int64_t>(member.bytes, 1 << 20);
+    bool good = true;
+    while (good && left > 0) {
+      const int64_t count = std::min<int64_t>(left, buffer.size());
+      good = (*reader)->Read(count, buffer.data()).ok();
+      left -= count;
+    }
+    if (good) (*reader)->Finish().IgnoreError();
+  }
+}
+
+std::vector<std::string> ImageSeeds() {
+  std::vector<std::string> seeds;
+  for (const int channels : {1, 3}) {
+    Image image{19, 11, channels, {}};
+    for (int i = 0; i < 19 * 11 * channels; ++i) {
+      image.pixels.push_back(static_cast<uint8_t>(i * i / 7));
+    }
+    seeds.push_back(*EncodePng(image));
+    seeds.push_back(*EncodeJpeg(image, 60));
+  }
+  return seeds;
+}
+
+std::vector<std::string> NpzSeeds() {
+  std::vector<std::string> seeds;
+  for (const bool deflate : {false, true}) {
+    for (const bool zip64 : {false, true}) {
+      std::vector<ZipEntry> entries = ValidMembers();
+      for (ZipEntry& entry : entries) {
+        entry.deflate = deflate;
+        entry.zip64 = zip64;
+      }
+      seeds.push_back(BuildZip(entries));
+    }
+  }
+  return seeds;
+}
+
+std::vector<std::string> NpySeeds() {
+  return {"{'descr': '|u1', 'fortran_order': False, 'shape': (11959, 28, 28, 3), }\n",
+          "{\"shape\": (5L,), \"fortran_order\": True, \"descr\": \"<i8\"}",
+          "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (), }"};
+}
+
+}  // namespace
+
+const std::vector<FuzzEntryPoint>& FuzzEntryPoints() {
+  static const std::vector<FuzzEntryPoint>* const entry_points =
+      new std::vector<FuzzEntryPoint>{{"image", RunImage, ImageSeeds},
+                                      {"npz", RunNpz, NpzSeeds},
+                                      {"npy", RunNpy, NpySeeds},
+                                      {"zip", RunZip, NpzSeeds}};
+  return *entry_points;
+}
+
+const FuzzEntryPoint* FindFuzzEntryPoint(absl::string_view name) {
+  for (const FuzzEntryPoint& entry_point : FuzzEntryPoints()) {
+    if (entry_point.name == name) return &entry_point;
+  }
+  return nullptr;
+}
+
+}  // namespace cytopress

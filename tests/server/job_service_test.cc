@@ -1,0 +1,322 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "tests/server/test_server.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class JobServiceTest : public ServerTest {
+ protected:
+  void SetUp() override { Start(); }
+
+  v1::Job Get(const std::string& id) {
+    v1::GetJobRequest request;
+    request.set_id(id);
+    v1::Job job;
+    const grpc::Status status = jobs_->GetJob(Context().get(), request, &job);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return job;
+  }
+};
+
+TEST_F(JobServiceTest, CompressStoresTheJobWithItsDefaults) {
+  const v1::Job job = MustCompress();
+  EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(job.spec().network().architecture(), "resnet50");
+  EXPECT_GT(job.spec().recipe().train().epochs(), 0);
+  const absl::StatusOr<v1::Job> stored = OpenStore()->Get(job.id());
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  EXPECT_EQ(stored->spec().SerializeAsString(), job.spec().SerializeAsString());
+  EXPECT_EQ(Get(job.id()).spec().model_name(), "cells");
+}
+
+TEST_F(JobServiceTest, CompressNamesEveryWrongField) {
+  v1::CompressRequest request = ValidCompress();
+  request.mutable_spec()->set_model_name("No Name");
+  request.mutable_spec()->mutable_recipe()->mutable_prune()->set_sparsity(1.5);
+  request.set_request_id(std::string(129, 'x'));
+  v1::Job job;
+  const grpc::Status status = Compress(request, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(DetailsOf(status).fields(),
+              ElementsAre("spec.model_name", "spec.recipe.prune.sparsity", "request_id"));
+  EXPECT_THAT(status.error_message(), HasSubstr("No Name"));
+}
+
+TEST_F(JobServiceTest, AnAbsurdlyWrongRequestStillGetsItsAnswer) {
+  v1::CompressRequest request = ValidCompress();
+  for (int i = 0; i < 5000; ++i) {
+    request.mutable_spec()->mutable_dataset()->add_class_names(std::string(300, 'x'));
+  }
+  v1::Job job;
+  const grpc::Status status = Compress(request, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+  EXPECT_EQ(DetailsOf(status).fields().at(0), "spec.dataset.class_names[0]");
+}
+
+TEST_F(JobServiceTest, ARepeatedRequestIdAnswersWithTheFirstJob) {
+  v1::CompressRequest request = ValidCompress();
+  request.set_request_id("once");
+  const v1::Job first = MustCompress(request);
+  EXPECT_EQ(MustCompress(request).id(), first.id());
+  request.mutable_spec()->mutable_recipe()->mutable_prune()->set_sparsity(0.8);
+  v1::Job job;
+  const grpc::Status status = Compress(request, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "REQUEST_ID_REUSED");
+}
+
+TEST_F(JobServiceTest, TheBaseModelIsPinnedToItsVersion) {
+  Publish("base");
+  v1::CompressRequest request = ValidCompress();
+  request.mutable_spec()->set_base_model("base");
+  request.set_request_id("pinned");
+  const v1::Job job = MustCompress(request);
+  EXPECT_EQ(job.spec().base_model(), "base@1");
+  Publish("base", 2);
+  EXPECT_EQ(MustCompress(request).id(), job.id()) << "a repetition after a new version came";
+  request.set_request_id("later");
+  EXPECT_EQ(MustCompress(request).spec().base_model(), "base@2");
+}
+
+TEST_F(JobServiceTest, AMissingBaseModelIsNotFound) {
+  v1::CompressRequest request = ValidCompress();
+  request.mutable_spec()->set_base_model("nothing");
+  v1::Job job;
+  const grpc::Status status = Compress(request, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "MODEL_NOT_FOUND");
+  EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("spec.base_model"));
+}
+
+TEST_F(JobServiceTest, UnknownJobsAreNotFound) {
+  v1::GetJobRequest get;
+  get.set_id("nothing");
+  v1::CancelJobRequest cancel;
+  cancel.set_id("nothing");
+  v1::Job job;
+  for (const grpc::Status& status : {jobs_->GetJob(Context().get(), get, &job),
+                                     jobs_->CancelJob(Context().get(), cancel, &job)}) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+    EXPECT_EQ(DetailsOf(status).info.reason(), "JOB_NOT_FOUND");
+  }
+}
+
+TEST_F(JobServiceTest, AnEmptyIdIsInvalid) {
+  v1::Job job;
+  const grpc::Status status = jobs_->GetJob(Context().get(), v1::GetJobRequest(), &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("id"));
+}
+
+TEST_F(JobServiceTest, ListsInPagesNewestFirst) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 5; ++i) ids.insert(ids.begin(), MustCompress().id());
+  std::vector<std::string> listed;
+  v1::ListJobsRequest request;
+  request.set_page_size(2);
+  int pages = 0;
+  do {
+    v1::ListJobsResponse page;
+    const grpc::Status status = jobs_->ListJobs(Context().get(), request, &page);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    for (const v1::Job& job : page.jobs()) listed.push_back(job.id());
+    request.set_page_token(page.next_page_token());
+    ++pages;
+  } while (!request.page_token().empty() && pages < 10);
+  EXPECT_EQ(listed, ids);
+  EXPECT_EQ(pages, 3);
+}
+
+TEST_F(JobServiceTest, ListRefusesWhatMakesNoSense) {
+  v1::ListJobsRequest negative;
+  negative.set_page_size(-1);
+  v1::ListJobsRequest token;
+  token.set_page_token("made up");
+  v1::ListJobsRequest state;
+  state.add_states(static_cast<v1::JobState>(77));
+  for (const auto& [request, field] :
+       {std::pair(negative, "page_size"), {token, "page_token"}, {state, "states[0]"}}) {
+    v1::ListJobsResponse page;
+    const grpc::Status status = jobs_->ListJobs(Context().get(), request, &page);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << field;
+    EXPECT_THAT(DetailsOf(status).fields(), ElementsAre(field));
+  }
+}
+
+TEST_F(JobServiceTest, CancelsAQueuedJobAndNoEndedOne) {
+  const v1::Job job = MustCompress();
+  v1::CancelJobRequest request;
+  request.set_id(job.id());
+  v1::Job cancelled;
+  ASSERT_TRUE(jobs_->CancelJob(Context().get(), request, &cancelled).ok());
+  EXPECT_EQ(cancelled.state(), v1::JOB_STATE_CANCELLED);
+  EXPECT_TRUE(jobs_->CancelJob(Context().get(), request, &cancelled).ok());
+
+  const v1::Job other = MustCompress();
+  const std::unique_ptr<JobStore> store = OpenStore();
+  const auto leased = store->AcquireLease("w", "cpu", absl::Seconds(30));
+  ASSERT_TRUE(leased.ok() && leased->has_value());
+  ASSERT_TRUE(store->Start((*leased)->lease).ok());
+  ASSERT_TRUE(store->Fail((*leased)->lease, "broken", /*retryable=*/false).ok());
+  request.set_id(other.id());
+  const grpc::Status status = jobs_->CancelJob(Context().get(), request, &cancelled);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "JOB_ENDED");
+}
+
+// With local workers the data set is on this machine.
+class LocalDatasetTest : public JobServiceTest {
+ protected:
+  void Configure(DaemonOptions* options) override {
+    options->workers = 1;
+    options->device = "cuda:9";  // takes none of the jobs of this test
+    options->worker_program = "/bin/true";
+  }
+  v1::CompressRequest WithDataset(const std::string& uri) {
+    v1::CompressRequest request = ValidCompress();
+    request.mutable_spec()->mutable_dataset()->set_uri(uri);
+    request.mutable_spec()->set_device("cpu");
+    return request;
+  }
+};
+
+TEST_F(LocalDatasetTest, ThePathOfADatasetMustExist) {
+  for (const std::string& uri : {folder_ + "/nothing.npz", std::string("relative.npz")}) {
+    v1::Job job;
+    const grpc::Status status = Compress(WithDataset(uri), &job);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("spec.dataset.uri"));
+    EXPECT_THAT(status.error_message(), HasSubstr(uri));
+  }
+  EXPECT_EQ(MustCompress(WithDataset(folder_)).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(MustCompress(WithDataset("synthetic:100")).state(), v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(LocalDatasetTest, ASecondServerWithWorkersIsRefused) {
+  DaemonOptions options;
+  options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
+  options.state_folder = folder_;
+  Configure(&options);
+  const absl::Status status = Daemon::Start(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(folder_));
+}
+
+class WatchJobTest : public JobServiceTest {
+ protected:
+  using Reader = std::unique_ptr<grpc::ClientReader<v1::WatchJobResponse>>;
+
+  Reader Watch(const std::string& id, grpc::ClientContext* context) {
+    v1::WatchJobRequest request;
+    request.set_id(id);
+    return jobs_->WatchJob(context, request);
+  }
+};
+
+TEST_F(WatchJobTest, TellsOfEveryStateThatStaysAndThenEnds) {
+  const v1::Job job = MustCompress();
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const Reader reader = Watch(job.id(), context.get());
+  v1::WatchJobResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.job().state(), v1::JOB_STATE_QUEUED);
+
+  const std::unique_ptr<JobStore> store = OpenStore();
+  const auto leased = store->AcquireLease("w", "cpu", absl::Seconds(30));
+  ASSERT_TRUE(leased.ok() && leased->has_value());
+  const Lease& lease = (*leased)->lease;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.job().state(), v1::JOB_STATE_LEASED);
+
+  ASSERT_TRUE(store->Start(lease).ok());
+  v1::LedgerEntry line;
+  line.set_stage("train");
+  ASSERT_TRUE(store->AppendLedger(lease, line).ok());
+  while (response.job().ledger_size() == 0) ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.job().state(), v1::JOB_STATE_RUNNING);
+  EXPECT_EQ(response.job().ledger(0).stage(), "train");
+
+  ASSERT_TRUE(store->Succeed(lease, "cells@1", "").ok());
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.job().state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(WatchJobTest, AnEndedJobIsToldOnce) {
+  const v1::Job job = MustCompress();
+  v1::CancelJobRequest cancel;
+  cancel.set_id(job.id());
+  v1::Job cancelled;
+  ASSERT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const Reader reader = Watch(job.id(), context.get());
+  v1::WatchJobResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.job().state(), v1::JOB_STATE_CANCELLED);
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+TEST_F(WatchJobTest, AnUnknownJobIsNotFound) {
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const Reader reader = Watch("nothing", context.get());
+  v1::WatchJobResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "JOB_NOT_FOUND");
+}
+
+TEST_F(WatchJobTest, ManyWatchOneJobAndSomeGiveUp) {
+  const v1::Job job = MustCompress();
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<Reader> readers;
+  for (int i = 0; i < 8; ++i) {
+    contexts.push_back(Context());
+    readers.push_back(Watch(job.id(), contexts.back().get()));
+    v1::WatchJobResponse response;
+    ASSERT_TRUE(readers.back()->Read(&response));
+  }
+  for (int i = 0; i < 4; ++i) {
+    contexts[i]->TryCancel();
+    EXPECT_EQ(readers[i]->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  v1::CancelJobRequest cancel;
+  cancel.set_id(job.id());
+  v1::Job cancelled;
+  ASSERT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
+  for (int i = 4; i < 8; ++i) {
+    v1::WatchJobResponse response;
+    ASSERT_TRUE(readers[i]->Read(&response));
+    EXPECT_EQ(response.job().state(), v1::JOB_STATE_CANCELLED);
+    EXPECT_TRUE(readers[i]->Finish().ok());
+  }
+}
+
+TEST_F(WatchJobTest, AServerThatStopsEndsTheStream) {
+  const v1::Job job = MustCompress();
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const Reader reader = Watch(job.id(), context.get());
+  v1::WatchJobResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  std::thread stop([this] { daemon_->Shutdown(); });
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  stop.join();
+}
+
+}  // namespace
+}  // namespace cytopress

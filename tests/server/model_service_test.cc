@@ -1,0 +1,168 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "core/base/sha256.h"
+#include "tests/server/test_server.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ModelServiceTest : public ServerTest {
+ protected:
+  void SetUp() override { Start(); }
+
+  grpc::Status Delete(const std::string& name, int64_t version) {
+    v1::DeleteModelRequest request;
+    request.set_name(name);
+    request.set_version(version);
+    v1::DeleteModelResponse response;
+    return models_->DeleteModel(Context().get(), request, &response);
+  }
+  grpc::Status Get(const std::string& name, int64_t version, v1::Model* model) {
+    v1::GetModelRequest request;
+    request.set_name(name);
+    request.set_version(version);
+    return models_->GetModel(Context().get(), request, model);
+  }
+};
+
+TEST_F(ModelServiceTest, GetsAVersionOrTheNewest) {
+  Publish("cells", 1);
+  Publish("cells", 2);
+  v1::Model model;
+  ASSERT_TRUE(Get("cells", 0, &model).ok());
+  EXPECT_EQ(model.version(), 2);
+  EXPECT_EQ(model.class_names_size(), 8);
+  EXPECT_EQ(model.sha256(), Sha256Hex(TestArtifact(2)));
+  ASSERT_TRUE(Get("cells", 1, &model).ok());
+  EXPECT_EQ(model.version(), 1);
+}
+
+TEST_F(ModelServiceTest, SaysWhatIsWrongWithAModelsName) {
+  v1::Model model;
+  const grpc::Status missing = Get("cells", 0, &model);
+  EXPECT_EQ(missing.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailsOf(missing).info.reason(), "MODEL_NOT_FOUND");
+  const grpc::Status invalid = Get("../cells", 0, &model);
+  EXPECT_EQ(invalid.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(DetailsOf(invalid).fields(), ElementsAre("name"));
+  const grpc::Status negative = Get("cells", -1, &model);
+  EXPECT_EQ(negative.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(DetailsOf(negative).fields(), ElementsAre("version"));
+}
+
+TEST_F(ModelServiceTest, ListsInPages) {
+  for (const char* name : {"b", "a", "b", "c"}) Publish(name);
+  std::vector<std::string> listed;
+  v1::ListModelsRequest request;
+  request.set_page_size(2);
+  int pages = 0;
+  do {
+    v1::ListModelsResponse page;
+    const grpc::Status status = models_->ListModels(Context().get(), request, &page);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    for (const v1::Model& model : page.models()) {
+      listed.push_back(ToString({model.name(), model.version()}));
+    }
+    request.set_page_token(page.next_page_token());
+    ++pages;
+  } while (!request.page_token().empty() && pages < 10);
+  EXPECT_THAT(listed, ElementsAre("a@1", "b@2", "b@1", "c@1"));
+  EXPECT_EQ(pages, 2);
+
+  request.set_page_token("%%%");
+  v1::ListModelsResponse page;
+  const grpc::Status status = models_->ListModels(Context().get(), request, &page);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("page_token"));
+}
+
+TEST_F(ModelServiceTest, DownloadsTheFileAsItIs) {
+  Publish("cells", 5);
+  v1::DownloadModelRequest request;
+  request.set_name("cells");
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const auto reader = models_->DownloadModel(context.get(), request);
+  v1::DownloadModelResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.model().version(), 1);
+  EXPECT_TRUE(response.data().empty());
+  const std::string sha256 = response.model().sha256();
+  std::string bytes;
+  int chunks = 0;
+  while (reader->Read(&response)) {
+    EXPECT_FALSE(response.has_model());
+    EXPECT_LE(response.data().size(), size_t{1} << 20);
+    bytes += response.data();
+    ++chunks;
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(bytes, TestArtifact(5));
+  EXPECT_EQ(Sha256Hex(bytes), sha256);
+  EXPECT_GT(chunks, 1) << "the file is larger than one chunk";
+}
+
+TEST_F(ModelServiceTest, ADownloadMayBeGivenUp) {
+  Publish("cells");
+  v1::DownloadModelRequest request;
+  request.set_name("cells");
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const auto reader = models_->DownloadModel(context.get(), request);
+  v1::DownloadModelResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  context->TryCancel();
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  // The server goes on.
+  v1::Model model;
+  EXPECT_TRUE(Get("cells", 1, &model).ok());
+}
+
+TEST_F(ModelServiceTest, DownloadingNothingIsNotFound) {
+  v1::DownloadModelRequest request;
+  request.set_name("cells");
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const auto reader = models_->DownloadModel(context.get(), request);
+  v1::DownloadModelResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "MODEL_NOT_FOUND");
+}
+
+TEST_F(ModelServiceTest, DeletesAVeryVersion) {
+  Publish("cells", 1);
+  Publish("cells", 2);
+  EXPECT_EQ(Delete("cells", 0).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(Delete("cells", 2).ok());
+  v1::Model model;
+  ASSERT_TRUE(Get("cells", 0, &model).ok());
+  EXPECT_EQ(model.version(), 1);
+  const grpc::Status again = Delete("cells", 2);
+  EXPECT_EQ(again.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailsOf(again).info.reason(), "MODEL_NOT_FOUND");
+}
+
+TEST_F(ModelServiceTest, KeepsABaseThatAJobNeeds) {
+  Publish("base");
+  v1::CompressRequest request = ValidCompress();
+  request.mutable_spec()->set_base_model("base");
+  const v1::Job job = MustCompress(request);
+  const grpc::Status status = Delete("base", 1);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "MODEL_IN_USE");
+  EXPECT_EQ(DetailsOf(status).info.metadata().at("job"), job.id());
+  v1::CancelJobRequest cancel;
+  cancel.set_id(job.id());
+  v1::Job cancelled;
+  ASSERT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
+  EXPECT_TRUE(Delete("base", 1).ok());
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,164 @@
+// cytopressd as a process.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "core/base/file.h"
+#include "server/flags.h"
+#include "server/supervisor/worker_process.h"
+#include "tests/server/test_server.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr absl::Duration kPatience = absl::Seconds(60);
+
+// Polls, because a file and a process of another program offer nothing to wait on.
+bool Await(const std::function<bool()>& condition) {
+  const absl::Time end = absl::Now() + kPatience;
+  while (!condition()) {
+    if (absl::Now() > end) return false;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return true;
+}
+
+class ProgramTest : public testing::Test {
+ protected:
+  ProgramTest()
+      : folder_(absl::StrCat(testing::TempDir(), "/program-",
+                             testing::UnitTest::GetInstance()->current_test_info()->name(), "-",
+                             getpid())) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~ProgramTest() override {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      AwaitExit();
+    }
+    std::filesystem::remove_all(folder_);
+  }
+
+  void Run(std::vector<std::string> arguments) {
+    ProcessOptions options;
+    options.command = {CYTOPRESSD};
+    options.command.insert(options.command.end(), arguments.begin(), arguments.end());
+    options.log_path = folder_ + "/log";
+    const absl::StatusOr<pid_t> pid = StartProcess(options);
+    ASSERT_TRUE(pid.ok()) << pid.status();
+    pid_ = *pid;
+  }
+  ProcessExit AwaitExit() {
+    std::optional<ProcessExit> exit;
+    EXPECT_TRUE(Await([&] {
+      exit = PollExit(pid_);
+      return exit.has_value();
+    }));
+    pid_ = 0;
+    return exit.value_or(ProcessExit());
+  }
+  std::string Log() const {
+    const absl::StatusOr<std::string> log = ReadFile(folder_ + "/log", 1 << 20);
+    return log.ok() ? *log : log.status().ToString();
+  }
+  std::vector<std::string> ServerArguments() const {
+    return {"--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",  "--workers",
+            "0",        "--state",     folder_ + "/state", "--ready-file", folder_ + "/ready.json"};
+  }
+
+  const std::string folder_;
+  pid_t pid_ = 0;
+};
+
+TEST_F(ProgramTest, SaysItsVersion) {
+  Run({"--version"});
+  EXPECT_TRUE(AwaitExit().ok());
+  EXPECT_EQ(Log(), "cytopressd " CYTOPRESS_VERSION "\n");
+}
+
+TEST_F(ProgramTest, ExplainsItself) {
+  Run({"--help"});
+  EXPECT_TRUE(AwaitExit().ok());
+  EXPECT_THAT(Log(), HasSubstr("Examples:"));
+  EXPECT_THAT(Log(), HasSubstr("--max-loaded-models"));
+}
+
+TEST_F(ProgramTest, ABadFlagIsExitCode2) {
+  Run({"--workers", "-3"});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("--workers"));
+  Run({"--device", "gpu"});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("gpu"));
+}
+
+TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {
+  const absl::Time start = absl::Now();
+  Run(ServerArguments());
+  ASSERT_TRUE(Await([this] { return std::filesystem::exists(folder_ + "/ready.json"); })) << Log();
+  const absl::Duration until_ready = absl::Now() - start;
+  const nlohmann::json ready = nlohmann::json::parse(*ReadFile(folder_ + "/ready.json", 1 << 16));
+  EXPECT_EQ(ready["pid"], pid_);
+  const std::string metrics = HttpGet(ready["metrics_port"], "/metrics");
+  EXPECT_EQ(MetricValue(metrics, "cytopress_job_queue_depth"), 0);
+  RecordProperty("milliseconds_until_ready", absl::StrCat(absl::ToInt64Milliseconds(until_ready)));
+  RecordProperty("resident_bytes",
+                 absl::StrCat(MetricValue(metrics, "process_resident_memory_bytes")));
+
+  std::ifstream maps(absl::StrCat("/proc/", pid_, "/maps"));
+  const std::string loaded((std::istreambuf_iterator<char>(maps)), {});
+  EXPECT_THAT(loaded, HasSubstr("libgrpc"));
+  EXPECT_THAT(loaded, Not(HasSubstr("libtorch"))) << "the server must not load LibTorch";
+
+  kill(pid_, SIGTERM);
+  const ProcessExit exit = AwaitExit();
+  EXPECT_TRUE(exit.ok()) << exit.ToString() << "\n" << Log();
+}
+
+TEST_F(ProgramTest, ATakenPortIsExitCode1WithTheReason) {
+  std::vector<std::string> arguments = ServerArguments();
+  Run(arguments);
+  ASSERT_TRUE(Await([this] { return std::filesystem::exists(folder_ + "/ready.json"); })) << Log();
+  const nlohmann::json ready = nlohmann::json::parse(*ReadFile(folder_ + "/ready.json", 1 << 16));
+  const pid_t first = pid_;
+  arguments[1] = absl::StrCat("127.0.0.1:", static_cast<int>(ready["port"]));
+  Run(arguments);
+  EXPECT_EQ(AwaitExit().code, 1);
+  EXPECT_THAT(Log(), HasSubstr("cannot listen on " + arguments[1]));
+  pid_ = first;
+}
+
+TEST(FlagsTest, ReadsWhatIsGiven) {
+  const char* const arguments[] = {"cytopressd", "--state",         "/tmp/s", "--workers",
+                                   "0",          "--drain-seconds", "2.5",    "--max-message-mib",
+                                   "8",          "--default-model", "cells",  "--device",
+                                   "cuda:1"};
+  const auto parsed = ParseFlags(std::size(arguments), arguments);
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  const DaemonOptions& options = std::get<Flags>(parsed).daemon;
+  EXPECT_EQ(options.state_folder, "/tmp/s");
+  EXPECT_EQ(options.workers, 0);
+  EXPECT_EQ(options.drain_patience, absl::Seconds(2.5));
+  EXPECT_EQ(options.grpc.max_message_bytes, 8 << 20);
+  EXPECT_EQ(options.default_model, "cells");
+  EXPECT_EQ(options.device, "cuda:1");
+  EXPECT_EQ(options.grpc.listen, "127.0.0.1:8500") << "nobody else may connect by default";
+}
+
+}  // namespace
+}  // namespace cytopress

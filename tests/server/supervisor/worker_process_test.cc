@@ -1,0 +1,119 @@
+#include "server/supervisor/worker_process.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+
+namespace cytopress {
+namespace {
+
+using testing::HasSubstr;
+
+class WorkerProcessTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    static int counter = 0;
+    folder_ = absl::StrCat(testing::TempDir(), "/worker_process_", getpid(), "_", ++counter);
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  ProcessOptions Shell(const std::string& script) {
+    ProcessOptions options;
+    options.command = {"/bin/sh", "-c", script};
+    options.log_path = folder_ + "/log";
+    options.max_log_bytes = 1000;
+    return options;
+  }
+
+  static ProcessExit Wait(pid_t pid) {
+    std::optional<ProcessExit> exit;
+    while (!exit.has_value()) {
+      exit = PollExit(pid);
+      std::this_thread::yield();
+    }
+    return *exit;
+  }
+
+  static std::string Read(const std::string& path) {
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+
+  std::string folder_;
+};
+
+TEST_F(WorkerProcessTest, LogsBothStreamsAndTellsTheExitCode) {
+  const absl::StatusOr<pid_t> pid = StartProcess(Shell("echo out; echo err >&2; exit 7"));
+  ASSERT_TRUE(pid.ok()) << pid.status();
+  const ProcessExit exit = Wait(*pid);
+  EXPECT_EQ(exit.code, 7);
+  EXPECT_FALSE(exit.ok());
+  EXPECT_EQ(exit.ToString(), "exit code 7");
+  EXPECT_EQ(Read(folder_ + "/log"), "out\nerr\n");
+}
+
+TEST_F(WorkerProcessTest, TellsTheSignal) {
+  const absl::StatusOr<pid_t> pid = StartProcess(Shell("kill -9 $$"));
+  ASSERT_TRUE(pid.ok());
+  const ProcessExit exit = Wait(*pid);
+  EXPECT_EQ(exit.signal, SIGKILL);
+  EXPECT_THAT(exit.ToString(), HasSubstr("signal 9"));
+}
+
+TEST_F(WorkerProcessTest, LongLogIsMovedAway) {
+  ASSERT_TRUE(Wait(*StartProcess(Shell("printf %2000s x"))).ok());
+  ASSERT_TRUE(Wait(*StartProcess(Shell("echo second"))).ok());
+  ASSERT_TRUE(Wait(*StartProcess(Shell("echo third"))).ok());
+  EXPECT_EQ(Read(folder_ + "/log"), "second\nthird\n");
+  EXPECT_EQ(std::filesystem::file_size(folder_ + "/log.1"), 2000u);
+}
+
+TEST_F(WorkerProcessTest, IsPoliteAndInheritsNothing) {
+  // Both would be inherited by a plain fork and exec.
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  sigset_t blocked, before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGTERM);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
+  ProcessOptions options = Shell("read go <&3 || kill -TERM $$; echo survived");
+  options.nice = 5;
+  const int base = getpriority(PRIO_PROCESS, 0);
+  const absl::StatusOr<pid_t> pid = StartProcess(options);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ASSERT_TRUE(pid.ok());
+  EXPECT_EQ(Wait(*pid).signal, SIGTERM);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+
+  options = Shell("read line < " + folder_ + "/gate; nice");
+  options.nice = 5;
+  ASSERT_EQ(mkfifo((folder_ + "/gate").c_str(), 0600), 0);
+  const absl::StatusOr<pid_t> waiting = StartProcess(options);
+  ASSERT_TRUE(waiting.ok());
+  std::ofstream(folder_ + "/gate") << "go\n";
+  EXPECT_TRUE(Wait(*waiting).ok());
+  EXPECT_THAT(Read(folder_ + "/log"), HasSubstr(absl::StrCat(base + 5, "\n")));
+}
+
+TEST_F(WorkerProcessTest, MissingProgramIsNotFound) {
+  ProcessOptions options = Shell("");
+  options.command[0] = folder_ + "/nothing";
+  EXPECT_EQ(StartProcess(options).status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,262 @@
+// The supervisor with real worker processes.
+#include "server/supervisor/worker_supervisor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/worker/process_lock.h"
+
+namespace cytopress {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr absl::Duration kDeadline = absl::Seconds(60);
+
+// Waits until `condition` holds; false when it does not within the deadline.
+bool Eventually(const std::function<bool()>& condition) {
+  const absl::Time give_up = absl::Now() + kDeadline;
+  while (!condition()) {
+    if (absl::Now() > give_up) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+class SupervisorTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    static int counter = 0;
+    folder_ = absl::StrCat(testing::TempDir(), "/supervisor_", getpid(), "_", ++counter);
+    options_.worker_program = SCRIPTED_WORKER;
+    options_.database_url = "sqlite://" + folder_ + "/jobs.db";
+    options_.models_folder = folder_ + "/models";
+    options_.work_folder = folder_ + "/work";
+    options_.log_folder = folder_ + "/logs";
+    options_.poll_interval = absl::Milliseconds(5);
+    options_.heartbeat_interval = absl::Milliseconds(20);
+    options_.first_backoff = absl::Milliseconds(5);
+    options_.last_backoff = absl::Milliseconds(40);
+    store_ = *OpenJobStore(options_.database_url, RealClock());
+  }
+  void TearDown() override {
+    supervisor_.reset();
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void Start() {
+    supervisor_ = std::make_unique<WorkerSupervisor>(options_, store_.get(), RealClock());
+    ASSERT_EQ(supervisor_->Start(), absl::OkStatus());
+  }
+
+  std::string Submit(const std::string& act, const std::string& device = "") {
+    v1::JobSpec spec;
+    spec.set_model_name(act);
+    spec.mutable_dataset()->set_uri("synthetic");
+    spec.set_device(device);
+    const std::string id = store_->Submit(spec, "")->id();
+    if (supervisor_ != nullptr) supervisor_->Notify();
+    return id;
+  }
+
+  v1::Job Get(const std::string& id) { return *store_->Get(id); }
+  bool Reaches(const std::string& id, v1::JobState state) {
+    return Eventually([&] { return Get(id).state() == state; });
+  }
+  SlotInfo Slot(size_t i = 0) { return supervisor_->Slots().at(i); }
+  bool SlotIsEmpty() {
+    return Eventually([&] { return Slot().pid == 0; });
+  }
+
+  SupervisorOptions options_;
+  std::string folder_;
+  std::unique_ptr<JobStore> store_;
+  std::unique_ptr<WorkerSupervisor> supervisor_;
+};
+
+TEST_F(SupervisorTest, EmptyQueueHasNoProcessButAWorkerThatIsUp) {
+  Start();
+  ASSERT_TRUE(Eventually([&] { return store_->ListWorkers()->size() == 1; }));
+  const absl::Time first = store_->ListWorkers()->at(0).last_seen;
+  EXPECT_TRUE(Eventually([&] { return store_->ListWorkers()->at(0).last_seen > first; }));
+  EXPECT_EQ(store_->ListWorkers()->at(0).name, "local-1");
+  EXPECT_EQ(store_->ListWorkers()->at(0).device, "cpu");
+  EXPECT_EQ(Slot().pid, 0);
+  EXPECT_EQ(Slot().started, 0);
+}
+
+TEST_F(SupervisorTest, EachJobGetsAProcessThatEndsWithIt) {
+  Start();
+  const std::string first = Submit("publish");
+  const std::string second = Submit("publish");
+  EXPECT_TRUE(Reaches(first, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_TRUE(Reaches(second, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_TRUE(SlotIsEmpty());
+  EXPECT_EQ(Slot().crashes, 0);
+  EXPECT_EQ(Slot().started, 2);
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/logs/worker-local-1.log"));
+}
+
+TEST_F(SupervisorTest, JobsOfOtherDevicesStartNothing) {
+  Start();
+  Submit("publish", "cuda:0");
+  const std::string ours = Submit("publish", "cpu");
+  EXPECT_TRUE(Reaches(ours, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_TRUE(SlotIsEmpty());
+  EXPECT_EQ(Slot().started, 1);
+  EXPECT_EQ(store_->Stats()->depth, 1);
+}
+
+TEST_F(SupervisorTest, SlotsWorkBesideEachOther) {
+  options_.workers = 2;
+  Start();
+  const std::string a = Submit("wait");
+  const std::string b = Submit("wait");
+  EXPECT_TRUE(Reaches(a, v1::JOB_STATE_RUNNING));
+  EXPECT_TRUE(Reaches(b, v1::JOB_STATE_RUNNING));
+  EXPECT_NE(Get(a).worker(), Get(b).worker());
+  EXPECT_EQ(Slot(0).started + Slot(1).started, 2);
+}
+
+TEST_F(SupervisorTest, KilledWorkersJobIsTakenBackAndRunAgain) {
+  Start();
+  const std::string id = Submit("wait");
+  ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  const pid_t killed = Slot().pid;
+  ASSERT_GT(killed, 0);
+  ASSERT_EQ(kill(killed, SIGKILL), 0);
+  EXPECT_TRUE(Eventually([&] { return Get(id).attempt() == 2; }));
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  EXPECT_TRUE(Eventually([&] { return Slot().pid != 0 && Slot().pid != killed; }));
+  EXPECT_EQ(Slot().crashes, 1);
+}
+
+TEST_F(SupervisorTest, JobThatCrashesItsWorkersFails) {
+  Start();
+  const std::string id = Submit("crash");
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_FAILED));
+  EXPECT_THAT(Get(id).error(), HasSubstr("worker lost 3 times"));
+  // The next one is served all the same.
+  EXPECT_TRUE(Reaches(Submit("publish"), v1::JOB_STATE_SUCCEEDED));
+}
+
+TEST_F(SupervisorTest, WorkersThatCannotStartAreStartedEverMoreSlowly) {
+  options_.worker_program = "/bin/false";
+  options_.first_backoff = absl::Milliseconds(20);
+  options_.last_backoff = absl::Hours(1);
+  Start();
+  const absl::Time begin = absl::Now();
+  const std::string id = Submit("publish");
+  EXPECT_TRUE(Eventually([&] { return Slot().crashes >= 5; }));
+  EXPECT_GE(absl::Now() - begin, absl::Milliseconds(20 + 40 + 80 + 160));
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 0);
+}
+
+TEST_F(SupervisorTest, CancelReachesTheProcess) {
+  Start();
+  const std::string id = Submit("wait");
+  ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  ASSERT_TRUE(store_->Cancel(id).ok());
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_CANCELLED));
+  EXPECT_TRUE(SlotIsEmpty());
+  EXPECT_EQ(Slot().crashes, 0);
+}
+
+TEST_F(SupervisorTest, StopGivesTheJobBackWithoutCost) {
+  Start();
+  const std::string id = Submit("wait");
+  ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  const pid_t pid = Slot().pid;
+  supervisor_->Stop();
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 0);
+  EXPECT_EQ(Slot().pid, 0);
+  EXPECT_EQ(kill(pid, 0), -1);  // no such process
+  supervisor_->Stop();
+}
+
+TEST_F(SupervisorTest, StopKillsAWorkerThatDoesNotListen) {
+  options_.shutdown_grace = absl::Milliseconds(50);
+  Start();
+  const std::string id = Submit("stubborn");
+  ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  supervisor_->Stop();
+  EXPECT_EQ(Slot().pid, 0);
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 1);
+}
+
+TEST_F(SupervisorTest, DeadWorkerOfAnEarlierServerIsReapedAtTheStart) {
+  const std::string id = Submit("publish");
+  ASSERT_TRUE((*store_->AcquireLease("local-1", "cpu", absl::Hours(1))).has_value());
+  Start();
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_EQ(Get(id).attempt(), 2);
+}
+
+TEST_F(SupervisorTest, LivingWorkerOfAnEarlierServerIsWaitedFor) {
+  const std::string id = Submit("publish");
+  const Lease lease = (*store_->AcquireLease("local-1", "cpu", absl::Hours(1)))->lease;
+  {
+    const absl::StatusOr<ProcessLock> alive = ProcessLock::Take(options_.work_folder, "local-1");
+    ASSERT_TRUE(alive.ok());
+    options_.workers = 2;  // the second slot shows that the supervisor is at work
+    Start();
+    EXPECT_TRUE(Reaches(Submit("publish"), v1::JOB_STATE_SUCCEEDED));
+    EXPECT_EQ(Get(id).state(), v1::JOB_STATE_LEASED);
+    EXPECT_EQ(store_->Release(lease), absl::OkStatus());
+  }
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_EQ(Get(id).attempt(), 1);
+}
+
+TEST_F(SupervisorTest, WorkerEndsWithAKilledServer) {
+  const std::string id = Submit("wait");
+  store_.reset();  // SQLite's connections must not be carried across a fork
+  const pid_t server = fork();
+  if (server == 0) {
+    std::unique_ptr<JobStore> store = *OpenJobStore(options_.database_url, RealClock());
+    WorkerSupervisor supervisor(options_, store.get(), RealClock());
+    if (!supervisor.Start().ok()) _exit(1);
+    while (true) pause();
+  }
+  store_ = *OpenJobStore(options_.database_url, RealClock());
+  ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  ASSERT_EQ(kill(server, SIGKILL), 0);
+  ASSERT_EQ(waitpid(server, nullptr, 0), server);
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_QUEUED));
+  EXPECT_EQ(Get(id).attempt(), 0);  // the orphan gave it back
+}
+
+TEST_F(SupervisorTest, ExpiredLeasesOfRemoteWorkersAreReaped) {
+  const std::string id = Submit("publish", "cuda:0");
+  ASSERT_TRUE((*store_->AcquireLease("remote", "cuda:0", absl::Milliseconds(1))).has_value());
+  options_.workers = 0;
+  options_.reap_interval = absl::Milliseconds(5);
+  Start();
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_QUEUED));
+}
+
+TEST_F(SupervisorTest, RefusesWhatCannotWork) {
+  options_.worker_program = folder_ + "/nothing";
+  const absl::Status missing = WorkerSupervisor(options_, store_.get(), RealClock()).Start();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(missing.message(), HasSubstr("nothing"));
+  options_.workers = -1;
+  EXPECT_EQ(WorkerSupervisor(options_, store_.get(), RealClock()).Start().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,55 @@
+#include "server/worker/process_lock.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+
+namespace cytopress {
+namespace {
+
+class ProcessLockTest : public testing::Test {
+ protected:
+  void SetUp() override { folder_ = absl::StrCat(testing::TempDir(), "/process_lock_", getpid()); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string folder_;
+};
+
+TEST_F(ProcessLockTest, OneHolderAtATime) {
+  {
+    const absl::StatusOr<ProcessLock> first = ProcessLock::Take(folder_, "w1");
+    ASSERT_TRUE(first.ok()) << first.status();
+    const absl::Status second = ProcessLock::Take(folder_, "w1").status();
+    EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(second.message(), testing::HasSubstr("w1"));
+    EXPECT_TRUE(ProcessLock::Take(folder_, "w2").ok());
+  }
+  EXPECT_TRUE(ProcessLock::Take(folder_, "w1").ok());
+}
+
+TEST_F(ProcessLockTest, KilledHolderLetsGo) {
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const absl::StatusOr<ProcessLock> lock = ProcessLock::Take(folder_, "w1");
+    if (lock.ok() && write(ready[1], "x", 1) == 1) pause();
+    _exit(1);
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_FALSE(ProcessLock::Take(folder_, "w1").ok());
+  kill(child, SIGKILL);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(ProcessLock::Take(folder_, "w1").ok());
+  close(ready[0]);
+  close(ready[1]);
+}
+
+}  // namespace
+}  // namespace cytopress

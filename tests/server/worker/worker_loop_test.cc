@@ -1,0 +1,343 @@
+#include "server/worker/worker_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "tests/server/worker/forwarding_job_store.h"
+
+namespace cytopress {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr absl::Duration kDeadline = absl::Seconds(30);
+
+// Waits until `condition` holds; false when it does not within the deadline.
+bool Eventually(const std::function<bool()>& condition) {
+  const absl::Time give_up = absl::Now() + kDeadline;
+  while (!condition()) {
+    if (absl::Now() > give_up) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+v1::JobSpec SomeSpec() {
+  v1::JobSpec spec;
+  spec.set_model_name("blood");
+  spec.mutable_dataset()->set_uri("synthetic");
+  return spec;
+}
+
+v1::Progress At(const std::string& stage, int epoch, int64_t step) {
+  v1::Progress progress;
+  progress.set_stage(stage);
+  progress.set_epoch(epoch);
+  progress.set_step(step);
+  return progress;
+}
+
+absl::StatusOr<JobOutcome> WaitForStop(JobAttempt* attempt) {
+  if (!Eventually([&] { return attempt->ShouldStop(); })) {
+    return absl::DeadlineExceededError("nobody stopped the job");
+  }
+  return absl::CancelledError("stopped");
+}
+
+class WorkerLoopTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    static std::atomic<int> counter{0};
+    folder_ = absl::StrCat(testing::TempDir(), "/worker_loop_", getpid(), "_", ++counter);
+    std::filesystem::create_directories(folder_ + "/work");
+    absl::StatusOr<std::unique_ptr<JobStore>> store =
+        OpenJobStore("sqlite://" + folder_ + "/jobs.db", &clock_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+    options_.name = "w1";
+    options_.work_folder = folder_ + "/work";
+    options_.once = true;
+    options_.attempt.tick = absl::Milliseconds(1);
+  }
+  void TearDown() override {
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::string Submit() { return store_->Submit(SomeSpec(), "")->id(); }
+  v1::Job Get(const std::string& id) { return *store_->Get(id); }
+
+  absl::Status Run(RunJob run_job) { return RunOn(store_.get(), std::move(run_job)); }
+  absl::Status RunOn(JobStore* store, RunJob run_job) {
+    return WorkerLoop(options_, std::move(run_job), store, &clock_, &shutdown_).Run();
+  }
+
+  // As the pipeline does: checkpoints in the task's folder.
+  static void WriteCheckpoint(const JobTask& task) {
+    std::filesystem::create_directories(task.work_folder);
+    std::ofstream(task.work_folder + "/checkpoint") << "weights";
+  }
+  bool HasCheckpoint(const std::string& id) {
+    return std::filesystem::exists(folder_ + "/work/" + id + "/checkpoint");
+  }
+
+  FakeClock clock_;
+  StopFlag shutdown_;
+  WorkerOptions options_;
+  std::string folder_;
+  std::unique_ptr<JobStore> store_;
+};
+
+TEST_F(WorkerLoopTest, RunsAJobToItsModel) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run([&](const JobTask& task, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
+              EXPECT_EQ(task.job_id, id);
+              EXPECT_EQ(task.attempt, 1);
+              EXPECT_EQ(task.spec.recipe().train().epochs(), 12);
+              EXPECT_EQ(Get(id).state(), v1::JOB_STATE_RUNNING);
+              EXPECT_EQ(store_->ListWorkers()->at(0).job_id, id);
+              WriteCheckpoint(task);
+              EXPECT_EQ(attempt->OnProgress(At("train", 1, 1)), absl::OkStatus());
+              v1::LedgerEntry entry;
+              entry.set_stage("train");
+              EXPECT_EQ(attempt->OnLedger(entry), absl::OkStatus());
+              return JobOutcome{"blood@2", "blood@1"};
+            }),
+            absl::OkStatus());
+  const v1::Job job = Get(id);
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(job.model(), "blood@2");
+  EXPECT_EQ(job.parent_model(), "blood@1");
+  EXPECT_EQ(job.ledger_size(), 1);
+  EXPECT_EQ(job.progress().stage(), "train");
+  EXPECT_FALSE(HasCheckpoint(id));
+}
+
+TEST_F(WorkerLoopTest, OnceEndsWhenThereIsNoJob) {
+  EXPECT_EQ(Run([](const JobTask&, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+              ADD_FAILURE();
+              return absl::InternalError("no job was submitted");
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(store_->ListWorkers()->size(), 1u);  // it was seen
+}
+
+TEST_F(WorkerLoopTest, WithoutOnceItRunsJobAfterJobUntilShutdown) {
+  options_.once = false;
+  options_.poll_interval = absl::Milliseconds(1);
+  std::atomic<int> runs{0};
+  std::thread loop([&] {
+    EXPECT_EQ(Run([&](const JobTask&, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+                ++runs;
+                return JobOutcome{"blood@1", ""};
+              }),
+              absl::OkStatus());
+  });
+  Submit();
+  EXPECT_TRUE(Eventually([&] { return runs == 1; }));
+  Submit();
+  EXPECT_TRUE(Eventually([&] { return runs == 2; }));
+  shutdown_.Set();
+  loop.join();
+}
+
+TEST_F(WorkerLoopTest, ProgressIsThrottledButNotAtBoundaries) {
+  const std::string id = Submit();
+  const auto revision = [&] { return *store_->Revision(id); };
+  EXPECT_EQ(Run([&](const JobTask&, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
+              int64_t last = revision();
+              const auto writes = [&](const v1::Progress& progress) {
+                EXPECT_EQ(attempt->OnProgress(progress), absl::OkStatus());
+                const bool grown = revision() > last;
+                last = revision();
+                return grown;
+              };
+              EXPECT_TRUE(writes(At("train", 1, 1)));
+              for (int step = 2; step < 50; ++step) EXPECT_FALSE(writes(At("train", 1, step)));
+              clock_.Advance(absl::Milliseconds(500));
+              EXPECT_TRUE(writes(At("train", 1, 50)));
+              EXPECT_TRUE(writes(At("train", 2, 1)));
+              v1::Progress validated = At("train", 2, 2);
+              validated.set_validation_accuracy(0.5);
+              EXPECT_TRUE(writes(validated));
+              EXPECT_TRUE(writes(At("prune", 0, 0)));
+              EXPECT_FALSE(writes(At("prune", 0, 1)));
+              return JobOutcome{"blood@1", ""};
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).progress().step(), 1);  // the last one was not lost
+}
+
+TEST_F(WorkerLoopTest, CancelEndsTheJobAndRemovesItsCheckpoints) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run([&](const JobTask& task, JobAttempt* attempt) {
+              WriteCheckpoint(task);
+              EXPECT_TRUE(store_->Cancel(id).ok());
+              return WaitForStop(attempt);
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_CANCELLED);
+  EXPECT_FALSE(HasCheckpoint(id));
+}
+
+TEST_F(WorkerLoopTest, ShutdownGivesTheJobBackWithItsCheckpoints) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run([&](const JobTask& task, JobAttempt* attempt) {
+              WriteCheckpoint(task);
+              shutdown_.Set();
+              return WaitForStop(attempt);
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 0);
+  EXPECT_TRUE(HasCheckpoint(id));
+}
+
+TEST_F(WorkerLoopTest, LostLeaseStopsTheWorkAndLeavesTheCheckpoints) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run([&](const JobTask& task, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
+              WriteCheckpoint(task);
+              EXPECT_EQ(store_->ReapWorker("w1")->size(), 1u);
+              EXPECT_EQ(attempt->OnLedger(v1::LedgerEntry()).code(), absl::StatusCode::kAborted);
+              EXPECT_EQ(attempt->stop_reason(), StopReason::kLostLease);
+              return WaitForStop(attempt);
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 1);
+  EXPECT_TRUE(HasCheckpoint(id));
+}
+
+TEST_F(WorkerLoopTest, KeeperNoticesALostLeaseByItself) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run([&](const JobTask&, JobAttempt* attempt) {
+              EXPECT_EQ(store_->ReapWorker("w1")->size(), 1u);
+              clock_.Advance(options_.attempt.lease / 3);
+              return WaitForStop(attempt);
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).attempt(), 1);
+}
+
+TEST_F(WorkerLoopTest, LeaseIsKeptForAsLongAsTheJobRuns) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run([&](const JobTask&, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
+              for (int i = 0; i < 10; ++i) {
+                clock_.Advance(options_.attempt.lease / 3);
+                EXPECT_TRUE(Eventually(
+                    [&] { return store_->ListWorkers()->at(0).last_seen == clock_.Now(); }));
+                EXPECT_TRUE(store_->ReapExpired()->empty());
+              }
+              EXPECT_FALSE(attempt->ShouldStop());
+              return JobOutcome{"blood@1", ""};
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_SUCCEEDED);
+}
+
+class FailureTest : public WorkerLoopTest,
+                    public testing::WithParamInterface<std::pair<absl::StatusCode, bool>> {};
+
+TEST_P(FailureTest, FinalOrRetried) {
+  const auto [code, retried] = GetParam();
+  const std::string id = Submit();
+  const absl::Status failure(code, "what went wrong");
+  EXPECT_EQ(Run([&](const JobTask& task, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+              WriteCheckpoint(task);
+              return failure;
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), retried ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_FAILED);
+  EXPECT_THAT(Get(id).error(), HasSubstr("what went wrong"));
+  EXPECT_EQ(HasCheckpoint(id), retried);
+}
+
+INSTANTIATE_TEST_SUITE_P(Codes, FailureTest,
+                         testing::Values(std::make_pair(absl::StatusCode::kInvalidArgument, false),
+                                         std::make_pair(absl::StatusCode::kFailedPrecondition,
+                                                        false),
+                                         std::make_pair(absl::StatusCode::kNotFound, false),
+                                         std::make_pair(absl::StatusCode::kResourceExhausted, true),
+                                         std::make_pair(absl::StatusCode::kInternal, true),
+                                         std::make_pair(absl::StatusCode::kUnavailable, true),
+                                         // Nobody asked for it, so it is a failure like any other.
+                                         std::make_pair(absl::StatusCode::kCancelled, true)));
+
+TEST_F(WorkerLoopTest, LastRetryRemovesTheCheckpoints) {
+  const std::string id = Submit();
+  const RunJob fail = [](const JobTask& task, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+    WriteCheckpoint(task);
+    return absl::InternalError("again");
+  };
+  ASSERT_EQ(Run(fail), absl::OkStatus());
+  ASSERT_EQ(Run(fail), absl::OkStatus());
+  EXPECT_TRUE(HasCheckpoint(id));
+  ASSERT_EQ(Run(fail), absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_FAILED);
+  EXPECT_FALSE(HasCheckpoint(id));
+}
+
+TEST_F(WorkerLoopTest, LeftoversOfEndedAndUnknownJobsAreRemoved) {
+  const std::string ended = Submit();
+  ASSERT_TRUE(store_->Cancel(ended).ok());
+  v1::JobSpec gpu = SomeSpec();
+  gpu.set_device("cuda:0");
+  const std::string waiting = store_->Submit(gpu, "")->id();
+  for (const std::string& id : {ended, waiting, std::string("job-unknown"), std::string("mine")}) {
+    WriteCheckpoint({id, SomeSpec(), 1, options_.work_folder + "/" + id});
+  }
+  ASSERT_EQ(Run([](const JobTask&, JobAttempt*) { return absl::InternalError("none"); }),
+            absl::OkStatus());
+  EXPECT_FALSE(HasCheckpoint(ended));
+  EXPECT_FALSE(HasCheckpoint("job-unknown"));
+  EXPECT_TRUE(HasCheckpoint(waiting));
+  EXPECT_TRUE(HasCheckpoint("mine"));  // not a job's
+}
+
+// Unavailable for the first calls of what must not be lost.
+class FlakyStore : public ForwardingJobStore {
+ public:
+  using ForwardingJobStore::ForwardingJobStore;
+  absl::Status AppendLedger(const Lease& lease, const v1::LedgerEntry& entry) override {
+    if (ledger_failures_-- > 0) return absl::UnavailableError("locked");
+    return ForwardingJobStore::AppendLedger(lease, entry);
+  }
+  absl::Status ReportProgress(const Lease&, const v1::Progress&) override {
+    return absl::UnavailableError("locked");
+  }
+  absl::Status Succeed(const Lease& lease, const std::string& model,
+                       const std::string& parent) override {
+    if (success_failures_-- > 0) return absl::UnavailableError("locked");
+    return ForwardingJobStore::Succeed(lease, model, parent);
+  }
+
+ private:
+  int ledger_failures_ = 1;
+  int success_failures_ = 2;
+};
+
+TEST_F(WorkerLoopTest, BusyStoreCostsProgressButNoResult) {
+  const std::string id = Submit();
+  FlakyStore flaky(store_.get());
+  EXPECT_EQ(RunOn(&flaky,
+                  [&](const JobTask&, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
+                    EXPECT_EQ(attempt->OnProgress(At("train", 1, 1)), absl::OkStatus());
+                    EXPECT_EQ(attempt->OnLedger(v1::LedgerEntry()), absl::OkStatus());
+                    return JobOutcome{"blood@1", ""};
+                  }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(Get(id).ledger_size(), 1);
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,112 @@
+#include "server/worker/worker_program.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+
+namespace cytopress {
+namespace {
+
+class WorkerProgramTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    static int counter = 0;
+    folder_ = absl::StrCat(testing::TempDir(), "/worker_program_", getpid(), "_", ++counter);
+    url_ = "sqlite://" + folder_ + "/jobs.db";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // Runs the program in a process of its own, as its signals and locks need; returns its exit code.
+  int Run(std::vector<std::string> arguments, const RunJobFactory& factory) {
+    const pid_t child = fork();
+    if (child == 0) {
+      arguments.insert(arguments.begin(), "cytopress-worker");
+      std::vector<char*> argv;
+      for (std::string& argument : arguments) argv.push_back(argument.data());
+      _exit(RunWorkerProgram(static_cast<int>(argv.size()), argv.data(), factory));
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+  std::vector<std::string> Flags() {
+    return {"--database", url_, "--models", folder_ + "/models", "--work", folder_ + "/work",
+            "--name",     "w1", "--once"};
+  }
+
+  std::unique_ptr<JobStore> Open() { return *OpenJobStore(url_, RealClock()); }
+
+  std::string Submit() {
+    v1::JobSpec spec;
+    spec.set_model_name("blood");
+    spec.mutable_dataset()->set_uri("synthetic");
+    return Open()->Submit(spec, "")->id();
+  }
+
+  std::string folder_;
+  std::string url_;
+};
+
+absl::StatusOr<RunJob> NoJobs(const WorkerSettings&) {
+  return RunJob([](const JobTask&, JobAttempt*) { return absl::InternalError("not expected"); });
+}
+
+TEST_F(WorkerProgramTest, BadFlagsExitWith2) {
+  EXPECT_EQ(Run({}, NoJobs), 2);
+  EXPECT_EQ(Run({"--nonsense"}, NoJobs), 2);
+  EXPECT_EQ(Run({"--help"}, NoJobs), 0);
+}
+
+TEST_F(WorkerProgramTest, EmptyQueueExitsWith0AndBadDatabaseWith1) {
+  EXPECT_EQ(Run(Flags(), NoJobs), 0);
+  std::vector<std::string> flags = Flags();
+  flags[1] = "nowhere";
+  EXPECT_EQ(Run(flags, NoJobs), 1);
+}
+
+TEST_F(WorkerProgramTest, SettingsReachTheJobs) {
+  const std::string id = Submit();
+  std::vector<std::string> flags = Flags();
+  flags.insert(flags.end(), {"--threads", "3"});
+  EXPECT_EQ(Run(flags,
+                [](const WorkerSettings& settings) -> absl::StatusOr<RunJob> {
+                  return RunJob([settings](const JobTask&, JobAttempt*) {
+                    return JobOutcome{absl::StrCat(settings.device, "@", settings.threads), ""};
+                  });
+                }),
+            0);
+  EXPECT_EQ(Open()->Get(id)->model(), "cpu@3");
+}
+
+TEST_F(WorkerProgramTest, SigtermGivesTheJobBack) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run(Flags(),
+                [](const WorkerSettings&) -> absl::StatusOr<RunJob> {
+                  return RunJob([](const JobTask&, JobAttempt* attempt) {
+                    kill(getpid(), SIGTERM);
+                    while (!attempt->ShouldStop()) sched_yield();
+                    return absl::CancelledError("stopped");
+                  });
+                }),
+            0);
+  const v1::Job job = *Open()->Get(id);
+  EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(job.attempt(), 0);
+}
+
+TEST_F(WorkerProgramTest, EndsAtOnceWhenTheParentIsGone) {
+  const std::string id = Submit();
+  std::vector<std::string> flags = Flags();
+  flags.insert(flags.end(), {"--die-with-parent", absl::StrCat(getppid())});  // not its parent
+  EXPECT_EQ(Run(flags, NoJobs), 0);
+  EXPECT_EQ(Open()->Get(id)->attempt(), 0);
+}
+
+}  // namespace
+}  // namespace cytopress
