@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,14 @@ struct Artifact {
   std::vector<v1::Evaluation> evaluations;
   std::vector<v1::LedgerEntry> ledger;
   v1::Provenance provenance;
+  std::optional<v1::Certificate> certificate;
+};
+
+// What is measured on a finished file and then written into it.
+struct FileMetadata {
+  std::vector<v1::Evaluation> evaluations;
+  std::vector<v1::LedgerEntry> ledger;
+  std::optional<v1::Certificate> certificate;
 };
 
 // The tensors that pruning may zero: the weights of all convolutions but the first. (The stem and
@@ -80,12 +89,9 @@ absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes);
 // `model` has no name, version or sha256; its disk_bytes are what the whole file has.
 absl::StatusOr<v1::Model> ParseManifest(absl::string_view bytes);
 
-// The same file with other evaluations and ledger lines; the tensors' frames stay byte for byte. So
-// a model's scores, which are measured on the file, can be written into it. Verifies the file's
+// The same file with other metadata; the tensors' frames stay byte for byte. Verifies the file's
 // checksum but does not unpack the tensors. Errors as ParseArtifact.
-absl::StatusOr<std::string> ReplaceMetadata(absl::string_view bytes,
-                                            const std::vector<v1::Evaluation>& evaluations,
-                                            const std::vector<v1::LedgerEntry>& ledger);
+absl::StatusOr<std::string> ReplaceMetadata(absl::string_view bytes, const FileMetadata& metadata);
 
 // What the file and its model measure. Parameters and dense bytes are those of the network as it is
 // trained, batch norm unfolded and without its running statistics, so that they are the same for

@@ -201,17 +201,15 @@ absl::StatusOr<v1::Model> ParseManifest(absl::string_view bytes) {
   *model.mutable_evaluations() = manifest.evaluations();
   *model.mutable_ledger() = manifest.ledger();
   *model.mutable_provenance() = manifest.provenance();
+  if (manifest.has_certificate()) *model.mutable_certificate() = manifest.certificate();
   return model;
 }
 
-absl::StatusOr<std::string> ReplaceMetadata(absl::string_view bytes,
-                                            const std::vector<v1::Evaluation>& evaluations,
-                                            const std::vector<v1::LedgerEntry>& ledger) {
+absl::StatusOr<std::string> ReplaceMetadata(absl::string_view bytes, const FileMetadata& metadata) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ContainerHead head, ReadContainerHead(bytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const absl::string_view frames, VerifiedFrames(bytes, head));
   CYTOPRESS_ASSIGN_OR_RETURN(v1::Manifest manifest, ParseManifestMessage(head.manifest));
-  manifest.mutable_evaluations()->Assign(evaluations.begin(), evaluations.end());
-  manifest.mutable_ledger()->Assign(ledger.begin(), ledger.end());
+  PutMetadata(metadata, &manifest);
   CYTOPRESS_RETURN_IF_ERROR(ArtifactWithoutTensors(manifest).status());
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string changed, SerializeManifest(manifest));
   return WriteContainer(changed, frames);

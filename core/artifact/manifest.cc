@@ -8,6 +8,13 @@
 
 namespace cytopress {
 
+void PutMetadata(const FileMetadata& metadata, v1::Manifest* manifest) {
+  manifest->mutable_evaluations()->Assign(metadata.evaluations.begin(), metadata.evaluations.end());
+  manifest->mutable_ledger()->Assign(metadata.ledger.begin(), metadata.ledger.end());
+  manifest->clear_certificate();
+  if (metadata.certificate) *manifest->mutable_certificate() = *metadata.certificate;
+}
+
 v1::Manifest MakeManifest(const Artifact& artifact) {
   v1::Manifest manifest;
   *manifest.mutable_network() = ToProto(artifact.network);
@@ -19,8 +26,7 @@ v1::Manifest MakeManifest(const Artifact& artifact) {
     entry->set_layer(layer);
     entry->set_range(range);
   }
-  manifest.mutable_evaluations()->Assign(artifact.evaluations.begin(), artifact.evaluations.end());
-  manifest.mutable_ledger()->Assign(artifact.ledger.begin(), artifact.ledger.end());
+  PutMetadata({artifact.evaluations, artifact.ledger, artifact.certificate}, &manifest);
   *manifest.mutable_provenance() = artifact.provenance;
   *manifest.mutable_size() = MeasureSize(artifact, 0);
   return manifest;
@@ -42,6 +48,7 @@ absl::StatusOr<Artifact> ArtifactWithoutTensors(const v1::Manifest& manifest) {
   artifact.evaluations.assign(manifest.evaluations().begin(), manifest.evaluations().end());
   artifact.ledger.assign(manifest.ledger().begin(), manifest.ledger().end());
   artifact.provenance = manifest.provenance();
+  if (manifest.has_certificate()) artifact.certificate = manifest.certificate();
   CYTOPRESS_RETURN_IF_ERROR(CheckMetadata(artifact, network));
   return artifact;
 }

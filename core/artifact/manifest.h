@@ -11,6 +11,8 @@
 
 namespace cytopress {
 
+void PutMetadata(const FileMetadata& metadata, v1::Manifest* manifest);
+
 // Everything but the frames.
 v1::Manifest MakeManifest(const Artifact& artifact);
 

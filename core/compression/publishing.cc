@@ -69,7 +69,7 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
     CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(evaluations.size()) / 2));
   }
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string scored,
-                             ReplaceMetadata(bytes, evaluations, state.ledger));
+                             ReplaceMetadata(bytes, {evaluations, state.ledger, {}}));
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, scored));
   return evaluations.front();
 }

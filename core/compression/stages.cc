@@ -366,8 +366,9 @@ class PublishStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
                                ReadFile(state.artifact_path, kMaxArtifactBytes));
     CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string complete,
-                               ReplaceMetadata(bytes, artifact.evaluations, state.ledger));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        const std::string complete,
+        ReplaceMetadata(bytes, {artifact.evaluations, state.ledger, artifact.certificate}));
     CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(state.artifact_path, complete));
     CYTOPRESS_ASSIGN_OR_RETURN(state.published,
                                PublishFile(state, state.artifact_path, state.spec.model_name()));

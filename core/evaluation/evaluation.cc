@@ -111,6 +111,7 @@ absl::StatusOr<Evaluation> Evaluate(absl::Span<const float> scores, absl::Span<c
     const float* row = &scores[i * classes];
     const int predicted = static_cast<int>(std::max_element(row, row + classes) - row);
     ++evaluation.confusion[static_cast<size_t>(labels[i]) * classes + predicted];
+    evaluation.right.push_back(predicted == labels[i]);
     right += predicted == labels[i];
     calibration.Add(row[predicted], predicted == labels[i]);
   }

@@ -27,6 +27,7 @@ struct Evaluation {
   double expected_calibration_error = 0;  // 15 equal-width bins of the top probability
   std::vector<double> class_recall;       // NaN for a class without images
   std::vector<int64_t> confusion;         // row-major [truth][prediction]
+  std::vector<bool> right;                // by image
 };
 
 // `scores` is [labels.size(), classes] row-major probabilities; the prediction is the first
@@ -34,6 +35,12 @@ struct Evaluation {
 // that is not finite.
 absl::StatusOr<Evaluation> Evaluate(absl::Span<const float> scores, absl::Span<const int> labels,
                                     int classes);
+
+// The 95 % interval of the macro AUC by the bootstrap's percentiles (Efron, 1979): every class is
+// drawn again from its own images, `resamples` times. The same seed gives the same interval. [0, 1]
+// when there is no AUC. REQUIRES: what Evaluate accepts; resamples > 0.
+Interval BootstrapAuc(absl::Span<const float> scores, absl::Span<const int> labels, int classes,
+                      uint64_t seed, int resamples = 500);
 
 // Area under the ROC curve by rank sums (Mann-Whitney U); NaN without both kinds.
 // REQUIRES: one flag a score, no NaN.

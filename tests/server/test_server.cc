@@ -55,7 +55,7 @@ std::string TestArtifact(int64_t edition) {
   evaluation.set_auc(0.9375);
   evaluation.set_images(edition);
   const absl::StatusOr<std::string> edited =
-      bytes->ok() ? ReplaceMetadata(**bytes, {evaluation}, {}) : *bytes;
+      bytes->ok() ? ReplaceMetadata(**bytes, {{evaluation}, {}, {}}) : *bytes;
   EXPECT_TRUE(edited.ok()) << edited.status();
   return edited.ok() ? *edited : "";
 }

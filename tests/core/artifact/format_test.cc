@@ -92,7 +92,7 @@ TEST(FormatTest, ReplaceMetadataLeavesTheFramesAlone) {
   v1::LedgerEntry line;
   line.set_stage("evaluate");
   const absl::StatusOr<std::string> changed =
-      ReplaceMetadata(SampleFile(), {evaluation, evaluation}, {line, line, line});
+      ReplaceMetadata(SampleFile(), {{evaluation, evaluation}, {line, line, line}, {}});
   ASSERT_TRUE(changed.ok()) << changed.status();
 
   const ContainerHead head = ReadContainerHead(SampleFile()).value();
@@ -112,14 +112,14 @@ TEST(FormatTest, ReplaceMetadataLeavesTheFramesAlone) {
 
 TEST(FormatTest, ReplaceMetadataWithTheSameGivesTheSameFile) {
   const Artifact artifact = SampleArtifact();
-  EXPECT_TRUE(ReplaceMetadata(SampleFile(), artifact.evaluations, artifact.ledger).value() ==
+  EXPECT_TRUE(ReplaceMetadata(SampleFile(), {artifact.evaluations, artifact.ledger, {}}).value() ==
               SampleFile());
 }
 
 TEST(FormatTest, ReplaceMetadataRefusesADamagedFile) {
   std::string damaged = SampleFile();
   damaged[damaged.size() - 40] ^= 1;
-  EXPECT_EQ(ReplaceMetadata(damaged, {}, {}).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ReplaceMetadata(damaged, {}).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(FormatTest, OtherFilesAreNoArtifacts) {

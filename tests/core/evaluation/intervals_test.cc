@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <random>
+#include <utility>
 #include <vector>
 
 #include "core/evaluation/evaluation.h"
@@ -62,6 +65,60 @@ TEST(McNemarTest, ManyPairsStayFinite) {
   // The normal approximation with continuity correction: z = (|1550 - 1450| - 1) / sqrt(3000).
   EXPECT_NEAR(Compare(1550, 1450, 0).p_value, 0.0707, 5e-4);
   EXPECT_LT(Compare(3000, 1000, 0).p_value, 1e-200);
+}
+
+// Scores of two classes whose AUC is well under 1.
+std::pair<std::vector<float>, std::vector<int>> NoisyScores(int images) {
+  std::pair<std::vector<float>, std::vector<int>> data;
+  std::mt19937 random(3);
+  for (int i = 0; i < images; ++i) {
+    const int label = i % 2;
+    const float score =
+        0.25f * static_cast<float>(label) + 0.75f * static_cast<float>(random() % 1000) / 1000.0f;
+    data.first.insert(data.first.end(), {1 - score, score});
+    data.second.push_back(label);
+  }
+  return data;
+}
+
+TEST(BootstrapAucTest, HoldsTheAucAndNarrowsWithMoreImages) {
+  double width_before = 1;
+  for (const int images : {50, 500, 5000}) {
+    const auto [scores, labels] = NoisyScores(images);
+    const Interval interval = BootstrapAuc(scores, labels, 2, /*seed=*/1);
+    const double auc = Evaluate(scores, labels, 2)->auc;
+    EXPECT_LT(interval.low, auc);
+    EXPECT_GT(interval.high, auc);
+    EXPECT_LT(interval.high - interval.low, width_before / 2);
+    width_before = interval.high - interval.low;
+  }
+}
+
+TEST(BootstrapAucTest, AgreesWithTheNormalApproximation) {
+  const auto [scores, labels] = NoisyScores(2000);
+  const double auc = Evaluate(scores, labels, 2)->auc;
+  // Hanley and McNeil (1982), with 1000 images of each class.
+  const double q1 = auc / (2 - auc), q2 = 2 * auc * auc / (1 + auc);
+  const double variance = (auc * (1 - auc) + 999 * (q1 - auc * auc) + 999 * (q2 - auc * auc)) / 1e6;
+  const Interval interval = BootstrapAuc(scores, labels, 2, /*seed=*/1);
+  EXPECT_NEAR(interval.high - interval.low, 2 * 1.96 * std::sqrt(variance), 0.006);
+}
+
+TEST(BootstrapAucTest, DependsOnTheSeedAlone) {
+  const auto [scores, labels] = NoisyScores(100);
+  const Interval first = BootstrapAuc(scores, labels, 2, 7);
+  const Interval again = BootstrapAuc(scores, labels, 2, 7);
+  EXPECT_EQ(first.low, again.low);
+  EXPECT_EQ(first.high, again.high);
+  EXPECT_NE(first.low, BootstrapAuc(scores, labels, 2, 8).low);
+}
+
+TEST(BootstrapAucTest, OneClassHasNone) {
+  const std::vector<float> scores = {0.5, 0.5};
+  const std::vector<int> labels = {1};
+  const Interval interval = BootstrapAuc(scores, labels, 2, 1);
+  EXPECT_EQ(interval.low, 0);
+  EXPECT_EQ(interval.high, 1);
 }
 
 }  // namespace
