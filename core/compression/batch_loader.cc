@@ -97,14 +97,15 @@ Batch BatchLoader::TrainBatch(int64_t step, const Augmentation& augmentation) {
   const ImageShape shape = {dataset_.height, dataset_.width, dataset_.channels};
   std::mt19937_64 random = Generator(seed_, 2, (uint64_t(epoch_) << 32) | uint64_t(step));
   std::vector<uint8_t> pixels(count * bytes);
-  std::vector<int64_t> labels(count);
+  std::vector<int64_t> labels(count), numbers(count);
   for (int64_t i = 0; i < count; ++i) {
     const int64_t image = shuffled_[begin + i];
+    numbers[i] = image;
     CopyPosed(&split_.pixels[image * bytes], shape,
               RandomPose(random, augmentation, shape.height == shape.width), &pixels[i * bytes]);
     labels[i] = split_.labels[image];
   }
-  return Assemble(std::move(pixels), std::move(labels));
+  return Assemble(std::move(pixels), labels, numbers);
 }
 
 Batch BatchLoader::EvaluationBatch(int64_t step) const {
@@ -112,16 +113,18 @@ Batch BatchLoader::EvaluationBatch(int64_t step) const {
   const int64_t count = std::min(batch_size_, images() - begin);
   const int64_t bytes = dataset_.image_bytes();
   std::vector<uint8_t> pixels(count * bytes);
-  std::vector<int64_t> labels(count);
+  std::vector<int64_t> labels(count), numbers(count);
   for (int64_t i = 0; i < count; ++i) {
     const int64_t image = order_[begin + i];
+    numbers[i] = image;
     std::copy_n(&split_.pixels[image * bytes], bytes, &pixels[i * bytes]);
     labels[i] = split_.labels[image];
   }
-  return Assemble(std::move(pixels), std::move(labels));
+  return Assemble(std::move(pixels), labels, numbers);
 }
 
-Batch BatchLoader::Assemble(std::vector<uint8_t> pixels, std::vector<int64_t> labels) const {
+Batch BatchLoader::Assemble(std::vector<uint8_t> pixels, const std::vector<int64_t>& labels,
+                            const std::vector<int64_t>& numbers) const {
   const int64_t count = static_cast<int64_t>(labels.size());
   const Preprocessing& p = dataset_.preprocessing;
   const torch::Tensor mean = torch::tensor(std::vector<float>(p.mean)) * 255;
@@ -131,7 +134,7 @@ Batch BatchLoader::Assemble(std::vector<uint8_t> pixels, std::vector<int64_t> la
                        torch::kUInt8)
           .to(torch::kFloat32);
   images = images.sub_(mean).div_(stddev).permute({0, 3, 1, 2});  // NHWC seen as NCHW
-  return {images, torch::tensor(labels, torch::kInt64)};
+  return {images, torch::tensor(labels, torch::kInt64), torch::tensor(numbers, torch::kInt64)};
 }
 
 }  // namespace cytopress

@@ -19,8 +19,9 @@ struct Augmentation {
 };
 
 struct Batch {
-  torch::Tensor images;  // float [N, C, H, W], channels_last, normalized
-  torch::Tensor labels;  // int64 [N]
+  torch::Tensor images;           // float [N, C, H, W], channels_last, normalized
+  torch::Tensor labels;           // int64 [N]
+  torch::Tensor images_of_split;  // int64 [N]: their numbers in the split
 };
 
 // Deterministic: the order and the augmentation of an epoch depend on the seed and the epoch's
@@ -45,7 +46,8 @@ class BatchLoader {
   Batch EvaluationBatch(int64_t step) const;
 
  private:
-  Batch Assemble(std::vector<uint8_t> pixels, std::vector<int64_t> labels) const;
+  Batch Assemble(std::vector<uint8_t> pixels, const std::vector<int64_t>& labels,
+                 const std::vector<int64_t>& numbers) const;
 
   const Dataset& dataset_;
   const Split& split_;

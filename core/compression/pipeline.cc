@@ -56,16 +56,72 @@ class PipelineRun {
       return Report(fraction, std::move(progress));
     };
     context.checkpoint = [this, index](const TensorTable& table) { return Save(index, table); };
+    context.run = [this](Stage& nested, double begin, double end) {
+      return RunNested(nested, begin, end);
+    };
     CYTOPRESS_RETURN_IF_ERROR(Report(0, {}));
-    const absl::Duration start = RealClock()->Steady();
-    CYTOPRESS_ASSIGN_OR_RETURN(const StageOutcome outcome, stage.Run(state_, context));
-    CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
     // A stage that is only repeated to rebuild its result has its line already.
-    if (!done_before) {
-      CYTOPRESS_RETURN_IF_ERROR(AddLedgerLine(stage, outcome, RealClock()->Steady() - start));
-    }
+    CYTOPRESS_RETURN_IF_ERROR(Execute(stage, context, WhoMends(index), !done_before));
     CYTOPRESS_RETURN_IF_ERROR(Report(1, {}));
     return stage.skipped_on_resume() ? Save(index + 1, {}) : absl::OkStatus();
+  }
+
+  // A stage within a stage: a restarted job begins the outer one again, so nothing is saved.
+  absl::Status RunNested(Stage& stage, double begin, double end) {
+    StageContext context;
+    context.progress = [&](double fraction, v1::Progress progress) {
+      progress.set_stage(absl::StrCat(stages_[stage_index_]->name(), ": ", stage.name()));
+      return Report(begin + fraction * (end - begin), std::move(progress));
+    };
+    context.checkpoint = [](const TensorTable&) { return absl::OkStatus(); };
+    CYTOPRESS_RETURN_IF_ERROR(context.progress(0, {}));
+    return Execute(stage, context, "", /*enter=*/true);
+  }
+
+  absl::Status Execute(Stage& stage, StageContext& context, const std::string& mender, bool enter) {
+    const absl::Duration start = RealClock()->Steady();
+    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, stage.Run(state_, context));
+    CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string remark, Guard(stage, context, mender, outcome));
+    if (!enter) return absl::OkStatus();
+    return AddLedgerLine(stage, outcome, remark, RealClock()->Steady() - start);
+  }
+
+  // The stage that goes on training right after this one, if there is one.
+  std::string WhoMends(size_t index) const {
+    const bool next_trains = index + 1 < stages_.size() && stages_[index + 1]->trains();
+    return next_trains ? stages_[index + 1]->name() : "";
+  }
+
+  std::optional<std::string> Finding(const StageOutcome& outcome) const {
+    if (!outcome.score) return std::nullopt;
+    return FindCollapse(*outcome.score, state_.dense, state_.spec.recipe().max_accuracy_drop(),
+                        state_.dataset.class_names);
+  }
+
+  // The guard's remark for the ledger, empty when all is well. Replaces `outcome` by that of the
+  // remedy that helped; FAILED_PRECONDITION when none did.
+  absl::StatusOr<std::string> Guard(Stage& stage, StageContext& context, const std::string& mender,
+                                    StageOutcome& outcome) {
+    std::optional<std::string> finding = Finding(outcome);
+    if (!finding) return std::string();
+    std::string remark = *finding;
+    spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), *finding);
+    if (!mender.empty()) return absl::StrCat(remark, "; ", mender, " follows");
+    if (state_.spec.recipe().on_collapse() == v1::COLLAPSE_POLICY_REPORT) return remark;
+    for (int attempt = 0;; ++attempt) {
+      CYTOPRESS_ASSIGN_OR_RETURN(std::optional<StageOutcome> mended,
+                                 stage.Mend(state_, context, attempt));
+      if (!mended) break;
+      CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
+      outcome = *std::move(mended);
+      finding = Finding(outcome);
+      if (!finding) return absl::StrCat(remark, "; mended: ", outcome.note);
+      absl::StrAppend(&remark, "; not mended by: ", outcome.note, " (", *finding, ")");
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the collapse guard stopped the job after the stage ", stage.name(), ": ", remark,
+        "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
   }
 
   // What the job has cost, in the units of Stage::Cost, before this stage and in all.
@@ -84,7 +140,7 @@ class PipelineRun {
     if (state_.context.observer->ShouldStop()) return absl::CancelledError("the job was stopped");
     const auto [before, total] = CostBeforeAndTotal();
     const double done = before + fraction * stages_[stage_index_]->Cost(state_);
-    progress.set_stage(stages_[stage_index_]->name());
+    if (progress.stage().empty()) progress.set_stage(stages_[stage_index_]->name());
     progress.set_stage_index(static_cast<int>(stage_index_));
     progress.set_stage_count(static_cast<int>(stages_.size()));
     progress.set_fraction(done / total);
@@ -103,12 +159,14 @@ class PipelineRun {
   }
 
   absl::Status AddLedgerLine(const Stage& stage, const StageOutcome& outcome,
-                             absl::Duration duration) {
+                             const std::string& remark, absl::Duration duration) {
     v1::LedgerEntry entry;
     entry.set_stage(stage.name());
     entry.set_seconds(absl::ToDoubleSeconds(duration));
-    entry.set_validation_accuracy(outcome.validation_accuracy.value_or(0));
-    entry.set_validation_auc(outcome.validation_auc);
+    if (outcome.score) {
+      entry.set_validation_accuracy(outcome.score->accuracy);
+      entry.set_validation_auc(outcome.score->auc);
+    }
     entry.set_sparsity(Sparsity(*state_.network));
     int64_t parameters = 0;
     for (const auto& [name, tensor] : state_.network->Parameters()) parameters += tensor.numel();
@@ -118,6 +176,7 @@ class PipelineRun {
     entry.set_images_per_second(outcome.images_per_second);
     entry.set_note(outcome.note);
     entry.set_attempt(state_.context.attempt);
+    entry.set_guard(remark);
     state_.ledger.push_back(entry);
     return state_.context.observer->OnLedger(entry);
   }
@@ -125,7 +184,12 @@ class PipelineRun {
   // `next` is the stage to go on with; `table` its own state, if it has begun.
   absl::Status Save(size_t next, TensorTable table) {
     table["stage"] = torch::tensor(static_cast<int64_t>(next));
-    table["dense_accuracy"] = torch::tensor(state_.dense_accuracy, torch::kFloat64);
+    const Score& dense = state_.dense;
+    table["dense"] =
+        torch::tensor({dense.accuracy, dense.auc, dense.answer_share}, torch::kFloat64);
+    for (const auto& [name, scales] : state_.frozen_scales) {
+      table["scales/" + name] = torch::tensor(scales);
+    }
     PutAll("network/", state_.network->tensors(), table);
     PutAll("mask/", state_.masks, table);
     for (size_t i = 0; i < state_.ledger.size(); ++i) {
@@ -139,10 +203,18 @@ class PipelineRun {
   absl::Status Restore(const TensorTable& table) {
     CYTOPRESS_RETURN_IF_ERROR(GetAll("network/", table, state_.network->tensors()));
     resume_index_ = static_cast<size_t>(table.at("stage").item<int64_t>());
-    state_.dense_accuracy = table.at("dense_accuracy").item<double>();
+    const torch::Tensor dense = table.at("dense");
+    state_.dense.accuracy = dense[0].item<double>();
+    state_.dense.auc = dense[1].item<double>();
+    state_.dense.answer_share = dense[2].item<double>();
     for (const auto& [name, tensor] : state_.network->tensors()) {
       const auto mask = table.find("mask/" + name);
       if (mask != table.end()) state_.masks[name] = mask->second.to(state_.device);
+      const auto scales = table.find("scales/" + name);
+      if (scales == table.end()) continue;
+      const torch::Tensor plain = scales->second.contiguous();
+      state_.frozen_scales[name].assign(plain.data_ptr<float>(),
+                                        plain.data_ptr<float>() + plain.numel());
     }
     if (table.count("ledger/0") != 0) state_.ledger.clear();  // it has the line of loading, too
     for (size_t i = 0; table.count(absl::StrCat("ledger/", i)) != 0; ++i) {

@@ -21,40 +21,110 @@ std::vector<std::pair<std::string, torch::Tensor>> PrunableWeights(const TorchNe
   return weights;
 }
 
+constexpr int kBlock = 4;
+
+// The score of every group of weights that goes or stays together: [out, groups, kh, kw].
+torch::Tensor GroupScores(const torch::Tensor& weight, int group) {
+  torch::Tensor magnitude = weight.abs().to(torch::kCPU).contiguous();
+  if (group == 1) return magnitude;
+  const int64_t missing = (group - weight.size(1) % group) % group;
+  if (missing > 0) magnitude = at::constant_pad_nd(magnitude, {0, 0, 0, 0, 0, missing});
+  return magnitude
+      .reshape({weight.size(0), magnitude.size(1) / group, group, weight.size(2), weight.size(3)})
+      .sum(2)
+      .contiguous();
+}
+
+// Keeps what is at or above the `removed`-th smallest score; ties go only until that many have
+// gone.
+class Threshold {
+ public:
+  Threshold(const std::vector<float>& scores, int64_t removed) {
+    if (removed == 0) return;
+    std::vector<float> ordered = scores;
+    std::nth_element(ordered.begin(), ordered.begin() + (removed - 1), ordered.end());
+    value_ = ordered[removed - 1];
+    ties_ = removed - std::count_if(scores.begin(), scores.end(),
+                                    [this](float score) { return score < value_; });
+  }
+  bool Removes(float score) { return score < value_ || (score == value_ && ties_-- > 0); }
+
+ private:
+  float value_ = -1;  // below any magnitude
+  int64_t ties_ = 0;
+};
+
+void Append(const torch::Tensor& scores, std::vector<float>& all) {
+  all.insert(all.end(), scores.data_ptr<float>(), scores.data_ptr<float>() + scores.numel());
+}
+
+int64_t Removed(double sparsity, size_t groups) {
+  return std::llround(sparsity * static_cast<double>(groups));
+}
+
+torch::Tensor MaskOf(const torch::Tensor& scores, const torch::Tensor& weight, int group,
+                     Threshold& threshold) {
+  torch::Tensor keep = torch::empty(scores.sizes(), torch::kFloat32);
+  const float* score = scores.data_ptr<float>();
+  float* kept = keep.data_ptr<float>();
+  for (int64_t i = 0; i < keep.numel(); ++i) kept[i] = threshold.Removes(score[i]) ? 0.0f : 1.0f;
+  if (group > 1) keep = keep.repeat_interleave(group, 1).narrow(1, 0, weight.size(1));
+  return keep.contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
+}
+
+// The two largest of every four input channels.
+torch::Tensor TwoOfFourMask(const torch::Tensor& weight) {
+  const torch::Tensor magnitude = weight.abs().to(torch::kCPU).contiguous();
+  const int64_t whole = weight.size(1) / kBlock;
+  torch::Tensor mask = torch::ones(weight.sizes(), torch::kFloat32);
+  if (whole > 0) {
+    const torch::Tensor groups =
+        magnitude.narrow(1, 0, whole * kBlock)
+            .reshape({weight.size(0), whole, kBlock, weight.size(2), weight.size(3)});
+    const torch::Tensor smallest = std::get<1>(groups.topk(kBlock / 2, 2, /*largest=*/false));
+    mask.narrow(1, 0, whole * kBlock)
+        .copy_(torch::ones_like(groups)
+                   .scatter_(2, smallest, 0.0)
+                   .reshape({weight.size(0), whole * kBlock, weight.size(2), weight.size(3)}));
+  }
+  return mask.contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
+}
+
 }  // namespace
 
-Masks GlobalMagnitudeMasks(const TorchNetwork& network, double sparsity) {
+Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options,
+                     double sparsity) {
   torch::NoGradGuard no_grad;
-  const auto weights = PrunableWeights(network);
-  std::vector<float> magnitudes;
-  for (const auto& [name, weight] : weights) {
-    const torch::Tensor flat = weight.abs().to(torch::kCPU).contiguous();
-    magnitudes.insert(magnitudes.end(), flat.data_ptr<float>(),
-                      flat.data_ptr<float>() + flat.numel());
-  }
-  const int64_t removed = std::llround(sparsity * static_cast<double>(magnitudes.size()));
   Masks masks;
-  if (removed == 0) {
-    for (const auto& [name, weight] : weights) masks[name] = torch::ones_like(weight);
+  const auto weights = PrunableWeights(network);
+  if (options.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) {
+    for (const auto& [name, weight] : weights) masks[name] = TwoOfFourMask(weight);
     return masks;
   }
-  std::vector<float> ordered = magnitudes;
-  std::nth_element(ordered.begin(), ordered.begin() + (removed - 1), ordered.end());
-  const float threshold = ordered[removed - 1];
-  // Weights equal to the threshold go only until the wanted number is reached.
-  int64_t ties = removed - std::count_if(magnitudes.begin(), magnitudes.end(),
-                                         [&](float magnitude) { return magnitude < threshold; });
-  auto magnitude = magnitudes.begin();
-  for (const auto& [name, weight] : weights) {
-    torch::Tensor mask = torch::empty(weight.sizes(), torch::kFloat32);  // contiguous, as above
-    float* keep = mask.data_ptr<float>();
-    for (int64_t i = 0; i < mask.numel(); ++i, ++magnitude) {
-      const bool remove = *magnitude < threshold || (*magnitude == threshold && ties-- > 0);
-      keep[i] = remove ? 0.0f : 1.0f;
+  const int group = options.pattern() == v1::PRUNE_PATTERN_BLOCK4 ? kBlock : 1;
+  if (options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE) {
+    for (const auto& [name, weight] : weights) {
+      const torch::Tensor scores = GroupScores(weight, group);
+      std::vector<float> values;
+      Append(scores, values);
+      Threshold threshold(values, Removed(sparsity, values.size()));
+      masks[name] = MaskOf(scores, weight, group, threshold);
     }
-    masks[name] = mask.contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
+    return masks;
+  }
+  std::vector<float> values;
+  for (const auto& [name, weight] : weights) Append(GroupScores(weight, group), values);
+  Threshold threshold(values, Removed(sparsity, values.size()));
+  for (const auto& [name, weight] : weights) {
+    masks[name] = MaskOf(GroupScores(weight, group), weight, group, threshold);
   }
   return masks;
+}
+
+double CubicSparsity(double target, int64_t step, int64_t steps) {
+  if (step >= steps) return target;
+  const double t = std::max(0.05, static_cast<double>(step) / static_cast<double>(steps));
+  return target * (1 - std::pow(1 - t, 3));
 }
 
 void ApplyMasks(const Masks& masks, const TorchNetwork& network) {

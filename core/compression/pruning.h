@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "core/compression/torch_network.h"
+#include "cytopress/v1/recipe.pb.h"
 
 namespace cytopress {
 
@@ -17,11 +18,24 @@ namespace cytopress {
 using Masks = std::map<std::string, torch::Tensor>;
 
 // Removes the share `sparsity` (in [0, 1)) of all prunable weights (core/artifact IsPrunable) with
-// the smallest magnitudes, by one threshold over the whole network (Han et al., "Learning both
-// Weights and Connections", 2015; global as in Blalock et al., "What is the State of Neural Network
-// Pruning?", 2020). Exactly round(sparsity * count) weights go; among equals the earlier layers'
-// first. Computes the masks only; ApplyMasks changes the network.
-Masks GlobalMagnitudeMasks(const TorchNetwork& network, double sparsity);
+// the smallest magnitudes. Computes the masks only; ApplyMasks changes the network.
+//
+// Methods: GLOBAL_MAGNITUDE by one threshold over the whole network, LAYER_MAGNITUDE by one a layer
+// (Han et al., "Learning both Weights and Connections", 2015; both compared in Blalock et al.,
+// "What is the State of Neural Network Pruning?", 2020). Patterns: UNSTRUCTURED; BLOCK4 removes 1x4
+// blocks along the input channels, what one 8-bit dot product instruction takes, by the sum of
+// their magnitudes (Elsen et al., "Fast Sparse ConvNets", 2020); TWO_OF_FOUR removes the two
+// smallest of every four neighbouring input channels and ignores method and sparsity (Mishra et
+// al., "Accelerating Sparse Deep Neural Networks", 2021).
+//
+// Unstructured and blocks: exactly round(sparsity * groups) groups go, of the network or of each
+// layer; among equals the earlier ones first. Layers whose input channels are not a multiple of
+// four have a narrower last block.
+Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity);
+
+// The sparsity at `step` of `steps` on the way to `target`: s = target * (1 - (1 - t)^3) from 5 %
+// of the way on (Zhu and Gupta, "To Prune, or Not to Prune", 2017).
+double CubicSparsity(double target, int64_t step, int64_t steps);
 
 // Zeroes every masked weight, in place.
 void ApplyMasks(const Masks& masks, const TorchNetwork& network);

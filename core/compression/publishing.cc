@@ -7,15 +7,13 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/base/file.h"
+#include "core/base/processor.h"
 #include "core/base/status_macros.h"
-#include "core/compression/quantization.h"
+#include "core/compression/certificate.h"
 #include "core/compression/scoring.h"
-#include "core/engine/engine.h"
 
 namespace cytopress {
 namespace {
-
-constexpr int64_t kMaxArtifactBytes = int64_t{1} << 30;
 
 v1::Provenance MakeProvenance(const PipelineState& state) {
   v1::Provenance provenance;
@@ -31,52 +29,62 @@ v1::Provenance MakeProvenance(const PipelineState& state) {
   versions["cytopress"] = CYTOPRESS_VERSION;
   versions["libtorch"] = TORCH_VERSION;
   versions["protobuf"] = google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION);
+  provenance.set_processor(ProcessorName());
+  provenance.set_threads(at::get_num_threads());
   return provenance;
 }
 
 }  // namespace
 
-absl::StatusOr<Artifact> MakeArtifact(const PipelineState& state, v1::WeightType weights) {
+Artifact DescribeArtifact(const PipelineState& state, v1::WeightType weights) {
   Artifact artifact;
   artifact.network = state.network->network().spec;
   artifact.preprocessing = state.dataset.preprocessing;
   artifact.class_names = state.dataset.class_names;
   artifact.weights = weights;
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      artifact.tensors, EncodeTensors(state.network->network(), state.network->Export(), weights));
   artifact.ledger = state.ledger;
   artifact.provenance = MakeProvenance(state);
   return artifact;
 }
 
+absl::StatusOr<Artifact> ReadParent(const PipelineState& state) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(state.parent));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, state.context.registry->Read(version));
+  return ParseArtifact(bytes);
+}
+
 absl::StatusOr<Artifact> WriteAndReadBack(const Artifact& artifact, const std::string& path) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, SerializeArtifact(artifact));
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, bytes));
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string read, ReadFile(path, kMaxArtifactBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string read, ReadFile(path, kMaxArtifactFileBytes));
   return ParseArtifact(read);
 }
 
 absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const std::string& path,
                                             const std::function<absl::Status(double)>& progress) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
-  std::vector<v1::Evaluation> evaluations;
+  FileMetadata metadata;
+  metadata.ledger = state.ledger;
   for (const char* split : {"val", "test"}) {
     CYTOPRESS_ASSIGN_OR_RETURN(
         v1::Evaluation evaluation,
         EvaluateArtifact(artifact, state.dataset, split, at::get_num_threads()));
-    evaluations.push_back(std::move(evaluation));
-    CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(evaluations.size()) / 2));
+    metadata.evaluations.push_back(std::move(evaluation));
+    CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(metadata.evaluations.size()) / 4));
   }
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string scored,
-                             ReplaceMetadata(bytes, {evaluations, state.ledger, {}}));
+  if (!state.parent.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(metadata.certificate,
+                               Certify(state, artifact, metadata.evaluations.back()));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string scored, ReplaceMetadata(bytes, metadata));
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, scored));
-  return evaluations.front();
+  return metadata.evaluations.front();
 }
 
 absl::StatusOr<std::string> PublishFile(const PipelineState& state, const std::string& path,
                                         const std::string& name) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version,
                              state.context.registry->Publish(name, bytes, state.context.job_id));
   return ToString(version);

@@ -1,7 +1,8 @@
-// From a network to a published file that was read back and scored.
+// From a network to a published file that was read back, scored and certified.
 #ifndef CYTOPRESS_CORE_COMPRESSION_PUBLISHING_H_
 #define CYTOPRESS_CORE_COMPRESSION_PUBLISHING_H_
 
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,15 +11,18 @@
 
 namespace cytopress {
 
-// An artifact with the network's tensors in `weights` and everything the job knows; without
-// activation ranges and evaluations.
-absl::StatusOr<Artifact> MakeArtifact(const PipelineState& state, v1::WeightType weights);
+// An artifact with everything the job knows but tensors, activation ranges and evaluations.
+Artifact DescribeArtifact(const PipelineState& state, v1::WeightType weights);
+
+// The file of the dense parent. REQUIRES: state.parent is not empty.
+absl::StatusOr<Artifact> ReadParent(const PipelineState& state);
 
 // Writes the file, reads it back from disk and returns what was read.
 absl::StatusOr<Artifact> WriteAndReadBack(const Artifact& artifact, const std::string& path);
 
-// Scores the file's model on the validation and the test split with the serving engine and writes
-// the scores into the file. Returns the validation scores.
+// Scores the file's model on the validation and the test split with the serving engine, certifies
+// it against its parent, if it has one, and writes both into the file. Returns the validation
+// scores.
 absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const std::string& path,
                                             const std::function<absl::Status(double)>& progress);
 

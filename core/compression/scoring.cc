@@ -11,6 +11,7 @@ namespace cytopress {
 namespace {
 
 constexpr int kEvaluationBatch = 128;
+constexpr uint64_t kBootstrapSeed = 1;
 
 v1::Evaluation ToMessage(const Evaluation& evaluation, const std::string& split_name,
                          const std::string& engine) {
@@ -25,48 +26,59 @@ v1::Evaluation ToMessage(const Evaluation& evaluation, const std::string& split_
   for (double recall : evaluation.class_recall) message.add_class_recall(recall);
   for (int64_t count : evaluation.confusion) message.add_confusion(count);
   message.set_engine(engine);
+  std::string bits((evaluation.right.size() + 7) / 8, '\0');
+  for (size_t i = 0; i < evaluation.right.size(); ++i) {
+    if (evaluation.right[i]) bits[i / 8] |= static_cast<char>(1 << (i % 8));
+  }
+  message.set_right(std::move(bits));
   return message;
 }
 
 }  // namespace
 
-absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
-                                           const Split& split, bool bfloat16) {
+torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, const Split& split,
+                       bool bfloat16, const TorchNetwork::Hooks& hooks) {
   torch::NoGradGuard no_grad;
   AutocastScope autocast(network.device(), bfloat16);
   BatchLoader loader(dataset, split, kEvaluationBatch, /*seed=*/0);
-  std::vector<float> scores;
-  scores.reserve(split.size() * dataset.classes());
+  std::vector<torch::Tensor> logits;
   for (int64_t step = 0; step < loader.evaluation_steps(); ++step) {
     const Batch batch = loader.EvaluationBatch(step);
-    const torch::Tensor logits =
-        network.Forward(batch.images.to(network.device()), TorchNetwork::Mode::kEvaluate);
-    const torch::Tensor probabilities =
-        logits.to(torch::kCPU, torch::kFloat32).softmax(1).contiguous();
-    const float* values = probabilities.data_ptr<float>();
-    scores.insert(scores.end(), values, values + probabilities.numel());
+    logits.push_back(
+        network.Forward(batch.images.to(network.device()), TorchNetwork::Mode::kEvaluate, hooks)
+            .to(torch::kCPU, torch::kFloat32));
   }
-  return Evaluate(scores, split.labels, dataset.classes());
+  return torch::cat(logits);
+}
+
+absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
+                                           const Split& split, bool bfloat16,
+                                           const TorchNetwork::Hooks& hooks) {
+  const torch::Tensor probabilities =
+      LogitsOf(network, dataset, split, bfloat16, hooks).softmax(1).contiguous();
+  return Evaluate(absl::MakeConstSpan(probabilities.data_ptr<float>(), probabilities.numel()),
+                  split.labels, dataset.classes());
 }
 
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,
-                                                const std::string& split_name, int threads) {
+                                                const std::string& split_name, int threads,
+                                                Arithmetic arithmetic) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Split* split, dataset.split(split_name));
   EngineOptions options;
   options.threads = threads;
+  options.arithmetic = arithmetic;
   CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, CreateEngine(artifact, options));
   const int64_t classes = engine->classes();
   std::vector<float> scores(split->size() * classes);
-  for (int64_t begin = 0; begin < split->size(); begin += engine->preferred_batch()) {
-    const int64_t count = std::min<int64_t>(engine->preferred_batch(), split->size() - begin);
-    CYTOPRESS_RETURN_IF_ERROR(engine->Classify(
-        absl::MakeConstSpan(&split->pixels[begin * dataset.image_bytes()],
-                            count * dataset.image_bytes()),
-        static_cast<int>(count), absl::MakeSpan(&scores[begin * classes], count * classes)));
-  }
+  CYTOPRESS_RETURN_IF_ERROR(
+      engine->Classify(split->pixels, static_cast<int>(split->size()), absl::MakeSpan(scores)));
   CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation,
                              Evaluate(scores, split->labels, dataset.classes()));
-  return ToMessage(evaluation, split_name, engine->name());
+  v1::Evaluation message = ToMessage(evaluation, split_name, engine->name());
+  const Interval auc = BootstrapAuc(scores, split->labels, dataset.classes(), kBootstrapSeed);
+  message.set_auc_low(auc.low);
+  message.set_auc_high(auc.high);
+  return message;
 }
 
 }  // namespace cytopress

@@ -8,17 +8,26 @@
 #include "core/artifact/artifact.h"
 #include "core/compression/torch_network.h"
 #include "core/dataset/dataset.h"
+#include "core/engine/engine.h"
 #include "core/evaluation/evaluation.h"
 
 namespace cytopress {
 
-// Of the network as it is, with running batch-norm statistics; in bfloat16 when asked.
-absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
-                                           const Split& split, bool bfloat16);
+// Logits of a split's images in file order, float [images, classes] on the CPU, with running
+// batch-norm statistics; in bfloat16 when asked.
+torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, const Split& split,
+                       bool bfloat16, const TorchNetwork::Hooks& hooks = {});
 
-// Of a model file's content, by the engine that serves it.
+// Scores of the network as it is.
+absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
+                                           const Split& split, bool bfloat16,
+                                           const TorchNetwork::Hooks& hooks = {});
+
+// Of a model file's content, by the engine that serves it or, with kFp32, by the same weights in
+// floating-point arithmetic. Has the bits of the images that are right, and an interval of the AUC.
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,
-                                                const std::string& split_name, int threads);
+                                                const std::string& split_name, int threads,
+                                                Arithmetic arithmetic = Arithmetic::kAuto);
 
 }  // namespace cytopress
 

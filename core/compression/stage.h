@@ -9,11 +9,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/artifact/artifact.h"
 #include "core/compression/checkpoint.h"
+#include "core/compression/guard.h"
 #include "core/compression/pipeline.h"
 #include "core/compression/pruning.h"
 #include "core/compression/torch_network.h"
+#include "core/compression/weight_rounding.h"
 #include "core/dataset/dataset.h"
 
 namespace cytopress {
@@ -30,11 +33,13 @@ struct PipelineState {
 
   Dataset dataset;
   std::unique_ptr<TorchNetwork> network;
-  Masks masks;                          // empty until pruned
-  std::string parent;                   // "name@version" of the dense model this one is made from
-  std::string published_parent;         // the same, when this job made it
-  double dense_accuracy = 0;            // of the dense model, validation split
-  std::vector<v1::LedgerEntry> ledger;  // so far, of all attempts
+  Masks masks;                   // empty until pruned
+  WeightScales frozen_scales;    // of quantization-aware training; empty without it
+  std::string parent;            // "name@version" of the dense model this one is made from
+  std::string published_parent;  // the same, when this job made it
+  Score dense;                   // of the dense model, validation split
+  torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
+  std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
 
   Artifact artifact;          // from the quantize stage on
   std::string artifact_path;  // from the package stage on
@@ -43,22 +48,27 @@ struct PipelineState {
 
 // What a stage says about the model it leaves; becomes the ledger line.
 struct StageOutcome {
-  std::optional<double> validation_accuracy;
-  double validation_auc = 0;
+  std::optional<Score> score;
   int64_t packed_bytes = 0;  // 0 until there is a file
   int64_t disk_bytes = 0;
   double images_per_second = 0;
   std::string note;
 };
 
+class Stage;
+
 // A stage's own progress; the pipeline adds the rest. `fraction` is of this stage.
 using StageProgress = std::function<absl::Status(double fraction, v1::Progress progress)>;
 // Saves what a stage needs to go on from here.
 using StageCheckpoint = std::function<absl::Status(const TensorTable& stage_state)>;
+// Runs a stage within a stage, from `begin` to `end` of the outer one's progress: checked, guarded
+// and entered in the ledger like any other.
+using NestedStage = std::function<absl::Status(Stage& stage, double begin, double end)>;
 
 struct StageContext {
   StageProgress progress;
   StageCheckpoint checkpoint;
+  NestedStage run;
   // What the stage saved in an earlier attempt that was stopped within it; empty otherwise.
   TensorTable resumed;
 };
@@ -69,10 +79,18 @@ class Stage {
   virtual std::string name() const = 0;
   // Work in forward passes of one image, roughly: what the estimate of the time left is made from.
   virtual double Cost(const PipelineState& state) const = 0;
-  // True when the outcome is only the network, its masks and the dense accuracy, which a checkpoint
-  // keeps: a resumed job skips the stage. Other stages run again.
+  // True when the outcome is only what a checkpoint keeps (network, masks, frozen scales, dense
+  // score): a resumed job skips the stage. Other stages run again.
   virtual bool skipped_on_resume() const { return false; }
+  // Whether it can mend what the stage before it broke.
+  virtual bool trains() const { return false; }
   virtual absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) = 0;
+  // The `attempt`-th remedy (from 0) for a model that the collapse guard found broken after Run;
+  // nothing when there is none left.
+  virtual absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state,
+                                                           StageContext& context, int attempt) {
+    return std::nullopt;
+  }
   // Checked after Run; INTERNAL when the stage left something broken.
   virtual absl::Status CheckInvariant(const PipelineState& state) const { return absl::OkStatus(); }
 };

@@ -9,8 +9,6 @@
 namespace cytopress {
 namespace {
 
-constexpr double kBatchNormMomentum = 0.1;
-
 bool IsStatistic(const std::string& name) { return absl::StrContains(name, ".running_"); }
 
 // The convolution that ends a residual branch adds the identity: its batch norm starts at zero.
@@ -46,19 +44,28 @@ TorchNetwork::TorchNetwork(Network network, torch::Device device, uint64_t seed)
   }
 }
 
-torch::Tensor TorchNetwork::Convolve(const Layer& layer, const torch::Tensor& input,
-                                     Mode mode) const {
-  const torch::Tensor y =
-      at::conv2d(input, tensors_.at(layer.name + ".weight"), {}, layer.stride, layer.padding);
+torch::Tensor TorchNetwork::Weight(const Layer& layer, const Hooks& hooks) const {
+  const std::string name = layer.name + ".weight";
+  const torch::Tensor& weight = tensors_.at(name);
+  return hooks.weight ? hooks.weight(name, weight) : weight;
+}
+
+torch::Tensor TorchNetwork::Convolve(const Layer& layer, const torch::Tensor& input, Mode mode,
+                                     const Hooks& hooks) const {
+  const torch::Tensor y = at::conv2d(input, Weight(layer, hooks), {}, layer.stride, layer.padding);
   const std::string& norm = layer.batch_norm;
   return at::batch_norm(y, tensors_.at(norm + ".weight"), tensors_.at(norm + ".bias"),
                         tensors_.at(norm + ".running_mean"), tensors_.at(norm + ".running_var"),
-                        mode == Mode::kTrain, kBatchNormMomentum, kBatchNormEpsilon,
+                        mode == Mode::kTrain, hooks.batch_norm_momentum, kBatchNormEpsilon,
                         /*cudnn_enabled=*/true);
 }
 
+torch::Tensor TorchNetwork::Forward(const torch::Tensor& input, Mode mode) const {
+  return Forward(input, mode, Hooks());
+}
+
 torch::Tensor TorchNetwork::Forward(const torch::Tensor& input, Mode mode,
-                                    const LayerObserver& observer) const {
+                                    const Hooks& hooks) const {
   std::vector<torch::Tensor> outputs(network_.layers.size());
   // Outputs are dropped after their last use, which halves the memory of an evaluation.
   std::vector<size_t> last_use(network_.layers.size(), 0);
@@ -70,12 +77,13 @@ torch::Tensor TorchNetwork::Forward(const torch::Tensor& input, Mode mode,
   for (size_t i = 0; i < network_.layers.size(); ++i) {
     const Layer& layer = network_.layers[i];
     torch::Tensor& y = outputs[i];
+    if (hooks.before && layer.weight_count() > 0) hooks.before(layer, outputs[layer.input]);
     switch (layer.op) {
       case Op::kInput:
         y = input;
         break;
       case Op::kConv:
-        y = Convolve(layer, outputs[layer.input], mode);
+        y = Convolve(layer, outputs[layer.input], mode, hooks);
         break;
       case Op::kMaxPool:
         y = at::max_pool2d(outputs[layer.input], layer.kernel, layer.stride, layer.padding);
@@ -84,13 +92,13 @@ torch::Tensor TorchNetwork::Forward(const torch::Tensor& input, Mode mode,
         y = outputs[layer.input].mean({2, 3});
         break;
       case Op::kLinear:
-        y = at::linear(outputs[layer.input], tensors_.at(layer.name + ".weight"),
+        y = at::linear(outputs[layer.input], Weight(layer, hooks),
                        tensors_.at(layer.name + ".bias"));
         break;
     }
     if (layer.residual >= 0) y = y.add_(outputs[layer.residual]);
     if (layer.relu) y = y.relu_();
-    if (observer) observer(layer, y);
+    if (hooks.after) hooks.after(layer, y);
     for (int used : {layer.input, layer.residual}) {
       if (used >= 0 && last_use[used] == i) outputs[used].reset();
     }

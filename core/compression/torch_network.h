@@ -27,12 +27,21 @@ class TorchNetwork {
     kTrain,     // batch statistics, running statistics updated
     kEvaluate,  // running statistics
   };
-  // Called with every layer's finished output (after residual and ReLU).
-  using LayerObserver = std::function<void(const Layer&, const torch::Tensor&)>;
+  // What somebody may watch or change while an image passes; every one may be empty.
+  struct Hooks {
+    // Before a convolution or the classifier is computed, with its input. It may change the weight.
+    std::function<void(const Layer&, const torch::Tensor&)> before;
+    // After every layer, with its finished output (after residual and ReLU).
+    std::function<void(const Layer&, const torch::Tensor&)> after;
+    // What is computed with in place of the weight of that name.
+    std::function<torch::Tensor(const std::string&, const torch::Tensor&)> weight;
+    // How much of the running statistics a batch replaces, in kTrain.
+    double batch_norm_momentum = 0.1;
+  };
 
   // input: float [N, C, H, W], normalized, best in channels_last. Returns logits [N, classes].
-  torch::Tensor Forward(const torch::Tensor& input, Mode mode,
-                        const LayerObserver& observer = nullptr) const;
+  torch::Tensor Forward(const torch::Tensor& input, Mode mode) const;
+  torch::Tensor Forward(const torch::Tensor& input, Mode mode, const Hooks& hooks) const;
 
   // Everything that is stored, by torchvision's names: weights, biases, batch-norm parameters and
   // statistics. The tensors are the network's own; changing one in place changes the network.
@@ -50,7 +59,9 @@ class TorchNetwork {
   torch::Device device() const { return device_; }
 
  private:
-  torch::Tensor Convolve(const Layer& layer, const torch::Tensor& input, Mode mode) const;
+  torch::Tensor Weight(const Layer& layer, const Hooks& hooks) const;
+  torch::Tensor Convolve(const Layer& layer, const torch::Tensor& input, Mode mode,
+                         const Hooks& hooks) const;
 
   Network network_;
   torch::Device device_;

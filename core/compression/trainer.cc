@@ -1,5 +1,6 @@
 #include "core/compression/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@ namespace cytopress {
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
+constexpr int64_t kPruningsPerEpoch = 12;
 
 bool Better(const Evaluation& a, const Evaluation& b) {
   return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.auc > b.auc;
@@ -29,15 +31,22 @@ double LearningRateFactor(int64_t step, int64_t steps, double warmup_fraction) {
 }
 
 Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainOptions& options,
-                 uint64_t seed, const Masks& masks)
+                 TrainerSetup setup)
     : network_(network),
       dataset_(dataset),
       options_(options),
-      masks_(masks),
-      loader_(dataset, dataset.train, options.batch_size(), seed, options.max_images()),
-      optimizer_(network.Parameters(), {options.momentum(), options.weight_decay()}) {
+      setup_(std::move(setup)),
+      masks_(setup_.masks != nullptr ? *setup_.masks : no_masks_),
+      loader_(dataset, dataset.train, options.batch_size(), setup_.seed, options.max_images()),
+      optimizer_(network.Parameters(),
+                 {options.momentum(), std::max(options.weight_decay(), 0.0)}) {
   augmentation_.flips = !options.no_flips();
   augmentation_.shift_pixels = std::max(options.shift_pixels(), 0);
+  if (options_.ema_decay() > 0) {
+    for (const auto& [name, tensor] : network_.tensors()) {
+      average_[name] = tensor.detach().clone();
+    }
+  }
 }
 
 absl::Status Trainer::Run(const Hooks& hooks) {
@@ -68,8 +77,10 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
   int64_t images = 0;
   for (int64_t step = 0; step < report.steps; ++step) {
     report.learning_rate = LearningRate(step);
+    PruneFurther(epoch_ * report.steps + step);
     const Batch batch = loader_.TrainBatch(step, augmentation_);
     loss_sum += Step(batch, report.learning_rate);
+    UpdateAverage(epoch_ * report.steps + step);
     images += batch.labels.size(0);
     report.step = step + 1;
     report.loss = loss_sum / static_cast<double>(report.step);
@@ -87,16 +98,29 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
   return absl::OkStatus();
 }
 
+torch::Tensor Trainer::Loss(const Batch& batch) const {
+  AutocastScope autocast(network_.device(), bfloat16_);
+  const torch::Tensor logits =
+      network_.Forward(batch.images.to(network_.device()), TorchNetwork::Mode::kTrain, setup_.hooks)
+          .to(torch::kFloat32);
+  const torch::Tensor labels_loss = at::cross_entropy_loss(
+      logits, batch.labels.to(network_.device()),
+      /*weight=*/{}, at::Reduction::Mean, /*ignore_index=*/-100, options_.label_smoothing());
+  if (!setup_.teacher_logits.defined() || options_.distillation() <= 0) return labels_loss;
+  const double temperature = options_.distillation_temperature();
+  const torch::Tensor teacher =
+      setup_.teacher_logits.index_select(0, batch.images_of_split).to(network_.device());
+  const torch::Tensor answers_loss =
+      -(at::softmax(teacher / temperature, 1) * at::log_softmax(logits / temperature, 1))
+           .sum(1)
+           .mean();
+  // The square keeps the gradients' size independent of the temperature.
+  return (1 - options_.distillation()) * labels_loss +
+         options_.distillation() * temperature * temperature * answers_loss;
+}
+
 double Trainer::Step(const Batch& batch, double learning_rate) {
-  torch::Tensor loss;
-  {
-    AutocastScope autocast(network_.device(), bfloat16_);
-    const torch::Tensor logits =
-        network_.Forward(batch.images.to(network_.device()), TorchNetwork::Mode::kTrain);
-    loss = at::cross_entropy_loss(logits.to(torch::kFloat32), batch.labels.to(network_.device()),
-                                  /*weight=*/{}, at::Reduction::Mean, /*ignore_index=*/-100,
-                                  options_.label_smoothing());
-  }
+  const torch::Tensor loss = Loss(batch);
   optimizer_.ZeroGradients();
   loss.backward();
   optimizer_.Step(learning_rate);
@@ -107,6 +131,33 @@ double Trainer::Step(const Batch& batch, double learning_rate) {
   return loss.item<double>();
 }
 
+int64_t Trainer::gradual_steps() const {
+  if (!setup_.gradual) return 0;
+  return static_cast<int64_t>(setup_.gradual->gradual_fraction() *
+                              static_cast<double>(options_.epochs() * loader_.train_steps()));
+}
+
+void Trainer::PruneFurther(int64_t step) {
+  if (!setup_.gradual || step > gradual_steps()) return;
+  // Sorting all weights costs as much as a small step; a dozen times an epoch is smooth enough.
+  const int64_t interval = std::max<int64_t>(1, loader_.train_steps() / kPruningsPerEpoch);
+  if (step % interval != 0 && step != gradual_steps()) return;
+  masks_ = MagnitudeMasks(network_, *setup_.gradual,
+                          CubicSparsity(setup_.gradual->sparsity(), step, gradual_steps()));
+  ApplyMasks(masks_, network_);
+}
+
+void Trainer::UpdateAverage(int64_t step) {
+  if (average_.empty()) return;
+  torch::NoGradGuard no_grad;
+  // Short at first, so that the average does not remember the untrained network.
+  const double steps = static_cast<double>(step + 1);
+  const double decay = std::min(options_.ema_decay(), steps / (steps + 10));
+  for (auto& [name, average] : average_) {
+    average.lerp_(network_.tensors().at(name).detach(), 1 - decay);
+  }
+}
+
 double Trainer::LearningRate(int64_t step_in_epoch) const {
   const int64_t steps = loader_.train_steps();
   return options_.learning_rate() * LearningRateFactor(epoch_ * steps + step_in_epoch,
@@ -115,15 +166,27 @@ double Trainer::LearningRate(int64_t step_in_epoch) const {
 }
 
 absl::Status Trainer::Validate() {
-  CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                             EvaluateNetwork(network_, dataset_, dataset_.val, bfloat16_));
-  last_accuracy_ = evaluation.accuracy;
-  if (!best_tensors_.empty() && !Better(evaluation, best_)) return absl::OkStatus();
-  best_ = evaluation;
-  for (const auto& [name, tensor] : network_.tensors()) {
-    best_tensors_[name] = tensor.detach().clone();
+  // The average takes the network's place while it is measured.
+  TensorTable trained;
+  if (!average_.empty()) {
+    PutAll("", network_.tensors(), trained);
+    for (auto& [name, tensor] : trained) tensor = tensor.detach().clone();
+    CYTOPRESS_RETURN_IF_ERROR(GetAll("", average_, network_.tensors()));
+    ApplyMasks(masks_, network_);
   }
-  return absl::OkStatus();
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      const Evaluation evaluation,
+      EvaluateNetwork(network_, dataset_, dataset_.val, bfloat16_, setup_.hooks));
+  last_accuracy_ = evaluation.accuracy;
+  // A network that still has weights to lose does not count.
+  const bool pruned = epoch_ * loader_.train_steps() > gradual_steps() || !setup_.gradual;
+  if (pruned && (best_tensors_.empty() || Better(evaluation, best_))) {
+    best_ = evaluation;
+    for (const auto& [name, tensor] : network_.tensors()) {
+      best_tensors_[name] = tensor.detach().clone();
+    }
+  }
+  return trained.empty() ? absl::OkStatus() : GetAll("", trained, network_.tensors());
 }
 
 double Trainer::images_per_second() const {
@@ -136,15 +199,19 @@ void Trainer::Save(TensorTable& table) const {
   PutAll("now/", network_.tensors(), table);
   PutAll("best/", best_tensors_, table);
   PutAll("momentum/", optimizer_.momentum(), table);
+  PutAll("average/", average_, table);
 }
 
 absl::Status Trainer::Load(const TensorTable& table) {
   CYTOPRESS_RETURN_IF_ERROR(GetAll("now/", table, network_.tensors()));
   CYTOPRESS_RETURN_IF_ERROR(GetAll("momentum/", table, optimizer_.momentum()));
-  for (const auto& [name, tensor] : network_.tensors()) {
-    best_tensors_[name] = torch::empty_like(tensor);
+  CYTOPRESS_RETURN_IF_ERROR(GetAll("average/", table, average_));
+  if (table.count("best/fc.weight") != 0) {  // none yet while gradual pruning goes on
+    for (const auto& [name, tensor] : network_.tensors()) {
+      best_tensors_[name] = torch::empty_like(tensor);
+    }
+    CYTOPRESS_RETURN_IF_ERROR(GetAll("best/", table, best_tensors_));
   }
-  CYTOPRESS_RETURN_IF_ERROR(GetAll("best/", table, best_tensors_));
   epoch_ = table.at("epoch").item<int64_t>();
   const torch::Tensor accuracies = table.at("accuracies");
   last_accuracy_ = accuracies[0].item<double>();

@@ -5,6 +5,7 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "core/compression/batch_loader.h"
@@ -33,9 +34,26 @@ struct StepReport {
   double validation_accuracy = 0;  // of the last finished epoch
 };
 
+// What is particular to a round; everything may be left out.
+struct TrainerSetup {
+  uint64_t seed = 0;
+  // Weights to keep at zero. Gradual pruning writes its masks here.
+  Masks* masks = nullptr;
+  // Prunes to `sparsity` along the cubic schedule over the first `gradual_fraction` of the steps.
+  std::optional<v1::PruneOptions> gradual;
+  // The dense parent's logits of all training images, float [images, classes], for
+  // TrainOptions.distillation (Hinton et al., "Distilling the Knowledge in a Neural Network",
+  // 2015).
+  torch::Tensor teacher_logits;
+  // How the network computes with its weights: quantization-aware training rounds them here.
+  TorchNetwork::Hooks hooks;
+};
+
 // SGD with Nesterov momentum, weight decay on convolutions and the classifier only, label
-// smoothing, and the network of the best validation accuracy (AUC decides ties) at the end. Masked
-// weights are zeroed after every step. Thread-compatible.
+// smoothing, and the network of the best validation accuracy (AUC decides ties) at the end; with
+// gradual pruning, the best of those that have the final sparsity. Masked weights are zeroed after
+// every step. With ema_decay, what is validated and kept is the exponential moving average of
+// weights and statistics (Polyak and Juditsky, 1992). Thread-compatible.
 class Trainer {
  public:
   struct Hooks {
@@ -46,9 +64,9 @@ class Trainer {
   };
 
   // `options` have their defaults filled in (core/jobs/job_spec.h). All references must outlive the
-  // trainer; `masks` may be empty.
+  // trainer.
   Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainOptions& options,
-          uint64_t seed, const Masks& masks);
+          TrainerSetup setup);
 
   // Trains the epochs that are left and loads the best tensors into the network.
   absl::Status Run(const Hooks& hooks);
@@ -64,13 +82,20 @@ class Trainer {
  private:
   absl::Status RunEpoch(const Hooks& hooks);
   double Step(const Batch& batch, double learning_rate);
+  torch::Tensor Loss(const Batch& batch) const;
   double LearningRate(int64_t step_in_epoch) const;
+  // Raises the sparsity when it is time to.
+  void PruneFurther(int64_t step);
+  int64_t gradual_steps() const;
+  void UpdateAverage(int64_t step);
   absl::Status Validate();
 
   TorchNetwork& network_;
   const Dataset& dataset_;
   const v1::TrainOptions& options_;
-  const Masks& masks_;
+  const TrainerSetup setup_;
+  Masks no_masks_;
+  Masks& masks_;
   BatchLoader loader_;
   Augmentation augmentation_;
   bool bfloat16_ = false;
@@ -79,6 +104,7 @@ class Trainer {
   double last_accuracy_ = 0;
   Evaluation best_;
   TensorTable best_tensors_;
+  TensorTable average_;  // empty without ema_decay
   double train_seconds_ = 0;
   int64_t trained_images_ = 0;
 };

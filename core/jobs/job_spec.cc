@@ -7,9 +7,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "core/network/network.h"
 #include "core/registry/model_registry.h"
+#include "google/protobuf/generated_enum_reflection.h"
 
 namespace cytopress {
 namespace {
@@ -22,6 +24,7 @@ constexpr int kMaxBatch = 4096;
 constexpr int kMaxShift = 64;
 constexpr int kMaxCalibrationImages = 1000000;
 constexpr int kMaxDeviceDigits = 3;
+constexpr int kMaxSweepCells = 100;
 
 class Checker {
  public:
@@ -40,6 +43,16 @@ class Checker {
   void IsFraction(absl::string_view field, double value) {
     if (value >= 0 && value < 1) return;
     Add(field, absl::StrCat(value, " is not at least 0 and less than 1"));
+  }
+
+  // `value` is one that the enumeration names.
+  template <typename Enum>
+  void IsValid(absl::string_view field, int value) {
+    const google::protobuf::EnumDescriptor* type = google::protobuf::GetEnumDescriptor<Enum>();
+    if (type->FindValueByNumber(value) != nullptr) return;
+    std::vector<std::string> names;
+    for (int i = 1; i < type->value_count(); ++i) names.push_back(type->value(i)->name());
+    Add(field, absl::StrCat(value, " is unknown; give ", absl::StrJoin(names, " or ")));
   }
 
   std::vector<FieldViolation> Take() { return std::move(violations_); }
@@ -148,7 +161,13 @@ void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Che
   checker->InRange(prefix + ".learning_rate", train.learning_rate(), 0.0, 100.0);
   checker->InRange(prefix + ".warmup_fraction", train.warmup_fraction(), 0.0, 1.0);
   checker->IsFraction(prefix + ".momentum", train.momentum());
-  checker->IsFraction(prefix + ".weight_decay", train.weight_decay());
+  if (train.weight_decay() != -1) {  // none
+    checker->IsFraction(prefix + ".weight_decay", train.weight_decay());
+  }
+  checker->InRange(prefix + ".distillation", train.distillation(), 0.0, 1.0);
+  checker->InRange(prefix + ".distillation_temperature", train.distillation_temperature(), 0.0,
+                   100.0);
+  checker->IsFraction(prefix + ".ema_decay", train.ema_decay());
   checker->IsFraction(prefix + ".label_smoothing", train.label_smoothing());
   checker->InRange(prefix + ".shift_pixels", train.shift_pixels(), -1, kMaxShift);
   if (train.max_images() < 0) {
@@ -162,6 +181,76 @@ void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Che
   }
 }
 
+void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
+  const v1::PruneOptions& prune = recipe.prune();
+  checker->IsFraction("recipe.prune.sparsity", prune.sparsity());
+  checker->IsValid<v1::PruneMethod>("recipe.prune.method", prune.method());
+  checker->IsValid<v1::PrunePattern>("recipe.prune.pattern", prune.pattern());
+  checker->InRange("recipe.prune.gradual_fraction", prune.gradual_fraction(), 0.0, 1.0);
+  if (prune.gradual_fraction() > 0 && !recipe.has_finetune()) {
+    checker->Add("recipe.prune.gradual_fraction",
+                 "is a share of the fine-tuning, and the recipe has none; add recipe.finetune or "
+                 "leave it out");
+  }
+  if (prune.gradual_fraction() > 0 && prune.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) {
+    checker->Add("recipe.prune.gradual_fraction",
+                 "does not go with PRUNE_PATTERN_TWO_OF_FOUR, which has one sparsity only; leave "
+                 "one of the two out");
+  }
+}
+
+void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
+  checker->IsValid<v1::WeightType>("recipe.quantize.weights", quantize.weights());
+  checker->InRange("recipe.quantize.calibration_images", quantize.calibration_images(), 0,
+                   kMaxCalibrationImages);
+  checker->InRange("recipe.quantize.activation_percentile", quantize.activation_percentile(), 0.0,
+                   100.0);
+  checker->InRange("recipe.quantize.weight_percentile", quantize.weight_percentile(), 0.0, 100.0);
+  checker->IsValid<v1::RangeMethod>("recipe.quantize.weight_range", quantize.weight_range());
+  checker->IsValid<v1::RangeMethod>("recipe.quantize.activation_range",
+                                    quantize.activation_range());
+  checker->IsValid<v1::Rounding>("recipe.quantize.rounding", quantize.rounding());
+  if (!quantize.has_aware()) return;
+  CheckTraining("recipe.quantize.aware", quantize.aware(), checker);
+  if (quantize.weights() != v1::WEIGHT_TYPE_INT8 && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
+    checker->Add("recipe.quantize.aware",
+                 "is training for integers, and recipe.quantize.weights are none; give "
+                 "WEIGHT_TYPE_INT8 or _INT4");
+  }
+}
+
+void CheckSweep(const v1::JobSpec& spec, Checker* checker) {
+  if (!spec.has_sweep()) return;
+  const v1::Sweep& sweep = spec.sweep();
+  const int cells = sweep.sparsities_size() * sweep.weights_size();
+  if (cells < 1 || cells > kMaxSweepCells) {
+    checker->Add("sweep", absl::StrCat("has ", sweep.sparsities_size(), " sparsities and ",
+                                       sweep.weights_size(), " weight types: give 1 to ",
+                                       kMaxSweepCells, " models in all"));
+    return;
+  }
+  std::set<double> seen;
+  for (int i = 0; i < sweep.sparsities_size(); ++i) {
+    const std::string field = absl::StrCat("sweep.sparsities[", i, "]");
+    checker->IsFraction(field, sweep.sparsities(i));
+    if (!seen.insert(sweep.sparsities(i)).second) {
+      checker->Add(field, absl::StrCat(sweep.sparsities(i), " is there twice"));
+    }
+  }
+  std::set<int> types;
+  for (int i = 0; i < sweep.weights_size(); ++i) {
+    const std::string field = absl::StrCat("sweep.weights[", i, "]");
+    if (sweep.weights(i) == v1::WEIGHT_TYPE_UNSPECIFIED) checker->Add(field, "is not given");
+    checker->IsValid<v1::WeightType>(field, sweep.weights(i));
+    if (!types.insert(sweep.weights(i)).second) checker->Add(field, "is there twice");
+  }
+  const std::string longest = SweepModelName(spec.model_name(), 0.999, v1::WEIGHT_TYPE_INT8);
+  if (IsValidModelName(spec.model_name()) && !IsValidModelName(longest)) {
+    checker->Add("model_name",
+                 absl::StrCat("is too long for a sweep, whose models are called like ", longest));
+  }
+}
+
 void CheckRecipe(const v1::Recipe& recipe, Checker* checker) {
   if (recipe.name().size() > kMaxTextLength) {
     checker->Add("recipe.name", absl::StrCat("is ", recipe.name().size(), " bytes long; at most ",
@@ -169,21 +258,9 @@ void CheckRecipe(const v1::Recipe& recipe, Checker* checker) {
   }
   if (recipe.has_train()) CheckTraining("recipe.train", recipe.train(), checker);
   if (recipe.has_finetune()) CheckTraining("recipe.finetune", recipe.finetune(), checker);
-  checker->IsFraction("recipe.prune.sparsity", recipe.prune().sparsity());
-  if (!v1::PruneMethod_IsValid(recipe.prune().method())) {
-    checker->Add("recipe.prune.method",
-                 absl::StrCat(static_cast<int>(recipe.prune().method()),
-                              " is no method; give PRUNE_METHOD_GLOBAL_MAGNITUDE"));
-  }
-  if (!v1::WeightType_IsValid(recipe.quantize().weights())) {
-    checker->Add("recipe.quantize.weights",
-                 absl::StrCat(static_cast<int>(recipe.quantize().weights()),
-                              " is no weight type; give WEIGHT_TYPE_FP32, _FP16, _INT8 or _INT4"));
-  }
-  checker->InRange("recipe.quantize.calibration_images", recipe.quantize().calibration_images(), 0,
-                   kMaxCalibrationImages);
-  checker->InRange("recipe.quantize.activation_percentile",
-                   recipe.quantize().activation_percentile(), 0.0, 100.0);
+  CheckPruning(recipe, checker);
+  CheckQuantization(recipe.quantize(), checker);
+  checker->IsValid<v1::CollapsePolicy>("recipe.on_collapse", recipe.on_collapse());
   checker->InRange("recipe.max_accuracy_drop", recipe.max_accuracy_drop(), 0.0, 1.0);
 }
 
@@ -208,6 +285,7 @@ std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
   CheckBaseModel(spec, &checker);
   CheckNetwork(spec.network(), &checker);
   CheckRecipe(spec.recipe(), &checker);
+  CheckSweep(spec, &checker);
   CheckDevice(spec.device(), &checker);
   return checker.Take();
 }

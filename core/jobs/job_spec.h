@@ -24,9 +24,12 @@ std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec);
 // is always there (FP16 when nothing was asked). Pruning and fine-tuning are never added.
 v1::JobSpec WithDefaults(v1::JobSpec spec);
 
-// "paper", "quick" or "dense" filled in; NOT_FOUND lists the names.
+// "paper", "lossless", "quick" or "dense" filled in; NOT_FOUND lists the names.
 absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name);
 std::vector<std::string> RecipeNames();
+
+// The name of a sweep's model, for example "blood-s80-int4" of "blood" at a sparsity of 0.8.
+std::string SweepModelName(const std::string& model_name, double sparsity, v1::WeightType weights);
 
 }  // namespace cytopress
 

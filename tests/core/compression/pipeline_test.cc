@@ -5,13 +5,16 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
 
 namespace cytopress {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Remembers everything; asks to stop when told.
 class RecordingObserver : public JobObserver {
@@ -69,6 +72,23 @@ class PipelineTest : public ::testing::Test {
     return spec;
   }
 
+  // Trained long enough to be a measure for the collapse guard.
+  static v1::JobSpec LearningSpec() {
+    v1::JobSpec spec = TinySpec();
+    v1::TrainOptions& train = *spec.mutable_recipe()->mutable_train();
+    train.set_epochs(4);
+    train.clear_max_images();
+    return spec;
+  }
+
+  static v1::LedgerEntry Line(const RecordingObserver& observer, const std::string& stage) {
+    for (const v1::LedgerEntry& entry : observer.ledger) {
+      if (entry.stage() == stage) return entry;
+    }
+    ADD_FAILURE() << "no line of " << stage;
+    return {};
+  }
+
   absl::StatusOr<PipelineResult> Run(const v1::JobSpec& spec, RecordingObserver& observer,
                                      const std::string& job_id = "job-1", int attempt = 1) {
     PipelineContext context;
@@ -101,7 +121,7 @@ TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   EXPECT_LT(model.size().packed_bytes(), model.size().dense_bytes());
   ASSERT_EQ(model.evaluations_size(), 2);
   EXPECT_EQ(model.evaluations(1).split(), "test");
-  EXPECT_EQ(model.evaluations(1).engine(), "onednn-int8");
+  EXPECT_THAT(model.evaluations(1).engine(), HasSubstr("int8"));
   EXPECT_EQ(model.evaluations(1).confusion_size(), 64);
   EXPECT_EQ(model.provenance().parent(), "tiny-dense@1");
   EXPECT_TRUE(model.provenance().synthetic_data());
@@ -112,6 +132,24 @@ TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   EXPECT_EQ(dense.weights(), v1::WEIGHT_TYPE_FP16);
   EXPECT_LT(dense.size().sparsity(), 0.01);
   EXPECT_EQ(dense.evaluations(0).engine(), "onednn-fp32");
+  EXPECT_FALSE(dense.has_certificate());
+
+  const v1::Evaluation& test = model.evaluations(1);
+  EXPECT_LE(test.auc_low(), test.auc());
+  EXPECT_GE(test.auc_high(), test.auc());
+  ASSERT_TRUE(model.has_certificate());
+  const v1::Certificate& certificate = model.certificate();
+  EXPECT_EQ(certificate.parent(), "tiny-dense@1");
+  EXPECT_EQ(certificate.parent_test().accuracy(), dense.evaluations(1).accuracy());
+  // The images that only one of the two has right are the difference between their accuracies.
+  EXPECT_NEAR(
+      static_cast<double>(certificate.only_model_right() - certificate.only_parent_right()) /
+          static_cast<double>(test.images()),
+      test.accuracy() - dense.evaluations(1).accuracy(), 1e-9);
+  EXPECT_GT(certificate.mcnemar_p_value(), 0);
+  EXPECT_EQ(certificate.weights_only_test().engine(), "onednn-fp32");
+  EXPECT_EQ(certificate.lowest_recall(), test.class_recall(certificate.lowest_recall_class()));
+  EXPECT_GT(certificate.latency_seconds(), 0);
 }
 
 TEST_F(PipelineTest, ProgressNeverGoesBackAndTellsTheTimeLeft) {
@@ -187,8 +225,118 @@ TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
   spec.mutable_recipe()->set_max_accuracy_drop(0.001);
   const absl::Status status = Run(spec, observer).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(status.message(),
+              HasSubstr("the collapse guard stopped the job after the stage prune"));
+  EXPECT_THAT(status.message(), HasSubstr("batch-norm statistics measured again"));
   EXPECT_THAT(status.message(), HasSubstr("recipe.max_accuracy_drop"));
   EXPECT_FALSE(registry_->Get({"tiny", 1}).ok());
+}
+
+TEST_F(PipelineTest, ReportsACollapseWhenThatIsAllThatIsAskedFor) {
+  RecordingObserver observer;
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.99);
+  spec.mutable_recipe()->clear_finetune();
+  spec.mutable_recipe()->set_max_accuracy_drop(0.05);
+  spec.mutable_recipe()->set_on_collapse(v1::COLLAPSE_POLICY_REPORT);
+  ASSERT_TRUE(Run(spec, observer).ok());
+  EXPECT_THAT(Line(observer, "prune").guard(), HasSubstr("below the dense model"));
+  EXPECT_EQ(Line(observer, "train").guard(), "");
+  EXPECT_EQ(registry_->Get({"tiny", 1})->weights(), v1::WEIGHT_TYPE_INT8);
+}
+
+TEST_F(PipelineTest, FineTuningIsTheRemedyOfPruning) {
+  RecordingObserver observer;
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.9);
+  *spec.mutable_recipe()->mutable_finetune() = spec.recipe().train();
+  spec.mutable_recipe()->set_max_accuracy_drop(0.1);
+  const auto result = Run(spec, observer);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(Line(observer, "prune").guard(), HasSubstr("; fine-tune follows"));
+  EXPECT_EQ(Line(observer, "fine-tune").guard(), "");
+}
+
+TEST_F(PipelineTest, TheLosslessStagesRunInTheirOrder) {
+  RecordingObserver observer;
+  v1::JobSpec spec = LearningSpec();
+  v1::Recipe& recipe = *spec.mutable_recipe();
+  recipe.mutable_prune()->set_sparsity(0.8);
+  recipe.mutable_prune()->set_pattern(v1::PRUNE_PATTERN_BLOCK4);
+  recipe.mutable_prune()->set_gradual_fraction(0.5);
+  *recipe.mutable_finetune() = recipe.train();
+  recipe.mutable_finetune()->set_distillation(0.5);
+  recipe.set_reestimate_batch_norm(true);
+  recipe.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT4);
+  recipe.mutable_quantize()->set_weight_range(v1::RANGE_METHOD_MSE);
+  *recipe.mutable_quantize()->mutable_aware() = recipe.train();
+  recipe.mutable_quantize()->mutable_aware()->set_epochs(1);
+  const auto result = Run(spec, observer);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(observer.Stages(), ElementsAre("load", "train", "publish-dense", "fine-tune",
+                                             "quantization-aware training", "quantize", "package",
+                                             "evaluate", "publish"));
+  EXPECT_THAT(Line(observer, "fine-tune").note(), HasSubstr("1x4 blocks"));
+  EXPECT_GE(registry_->Get({"tiny", 1})->size().sparsity(), 0.8 - 1e-6);
+  // The frozen scales are those that the weights were trained on: nothing is lost any more.
+  EXPECT_NEAR(Line(observer, "quantize").validation_accuracy(),
+              Line(observer, "quantization-aware training").validation_accuracy(), 0.02);
+}
+
+TEST_F(PipelineTest, ASweepPublishesEveryCellFromOneParent) {
+  RecordingObserver observer;
+  v1::JobSpec spec = TinySpec();
+  for (double sparsity : {0.5, 0.0}) spec.mutable_sweep()->add_sparsities(sparsity);
+  for (auto weights : {v1::WEIGHT_TYPE_FP16, v1::WEIGHT_TYPE_INT4}) {
+    spec.mutable_sweep()->add_weights(weights);
+  }
+  ASSERT_TRUE(Run(spec, observer).ok());
+  const std::vector<std::string> cell = {"quantize", "package", "evaluate", "publish"};
+  std::vector<std::string> stages = {"load", "train", "publish-dense"};
+  const auto add = [&](const std::string& name) {
+    stages.insert(stages.end(), cell.begin(), cell.end());
+    stages.push_back(name);
+  };
+  add("tiny-s0-fp16");
+  add("tiny-s0-int4");
+  stages.insert(stages.end(), {"prune 50 %", "fine-tune 50 %"});
+  add("tiny-s50-fp16");
+  add("tiny-s50-int4");
+  EXPECT_EQ(observer.Stages(), stages);
+  const v1::Model dense = *registry_->Get({"tiny-s0-fp16", 1});
+  const v1::Model pruned = *registry_->Get({"tiny-s50-int4", 1});
+  EXPECT_LT(dense.size().sparsity(), 0.01);
+  EXPECT_GE(pruned.size().sparsity(), 0.5 - 1e-6);
+  EXPECT_EQ(pruned.weights(), v1::WEIGHT_TYPE_INT4);
+  EXPECT_EQ(pruned.certificate().parent(), "tiny-dense@1");
+  // A cell's own ledger has no other cell's lines.
+  std::vector<std::string> own;
+  for (const auto& line : pruned.ledger()) own.push_back(line.stage());
+  EXPECT_THAT(own, ElementsAre("load", "train", "publish-dense", "prune 50 %", "fine-tune 50 %",
+                               "quantize", "package", "evaluate"));
+  // The cell of floats did not change the network that the others are made from.
+  EXPECT_EQ(dense.evaluations(1).accuracy(),
+            registry_->Get({"tiny-dense", 1})->evaluations(1).accuracy());
+}
+
+TEST_F(PipelineTest, AResumedSweepMakesTheSameModels) {
+  RecordingObserver whole, stopped, resumed;
+  v1::JobSpec spec = TinySpec();
+  for (double sparsity : {0.3, 0.6}) spec.mutable_sweep()->add_sparsities(sparsity);
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+  ASSERT_TRUE(Run(spec, whole, "job-whole").ok());
+  spec.set_model_name("resumed");
+  stopped.stop_in_stage = "fine-tune 60 %";
+  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped, "job-2").status()));
+  ASSERT_TRUE(Run(spec, resumed, "job-2", 2).ok());
+  EXPECT_THAT(resumed.Stages(), Not(Contains("fine-tune 30 %")));
+  for (const char* cell : {"s30-int8", "s60-int8"}) {
+    const Artifact a = *ParseArtifact(*registry_->Read({absl::StrCat("tiny-", cell), 1}));
+    const Artifact b = *ParseArtifact(*registry_->Read({absl::StrCat("resumed-", cell), 1}));
+    for (const auto& [name, tensor] : a.tensors) {
+      EXPECT_EQ(tensor.integers, b.tensors.at(name).integers) << cell << ' ' << name;
+    }
+  }
 }
 
 TEST_F(PipelineTest, BadInputNamesTheField) {

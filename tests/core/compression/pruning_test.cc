@@ -10,6 +10,10 @@
 namespace cytopress {
 namespace {
 
+Masks GlobalMagnitudeMasks(const TorchNetwork& network, double sparsity) {
+  return MagnitudeMasks(network, {}, sparsity);
+}
+
 int64_t PrunableCount(const TorchNetwork& network) {
   int64_t count = 0;
   for (const auto& [name, mask] : GlobalMagnitudeMasks(network, 0)) count += mask.numel();
@@ -66,6 +70,67 @@ TEST(PruningTest, CheckMasksSeesARevivedWeight) {
   weight.index_put_({removed[0], removed[1], removed[2], removed[3]}, 1e-20f);
   EXPECT_THAT(CheckMasks(masks, network).message(),
               testing::HasSubstr("1 removed weights of layer3.0.conv1.weight"));
+}
+
+TEST(PruningTest, LayerMagnitudeTakesTheSameShareOfEveryLayer) {
+  torch::NoGradGuard no_grad;
+  v1::PruneOptions options;
+  options.set_method(v1::PRUNE_METHOD_LAYER_MAGNITUDE);
+  for (const auto& [name, mask] : MagnitudeMasks(SmallNetwork(), options, 0.75)) {
+    EXPECT_NEAR((mask == 0).to(torch::kFloat32).mean().item<float>(), 0.75, 1e-3) << name;
+  }
+}
+
+// [out, blocks, 4, kh, kw] of a mask.
+torch::Tensor Blocks(const torch::Tensor& mask) {
+  return mask.contiguous().reshape({mask.size(0), mask.size(1) / 4, 4, mask.size(2), mask.size(3)});
+}
+
+TEST(PruningTest, BlocksOfFourInputChannelsGoOrStayWhole) {
+  torch::NoGradGuard no_grad;
+  v1::PruneOptions options;
+  options.set_pattern(v1::PRUNE_PATTERN_BLOCK4);
+  const TorchNetwork network = SmallNetwork();
+  const Masks masks = MagnitudeMasks(network, options, 0.8);
+  float largest_removed = 0, smallest_kept = 1e9;
+  for (const auto& [name, mask] : masks) {
+    const torch::Tensor kept = Blocks(mask).sum(2);
+    EXPECT_TRUE(((kept == 0) | (kept == 4)).all().item<bool>()) << name;
+    const torch::Tensor scores = Blocks(network.tensors().at(name).abs()).sum(2);
+    largest_removed = std::max(largest_removed, (scores * (kept == 0)).max().item<float>());
+    smallest_kept = std::min(smallest_kept, (scores + (kept == 0) * 1e9).min().item<float>());
+  }
+  EXPECT_LE(largest_removed, smallest_kept);
+  ApplyMasks(masks, network);
+  EXPECT_NEAR(Sparsity(network), 0.8, 1e-5);
+}
+
+TEST(PruningTest, TwoOfFourKeepsTheTwoLargest) {
+  torch::NoGradGuard no_grad;
+  v1::PruneOptions options;
+  options.set_pattern(v1::PRUNE_PATTERN_TWO_OF_FOUR);
+  const TorchNetwork network = SmallNetwork();
+  for (const auto& [name, mask] : MagnitudeMasks(network, options, 0)) {
+    EXPECT_TRUE((Blocks(mask).sum(2) == 2).all().item<bool>()) << name;
+    const torch::Tensor magnitude = Blocks(network.tensors().at(name).abs());
+    const torch::Tensor kept = Blocks(mask);
+    EXPECT_TRUE(((magnitude * (1 - kept)).amax(2) <= (magnitude + (1 - kept) * 1e9).amin(2))
+                    .all()
+                    .item<bool>())
+        << name;
+  }
+}
+
+TEST(PruningTest, TheCubicScheduleEndsAtTheTargetAndNeverFalls) {
+  EXPECT_GT(CubicSparsity(0.8, 0, 100), 0.05);
+  double last = 0;
+  for (int step = 0; step <= 100; ++step) {
+    EXPECT_GE(CubicSparsity(0.8, step, 100), last);
+    last = CubicSparsity(0.8, step, 100);
+  }
+  EXPECT_NEAR(CubicSparsity(0.8, 50, 100), 0.8 * 0.875, 1e-9);
+  EXPECT_EQ(CubicSparsity(0.8, 100, 100), 0.8);
+  EXPECT_EQ(CubicSparsity(0.8, 0, 0), 0.8);
 }
 
 }  // namespace

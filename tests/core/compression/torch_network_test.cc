@@ -18,16 +18,17 @@ TEST(TorchNetworkTest, EveryArchitectureAndStemRuns) {
       spec.classes = 8;
       const TorchNetwork network(*BuildNetwork(spec), torch::kCPU, 1);
       int checked = 0;
+      TorchNetwork::Hooks hooks;
+      hooks.after = [&](const Layer& layer, const torch::Tensor& output) {
+        EXPECT_EQ(output.size(1), layer.out_channels) << layer.name;
+        if (output.dim() == 4) {
+          EXPECT_EQ(output.size(2), layer.out_height) << layer.name;
+          EXPECT_EQ(output.size(3), layer.out_width) << layer.name;
+        }
+        ++checked;
+      };
       const torch::Tensor logits =
-          network.Forward(torch::randn({2, 3, 28, 28}), TorchNetwork::Mode::kEvaluate,
-                          [&](const Layer& layer, const torch::Tensor& output) {
-                            EXPECT_EQ(output.size(1), layer.out_channels) << layer.name;
-                            if (output.dim() == 4) {
-                              EXPECT_EQ(output.size(2), layer.out_height) << layer.name;
-                              EXPECT_EQ(output.size(3), layer.out_width) << layer.name;
-                            }
-                            ++checked;
-                          });
+          network.Forward(torch::randn({2, 3, 28, 28}), TorchNetwork::Mode::kEvaluate, hooks);
       EXPECT_EQ(logits.sizes(), (std::vector<int64_t>{2, 8}));
       EXPECT_EQ(checked, static_cast<int>(network.network().layers.size()));
     }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/compression/scoring.h"
+#include "core/compression/weight_rounding.h"
 #include "tests/core/compression/test_data.h"
 
 namespace cytopress {
@@ -26,6 +28,12 @@ Trainer::Hooks NoHooks() {
   return {[](const StepReport&) { return absl::OkStatus(); }, [] { return absl::OkStatus(); }};
 }
 
+TrainerSetup Seeded() {
+  TrainerSetup setup;
+  setup.seed = 1;
+  return setup;
+}
+
 TEST(LearningRateTest, WarmsUpThenFallsToZero) {
   EXPECT_NEAR(LearningRateFactor(0, 100, 0.1), 0.1, 1e-9);
   EXPECT_NEAR(LearningRateFactor(9, 100, 0.1), 1.0, 1e-9);
@@ -38,8 +46,7 @@ TEST(TrainerTest, LearnsWhatCanBeLearned) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();
   const v1::TrainOptions options = Options(4);
-  const Masks no_masks;
-  Trainer trainer(network, dataset, options, 1, no_masks);
+  Trainer trainer(network, dataset, options, Seeded());
   ASSERT_TRUE(trainer.Run(NoHooks()).ok());
   EXPECT_GT(trainer.best().accuracy, 0.95);
   EXPECT_GT(trainer.images_per_second(), 0);
@@ -48,10 +55,12 @@ TEST(TrainerTest, LearnsWhatCanBeLearned) {
 TEST(TrainerTest, MasksHoldThroughTraining) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();
-  const Masks masks = GlobalMagnitudeMasks(network, 0.8);
+  Masks masks = MagnitudeMasks(network, {}, 0.8);
   ApplyMasks(masks, network);
   const v1::TrainOptions options = Options(1);
-  Trainer trainer(network, dataset, options, 1, masks);
+  TrainerSetup setup = Seeded();
+  setup.masks = &masks;
+  Trainer trainer(network, dataset, options, setup);
   Trainer::Hooks hooks = NoHooks();
   hooks.on_step = [&](const StepReport&) { return CheckMasks(masks, network); };
   ASSERT_TRUE(trainer.Run(hooks).ok());
@@ -64,14 +73,13 @@ TEST(TrainerTest, ResumesAsIfItHadNeverStopped) {
   at::set_num_threads(1);
   const Dataset dataset = SpotDataset();
   const v1::TrainOptions options = Options(2);
-  const Masks no_masks;
   TorchNetwork whole = SmallNetwork();
-  Trainer whole_trainer(whole, dataset, options, 1, no_masks);
+  Trainer whole_trainer(whole, dataset, options, Seeded());
   ASSERT_TRUE(whole_trainer.Run(NoHooks()).ok());
 
   TensorTable saved;
   TorchNetwork first = SmallNetwork();
-  Trainer first_trainer(first, dataset, options, 1, no_masks);
+  Trainer first_trainer(first, dataset, options, Seeded());
   Trainer::Hooks stop = NoHooks();
   stop.on_epoch = [&] {
     TensorTable table;
@@ -82,7 +90,7 @@ TEST(TrainerTest, ResumesAsIfItHadNeverStopped) {
   EXPECT_TRUE(absl::IsCancelled(first_trainer.Run(stop)));
 
   TorchNetwork second = SmallNetwork("resnet18", 1234);
-  Trainer second_trainer(second, dataset, options, 1, no_masks);
+  Trainer second_trainer(second, dataset, options, Seeded());
   ASSERT_TRUE(second_trainer.Load(saved).ok());
   ASSERT_TRUE(second_trainer.Run(NoHooks()).ok());
   for (const auto& [name, tensor] : whole.tensors()) {
@@ -95,11 +103,83 @@ TEST(TrainerTest, DivergenceIsAnErrorThatSaysWhatToDo) {
   TorchNetwork network = SmallNetwork();
   v1::TrainOptions options = Options(3);
   options.set_learning_rate(1e30);
-  const Masks no_masks;
-  Trainer trainer(network, dataset, options, 1, no_masks);
+  Trainer trainer(network, dataset, options, Seeded());
   const absl::Status status = trainer.Run(NoHooks());
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_THAT(status.message(), testing::HasSubstr("lower the learning rate"));
+}
+
+TEST(TrainerTest, GradualPruningReachesItsTargetInTimeAndCountsOnlyWhatIsPruned) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork();
+  const v1::TrainOptions options = Options(4);
+  Masks masks;
+  TrainerSetup setup = Seeded();
+  setup.masks = &masks;
+  setup.gradual.emplace();
+  setup.gradual->set_sparsity(0.9);
+  setup.gradual->set_gradual_fraction(0.5);
+  Trainer trainer(network, dataset, options, setup);
+  std::vector<double> sparsities;
+  Trainer::Hooks hooks = NoHooks();
+  hooks.on_step = [&](const StepReport&) {
+    sparsities.push_back(Sparsity(network));
+    return CheckMasks(masks, network);
+  };
+  ASSERT_TRUE(trainer.Run(hooks).ok());
+  for (size_t i = 1; i < sparsities.size(); ++i) EXPECT_GE(sparsities[i], sparsities[i - 1]);
+  EXPECT_LT(sparsities.front(), 0.3);
+  EXPECT_NEAR(sparsities[sparsities.size() / 2 + 1], 0.9, 1e-5);
+  EXPECT_NEAR(Sparsity(network), 0.9, 1e-5);
+  EXPECT_GT(trainer.best().accuracy, 0.9);
+}
+
+TEST(TrainerTest, DistillationTeachesWithoutLabels) {
+  Dataset dataset = SpotDataset();
+  // The teacher knows; the labels say nothing.
+  torch::Tensor teacher = torch::zeros({dataset.train.size(), 2});
+  for (int64_t i = 0; i < dataset.train.size(); ++i) teacher[i][dataset.train.labels[i]] = 6;
+  for (size_t i = 0; i < dataset.train.labels.size(); ++i) dataset.train.labels[i] = i % 2;
+  TorchNetwork network = SmallNetwork();
+  v1::TrainOptions options = Options(4);
+  options.set_distillation(1);
+  options.set_distillation_temperature(2);
+  TrainerSetup setup = Seeded();
+  setup.teacher_logits = teacher;
+  Trainer trainer(network, dataset, options, setup);
+  ASSERT_TRUE(trainer.Run(NoHooks()).ok());
+  EXPECT_GT(trainer.best().accuracy, 0.95);
+}
+
+TEST(TrainerTest, TheAverageIsWhatIsValidatedAndKept) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork(), plain = SmallNetwork();
+  v1::TrainOptions options = Options(4);
+  Trainer plain_trainer(plain, dataset, options, Seeded());
+  ASSERT_TRUE(plain_trainer.Run(NoHooks()).ok());
+  options.set_ema_decay(0.9);
+  Trainer trainer(network, dataset, options, Seeded());
+  ASSERT_TRUE(trainer.Run(NoHooks()).ok());
+  EXPECT_GT(trainer.best().accuracy, 0.9);
+  EXPECT_FALSE(network.tensors().at("fc.weight").equal(plain.tensors().at("fc.weight")));
+}
+
+// Four bits from the start of training: the network learns to live with them.
+TEST(TrainerTest, QuantizationAwareTrainingEndsOnTheGrid) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork();
+  v1::QuantizeOptions quantize;
+  quantize.set_weights(v1::WEIGHT_TYPE_INT4);
+  const WeightScales scales = FindWeightScales(network, quantize);
+  const v1::TrainOptions options = Options(3);
+  TrainerSetup setup = Seeded();
+  setup.hooks = RoundingHooks(network, quantize, scales);
+  Trainer trainer(network, dataset, options, setup);
+  ASSERT_TRUE(trainer.Run(NoHooks()).ok());
+  EXPECT_GT(trainer.best().accuracy, 0.9);
+  AssignIntegers(RoundToNearest(network, quantize, scales), network);
+  const auto rounded = EvaluateNetwork(network, dataset, dataset.val, /*bfloat16=*/false);
+  EXPECT_NEAR(rounded->accuracy, trainer.best().accuracy, 0.02);
 }
 
 }  // namespace

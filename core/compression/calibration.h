@@ -1,0 +1,27 @@
+// The ranges of what flows between the layers.
+#ifndef CYTOPRESS_CORE_COMPRESSION_CALIBRATION_H_
+#define CYTOPRESS_CORE_COMPRESSION_CALIBRATION_H_
+
+#include <map>
+#include <string>
+
+#include "core/compression/torch_network.h"
+#include "core/dataset/dataset.h"
+#include "cytopress/v1/recipe.pb.h"
+
+namespace cytopress {
+
+// By layer name, the magnitude that the layer's output is quantized to, from
+// `options.calibration_images()` training images by `options.activation_range()`: MIN_MAX the
+// largest, PERCENTILE the one below which activation_percentile of all magnitudes lie, MSE the one
+// with the smallest expected squared error of rounding to 255 steps and of clipping (as TensorRT's
+// and ONNX Runtime's calibrators search it). "input" is the normalized image's largest possible
+// magnitude. A layer that is always zero has the range 1.
+std::map<std::string, float> CalibrateActivations(const TorchNetwork& network,
+                                                  const Dataset& dataset,
+                                                  const v1::QuantizeOptions& options,
+                                                  uint64_t seed);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_CALIBRATION_H_

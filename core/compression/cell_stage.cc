@@ -1,0 +1,85 @@
+// One model of a sweep.
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/compression/stages.h"
+
+namespace cytopress {
+namespace {
+
+class CellStage : public Stage {
+ public:
+  CellStage(std::string model_name, const v1::QuantizeOptions& options)
+      : model_name_(std::move(model_name)) {
+    const bool integers =
+        options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
+    if (integers && options.has_aware()) stages_.push_back(MakeAwareStage(options));
+    stages_.push_back(MakeQuantizeStage(options));
+    stages_.push_back(MakePackageStage());
+    stages_.push_back(MakeEvaluateStage());
+    stages_.push_back(MakePublishStage(model_name_));
+  }
+
+  std::string name() const override { return model_name_; }
+  bool skipped_on_resume() const override { return true; }
+  double Cost(const PipelineState& state) const override {
+    double cost = 0;
+    for (const auto& stage : stages_) cost += stage->Cost(state);
+    return cost;
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    const TensorMap network = state.network->Export();
+    const std::vector<v1::LedgerEntry> ledger = state.ledger;
+    const absl::Status status = RunStages(state, context);
+    StageOutcome outcome;
+    if (status.ok()) {
+      CYTOPRESS_ASSIGN_OR_RETURN(outcome, Summarize(state));
+    } else if (absl::IsFailedPrecondition(status)) {
+      outcome.note = absl::StrCat("not published: ", status.message());
+    } else {
+      return status;
+    }
+    state.ledger = ledger;
+    state.frozen_scales.clear();
+    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(network));
+    return outcome;
+  }
+
+ private:
+  absl::Status RunStages(PipelineState& state, StageContext& context) {
+    const double total = Cost(state);
+    double done = 0;
+    for (const auto& stage : stages_) {
+      const double begin = done / total;
+      done += stage->Cost(state);
+      CYTOPRESS_RETURN_IF_ERROR(context.run(*stage, begin, done / total));
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::StatusOr<StageOutcome> Summarize(const PipelineState& state) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(state.published));
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(version));
+    StageOutcome outcome;
+    if (model.evaluations_size() > 0) outcome.score = ScoreOf(model.evaluations(0));
+    outcome.packed_bytes = model.size().packed_bytes();
+    outcome.disk_bytes = model.size().disk_bytes();
+    outcome.note = absl::StrCat("published as ", state.published);
+    return outcome;
+  }
+
+  const std::string model_name_;
+  std::vector<std::unique_ptr<Stage>> stages_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakeCellStage(const std::string& model_name,
+                                     const v1::QuantizeOptions& options) {
+  return std::make_unique<CellStage>(model_name, options);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,72 @@
+#include "core/compression/encoding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+StoredTensor StoreFloats(const Tensor& tensor, Encoding encoding) {
+  StoredTensor stored;
+  stored.encoding = encoding;
+  stored.shape = tensor.shape;
+  stored.floats = tensor.values;
+  return stored;
+}
+
+// Multiplies the scales by the batch norm's, moving signs into the integers. A channel that its
+// batch norm silences keeps no weights.
+void FoldScales(const std::vector<float>& batch_norm_scale, StoredTensor& weight) {
+  const int64_t row = weight.count() / weight.shape[0];
+  for (int64_t channel = 0; channel < weight.shape[0]; ++channel) {
+    float& scale = weight.scales[channel];
+    scale *= batch_norm_scale[channel];
+    int8_t* integers = &weight.integers[channel * row];
+    if (scale < 0) {
+      scale = -scale;
+      std::transform(integers, integers + row, integers, [](int8_t q) { return -q; });
+    }
+    if (!std::isnormal(scale)) {
+      scale = 1;
+      std::fill_n(integers, row, 0);
+    }
+  }
+}
+
+}  // namespace
+
+std::map<std::string, StoredTensor> EncodeFloats(const TensorMap& tensors, v1::WeightType weights) {
+  std::map<std::string, StoredTensor> stored;
+  for (const auto& [name, tensor] : tensors) {
+    const bool half = tensor.shape.size() > 1 && weights != v1::WEIGHT_TYPE_FP32;
+    stored[name] = StoreFloats(tensor, half ? Encoding::kFloat16 : Encoding::kFloat32);
+  }
+  return stored;
+}
+
+absl::StatusOr<std::map<std::string, StoredTensor>> EncodeIntegers(const Network& network,
+                                                                   const TensorMap& tensors,
+                                                                   const IntegerWeights& integers) {
+  std::map<std::string, StoredTensor> stored;
+  for (const Layer& layer : network.layers) {
+    if (layer.weight_count() == 0) continue;
+    StoredTensor weight = integers.at(layer.name + ".weight");
+    CYTOPRESS_ASSIGN_OR_RETURN(const ChannelAffine affine, FoldBatchNorm(layer, tensors));
+    FoldScales(affine.scale, weight);
+    stored[layer.name + ".weight"] = std::move(weight);
+    stored[layer.name + ".bias"] =
+        StoreFloats({{layer.out_channels}, affine.bias}, Encoding::kFloat16);
+  }
+  return stored;
+}
+
+TensorMap DecodeTensors(const std::map<std::string, StoredTensor>& tensors) {
+  TensorMap decoded;
+  for (const auto& [name, tensor] : tensors) decoded[name] = Dequantize(tensor);
+  return decoded;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,66 @@
+#include "core/compression/guard.h"
+
+#include <cmath>
+#include <cstdint>
+
+#include "absl/strings/str_format.h"
+
+namespace cytopress {
+namespace {
+
+constexpr double kLeastDenseAccuracy = 0.5;
+// One answer for so many images, and for so many more than the dense model has for one answer.
+constexpr double kNearlyAll = 0.7;
+constexpr double kMoreThanDense = 0.2;
+
+template <typename Counts>
+Score MakeScore(double accuracy, double auc, const Counts& confusion) {
+  Score score;
+  score.accuracy = accuracy;
+  score.auc = auc;
+  const auto classes = static_cast<int>(std::lround(std::sqrt(confusion.size())));
+  int64_t images = 0, most = -1;
+  for (int prediction = 0; prediction < classes; ++prediction) {
+    int64_t answered = 0;
+    for (int truth = 0; truth < classes; ++truth) {
+      answered += confusion[truth * classes + prediction];
+    }
+    images += answered;
+    if (answered > most) {
+      most = answered;
+      score.answer = prediction;
+    }
+  }
+  if (images > 0) score.answer_share = static_cast<double>(most) / static_cast<double>(images);
+  return score;
+}
+
+}  // namespace
+
+Score ScoreOf(const Evaluation& evaluation) {
+  return MakeScore(evaluation.accuracy, evaluation.auc, evaluation.confusion);
+}
+
+Score ScoreOf(const v1::Evaluation& evaluation) {
+  return MakeScore(evaluation.accuracy(), evaluation.auc(), evaluation.confusion());
+}
+
+std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
+                                        const std::vector<std::string>& class_names) {
+  if (dense.accuracy < kLeastDenseAccuracy) return std::nullopt;
+  const std::string measured =
+      absl::StrFormat("validation accuracy %.4f, %.4f below the dense model", score.accuracy,
+                      dense.accuracy - score.accuracy);
+  if (score.answer_share >= kNearlyAll &&
+      score.answer_share >= dense.answer_share + kMoreThanDense) {
+    return absl::StrFormat("collapsed: %.0f %% of the answers are '%s' (%s)",
+                           100 * score.answer_share, class_names[score.answer], measured);
+  }
+  if (tolerance > 0 && dense.accuracy - score.accuracy > tolerance) {
+    return absl::StrFormat("lost too much: %s, and recipe.max_accuracy_drop is %g", measured,
+                           tolerance);
+  }
+  return std::nullopt;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,34 @@
+// Notices a model that compression broke.
+#ifndef CYTOPRESS_CORE_COMPRESSION_GUARD_H_
+#define CYTOPRESS_CORE_COMPRESSION_GUARD_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/evaluation/evaluation.h"
+#include "cytopress/v1/model.pb.h"
+
+namespace cytopress {
+
+// What a stage's model scores on the validation split, as far as the guard and the ledger need it.
+struct Score {
+  double accuracy = 0;
+  double auc = 0;
+  int answer = 0;           // the class that is answered most often
+  double answer_share = 0;  // the share of the images that get it
+};
+
+Score ScoreOf(const Evaluation& evaluation);
+Score ScoreOf(const v1::Evaluation& evaluation);
+
+// Why `score` is that of a broken model, or nothing: (nearly) one answer for all images, which the
+// dense model does not give, or an accuracy that is more than `tolerance` (0 = not checked) below
+// the dense model's. A dense model that is right on less than half of the images is no measure:
+// nothing is found then.
+std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
+                                        const std::vector<std::string>& class_names);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_GUARD_H_

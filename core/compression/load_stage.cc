@@ -1,0 +1,129 @@
+// How a job begins.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "core/compression/encoding.h"
+#include "core/compression/publishing.h"
+#include "core/compression/scoring.h"
+#include "core/compression/stages.h"
+
+namespace cytopress {
+namespace {
+
+class LoadStage : public Stage {
+ public:
+  std::string name() const override { return "load"; }
+  double Cost(const PipelineState& state) const override { return 1000; }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    DatasetOptions options;
+    const v1::DatasetSource& source = state.spec.dataset();
+    options.class_names.assign(source.class_names().begin(), source.class_names().end());
+    options.seed = source.seed();
+    CYTOPRESS_ASSIGN_OR_RETURN(state.dataset, LoadDataset(source.uri(), options));
+    CYTOPRESS_RETURN_IF_ERROR(CheckSplits(state.dataset));
+    const std::string note = absl::StrFormat(
+        "%s: %d train / %d val / %d test images of %d classes%s", state.dataset.name,
+        state.dataset.train.size(), state.dataset.val.size(), state.dataset.test.size(),
+        state.dataset.classes(),
+        state.dataset.synthetic ? "; SYNTHETIC: figures say nothing about real cells" : "");
+    StageOutcome outcome;
+    if (state.spec.base_model().empty()) {
+      CYTOPRESS_RETURN_IF_ERROR(MakeFreshNetwork(state));
+    } else {
+      CYTOPRESS_RETURN_IF_ERROR(LoadBaseModel(state));
+      CYTOPRESS_ASSIGN_OR_RETURN(
+          const Evaluation evaluation,
+          EvaluateNetwork(*state.network, state.dataset, state.dataset.val, state.bfloat16));
+      state.dense = ScoreOf(evaluation);
+      outcome.score = state.dense;
+    }
+    outcome.note = note;
+    return outcome;
+  }
+
+ private:
+  static absl::Status CheckSplits(const Dataset& dataset) {
+    for (const Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
+      if (split->size() == 0) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "dataset.uri: the data set ", dataset.name,
+            " has an empty split; training, validation and test images are all needed"));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::Status MakeFreshNetwork(PipelineState& state) {
+    CYTOPRESS_ASSIGN_OR_RETURN(NetworkSpec spec, FromProto(state.spec.network()));
+    spec.classes = state.dataset.classes();
+    spec.input_channels = state.dataset.channels;
+    spec.input_height = state.dataset.height;
+    spec.input_width = state.dataset.width;
+    CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(spec));
+    state.network = std::make_unique<TorchNetwork>(std::move(network), state.device,
+                                                   state.spec.recipe().seed());
+    return absl::OkStatus();
+  }
+
+  static absl::Status LoadBaseModel(PipelineState& state) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted,
+                               ParseModelVersion(state.spec.base_model()));
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
+    state.parent = absl::StrCat(model.name(), "@", model.version());
+    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
+    CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
+    CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
+    state.network = std::make_unique<TorchNetwork>(std::move(network), state.device,
+                                                   state.spec.recipe().seed());
+    return state.network->Import(DecodeTensors(artifact.tensors));
+  }
+
+  static absl::Status CheckFits(const Artifact& artifact, const PipelineState& state) {
+    const Dataset& data = state.dataset;
+    const NetworkSpec& network = artifact.network;
+    if (network.classes != data.classes() || network.input_channels != data.channels ||
+        network.input_height != data.height || network.input_width != data.width) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "base_model: %s classifies %dx%dx%d images into %d classes; the data set %s has %dx%dx%d "
+          "images of %d classes",
+          state.parent, network.input_height, network.input_width, network.input_channels,
+          network.classes, data.name, data.height, data.width, data.channels, data.classes()));
+    }
+    return absl::OkStatus();
+  }
+};
+
+class RestartStage : public Stage {
+ public:
+  explicit RestartStage(std::string name) : name_(std::move(name)) {}
+
+  std::string name() const override { return name_; }
+  double Cost(const PipelineState& state) const override { return 100; }
+  bool skipped_on_resume() const override { return true; }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
+    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(DecodeTensors(artifact.tensors)));
+    state.masks.clear();
+    StageOutcome outcome;
+    outcome.score = state.dense;
+    outcome.note = absl::StrCat("from ", state.parent, " again");
+    return outcome;
+  }
+
+ private:
+  const std::string name_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakeLoadStage() { return std::make_unique<LoadStage>(); }
+
+std::unique_ptr<Stage> MakeRestartStage(const std::string& name) {
+  return std::make_unique<RestartStage>(name);
+}
+
+}  // namespace cytopress

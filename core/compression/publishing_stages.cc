@@ -1,0 +1,135 @@
+// From stored weights to a published model.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/compression/encoding.h"
+#include "core/compression/publishing.h"
+#include "core/compression/stages.h"
+
+namespace cytopress {
+namespace {
+
+void AddBytes(const Artifact& artifact, int64_t disk_bytes, StageOutcome& outcome) {
+  const v1::ModelSize size = MeasureSize(artifact, disk_bytes);
+  outcome.packed_bytes = size.packed_bytes();
+  outcome.disk_bytes = size.disk_bytes();
+}
+
+std::string Megabytes(int64_t bytes) {
+  return absl::StrFormat("%.2f MB", static_cast<double>(bytes) / 1e6);
+}
+
+class PublishParentStage : public Stage {
+ public:
+  std::string name() const override { return "publish-dense"; }
+  double Cost(const PipelineState& state) const override {
+    return static_cast<double>(state.dataset.val.size() + state.dataset.test.size()) * 2;
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    const std::string path = state.context.work_folder + "/dense.cyp";
+    Artifact built = DescribeArtifact(state, v1::WEIGHT_TYPE_FP16);
+    built.tensors = EncodeFloats(state.network->Export(), v1::WEIGHT_TYPE_FP16);
+    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact read, WriteAndReadBack(built, path));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        const v1::Evaluation evaluation,
+        EvaluateFile(state, path, [&](double fraction) { return context.progress(fraction, {}); }));
+    CYTOPRESS_ASSIGN_OR_RETURN(state.published_parent,
+                               PublishFile(state, path, state.spec.model_name() + "-dense"));
+    state.parent = state.published_parent;
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                               state.context.registry->Get(*ParseModelVersion(state.parent)));
+    StageOutcome outcome;
+    outcome.score = ScoreOf(evaluation);
+    AddBytes(read, model.size().disk_bytes(), outcome);
+    outcome.note = absl::StrCat("FP16, published as ", state.parent);
+    return outcome;
+  }
+};
+
+class PackageStage : public Stage {
+ public:
+  std::string name() const override { return "package"; }
+  double Cost(const PipelineState& state) const override { return 3000; }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    state.artifact_path = state.context.work_folder + "/model.cyp";
+    state.artifact.ledger = state.ledger;
+    CYTOPRESS_ASSIGN_OR_RETURN(state.artifact,
+                               WriteAndReadBack(state.artifact, state.artifact_path));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
+                               ReadFile(state.artifact_path, kMaxArtifactFileBytes));
+    const v1::ModelSize size = MeasureSize(state.artifact, static_cast<int64_t>(bytes.size()));
+    StageOutcome outcome;
+    AddBytes(state.artifact, size.disk_bytes(), outcome);
+    outcome.note = absl::StrFormat(
+        "%s as FP32, %s packed, %s on disk: %.1fx smaller", Megabytes(size.dense_bytes()),
+        Megabytes(size.packed_bytes()), Megabytes(size.disk_bytes()),
+        static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
+    return outcome;
+  }
+};
+
+class EvaluateStage : public Stage {
+ public:
+  std::string name() const override { return "evaluate"; }
+  double Cost(const PipelineState& state) const override {
+    // The served arithmetic on two splits, the weights alone and perhaps the parent on one.
+    return static_cast<double>(state.dataset.val.size() + 3 * state.dataset.test.size());
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Evaluation evaluation,
+                               EvaluateFile(state, state.artifact_path, [&](double fraction) {
+                                 return context.progress(fraction, {});
+                               }));
+    StageOutcome outcome;
+    outcome.score = ScoreOf(evaluation);
+    outcome.note = absl::StrCat("the file, by ", evaluation.engine());
+    return outcome;
+  }
+};
+
+class PublishStage : public Stage {
+ public:
+  explicit PublishStage(std::string model_name) : model_name_(std::move(model_name)) {}
+
+  std::string name() const override { return "publish"; }
+  double Cost(const PipelineState& state) const override { return 100; }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    // The file's ledger ends with the line of its evaluation.
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
+                               ReadFile(state.artifact_path, kMaxArtifactFileBytes));
+    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        const std::string complete,
+        ReplaceMetadata(bytes, {artifact.evaluations, state.ledger, artifact.certificate}));
+    CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(state.artifact_path, complete));
+    CYTOPRESS_ASSIGN_OR_RETURN(state.published,
+                               PublishFile(state, state.artifact_path, model_name_));
+    StageOutcome outcome;
+    outcome.note = absl::StrCat("published as ", state.published);
+    return outcome;
+  }
+
+ private:
+  const std::string model_name_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakePublishParentStage() { return std::make_unique<PublishParentStage>(); }
+
+std::unique_ptr<Stage> MakePackageStage() { return std::make_unique<PackageStage>(); }
+
+std::unique_ptr<Stage> MakeEvaluateStage() { return std::make_unique<EvaluateStage>(); }
+
+std::unique_ptr<Stage> MakePublishStage(const std::string& model_name) {
+  return std::make_unique<PublishStage>(model_name);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,130 @@
+// From floating-point weights to those that are stored.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/compression/batch_norm.h"
+#include "core/compression/calibration.h"
+#include "core/compression/encoding.h"
+#include "core/compression/gptq.h"
+#include "core/compression/publishing.h"
+#include "core/compression/scoring.h"
+#include "core/compression/stages.h"
+
+namespace cytopress {
+namespace {
+
+class QuantizeStage : public Stage {
+ public:
+  explicit QuantizeStage(const v1::QuantizeOptions& options) : options_(options) {}
+
+  std::string name() const override { return "quantize"; }
+  double Cost(const PipelineState& state) const override {
+    const double images = static_cast<double>(state.dataset.val.size());
+    if (!HasIntegers(options_)) return images;
+    return images +
+           options_.calibration_images() *
+               (options_.rounding() == v1::ROUNDING_GPTQ ? kCompensationCost : 2.0) +
+           (options_.reestimate_batch_norm() ? static_cast<double>(kReestimationImages) : 0);
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    original_ = state.network->Export();
+    return Quantize(options_, state, context);
+  }
+
+  // Better rounding, from the cheapest on.
+  absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext& context,
+                                                   int attempt) override {
+    if (!HasIntegers(options_) || !state.frozen_scales.empty()) return std::nullopt;
+    v1::QuantizeOptions better = options_;
+    better.set_reestimate_batch_norm(true);
+    if (attempt == 1) {
+      better.set_weight_range(v1::RANGE_METHOD_MSE);
+      better.set_rounding(v1::ROUNDING_GPTQ);
+    }
+    if (attempt > 1) return std::nullopt;
+    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(original_));
+    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, Quantize(better, state, context));
+    return std::optional<StageOutcome>(std::move(outcome));
+  }
+
+  // What was pruned is zero in the stored integers too.
+  absl::Status CheckInvariant(const PipelineState& state) const override {
+    return CheckMasks(state.masks, *state.network);
+  }
+
+ private:
+  // Of compensated rounding, against one forward pass of an image.
+  static constexpr double kCompensationCost = 12;
+
+  static bool HasIntegers(const v1::QuantizeOptions& options) {
+    return options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
+  }
+
+  static IntegerWeights Round(const v1::QuantizeOptions& options, PipelineState& state) {
+    const uint64_t seed = state.spec.recipe().seed();
+    if (!state.frozen_scales.empty()) {
+      return RoundToNearest(*state.network, options, state.frozen_scales);
+    }
+    const WeightScales scales = FindWeightScales(*state.network, options);
+    return options.rounding() == v1::ROUNDING_GPTQ
+               ? RoundWithCompensation(*state.network, state.dataset, options, scales, seed)
+               : RoundToNearest(*state.network, options, scales);
+  }
+
+  static std::string Describe(const v1::QuantizeOptions& options, const PipelineState& state) {
+    std::string text = absl::StrCat(v1::WeightType_Name(options.weights()).substr(12),
+                                    " weights only, activations still floating-point");
+    if (!HasIntegers(options)) return text;
+    if (!state.frozen_scales.empty()) return text + ", scales of the training";
+    absl::StrAppend(
+        &text, ", ranges by ", v1::RangeMethod_Name(options.weight_range()).substr(13),
+        ", rounded ",
+        options.rounding() == v1::ROUNDING_GPTQ ? "with compensated errors" : "to the nearest");
+    return options.reestimate_batch_norm() ? text + ", batch-norm statistics measured again" : text;
+  }
+
+  static absl::StatusOr<StageOutcome> Quantize(const v1::QuantizeOptions& options,
+                                               PipelineState& state, StageContext& context) {
+    TorchNetwork& network = *state.network;
+    state.artifact = DescribeArtifact(state, options.weights());
+    if (HasIntegers(options)) {
+      const IntegerWeights integers = Round(options, state);
+      AssignIntegers(integers, network);
+      CYTOPRESS_RETURN_IF_ERROR(context.progress(0.4, {}));
+      if (options.reestimate_batch_norm()) {
+        ReestimateBatchNorm(network, state.dataset, state.spec.recipe().seed());
+      }
+      CYTOPRESS_ASSIGN_OR_RETURN(state.artifact.tensors,
+                                 EncodeIntegers(network.network(), network.Export(), integers));
+    } else {
+      state.artifact.tensors = EncodeFloats(network.Export(), options.weights());
+    }
+    CYTOPRESS_RETURN_IF_ERROR(network.Import(DecodeTensors(state.artifact.tensors)));
+    CYTOPRESS_RETURN_IF_ERROR(context.progress(0.6, {}));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        const Evaluation evaluation,
+        EvaluateNetwork(network, state.dataset, state.dataset.val, state.bfloat16));
+    if (HasIntegers(options)) {
+      state.artifact.activation_ranges =
+          CalibrateActivations(network, state.dataset, options, state.spec.recipe().seed());
+    }
+    StageOutcome outcome;
+    outcome.score = ScoreOf(evaluation);
+    outcome.packed_bytes = MeasureSize(state.artifact, 0).packed_bytes();
+    outcome.note = Describe(options, state);
+    return outcome;
+  }
+
+  const v1::QuantizeOptions options_;
+  TensorMap original_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakeQuantizeStage(const v1::QuantizeOptions& options) {
+  return std::make_unique<QuantizeStage>(options);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,59 @@
+// The stages, one function each. REQUIRES: options have their defaults filled in.
+#ifndef CYTOPRESS_CORE_COMPRESSION_STAGES_H_
+#define CYTOPRESS_CORE_COMPRESSION_STAGES_H_
+
+#include <memory>
+#include <string>
+
+#include "core/compression/stage.h"
+
+namespace cytopress {
+
+// Reads the data set and the base model, or makes a fresh network.
+std::unique_ptr<Stage> MakeLoadStage();
+
+// Takes the dense parent's weights again and forgets all masks: the next sparsity of a sweep that
+// starts from the dense model each time.
+std::unique_ptr<Stage> MakeRestartStage(const std::string& name);
+
+// Trains from scratch.
+std::unique_ptr<Stage> MakeTrainStage(const v1::TrainOptions& options);
+
+// Removes weights at once.
+std::unique_ptr<Stage> MakePruneStage(const std::string& name, const v1::PruneOptions& options);
+
+struct FinetuneOptions {
+  v1::TrainOptions train;
+  std::optional<v1::PruneOptions> gradual;  // prunes on the way
+  bool reestimate_batch_norm = false;       // afterwards
+};
+// Trains what is left.
+std::unique_ptr<Stage> MakeFinetuneStage(const std::string& name, const FinetuneOptions& options);
+
+// Quantization-aware training on scales found at its start; leaves rounded weights.
+std::unique_ptr<Stage> MakeAwareStage(const v1::QuantizeOptions& options);
+
+// Encodes the weights and, for integer arithmetic, calibrates the activations. The network then
+// holds what the encoded weights stand for: the ledger shows the weight-only loss, the paper's
+// figure.
+std::unique_ptr<Stage> MakeQuantizeStage(const v1::QuantizeOptions& options);
+
+// Publishes the dense model trained on the way as "<name>-dense", so that what compression costs
+// can be measured against it and other recipes can start from it.
+std::unique_ptr<Stage> MakePublishParentStage();
+
+// Writes the file and reads it back.
+std::unique_ptr<Stage> MakePackageStage();
+// Scores the file as it will be served, and certifies what compression cost.
+std::unique_ptr<Stage> MakeEvaluateStage();
+std::unique_ptr<Stage> MakePublishStage(const std::string& model_name);
+
+// One cell of a sweep: quantizes, packages, evaluates and publishes a copy of the network, which it
+// leaves as it was. A cell that the collapse guard cannot mend is not published, and the sweep goes
+// on.
+std::unique_ptr<Stage> MakeCellStage(const std::string& model_name,
+                                     const v1::QuantizeOptions& options);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_STAGES_H_

@@ -1,0 +1,290 @@
+// The stages that change the network's floating-point weights.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status_macros.h"
+#include "core/compression/batch_norm.h"
+#include "core/compression/encoding.h"
+#include "core/compression/publishing.h"
+#include "core/compression/scoring.h"
+#include "core/compression/stages.h"
+#include "core/compression/trainer.h"
+
+namespace cytopress {
+namespace {
+
+// A training step costs a forward pass and about two for the backward one.
+constexpr double kTrainingCost = 3;
+
+absl::StatusOr<Score> ScoreNetwork(const PipelineState& state) {
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      const Evaluation evaluation,
+      EvaluateNetwork(*state.network, state.dataset, state.dataset.val, state.bfloat16));
+  return ScoreOf(evaluation);
+}
+
+// The remedy of every stage that leaves floating-point weights.
+absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, int attempt) {
+  if (attempt > 0) return std::nullopt;
+  ReestimateBatchNorm(*state.network, state.dataset, state.spec.recipe().seed());
+  StageOutcome outcome;
+  CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
+  outcome.note = "batch-norm statistics measured again";
+  return std::optional<StageOutcome>(std::move(outcome));
+}
+
+double TrainingCost(const v1::TrainOptions& options, const PipelineState& state) {
+  const int64_t all = state.dataset.train.size();
+  const int64_t images =
+      options.max_images() > 0 ? std::min<int64_t>(options.max_images(), all) : all;
+  const double teacher = options.distillation() > 0 ? static_cast<double>(all) : 0;
+  return teacher + options.epochs() * (kTrainingCost * static_cast<double>(images) +
+                                       static_cast<double>(state.dataset.val.size()));
+}
+
+v1::Progress ToProgress(const StepReport& report) {
+  v1::Progress progress;
+  progress.set_epoch(report.epoch);
+  progress.set_epochs(report.epochs);
+  progress.set_step(report.step);
+  progress.set_steps(report.steps);
+  progress.set_loss(report.loss);
+  progress.set_learning_rate(report.learning_rate);
+  progress.set_images_per_second(report.images_per_second);
+  progress.set_validation_accuracy(report.validation_accuracy);
+  return progress;
+}
+
+std::string Describe(const v1::TrainOptions& options) {
+  std::string text = absl::StrFormat("%d epochs, peak learning rate %g", options.epochs(),
+                                     options.learning_rate());
+  if (options.distillation() > 0) {
+    absl::StrAppendFormat(&text, ", %g of the loss from the dense model's answers",
+                          options.distillation());
+  }
+  if (options.ema_decay() > 0) {
+    absl::StrAppendFormat(&text, ", weights averaged with decay %g", options.ema_decay());
+  }
+  return text;
+}
+
+// The dense parent's answers for the training images, once a job attempt.
+absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& state) {
+  if (options.distillation() <= 0 || state.parent.empty() || state.teacher_logits.defined()) {
+    return absl::OkStatus();
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
+  CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
+  TorchNetwork teacher(std::move(network), state.device, /*seed=*/0);
+  CYTOPRESS_RETURN_IF_ERROR(teacher.Import(DecodeTensors(artifact.tensors)));
+  state.teacher_logits = LogitsOf(teacher, state.dataset, state.dataset.train, state.bfloat16);
+  return absl::OkStatus();
+}
+
+// Trains with progress and a checkpoint an epoch.
+absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, TrainerSetup setup,
+                                         PipelineState& state, StageContext& context) {
+  CYTOPRESS_RETURN_IF_ERROR(PrepareTeacher(options, state));
+  setup.seed = state.spec.recipe().seed();
+  setup.masks = &state.masks;
+  setup.teacher_logits = state.teacher_logits;
+  Trainer trainer(*state.network, state.dataset, options, std::move(setup));
+  if (!context.resumed.empty()) CYTOPRESS_RETURN_IF_ERROR(trainer.Load(context.resumed));
+  Trainer::Hooks hooks;
+  hooks.on_step = [&](const StepReport& report) {
+    const double steps = static_cast<double>(report.epochs) * static_cast<double>(report.steps);
+    const double done = static_cast<double>(report.epoch - 1) * static_cast<double>(report.steps) +
+                        static_cast<double>(report.step);
+    return context.progress(done / steps, ToProgress(report));
+  };
+  hooks.on_epoch = [&]() -> absl::Status {
+    TensorTable table;
+    trainer.Save(table);
+    return context.checkpoint(table);
+  };
+  CYTOPRESS_RETURN_IF_ERROR(trainer.Run(hooks));
+  StageOutcome outcome;
+  outcome.score = ScoreOf(trainer.best());
+  outcome.images_per_second = trainer.images_per_second();
+  outcome.note = Describe(options);
+  return outcome;
+}
+
+class TrainStage : public Stage {
+ public:
+  explicit TrainStage(const v1::TrainOptions& options) : options_(options) {}
+
+  std::string name() const override { return "train"; }
+  bool skipped_on_resume() const override { return true; }
+  bool trains() const override { return true; }
+  double Cost(const PipelineState& state) const override { return TrainingCost(options_, state); }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, RunTraining(options_, {}, state, context));
+    state.dense = *outcome.score;
+    return outcome;
+  }
+
+ private:
+  const v1::TrainOptions options_;
+};
+
+std::string NameOf(v1::PrunePattern pattern) {
+  switch (pattern) {
+    case v1::PRUNE_PATTERN_BLOCK4:
+      return "1x4 blocks";
+    case v1::PRUNE_PATTERN_TWO_OF_FOUR:
+      return "two of four";
+    default:
+      return "unstructured";
+  }
+}
+
+std::string Describe(const v1::PruneOptions& options) {
+  return absl::StrFormat(
+      "%g %% of the prunable weights, %s, smallest magnitudes of %s", 100 * options.sparsity(),
+      NameOf(options.pattern()),
+      options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE ? "each layer" : "all layers");
+}
+
+absl::Status CheckSparsity(const PipelineState& state, double wanted) {
+  const double sparsity = Sparsity(*state.network);
+  if (sparsity < wanted - 1e-6) {
+    return absl::InternalError(
+        absl::StrFormat("pruning reached a sparsity of %g, not %g", sparsity, wanted));
+  }
+  return CheckMasks(state.masks, *state.network);
+}
+
+class PruneStage : public Stage {
+ public:
+  PruneStage(std::string name, const v1::PruneOptions& options)
+      : name_(std::move(name)), options_(options) {}
+
+  std::string name() const override { return name_; }
+  bool skipped_on_resume() const override { return true; }
+  double Cost(const PipelineState& state) const override {
+    return static_cast<double>(state.dataset.val.size());
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    state.masks = MagnitudeMasks(*state.network, options_, options_.sparsity());
+    ApplyMasks(state.masks, *state.network);
+    StageOutcome outcome;
+    CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
+    outcome.note = Describe(options_);
+    return outcome;
+  }
+
+  absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext& context,
+                                                   int attempt) override {
+    return MendBatchNorm(state, attempt);
+  }
+
+  absl::Status CheckInvariant(const PipelineState& state) const override {
+    return CheckSparsity(state, options_.sparsity());
+  }
+
+ private:
+  const std::string name_;
+  const v1::PruneOptions options_;
+};
+
+class FinetuneStage : public Stage {
+ public:
+  FinetuneStage(std::string name, const FinetuneOptions& options)
+      : name_(std::move(name)), options_(options) {}
+
+  std::string name() const override { return name_; }
+  bool skipped_on_resume() const override { return true; }
+  bool trains() const override { return true; }
+  double Cost(const PipelineState& state) const override {
+    return TrainingCost(options_.train, state) +
+           (options_.reestimate_batch_norm ? static_cast<double>(kReestimationImages) : 0);
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    TrainerSetup setup;
+    setup.gradual = options_.gradual;
+    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
+                               RunTraining(options_.train, std::move(setup), state, context));
+    if (options_.gradual) {
+      outcome.note = absl::StrCat(Describe(*options_.gradual), ", cubic schedule; ", outcome.note);
+    }
+    if (options_.reestimate_batch_norm) {
+      ReestimateBatchNorm(*state.network, state.dataset, state.spec.recipe().seed());
+      CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
+      outcome.note += ", batch-norm statistics measured again";
+    }
+    return outcome;
+  }
+
+  absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext& context,
+                                                   int attempt) override {
+    return options_.reestimate_batch_norm ? std::optional<StageOutcome>()
+                                          : MendBatchNorm(state, attempt);
+  }
+
+  absl::Status CheckInvariant(const PipelineState& state) const override {
+    return CheckSparsity(state, options_.gradual ? options_.gradual->sparsity() : 0);
+  }
+
+ private:
+  const std::string name_;
+  const FinetuneOptions options_;
+};
+
+class AwareStage : public Stage {
+ public:
+  explicit AwareStage(const v1::QuantizeOptions& options) : options_(options) {}
+
+  std::string name() const override { return "quantization-aware training"; }
+  bool skipped_on_resume() const override { return true; }
+  bool trains() const override { return true; }
+  double Cost(const PipelineState& state) const override {
+    return TrainingCost(options_.aware(), state);
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    // A resumed attempt has the scales in its checkpoint: the weights have moved on since.
+    if (state.frozen_scales.empty()) {
+      state.frozen_scales = FindWeightScales(*state.network, options_);
+    }
+    TrainerSetup setup;
+    setup.hooks = RoundingHooks(*state.network, options_, state.frozen_scales);
+    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
+                               RunTraining(options_.aware(), std::move(setup), state, context));
+    AssignIntegers(RoundToNearest(*state.network, options_, state.frozen_scales), *state.network);
+    outcome.note += ", weights rounded in the forward pass";
+    return outcome;
+  }
+
+  absl::Status CheckInvariant(const PipelineState& state) const override {
+    return CheckMasks(state.masks, *state.network);
+  }
+
+ private:
+  const v1::QuantizeOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakeTrainStage(const v1::TrainOptions& options) {
+  return std::make_unique<TrainStage>(options);
+}
+
+std::unique_ptr<Stage> MakePruneStage(const std::string& name, const v1::PruneOptions& options) {
+  return std::make_unique<PruneStage>(name, options);
+}
+
+std::unique_ptr<Stage> MakeFinetuneStage(const std::string& name, const FinetuneOptions& options) {
+  return std::make_unique<FinetuneStage>(name, options);
+}
+
+std::unique_ptr<Stage> MakeAwareStage(const v1::QuantizeOptions& options) {
+  return std::make_unique<AwareStage>(options);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,61 @@
+// Weights to integers: the scale of every output channel, and rounding to the nearest.
+#ifndef CYTOPRESS_CORE_COMPRESSION_WEIGHT_ROUNDING_H_
+#define CYTOPRESS_CORE_COMPRESSION_WEIGHT_ROUNDING_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/artifact/artifact.h"
+#include "core/compression/torch_network.h"
+#include "cytopress/v1/recipe.pb.h"
+
+namespace cytopress {
+
+// Integers are symmetric about zero, in [-levels, levels], with one scale an output channel
+// (dimension 0), so that zero stays zero and pruned weights stay pruned (Krishnamoorthi,
+// "Quantizing deep convolutional networks", 2018).
+struct IntegerFormat {
+  Encoding encoding = Encoding::kInt8;
+  int levels = 127;  // INT8: 127, or 64 with reduced_range; INT4: 7
+};
+
+// The format of a layer's weight. The stem and the classifier are INT8 in INT4 models too, where
+// they cost few bytes and most accuracy. REQUIRES: options.weights() is INT8 or INT4.
+IntegerFormat FormatOf(const Network& network, const Layer& layer,
+                       const v1::QuantizeOptions& options);
+
+// By weight tensor name, one scale an output channel, positive.
+using WeightScales = std::map<std::string, std::vector<float>>;
+
+// The scales of one weight by QuantizeOptions.weight_range: MIN_MAX from the largest magnitude,
+// PERCENTILE from that percentile of the magnitudes that are not zero, MSE from the clipping, among
+// 1/64 steps of the largest magnitude, with the smallest sum of squared rounding errors.
+std::vector<float> ChannelScales(const Tensor& weight, int levels,
+                                 const v1::QuantizeOptions& options);
+
+// Of every weight in the network.
+WeightScales FindWeightScales(const TorchNetwork& network, const v1::QuantizeOptions& options);
+
+// To the nearest integer, clipped to the levels.
+StoredTensor RoundWeight(const Tensor& weight, const IntegerFormat& format,
+                         const std::vector<float>& scales);
+
+// Integers by weight tensor name; batch norms are not folded in.
+using IntegerWeights = std::map<std::string, StoredTensor>;
+
+IntegerWeights RoundToNearest(const TorchNetwork& network, const v1::QuantizeOptions& options,
+                              const WeightScales& scales);
+
+// Puts what the integers stand for into the network.
+void AssignIntegers(const IntegerWeights& integers, const TorchNetwork& network);
+
+// Computes with rounded weights and lets gradients pass as if they were not (the straight-through
+// estimator of Bengio et al., 2013, as in Jacob et al., "Quantization and Training of Neural
+// Networks", 2018), on scales that stay as they are; clipped weights get no gradient.
+TorchNetwork::Hooks RoundingHooks(const TorchNetwork& network, const v1::QuantizeOptions& options,
+                                  const WeightScales& scales);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_WEIGHT_ROUNDING_H_

@@ -1,0 +1,49 @@
+#include "core/compression/batch_norm.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/core/compression/test_data.h"
+
+namespace cytopress {
+namespace {
+
+// The first batch norm's statistics follow from the data and the first convolution alone.
+TEST(ReestimateBatchNormTest, MeasuresWhatFlowsThroughTheNetworkNow) {
+  torch::NoGradGuard no_grad;
+  Dataset dataset = SpotDataset();
+  dataset.train = DrawSpots(128, 5);  // one batch
+  const TorchNetwork network = SmallNetwork();
+  torch::Tensor mean = network.tensors().at("bn1.running_mean");
+  torch::Tensor variance = network.tensors().at("bn1.running_var");
+  mean.fill_(123);
+  variance.fill_(456);
+  ReestimateBatchNorm(network, dataset, 1);
+
+  torch::Tensor pixels =
+      torch::from_blob(dataset.train.pixels.data(), {128, 16, 16, 3}, torch::kUInt8)
+          .to(torch::kFloat32)
+          .permute({0, 3, 1, 2});
+  const torch::Tensor images =
+      (pixels / 255 - dataset.preprocessing.mean[0]) / dataset.preprocessing.stddev[0];
+  const torch::Tensor outputs = at::conv2d(images, network.tensors().at("conv1.weight"), {}, 2, 1);
+  EXPECT_LT((mean - outputs.mean({0, 2, 3})).abs().max().item<float>(), 1e-3);
+  const torch::Tensor expected = outputs.var({0, 2, 3});
+  EXPECT_LT(((variance - expected) / expected).abs().max().item<float>(), 1e-3);
+}
+
+TEST(ReestimateBatchNormTest, AveragesOverAllBatchesAndLeavesTheWeightsAlone) {
+  torch::NoGradGuard no_grad;
+  const Dataset dataset = SpotDataset();  // two batches
+  const TorchNetwork network = SmallNetwork(), untouched = SmallNetwork();
+  ReestimateBatchNorm(network, dataset, 1);
+  const torch::Tensor first = network.tensors().at("layer2.0.bn1.running_mean").clone();
+  ReestimateBatchNorm(network, dataset, 1);
+  // The start does not matter, only the data.
+  EXPECT_TRUE(first.equal(network.tensors().at("layer2.0.bn1.running_mean")));
+  for (const auto& [name, tensor] : network.Parameters()) {
+    EXPECT_TRUE(tensor.equal(untouched.tensors().at(name))) << name;
+  }
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,58 @@
+#include "core/compression/encoding.h"
+
+#include <gtest/gtest.h>
+
+#include "core/compression/pruning.h"
+#include "tests/core/compression/test_data.h"
+
+namespace cytopress {
+namespace {
+
+std::map<std::string, StoredTensor> Encode(const TorchNetwork& network, v1::WeightType weights) {
+  v1::QuantizeOptions options;
+  options.set_weights(weights);
+  const IntegerWeights integers =
+      RoundToNearest(network, options, FindWeightScales(network, options));
+  return *EncodeIntegers(network.network(), network.Export(), integers);
+}
+
+// Folding must keep the function: signs of the batch norm move into the integers.
+TEST(EncodeIntegersTest, FoldedIntegersComputeWhatTheNetworkComputes) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  for (const auto& [name, tensor] : network.tensors()) {
+    torch::Tensor target = tensor;
+    if (name.find("running_var") != std::string::npos) {
+      target.uniform_(0.5, 1.5);
+    } else if (tensor.dim() == 1) {
+      target.uniform_(-1, 1);
+    }
+  }
+  const auto stored = Encode(network, v1::WEIGHT_TYPE_INT8);
+  EXPECT_EQ(stored.count("bn1.weight"), 0u);
+  for (const auto& [name, tensor] : stored) {
+    for (float scale : tensor.scales) EXPECT_GT(scale, 0) << name;
+  }
+  TorchNetwork folded = SmallNetwork("resnet18", 99);
+  ASSERT_TRUE(folded.Import(DecodeTensors(stored)).ok());
+  const torch::Tensor input = torch::randn({4, 3, 16, 16});
+  const torch::Tensor want = network.Forward(input, TorchNetwork::Mode::kEvaluate);
+  const torch::Tensor got = folded.Forward(input, TorchNetwork::Mode::kEvaluate);
+  EXPECT_LT((want - got).norm().item<float>(), 0.05 * want.norm().item<float>());
+}
+
+TEST(EncodeIntegersTest, Int4KeepsTheSensitiveLayersAtInt8AndThePrunedWeightsAtZero) {
+  const TorchNetwork network = SmallNetwork();
+  const Masks masks = MagnitudeMasks(network, {}, 0.8);
+  ApplyMasks(masks, network);
+  const auto stored = Encode(network, v1::WEIGHT_TYPE_INT4);
+  EXPECT_EQ(stored.at("conv1.weight").encoding, Encoding::kInt8);
+  EXPECT_EQ(stored.at("fc.weight").encoding, Encoding::kInt8);
+  EXPECT_EQ(stored.at("layer1.0.conv1.weight").encoding, Encoding::kInt4);
+  TorchNetwork decoded = SmallNetwork();
+  ASSERT_TRUE(decoded.Import(DecodeTensors(stored)).ok());
+  EXPECT_TRUE(CheckMasks(masks, decoded).ok());
+}
+
+}  // namespace
+}  // namespace cytopress

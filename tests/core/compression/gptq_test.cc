@@ -1,0 +1,115 @@
+#include "core/compression/gptq.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "core/compression/batch_loader.h"
+#include "core/compression/pruning.h"
+#include "tests/core/compression/test_data.h"
+
+namespace cytopress {
+namespace {
+
+// Inputs that depend on each other, so that there is something to compensate with.
+torch::Tensor CorrelatedInputs(int64_t width, int64_t count) {
+  torch::manual_seed(1);
+  const torch::Tensor common = torch::randn({4, count});
+  return at::mm(torch::randn({width, 4}), common) + 0.3 * torch::randn({width, count});
+}
+
+struct Case {
+  torch::Tensor weight, inputs, gram, scales, nearest;
+};
+
+Case MakeCase() {
+  Case c;
+  c.inputs = CorrelatedInputs(200, 1000);
+  c.weight = torch::randn({16, 200});
+  c.gram = at::mm(c.inputs, c.inputs.t()).to(torch::kFloat64);
+  c.scales = c.weight.abs().amax(1) / 7;
+  c.nearest = (c.weight / c.scales.unsqueeze(1)).round() * c.scales.unsqueeze(1);
+  return c;
+}
+
+double OutputError(const Case& c, const torch::Tensor& rounded) {
+  return at::mm(rounded.to(torch::kFloat32) - c.weight, c.inputs).norm().item<double>();
+}
+
+TEST(CompensatedRoundingTest, HalvesTheErrorOfTheOutput) {
+  const Case c = MakeCase();
+  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales, 7);
+  EXPECT_LT(OutputError(c, rounded), 0.5 * OutputError(c, c.nearest));
+}
+
+TEST(CompensatedRoundingTest, GivesMultiplesOfTheScaleWithinTheLevels) {
+  const Case c = MakeCase();
+  const torch::Tensor integers =
+      CompensatedRounding(c.weight, c.gram, c.scales, 7) / c.scales.unsqueeze(1);
+  EXPECT_LT((integers - integers.round()).abs().max().item<double>(), 1e-5);
+  EXPECT_LE(integers.abs().max().item<double>(), 7 + 1e-5);
+}
+
+TEST(CompensatedRoundingTest, ZerosStayAndAreMadeUpFor) {
+  Case c = MakeCase();
+  c.weight = c.weight * (torch::rand({16, 200}) > 0.5);
+  c.nearest = (c.weight / c.scales.unsqueeze(1)).round() * c.scales.unsqueeze(1);
+  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales, 7);
+  EXPECT_EQ(rounded.masked_select(c.weight == 0).abs().max().item<double>(), 0);
+  EXPECT_LT(OutputError(c, rounded), 0.7 * OutputError(c, c.nearest));
+}
+
+TEST(CompensatedRoundingTest, StandsInputsThatAreAlwaysZero) {
+  Case c = MakeCase();
+  c.gram.narrow(0, 0, 50).zero_();
+  c.gram.narrow(1, 0, 50).zero_();
+  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales, 7);
+  EXPECT_TRUE(rounded.isfinite().all().item<bool>());
+  // Nothing to gain there: the nearest.
+  EXPECT_LT((rounded - c.nearest).narrow(1, 0, 50).abs().max().item<double>(), 1e-5);
+}
+
+v1::QuantizeOptions Int4() {
+  v1::QuantizeOptions options;
+  options.set_weights(v1::WEIGHT_TYPE_INT4);
+  options.set_calibration_images(64);
+  return options;
+}
+
+double Distance(const torch::Tensor& a, const torch::Tensor& b) {
+  return ((a - b).norm() / a.norm()).item<double>();
+}
+
+TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest) {
+  torch::NoGradGuard no_grad;
+  const Dataset dataset = SpotDataset();
+  const TorchNetwork network = SmallNetwork(), nearest = SmallNetwork(), gptq = SmallNetwork();
+  for (const TorchNetwork* each : {&network, &nearest, &gptq}) {
+    // The last batch norm of a block starts at zero, where nothing would matter.
+    for (const auto& [name, tensor] : each->tensors()) {
+      torch::Tensor target = tensor;
+      if (tensor.dim() == 1 && name.find("bn2.weight") != std::string::npos) target.fill_(1);
+    }
+    ApplyMasks(MagnitudeMasks(*each, {}, 0.5), *each);
+  }
+  const WeightScales scales = FindWeightScales(network, Int4());
+  AssignIntegers(RoundToNearest(nearest, Int4(), scales), nearest);
+  const IntegerWeights integers = RoundWithCompensation(gptq, dataset, Int4(), scales, 1);
+  for (const auto& [name, stored] : integers) {
+    const torch::Tensor values = gptq.tensors().at(name).contiguous();
+    const Tensor back = Dequantize(stored);
+    EXPECT_TRUE(std::equal(back.values.begin(), back.values.end(), values.data_ptr<float>()))
+        << name;
+  }
+  EXPECT_TRUE(CheckMasks(MagnitudeMasks(network, {}, 0.5), gptq).ok());
+  BatchLoader loader(dataset, dataset.val, 64, 0);
+  const torch::Tensor images = loader.EvaluationBatch(0).images;
+  const auto output = [&](const TorchNetwork& each) {
+    return each.Forward(images, TorchNetwork::Mode::kEvaluate);
+  };
+  EXPECT_LT(Distance(output(network), output(gptq)),
+            0.7 * Distance(output(network), output(nearest)));
+}
+
+}  // namespace
+}  // namespace cytopress
