@@ -24,6 +24,7 @@ class CellStage : public Stage {
 
   std::string name() const override { return model_name_; }
   bool skipped_on_resume() const override { return true; }
+  bool in_lineage() const override { return false; }
   double Cost(const PipelineState& state) const override {
     double cost = 0;
     for (const auto& stage : stages_) cost += stage->Cost(state);

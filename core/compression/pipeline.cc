@@ -177,7 +177,7 @@ class PipelineRun {
     entry.set_note(outcome.note);
     entry.set_attempt(state_.context.attempt);
     entry.set_guard(remark);
-    state_.ledger.push_back(entry);
+    if (stage.in_lineage()) state_.ledger.push_back(entry);
     return state_.context.observer->OnLedger(entry);
   }
 

@@ -82,6 +82,8 @@ class Stage {
   // True when the outcome is only what a checkpoint keeps (network, masks, frozen scales, dense
   // score): a resumed job skips the stage. Other stages run again.
   virtual bool skipped_on_resume() const { return false; }
+  // Whether what follows is made from what it leaves: its line goes into their files' ledgers.
+  virtual bool in_lineage() const { return true; }
   // Whether it can mend what the stage before it broke.
   virtual bool trains() const { return false; }
   virtual absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) = 0;

@@ -10,7 +10,7 @@ import unittest
 
 from service import BIN, Service, wait_until
 
-DATASET = "synthetic:400"
+DATASET = "synthetic:800"
 
 
 class CommandLineTest(unittest.TestCase):
@@ -21,7 +21,7 @@ class CommandLineTest(unittest.TestCase):
         cls.service.start()
         cls.compressed = cls.run_ok(
             "compress", "--name", "cells", "--dataset", DATASET, "--recipe", "quick", "--architecture",
-            "resnet18", "--epochs", "5", "--batch-size", "32")
+            "resnet18", "--epochs", "6", "--batch-size", "16")
 
     @classmethod
     def run_ok(cls, *arguments):

@@ -7,6 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
+#include "core/base/file.h"
+#include "tests/core/compression/test_data.h"
+#include "tests/core/dataset/npz_builder.h"
 
 namespace cytopress {
 namespace {
@@ -72,12 +75,30 @@ class PipelineTest : public ::testing::Test {
     return spec;
   }
 
-  // Trained long enough to be a measure for the collapse guard.
-  static v1::JobSpec LearningSpec() {
+  // What is learned in seconds well enough to be a measure for the collapse guard.
+  v1::JobSpec LearningSpec() const {
+    const std::string path = root_ + "/spots.npz";
+    std::filesystem::create_directories(root_);
+    const Dataset spots = SpotDataset();
+    std::vector<ZipEntry> members;
+    for (const auto& [name, split] :
+         {std::pair{"train", &spots.train}, {"val", &spots.val}, {"test", &spots.test}}) {
+      const std::string pixels(split->pixels.begin(), split->pixels.end());
+      const std::string labels(split->labels.begin(), split->labels.end());
+      ZipEntry images, answers;
+      images.name = absl::StrCat(name, "_images.npy");
+      images.content = BuildNpy("|u1", absl::StrCat("(", split->size(), ", 16, 16, 3)"), pixels);
+      answers.name = absl::StrCat(name, "_labels.npy");
+      answers.content = BuildNpy("|u1", absl::StrCat("(", split->size(), ", 1)"), labels);
+      members.push_back(images);
+      members.push_back(answers);
+    }
+    EXPECT_TRUE(WriteFileAtomically(path, BuildZip(members)).ok());
     v1::JobSpec spec = TinySpec();
-    v1::TrainOptions& train = *spec.mutable_recipe()->mutable_train();
-    train.set_epochs(4);
-    train.clear_max_images();
+    spec.mutable_dataset()->set_uri(path);
+    spec.mutable_network()->set_stem(v1::STEM_STRIDE2);
+    spec.mutable_recipe()->mutable_train()->set_epochs(4);
+    spec.mutable_recipe()->mutable_train()->clear_max_images();
     return spec;
   }
 
@@ -217,11 +238,9 @@ TEST_F(PipelineTest, AResumedJobEndsWithTheSameWeights) {
 
 TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
   RecordingObserver observer;
-  v1::JobSpec spec = TinySpec();
+  v1::JobSpec spec = LearningSpec();
   spec.mutable_recipe()->mutable_prune()->set_sparsity(0.99);
   spec.mutable_recipe()->clear_finetune();
-  spec.mutable_recipe()->mutable_train()->set_epochs(4);
-  spec.mutable_recipe()->mutable_train()->clear_max_images();
   spec.mutable_recipe()->set_max_accuracy_drop(0.001);
   const absl::Status status = Run(spec, observer).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
