@@ -208,7 +208,7 @@ TEST(NamedRecipe, EveryNameGivesAValidRecipe) {
   EXPECT_FALSE(NamedRecipe("dense")->has_prune());
   const absl::Status unknown = NamedRecipe("fast").status();
   EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(unknown.message(), HasSubstr("paper, quick, dense"));
+  EXPECT_THAT(unknown.message(), HasSubstr("paper, lossless, quick, dense"));
 }
 
 }  // namespace
