@@ -67,6 +67,14 @@ AutocastScope::~AutocastScope() {
   SetAutocast(device_, false);
 }
 
+bool AutocastEnabled(torch::Device device) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  return at::autocast::is_autocast_enabled(device.type());
+#else
+  return device.is_cuda() ? at::autocast::is_enabled() : at::autocast::is_cpu_enabled();
+#endif
+}
+
 absl::StatusOr<torch::Device> ParseDevice(const std::string& device) {
   if (device.empty() || device == "cpu") return torch::Device(torch::kCPU);
   int index = 0;

@@ -28,6 +28,8 @@ class AutocastScope {
   const bool enabled_;
 };
 
+bool AutocastEnabled(torch::Device device);
+
 // "cpu" or "cuda:N" -> a device that is there. FAILED_PRECONDITION says what is missing.
 absl::StatusOr<torch::Device> ParseDevice(const std::string& device);
 

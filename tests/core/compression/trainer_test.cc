@@ -171,7 +171,7 @@ TEST(TrainerTest, QuantizationAwareTrainingEndsOnTheGrid) {
   v1::QuantizeOptions quantize;
   quantize.set_weights(v1::WEIGHT_TYPE_INT4);
   const WeightScales scales = FindWeightScales(network, quantize);
-  const v1::TrainOptions options = Options(3);
+  const v1::TrainOptions options = Options(6);
   TrainerSetup setup = Seeded();
   setup.hooks = RoundingHooks(network, quantize, scales);
   Trainer trainer(network, dataset, options, setup);

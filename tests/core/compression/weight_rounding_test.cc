@@ -105,7 +105,8 @@ TEST(RoundingHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
   const torch::Tensor hooked = network.Forward(input, TorchNetwork::Mode::kEvaluate,
                                                RoundingHooks(network, options, scales));
   hooked.sum().backward();
-  EXPECT_GT(network.tensors().at("layer1.0.conv1.weight").grad().abs().sum().item<float>(), 0);
+  // The residual branches start at zero, so only what all images pass has a gradient yet.
+  EXPECT_GT(network.tensors().at("conv1.weight").grad().abs().sum().item<float>(), 0);
   AssignIntegers(RoundToNearest(network, options, scales), network);
   const torch::Tensor stored = network.Forward(input, TorchNetwork::Mode::kEvaluate);
   EXPECT_LT((hooked - stored).abs().max().item<float>(), 1e-3);
