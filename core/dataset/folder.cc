@@ -7,14 +7,13 @@
 #include <functional>
 #include <map>
 #include <new>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
+#include "core/base/parallel.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/finish.h"
@@ -145,18 +144,6 @@ absl::Status DecodeFile(const fs::path& path, const Preprocessing& preprocessing
   }
   std::memcpy(out, image->pixels.data(), image->pixels.size());
   return absl::OkStatus();
-}
-
-// Calls `work` on as many threads as there are cores, or as the system grants.
-void RunOnAllCores(const std::function<void()>& work) {
-  std::vector<std::thread> threads;
-  try {
-    for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
-  } catch (const std::system_error&) {
-    // The threads that did start, and this one, do it all.
-  }
-  work();
-  for (std::thread& thread : threads) thread.join();
 }
 
 // The pixels of all files, one after another. Of several errors, that of the first file.
