@@ -119,9 +119,11 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
   // Which vector instructions LibTorch's own kernels use is fixed when it starts.
   CYTOPRESS_ASSIGN_OR_RETURN(auto torch, ChildContender::Start(kTorch, child_arguments, {}));
   contenders.push_back(std::move(torch));
-  CYTOPRESS_ASSIGN_OR_RETURN(auto avx512, ChildContender::Start(kTorchAvx512, child_arguments,
-                                                                {"ATEN_CPU_CAPABILITY=avx512"}));
-  contenders.push_back(std::move(avx512));
+  if (__builtin_cpu_supports("avx512vl")) {
+    CYTOPRESS_ASSIGN_OR_RETURN(auto avx512, ChildContender::Start(kTorchAvx512, child_arguments,
+                                                                  {"ATEN_CPU_CAPABILITY=avx512"}));
+    contenders.push_back(std::move(avx512));
+  }
   return contenders;
 }
 
