@@ -82,6 +82,7 @@ CMD ["--database", "sqlite:///var/lib/cytopress/jobs.db", "--models", "/var/lib/
 # ---- serving; last, so that it is what `docker build .` makes
 FROM runtime AS serve
 COPY --from=build /src/build/release/bin/cytopressd /src/build/release/bin/cytopress /usr/local/bin/
+COPY deploy/zoo /usr/local/share/cytopress/zoo
 USER cytopress
 EXPOSE 8500 9108
 # One round trip through gRPC and the registry.

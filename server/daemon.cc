@@ -29,6 +29,7 @@
 #include "server/model_service.h"
 #include "server/supervisor/worker_supervisor.h"
 #include "server/worker/process_lock.h"
+#include "server/zoo.h"
 
 namespace cytopress {
 namespace {
@@ -121,6 +122,7 @@ absl::Status Daemon::Open() {
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
                              ModelRegistry::Open(options_.state_folder + "/models"));
   parts.registry.emplace(std::move(registry));
+  OfferReadyMadeModels();
 
   parts.request_metrics = std::make_unique<RequestMetrics>(parts.counted.get(), parts.clock);
   parts.serving_metrics = std::make_unique<ServingMetrics>(parts.counted.get());
@@ -136,6 +138,17 @@ absl::Status Daemon::Open() {
                                                         parts.store.get(), parts.clock);
   parts.watcher = std::make_unique<JobWatcher>(JobWatcherOptions(), parts.store.get());
   return absl::OkStatus();
+}
+
+// A server without them serves all the same.
+void Daemon::OfferReadyMadeModels() {
+  if (options_.zoo_folder.empty()) return;
+  const absl::StatusOr<int> offered = OfferZoo(options_.zoo_folder, *parts_->registry);
+  if (!offered.ok()) {
+    spdlog::warn("the ready-made models are not offered: {}", offered.status().ToString());
+  } else if (*offered > 0) {
+    spdlog::info("{} ready-made models offered from {}", *offered, options_.zoo_folder);
+  }
 }
 
 absl::Status Daemon::StartServing() {

@@ -18,6 +18,7 @@ struct DaemonOptions {
   GrpcServerOptions grpc;
   std::string metrics_listen = "127.0.0.1:9108";
   std::string state_folder;
+  std::string zoo_folder;    // ready-made models for a registry without any (zoo.h); empty: none
   std::string database_url;  // empty: <state_folder>/jobs.db
 
   // Local workers.
@@ -58,6 +59,7 @@ class Daemon {
 
   explicit Daemon(const DaemonOptions& options);
   absl::Status Open();
+  void OfferReadyMadeModels();
   absl::Status StartServing();
   void WarmUp();
   absl::Status WriteReadyFile() const;

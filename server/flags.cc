@@ -36,11 +36,19 @@ std::string DefaultStateFolder() {
   return "";
 }
 
-// The worker that was installed together with this program.
-std::string DefaultWorkerProgram() {
+// The folder of this program: what was installed together with it lies beside it.
+std::filesystem::path ProgramFolder() {
   std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return (self.parent_path() / "cytopress-worker").string();
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+}
+
+std::string DefaultWorkerProgram() { return (ProgramFolder() / "cytopress-worker").string(); }
+
+// Empty when no models were installed.
+std::string DefaultZooFolder() {
+  std::error_code error;
+  const std::filesystem::path zoo = ProgramFolder().parent_path() / "share/cytopress/zoo";
+  return std::filesystem::is_directory(zoo, error) ? zoo.string() : "";
 }
 
 // Empty, or what is wrong.
@@ -87,6 +95,10 @@ void DeclareServer(CLI::App* app, DaemonOptions* options, Extra* extra) {
 void DeclareJobs(CLI::App* app, DaemonOptions* options) {
   app->add_option("--state", options->state_folder,
                   "folder of everything that is kept: jobs.db, models/, work/, logs/")
+      ->capture_default_str();
+  app->add_option("--zoo", options->zoo_folder,
+                  "folder of ready-made models (NAME.cyp), published at the start when there is no "
+                  "model yet; \"\": none")
       ->capture_default_str();
   app->add_option("--database", options->database_url,
                   "job database, sqlite:///absolute/path.db; default: jobs.db in the state folder");
@@ -151,6 +163,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   DaemonOptions& options = flags.daemon;
   options.state_folder = DefaultStateFolder();
   options.worker_program = DefaultWorkerProgram();
+  options.zoo_folder = DefaultZooFolder();
   options.engines = std::min(Cores(), kMaxDefaultEngines);
   options.serving.decode_threads = std::min(Cores(), 2 * kMaxDefaultEngines);
   Extra extra;

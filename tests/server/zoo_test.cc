@@ -1,0 +1,68 @@
+#include "server/zoo.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "tests/server/test_server.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ZooTest : public testing::Test {
+ protected:
+  ZooTest()
+      : folder_(absl::StrCat(testing::TempDir(), "/zoo_test_",
+                             testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(zoo());
+  }
+  ~ZooTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string zoo() const { return folder_ + "/zoo"; }
+  void Put(const std::string& name, const std::string& bytes) const {
+    ASSERT_TRUE(WriteFileAtomically(absl::StrCat(zoo(), "/", name), bytes).ok());
+  }
+  ModelRegistry OpenRegistry() const {
+    return *std::move(ModelRegistry::Open(folder_ + "/models"));
+  }
+
+  const std::string folder_;
+};
+
+TEST_F(ZooTest, FillsAnEmptyRegistryOnce) {
+  Put("blood.cyp", TestArtifact());
+  Put("README.md", "not a model");
+  ModelRegistry registry = OpenRegistry();
+  EXPECT_EQ(*OfferZoo(zoo(), registry), 1);
+  EXPECT_TRUE(registry.Get({"blood", 1}).ok());
+  EXPECT_EQ(*OfferZoo(zoo(), registry), 0);
+  EXPECT_EQ(registry.List()->size(), 1);
+}
+
+TEST_F(ZooTest, LeavesARegistryInUseAlone) {
+  Put("blood.cyp", TestArtifact());
+  ModelRegistry registry = OpenRegistry();
+  ASSERT_TRUE(registry.Publish("mine", TestArtifact(), "").ok());
+  EXPECT_EQ(*OfferZoo(zoo(), registry), 0);
+  EXPECT_EQ(registry.List()->size(), 1);
+}
+
+TEST_F(ZooTest, NamesTheFileThatIsNoModel) {
+  Put("broken.cyp", "nothing");
+  ModelRegistry registry = OpenRegistry();
+  EXPECT_THAT(OfferZoo(zoo(), registry).status().message(), HasSubstr("broken.cyp: "));
+}
+
+TEST_F(ZooTest, NamesAFolderThatIsNotThere) {
+  ModelRegistry registry = OpenRegistry();
+  EXPECT_TRUE(absl::IsNotFound(OfferZoo(folder_ + "/none", registry).status()));
+}
+
+}  // namespace
+}  // namespace cytopress
