@@ -119,8 +119,8 @@ torch::Tensor ProductConvolution(const torch::Tensor& input, const torch::Tensor
 
 bool PrefersProduct(const torch::Tensor& input, const torch::Tensor& weight, int64_t stride,
                     int64_t padding) {
-  if (!input.device().is_cpu() || input.scalar_type() != torch::kFloat32 ||
-      AutocastEnabled(input.device())) {
+  if (!at::GradMode::is_enabled() || !input.device().is_cpu() ||
+      input.scalar_type() != torch::kFloat32 || AutocastEnabled(input.device())) {
     return false;
   }
   const Geometry g(input.sizes(), weight.size(2), stride, padding);

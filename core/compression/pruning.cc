@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/artifact/artifact.h"
 
 namespace cytopress {
@@ -62,6 +63,15 @@ int64_t Removed(double sparsity, size_t groups) {
   return std::llround(sparsity * static_cast<double>(groups));
 }
 
+// On the way to options.sparsity() every layer is as far on its own way.
+double LayerSparsity(const v1::PruneOptions& options, const std::string& weight_name,
+                     double sparsity) {
+  const auto own = options.layer_sparsity().find(
+      std::string(absl::StripSuffix(weight_name, ".weight")));
+  if (own == options.layer_sparsity().end()) return sparsity;
+  return options.sparsity() > 0 ? own->second * sparsity / options.sparsity() : own->second;
+}
+
 torch::Tensor MaskOf(const torch::Tensor& scores, const torch::Tensor& weight, int group,
                      Threshold& threshold) {
   torch::Tensor keep = torch::empty(scores.sizes(), torch::kFloat32);
@@ -102,12 +112,13 @@ Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& option
     return masks;
   }
   const int group = options.pattern() == v1::PRUNE_PATTERN_BLOCK4 ? kBlock : 1;
-  if (options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE) {
+  if (options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE || !options.layer_sparsity().empty()) {
     for (const auto& [name, weight] : weights) {
       const torch::Tensor scores = GroupScores(weight, group);
       std::vector<float> values;
       Append(scores, values);
-      Threshold threshold(values, Removed(sparsity, values.size()));
+      Threshold threshold(values,
+                          Removed(LayerSparsity(options, name, sparsity), values.size()));
       masks[name] = MaskOf(scores, weight, group, threshold);
     }
     return masks;

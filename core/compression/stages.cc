@@ -65,12 +65,16 @@ Stages StagesFor(const v1::JobSpec& spec) {
   stages.push_back(MakeLoadStage());
   if (spec.base_model().empty()) {
     stages.push_back(MakeTrainStage(recipe.train()));
-    if (prunes || spec.has_sweep() || IsInteger(recipe.quantize().weights())) {
+    if (prunes || spec.has_sweep() || spec.has_goal() || IsInteger(recipe.quantize().weights())) {
       stages.push_back(MakePublishParentStage());
     }
   }
   if (spec.has_sweep()) {
     AddSweep(spec, stages);
+    return stages;
+  }
+  if (spec.has_goal()) {
+    AddGoalStages(spec, stages);
     return stages;
   }
   AddPruning(recipe, recipe.prune(), "", stages);

@@ -82,7 +82,9 @@ IntegerFormat FormatOf(const Network& network, const Layer& layer,
   const auto first = std::find_if(network.layers.begin(), network.layers.end(),
                                   [](const Layer& l) { return l.weight_count() > 0; });
   const bool sensitive = layer.op == Op::kLinear || layer.name == first->name;
-  if (options.weights() == v1::WEIGHT_TYPE_INT4 && !sensitive) return {Encoding::kInt4, 7};
+  const auto own = options.layer_weights().find(layer.name);
+  const auto type = own == options.layer_weights().end() ? options.weights() : own->second;
+  if (type == v1::WEIGHT_TYPE_INT4 && !sensitive) return {Encoding::kInt4, 7};
   return {Encoding::kInt8, options.reduced_range() ? 64 : 127};
 }
 

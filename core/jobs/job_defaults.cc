@@ -114,6 +114,19 @@ void FillQuantization(v1::QuantizeOptions* options) {
   if (options->has_aware()) FillTraining(2, 0.005, options->mutable_aware());
 }
 
+// A goal says what to keep to; how to keep the accuracy is the lossless recipe's, unless said.
+void FillGoal(v1::Goal* goal, v1::Recipe* recipe) {
+  goal->set_max_accuracy_drop(Or(goal->max_accuracy_drop(), 0.005));
+  goal->set_max_tries(Or(goal->max_tries(), 6));
+  const v1::Recipe lossless = LosslessRecipe();
+  recipe->set_max_accuracy_drop(goal->max_accuracy_drop());
+  recipe->mutable_prune()->set_gradual_fraction(
+      Or(recipe->prune().gradual_fraction(), lossless.prune().gradual_fraction()));
+  if (!recipe->has_finetune()) *recipe->mutable_finetune() = lossless.finetune();
+  if (!recipe->has_quantize()) *recipe->mutable_quantize() = lossless.quantize();
+  recipe->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT4);  // what a layer has by default
+}
+
 }  // namespace
 
 v1::JobSpec WithDefaults(v1::JobSpec spec) {
@@ -128,6 +141,7 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
     spec.clear_network();
     recipe->clear_train();
   }
+  if (spec.has_goal()) FillGoal(spec.mutable_goal(), recipe);
   if (recipe->has_prune()) FillPruning(recipe->mutable_prune());
   recipe->set_on_collapse(Or(recipe->on_collapse(), v1::COLLAPSE_POLICY_MEND));
   if (recipe->has_finetune()) FillTraining(4, 0.02, recipe->mutable_finetune());

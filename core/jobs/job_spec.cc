@@ -1,6 +1,7 @@
 #include "core/jobs/job_spec.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -25,6 +26,7 @@ constexpr int kMaxShift = 64;
 constexpr int kMaxCalibrationImages = 1000000;
 constexpr int kMaxDeviceDigits = 3;
 constexpr int kMaxSweepCells = 100;
+constexpr int kMaxTries = 50;
 
 class Checker {
  public:
@@ -187,6 +189,9 @@ void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
   checker->IsValid<v1::PruneMethod>("recipe.prune.method", prune.method());
   checker->IsValid<v1::PrunePattern>("recipe.prune.pattern", prune.pattern());
   checker->InRange("recipe.prune.gradual_fraction", prune.gradual_fraction(), 0.0, 1.0);
+  for (const auto& [layer, sparsity] : prune.layer_sparsity()) {
+    checker->IsFraction(absl::StrCat("recipe.prune.layer_sparsity[", layer, "]"), sparsity);
+  }
   if (prune.gradual_fraction() > 0 && !recipe.has_finetune()) {
     checker->Add("recipe.prune.gradual_fraction",
                  "is a share of the fine-tuning, and the recipe has none; add recipe.finetune or "
@@ -210,6 +215,15 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
   checker->IsValid<v1::RangeMethod>("recipe.quantize.activation_range",
                                     quantize.activation_range());
   checker->IsValid<v1::Rounding>("recipe.quantize.rounding", quantize.rounding());
+  for (const auto& [layer, type] : quantize.layer_weights()) {
+    if (type == v1::WEIGHT_TYPE_INT8 || type == v1::WEIGHT_TYPE_INT4) continue;
+    checker->Add(absl::StrCat("recipe.quantize.layer_weights[", layer, "]"),
+                 "is neither WEIGHT_TYPE_INT8 nor WEIGHT_TYPE_INT4");
+  }
+  if (!quantize.layer_weights().empty() && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
+    checker->Add("recipe.quantize.layer_weights",
+                 "goes with recipe.quantize.weights WEIGHT_TYPE_INT4, whose files may hold both");
+  }
   if (!quantize.has_aware()) return;
   CheckTraining("recipe.quantize.aware", quantize.aware(), checker);
   if (quantize.weights() != v1::WEIGHT_TYPE_INT8 && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
@@ -251,6 +265,30 @@ void CheckSweep(const v1::JobSpec& spec, Checker* checker) {
   }
 }
 
+void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
+  if (!spec.has_goal()) return;
+  const v1::Goal& goal = spec.goal();
+  checker->IsFraction("goal.max_accuracy_drop", goal.max_accuracy_drop());
+  checker->InRange("goal.max_bytes", goal.max_bytes(), int64_t{0},
+                   std::numeric_limits<int64_t>::max());
+  const double largest = std::numeric_limits<double>::max();
+  checker->InRange("goal.max_latency_ms", goal.max_latency_ms(), 0.0, largest);
+  checker->InRange("goal.time_budget_seconds", goal.time_budget_seconds(), 0.0, largest);
+  checker->InRange("goal.max_tries", goal.max_tries(), 0, kMaxTries);
+  if (spec.has_sweep()) {
+    checker->Add("goal", "is given together with sweep; leave one of the two out");
+  }
+  if (spec.recipe().prune().sparsity() > 0) {
+    checker->Add("recipe.prune.sparsity",
+                 "is given together with goal, which searches for it; leave one of the two out");
+  }
+  const std::string longest = absl::StrCat(spec.model_name(), "-try", kMaxTries);
+  if (IsValidModelName(spec.model_name()) && !IsValidModelName(longest)) {
+    checker->Add("model_name",
+                 absl::StrCat("is too long for a goal, whose tries are called like ", longest));
+  }
+}
+
 void CheckRecipe(const v1::Recipe& recipe, Checker* checker) {
   if (recipe.name().size() > kMaxTextLength) {
     checker->Add("recipe.name", absl::StrCat("is ", recipe.name().size(), " bytes long; at most ",
@@ -286,6 +324,7 @@ std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
   CheckNetwork(spec.network(), &checker);
   CheckRecipe(spec.recipe(), &checker);
   CheckSweep(spec, &checker);
+  CheckGoal(spec, &checker);
   CheckDevice(spec.device(), &checker);
   return checker.Take();
 }

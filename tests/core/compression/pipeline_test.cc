@@ -358,6 +358,44 @@ TEST_F(PipelineTest, AResumedSweepMakesTheSameModels) {
   }
 }
 
+TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_goal()->set_max_accuracy_drop(0.1);
+  spec.mutable_goal()->set_max_tries(3);
+  RecordingObserver observer;
+  const auto result = Run(spec, observer);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->model, "tiny@1");
+  const v1::Model best = *registry_->Get({"tiny", 1});
+  int accurate = 0;
+  for (int i = 1; i <= 3; ++i) {
+    const v1::LedgerEntry line = Line(observer, absl::StrCat("try ", i));
+    const auto model = registry_->Get({absl::StrCat("tiny-try", i), 1});
+    EXPECT_THAT(line.note(), testing::HasSubstr(model.ok() ? "published as" : "not published"));
+    if (!model.ok()) continue;
+    ++accurate;
+    EXPECT_LE(best.size().disk_bytes(), model->size().disk_bytes());
+    EXPECT_GE(model->evaluations(0).accuracy(), 0.85);
+    EXPECT_EQ(model->size().sparsity() > 0.3, true) << line.note();
+  }
+  EXPECT_GE(accurate, 1);
+  EXPECT_LT(best.size().disk_bytes(), best.size().dense_bytes() / 20);
+}
+
+TEST_F(PipelineTest, AGoalOutOfReachIsSaidSo) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_goal()->set_max_bytes(300000);
+  spec.mutable_goal()->set_max_latency_ms(1e-6);
+  spec.mutable_goal()->set_max_tries(1);
+  RecordingObserver observer;
+  const auto result = Run(spec, observer);
+  EXPECT_TRUE(absl::IsFailedPrecondition(result.status()));
+  EXPECT_THAT(result.status().message(), testing::HasSubstr("no try keeps to the goal"));
+  EXPECT_FALSE(registry_->Get({"tiny", 1}).ok());
+}
+
 TEST_F(PipelineTest, BadInputNamesTheField) {
   RecordingObserver observer;
   v1::JobSpec spec = TinySpec();

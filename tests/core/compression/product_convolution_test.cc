@@ -39,12 +39,14 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ProductConvolutionTest,
                                          Case{7, 3, 2, 1}, Case{2, 3, 1, 1}, Case{1, 3, 1, 1},
                                          Case{9, 7, 2, 3}));
 
-TEST(PrefersProductTest, SmallMapsInFp32) {
+TEST(PrefersProductTest, SmallMapsInFp32WhileTraining) {
   const torch::Tensor weight = torch::zeros({8, 4, 3, 3});
   EXPECT_TRUE(PrefersProduct(torch::zeros({2, 4, 4, 4}), weight, 1, 1));
   EXPECT_TRUE(PrefersProduct(torch::zeros({2, 4, 7, 7}), weight, 2, 1));
   EXPECT_FALSE(PrefersProduct(torch::zeros({2, 4, 7, 7}), weight, 1, 1));
   EXPECT_FALSE(PrefersProduct(torch::zeros({2, 4, 4, 4}).to(torch::kBFloat16), weight, 1, 1));
+  torch::NoGradGuard no_grad;
+  EXPECT_FALSE(PrefersProduct(torch::zeros({2, 4, 4, 4}), weight, 1, 1)) << "nothing to train";
 }
 
 }  // namespace

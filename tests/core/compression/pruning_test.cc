@@ -86,6 +86,23 @@ torch::Tensor Blocks(const torch::Tensor& mask) {
   return mask.contiguous().reshape({mask.size(0), mask.size(1) / 4, 4, mask.size(2), mask.size(3)});
 }
 
+TEST(PruningTest, LayersMayHaveSparsitiesOfTheirOwn) {
+  const TorchNetwork network = SmallNetwork();
+  v1::PruneOptions options;
+  options.set_sparsity(0.6);
+  (*options.mutable_layer_sparsity())["layer1.0.conv1"] = 0.9;
+  (*options.mutable_layer_sparsity())["layer1.0.conv2"] = 0;
+  const auto removed = [](const Masks& masks, const std::string& layer) {
+    return 1 - masks.at(layer + ".weight").mean().item<double>();
+  };
+  const Masks masks = MagnitudeMasks(network, options, 0.6);
+  EXPECT_NEAR(removed(masks, "layer1.0.conv1"), 0.9, 1e-4);
+  EXPECT_EQ(removed(masks, "layer1.0.conv2"), 0);
+  EXPECT_NEAR(removed(masks, "layer2.0.conv1"), 0.6, 1e-4);
+  const Masks halfway = MagnitudeMasks(network, options, 0.3);
+  EXPECT_NEAR(removed(halfway, "layer1.0.conv1"), 0.45, 1e-4);
+}
+
 TEST(PruningTest, BlocksOfFourInputChannelsGoOrStayWhole) {
   torch::NoGradGuard no_grad;
   v1::PruneOptions options;

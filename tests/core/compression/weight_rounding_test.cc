@@ -96,6 +96,17 @@ TEST(FormatTest, TheStemAndTheClassifierStayAtInt8) {
   }
 }
 
+TEST(FormatTest, ALayerMayHaveATypeOfItsOwn) {
+  const TorchNetwork network = SmallNetwork();
+  v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_MIN_MAX);
+  (*options.mutable_layer_weights())["layer1.0.conv1"] = v1::WEIGHT_TYPE_INT8;
+  for (const Layer& layer : network.network().layers) {
+    if (layer.name.rfind("layer1.0.conv", 0) != 0) continue;
+    EXPECT_EQ(FormatOf(network.network(), layer, options).encoding,
+              layer.name == "layer1.0.conv1" ? Encoding::kInt8 : Encoding::kInt4);
+  }
+}
+
 // What training sees is what will be stored.
 TEST(RoundingHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
   const TorchNetwork network = SmallNetwork();

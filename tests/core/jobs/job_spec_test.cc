@@ -194,6 +194,32 @@ TEST(WithDefaults, KeepsWhatWasGivenAndIsStable) {
   EXPECT_TRUE(ValidateJobSpec(once).empty());
 }
 
+TEST(WithDefaults, AGoalKeepsAccuracyTheLosslessWay) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_recipe()->Clear();
+  spec.mutable_goal();
+  const v1::JobSpec full = WithDefaults(spec);
+  EXPECT_EQ(full.goal().max_accuracy_drop(), 0.005);
+  EXPECT_EQ(full.recipe().max_accuracy_drop(), 0.005);
+  EXPECT_EQ(full.recipe().quantize().rounding(), v1::ROUNDING_GPTQ);
+  EXPECT_GT(full.recipe().prune().gradual_fraction(), 0);
+  EXPECT_TRUE(full.recipe().has_finetune());
+  EXPECT_TRUE(ValidateJobSpec(full).empty());
+  EXPECT_EQ(WithDefaults(full).SerializeAsString(), full.SerializeAsString());
+}
+
+TEST(ValidateJobSpec, AGoalExcludesWhatItSearchesFor) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.5);
+  spec.mutable_goal()->set_max_bytes(-1);
+  spec.mutable_sweep()->add_sparsities(0.5);
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+  std::vector<std::string> fields;
+  for (const FieldViolation& violation : ValidateJobSpec(spec)) fields.push_back(violation.field);
+  EXPECT_THAT(fields,
+              testing::UnorderedElementsAre("goal.max_bytes", "goal", "recipe.prune.sparsity"));
+}
+
 TEST(NamedRecipe, EveryNameGivesAValidRecipe) {
   for (const std::string& name : RecipeNames()) {
     const absl::StatusOr<v1::Recipe> recipe = NamedRecipe(name);

@@ -1,0 +1,56 @@
+#include "core/compression/allocation.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int kBisections = 200;
+
+// The best choice of each layer where a byte costs `price` of loss; of equals, the smallest.
+std::vector<int> ChooseAt(const std::vector<std::vector<LayerChoice>>& layers, double price) {
+  std::vector<int> chosen;
+  for (const std::vector<LayerChoice>& choices : layers) {
+    size_t best = 0;
+    const auto cost = [&](size_t i) { return choices[i].loss + price * choices[i].bytes; };
+    for (size_t i = 1; i < choices.size(); ++i) {
+      if (cost(i) < cost(best) || (cost(i) == cost(best) && choices[i].bytes < choices[best].bytes)) {
+        best = i;
+      }
+    }
+    chosen.push_back(static_cast<int>(best));
+  }
+  return chosen;
+}
+
+double BytesOf(const std::vector<std::vector<LayerChoice>>& layers, const std::vector<int>& chosen) {
+  double bytes = 0;
+  for (size_t i = 0; i < layers.size(); ++i) bytes += layers[i][chosen[i]].bytes;
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<int> Allocate(const std::vector<std::vector<LayerChoice>>& layers, double max_bytes) {
+  std::vector<int> best = ChooseAt(layers, 0);
+  if (BytesOf(layers, best) <= max_bytes) return best;
+  // From a price at which everything is as small as it can be, down to the lowest that still fits.
+  double low = 0, high = 1e-12;
+  for (int i = 0; i < kBisections; ++i) {
+    best = ChooseAt(layers, high);
+    if (BytesOf(layers, best) <= max_bytes) break;
+    low = high;
+    high *= 2;
+  }
+  for (int i = 0; i < kBisections && high - low > 1e-6 * high; ++i) {
+    const double middle = (low + high) / 2;
+    const std::vector<int> chosen = ChooseAt(layers, middle);
+    if (BytesOf(layers, chosen) <= max_bytes) {
+      high = middle;
+      best = chosen;
+    } else {
+      low = middle;
+    }
+  }
+  return best;
+}
+
+}  // namespace cytopress

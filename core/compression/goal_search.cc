@@ -1,0 +1,59 @@
+#include "core/compression/goal_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace cytopress {
+namespace {
+
+constexpr double kFirstRatio = 24;
+constexpr double kStep = 1.6;
+constexpr double kCloseEnough = 1.15;
+// A file is a little more than its weights.
+constexpr double kShareOfWeights = 0.95;
+// As INT8 without pruning: there is nothing larger to try.
+constexpr double kLargestShare = 0.25;
+
+}  // namespace
+
+bool MeetsGoal(const v1::Goal& goal, const GoalTry& done) {
+  return done.accurate &&
+         (goal.max_bytes() == 0 || done.bytes <= static_cast<double>(goal.max_bytes())) &&
+         (goal.max_latency_ms() == 0 || done.latency_ms <= goal.max_latency_ms());
+}
+
+std::optional<double> NextBudget(const v1::Goal& goal, double dense_bytes,
+                                 const std::vector<GoalTry>& tries) {
+  const bool bounded = goal.max_bytes() > 0;
+  double largest = kLargestShare * dense_bytes;
+  if (bounded) {
+    largest = std::min(largest, kShareOfWeights * static_cast<double>(goal.max_bytes()));
+  }
+  if (static_cast<int>(tries.size()) >= goal.max_tries()) return std::nullopt;
+  if (tries.empty()) return bounded ? largest : dense_bytes / kFirstRatio;
+  double smallest_accurate = std::numeric_limits<double>::infinity(), largest_failed = 0;
+  for (const GoalTry& done : tries) {
+    if (done.accurate) smallest_accurate = std::min(smallest_accurate, done.budget);
+    if (!done.accurate) largest_failed = std::max(largest_failed, done.budget);
+    if (MeetsGoal(goal, done) && bounded) return std::nullopt;
+  }
+  if (std::isinf(smallest_accurate)) {
+    if (largest_failed >= largest) return std::nullopt;
+    return std::min(largest, largest_failed * kStep);
+  }
+  if (largest_failed == 0) return smallest_accurate / kStep;
+  if (smallest_accurate / largest_failed < kCloseEnough) return std::nullopt;
+  return std::sqrt(smallest_accurate * largest_failed);
+}
+
+std::optional<size_t> BestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries) {
+  std::optional<size_t> best;
+  for (size_t i = 0; i < tries.size(); ++i) {
+    if (!MeetsGoal(goal, tries[i])) continue;
+    if (!best || tries[i].bytes < tries[*best].bytes) best = i;
+  }
+  return best;
+}
+
+}  // namespace cytopress

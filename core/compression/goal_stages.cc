@@ -1,0 +1,260 @@
+// The search for a model that keeps to a goal: tries, and the publication of the best.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/base/clock.h"
+#include "core/base/status_macros.h"
+#include "core/compression/goal_search.h"
+#include "core/compression/sensitivity.h"
+#include "core/compression/stages.h"
+
+namespace cytopress {
+namespace {
+
+constexpr int64_t kSensitivityImages = 512;
+
+std::string TryName(const v1::JobSpec& spec, size_t index) {
+  return absl::StrCat(spec.model_name(), "-try", index + 1);
+}
+
+double DenseBytes(const PipelineState& state) {
+  double parameters = 0;
+  for (const auto& [name, tensor] : state.network->Parameters()) {
+    parameters += static_cast<double>(tensor.numel());
+  }
+  return parameters * sizeof(float);
+}
+
+// The model of a try of this job, if it was published.
+absl::StatusOr<std::optional<v1::Model>> FindTry(const PipelineState& state, size_t index) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<v1::Model> models,
+                             state.context.registry->List(TryName(state.spec, index)));
+  for (const v1::Model& model : models) {
+    if (model.provenance().job_id() == state.context.job_id) return std::optional(model);
+  }
+  return std::optional<v1::Model>();
+}
+
+// What the first `count` tries came to. The registry remembers it, so that a resumed job searches on
+// where it was: the budgets follow from the results.
+absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, size_t count) {
+  std::vector<GoalTry> tries;
+  for (size_t i = 0; i < count; ++i) {
+    const std::optional<double> budget =
+        NextBudget(state.spec.goal(), DenseBytes(state), tries);
+    if (!budget) break;
+    GoalTry done;
+    done.budget = *budget;
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, i));
+    if (model) {
+      done.accurate = true;
+      done.bytes = static_cast<double>(model->size().disk_bytes());
+      done.latency_ms = 1e3 * model->certificate().latency_seconds();
+    }
+    tries.push_back(done);
+  }
+  return tries;
+}
+
+// What the tries of one attempt share.
+struct Search {
+  const absl::Duration started = RealClock()->Steady();
+  absl::Duration longest_try = absl::ZeroDuration();
+  std::optional<size_t> out_of_time_at;       // the first try that was left out
+  std::vector<LayerSensitivity> sensitivity;  // of the dense model; empty until measured
+};
+
+// Options of the stages of one try.
+struct Plan {
+  v1::PruneOptions prune;
+  v1::QuantizeOptions quantize;
+  std::string text;
+};
+
+Plan MakePlan(const v1::Recipe& recipe, const PipelineState& state,
+              const std::vector<LayerSensitivity>& sensitivity, double budget) {
+  std::vector<std::vector<LayerChoice>> choices;
+  for (const LayerSensitivity& layer : sensitivity) choices.push_back(layer.choices);
+  const std::vector<int> chosen = Allocate(choices, budget);
+  Plan plan{recipe.prune(), recipe.quantize(), ""};
+  double removed = 0, weights = 0, least = 1, most = 0;
+  int int4_layers = 0;
+  for (size_t i = 0; i < sensitivity.size(); ++i) {
+    const LayerChoice& choice = choices[i][chosen[i]];
+    const std::string& layer = sensitivity[i].layer;
+    (*plan.prune.mutable_layer_sparsity())[layer] = choice.sparsity;
+    (*plan.quantize.mutable_layer_weights())[layer] = choice.weights;
+    const auto count = static_cast<double>(state.network->tensors().at(layer + ".weight").numel());
+    removed += std::round(choice.sparsity * count);
+    weights += count;
+    least = std::min(least, choice.sparsity);
+    most = std::max(most, choice.sparsity);
+    int4_layers += choice.weights == v1::WEIGHT_TYPE_INT4 ? 1 : 0;
+  }
+  plan.prune.set_sparsity(removed / weights);
+  plan.text = absl::StrFormat(
+      "%.2f MB for the weights: %d of %d layers INT4, the others INT8; %.1f %% pruned, %g to %g %% "
+      "of a layer",
+      budget / 1e6, int4_layers, sensitivity.size(), 100 * removed / weights, 100 * least,
+      100 * most);
+  return plan;
+}
+
+class TryStage : public Stage {
+ public:
+  TryStage(const v1::Recipe& recipe, size_t index, std::shared_ptr<Search> search)
+      : recipe_(recipe), index_(index), search_(std::move(search)) {}
+
+  std::string name() const override { return absl::StrCat("try ", index_ + 1); }
+  bool skipped_on_resume() const override { return true; }
+  bool in_lineage() const override { return false; }
+  double Cost(const PipelineState& state) const override {
+    return Finetune({})->Cost(state) + Cell(state, {})->Cost(state) +
+           3 * static_cast<double>(kSensitivityImages);
+  }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_));
+    const std::optional<double> budget = tries.size() < index_
+                                             ? std::nullopt
+                                             : NextBudget(state.spec.goal(), DenseBytes(state), tries);
+    StageOutcome outcome;
+    if (!budget) {
+      outcome.note = "not needed: the search is over";
+      return outcome;
+    }
+    if (OutOfTime(state)) {
+      if (!search_->out_of_time_at) search_->out_of_time_at = index_;
+      outcome.note = "left out: it would end after the time budget";
+      return outcome;
+    }
+    const absl::Duration start = RealClock()->Steady();
+    const std::vector<v1::LedgerEntry> ledger = state.ledger;
+    const absl::Status status = Try(*budget, state, context, outcome);
+    state.ledger = ledger;
+    search_->longest_try = std::max(search_->longest_try, RealClock()->Steady() - start);
+    if (absl::IsFailedPrecondition(status)) {  // of the collapse guard: this is too little
+      absl::StrAppend(&outcome.note, "; not published: ", status.message());
+      return outcome;
+    }
+    CYTOPRESS_RETURN_IF_ERROR(status);
+    return outcome;
+  }
+
+ private:
+  std::unique_ptr<Stage> Finetune(const v1::PruneOptions& prune) const {
+    FinetuneOptions options;
+    options.train = recipe_.finetune();
+    options.gradual = prune;
+    options.reestimate_batch_norm = recipe_.reestimate_batch_norm();
+    return MakeFinetuneStage(absl::StrCat(name(), " fine-tune"), options);
+  }
+  std::unique_ptr<Stage> Cell(const PipelineState& state,
+                              const v1::QuantizeOptions& quantize) const {
+    return MakeCellStage(TryName(state.spec, index_), quantize);
+  }
+
+  bool OutOfTime(const PipelineState& state) const {
+    const double seconds = state.spec.goal().time_budget_seconds();
+    return seconds > 0 && RealClock()->Steady() + search_->longest_try >
+                              search_->started + absl::Seconds(seconds);
+  }
+
+  absl::Status Try(double budget, PipelineState& state, StageContext& context,
+                   StageOutcome& outcome) {
+    const auto restart = MakeRestartStage(absl::StrCat(name(), " restart"));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, 0, 0.01));
+    if (search_->sensitivity.empty()) {
+      search_->sensitivity =
+          MeasureSensitivity(*state.network, state.dataset, recipe_.quantize(), kSensitivityImages,
+                             recipe_.seed());
+    }
+    const Plan plan = MakePlan(recipe_, state, search_->sensitivity, budget);
+    outcome.note = plan.text;
+    const auto finetune = Finetune(plan.prune);
+    const auto cell = Cell(state, plan.quantize);
+    const double share = finetune->Cost(state) / (finetune->Cost(state) + cell->Cost(state));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, 0.02, share));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, share, 1));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, index_));
+    if (!model) return absl::FailedPreconditionError("it lost more accuracy than the goal allows");
+    if (model->evaluations_size() > 0) outcome.score = ScoreOf(model->evaluations(0));
+    outcome.packed_bytes = model->size().packed_bytes();
+    outcome.disk_bytes = model->size().disk_bytes();
+    absl::StrAppend(&outcome.note, "; published as ", model->name(), "@", model->version());
+    return absl::OkStatus();
+  }
+
+  const v1::Recipe recipe_;
+  const size_t index_;
+  const std::shared_ptr<Search> search_;
+};
+
+class PublishBestStage : public Stage {
+ public:
+  explicit PublishBestStage(std::shared_ptr<const Search> search) : search_(std::move(search)) {}
+
+  std::string name() const override { return "publish"; }
+  double Cost(const PipelineState& state) const override { return 100; }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    const v1::Goal& goal = state.spec.goal();
+    const size_t count = search_->out_of_time_at.value_or(goal.max_tries());
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, count));
+    const std::optional<size_t> best = BestTry(goal, tries);
+    if (!best) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "no try keeps to the goal (", Describe(tries),
+          search_->out_of_time_at ? "; then the time budget was used up" : "",
+          "); allow a larger max_accuracy_drop, max_bytes, max_latency_ms or time budget"));
+    }
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, *best));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        const std::string bytes,
+        state.context.registry->Read({model->name(), model->version()}));
+    CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion published,
+                               state.context.registry->Publish(state.spec.model_name(), bytes,
+                                                               state.context.job_id));
+    state.published = ToString(published);
+    StageOutcome outcome;
+    outcome.packed_bytes = model->size().packed_bytes();
+    outcome.disk_bytes = model->size().disk_bytes();
+    outcome.note = absl::StrCat("the smallest of ", tries.size(), " tries that keep to the goal, ",
+                                model->name(), ", published as ", state.published);
+    return outcome;
+  }
+
+ private:
+  static std::string Describe(const std::vector<GoalTry>& tries) {
+    if (tries.empty()) return "none was made";
+    return absl::StrJoin(tries, ", ", [](std::string* text, const GoalTry& done) {
+      if (done.accurate) {
+        absl::StrAppendFormat(text, "%.2f MB and %.2f ms: accurate", done.bytes / 1e6,
+                              done.latency_ms);
+      } else {
+        absl::StrAppendFormat(text, "%.2f MB: lost too much", done.budget / 1e6);
+      }
+    });
+  }
+
+  const std::shared_ptr<const Search> search_;
+};
+
+}  // namespace
+
+void AddGoalStages(const v1::JobSpec& spec, std::vector<std::unique_ptr<Stage>>& stages) {
+  const auto search = std::make_shared<Search>();
+  for (int i = 0; i < spec.goal().max_tries(); ++i) {
+    stages.push_back(std::make_unique<TryStage>(spec.recipe(), i, search));
+  }
+  stages.push_back(std::make_unique<PublishBestStage>(search));
+}
+
+}  // namespace cytopress

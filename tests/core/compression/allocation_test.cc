@@ -1,0 +1,76 @@
+#include "core/compression/allocation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace cytopress {
+namespace {
+
+using Layers = std::vector<std::vector<LayerChoice>>;
+
+double Bytes(const Layers& layers, const std::vector<int>& chosen) {
+  double sum = 0;
+  for (size_t i = 0; i < layers.size(); ++i) sum += layers[i][chosen[i]].bytes;
+  return sum;
+}
+
+double Loss(const Layers& layers, const std::vector<int>& chosen) {
+  double sum = 0;
+  for (size_t i = 0; i < layers.size(); ++i) sum += layers[i][chosen[i]].loss;
+  return sum;
+}
+
+LayerChoice Choice(double bytes, double loss) {
+  LayerChoice choice;
+  choice.bytes = bytes;
+  choice.loss = loss;
+  return choice;
+}
+
+TEST(AllocateTest, TakesTheLeastLossWhenThereIsRoom) {
+  const Layers layers = {{Choice(10, 0), Choice(1, 5)}, {Choice(10, 0), Choice(1, 1)}};
+  EXPECT_THAT(Allocate(layers, 100), testing::ElementsAre(0, 0));
+}
+
+TEST(AllocateTest, SavesWhereItCostsLeast) {
+  const Layers layers = {{Choice(10, 0), Choice(1, 5)}, {Choice(10, 0), Choice(1, 1)}};
+  EXPECT_THAT(Allocate(layers, 11), testing::ElementsAre(0, 1));
+}
+
+TEST(AllocateTest, GivesTheSmallestWhenNothingFits) {
+  const Layers layers = {{Choice(10, 0), Choice(1, 5)}, {Choice(10, 0), Choice(1, 1)}};
+  EXPECT_THAT(Allocate(layers, 0.5), testing::ElementsAre(1, 1));
+}
+
+// Against every combination: within the bytes, and no more loss than what any combination with
+// nine tenths of the bytes has.
+TEST(AllocateTest, IsCloseToTheBestCombination) {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  for (int round = 0; round < 50; ++round) {
+    Layers layers(6);
+    for (auto& choices : layers) {
+      double bytes = 50 + 100 * uniform(random), loss = 0;
+      for (int i = 0; i < 4; ++i) {
+        choices.push_back(Choice(bytes, loss));
+        bytes *= 0.5 + 0.4 * uniform(random);
+        loss += uniform(random);
+      }
+    }
+    const double limit = 350;
+    const std::vector<int> chosen = Allocate(layers, limit);
+    ASSERT_LE(Bytes(layers, chosen), limit);
+    double best = 1e9;
+    for (int code = 0; code < 4096; ++code) {
+      std::vector<int> other;
+      for (int i = 0; i < 6; ++i) other.push_back(code >> (2 * i) & 3);
+      if (Bytes(layers, other) <= 0.9 * limit) best = std::min(best, Loss(layers, other));
+    }
+    EXPECT_LE(Loss(layers, chosen), best + 1e-9) << round;
+  }
+}
+
+}  // namespace
+}  // namespace cytopress
