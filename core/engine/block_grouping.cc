@@ -27,6 +27,8 @@ struct Load {
 };
 
 struct Group {
+  Group() { blocks.reserve(8); }
+
   std::vector<Block> blocks;
   Load load;
 
@@ -43,14 +45,17 @@ struct Group {
 };
 
 // Deals the blocks, the heaviest first, forth and back over as few groups as can hold them.
-std::vector<Group> Deal(std::vector<Block> row, int group) {
-  std::stable_sort(row.begin(), row.end(), [](const Block& a, const Block& b) {
-    return Load(a).largest() > Load(b).largest();
-  });
+std::vector<Group> Deal(const std::vector<Block>& row, int group) {
+  std::vector<std::vector<const Block*>> by_load(kMost16BitWeight + 1);
+  for (const Block& block : row) by_load[Load(block).largest()].push_back(&block);
   std::vector<Group> groups((row.size() + group - 1) / group);
-  for (size_t i = 0; i < row.size(); ++i) {
-    const size_t round = i / groups.size(), place = i % groups.size();
-    groups[round % 2 == 0 ? place : groups.size() - 1 - place].Add(row[i]);
+  size_t dealt = 0;
+  for (auto blocks = by_load.rbegin(); blocks != by_load.rend(); ++blocks) {
+    for (const Block* block : *blocks) {
+      const size_t round = dealt / groups.size(), place = dealt % groups.size();
+      groups[round % 2 == 0 ? place : groups.size() - 1 - place].Add(*block);
+      ++dealt;
+    }
   }
   return groups;
 }

@@ -20,8 +20,10 @@ inline constexpr int kBlockChannels = 4;  // of an input; a block has as many by
 // where r is what the destination held, and the sum starts at `initial`. Rounds to the nearest even
 // integer. Every operation is rounded to FP32 by itself.
 struct BlockRows {
-  // Row o has the blocks first[o] to first[o + 1] - 1, a multiple of `group`.
+  // The blocks of 4 rows lie interleaved, [step][4 rows][group], from first[row / 4] on, for as many
+  // steps as the longest of them needs; row o has blocks that are not zero in its first steps[o].
   const uint32_t* first;
+  const uint16_t* steps;
   const uint16_t* ids;     // which 4 inputs: an index into the offsets
   const int8_t* weights;   // 4 a block
   int group;               // blocks that may be added in 16 bits: 1, 2, 4 or 8

@@ -20,28 +20,67 @@ inline int32_t LoadBlock(const int8_t* weights) {
   return block;
 }
 
-// The sums of one row for U vectors of positions from `source` on.
+// Adds one step's blocks of one row to its sums for U vectors of positions from `source` on.
 template <typename V, int U, int G>
-inline void SumRow(const BlockTask& task, int row, const uint8_t* source, typename V::Int* sums) {
-  typename V::Int local[U];
-  const typename V::Int initial = V::Set(task.rows.initial[row]);
-  for (int u = 0; u < U; ++u) local[u] = initial;
-  const uint16_t* id = task.rows.ids + task.rows.first[row];
-  const uint16_t* const end = task.rows.ids + task.rows.first[row + 1];
-  const int8_t* weights = task.rows.weights + int64_t{4} * task.rows.first[row];
-  const int32_t* const offsets = task.offsets;
-  for (; id != end; id += G, weights += 4 * G) {
-    typename V::Int block[G];
-    const uint8_t* inputs[G];
-    for (int g = 0; g < G; ++g) {
-      block[g] = V::Set(LoadBlock(weights + 4 * g));
-      inputs[g] = source + offsets[id[g]];
+inline void AddStep(const int32_t* offsets, const uint16_t* ids, const int8_t* weights,
+                    const uint8_t* source, typename V::Int* sums) {
+  typename V::Int block[G];
+  const uint8_t* inputs[G];
+  for (int g = 0; g < G; ++g) {
+    block[g] = V::Set(LoadBlock(weights + kBlockChannels * g));
+    inputs[g] = source + offsets[ids[g]];
+  }
+  for (int u = 0; u < U; ++u) {
+    sums[u] = V::template Accumulate<G>(sums[u], inputs, 4 * V::kLanes * u, block);
+  }
+}
+
+// The sums of 4 rows, one after the other: for so many positions that they fill the registers.
+template <typename V, int U, int G>
+inline void SumRows(const BlockTask& task, int row, const uint8_t* source,
+                    typename V::Int (*sums)[U]) {
+  constexpr int kStep = kBlockChannels * G;
+  const uint32_t first = task.rows.first[row / kBlockChannels];
+  for (int j = 0; j < kBlockChannels; ++j) {
+    typename V::Int local[U];
+    const typename V::Int initial = V::Set(task.rows.initial[row + j]);
+    for (int u = 0; u < U; ++u) local[u] = initial;
+    const uint16_t* id = task.rows.ids + first + j * G;
+    const uint16_t* const end = id + int64_t{kStep} * task.rows.steps[row + j];
+    const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * (first + j * G);
+    for (; id != end; id += kStep, weights += kBlockChannels * kStep) {
+      AddStep<V, U, G>(task.offsets, id, weights, source, local);
     }
-    for (int u = 0; u < U; ++u) {
-      local[u] = V::template Accumulate<G>(local[u], inputs, 4 * V::kLanes * u, block);
+    for (int u = 0; u < U; ++u) sums[j][u] = local[u];
+  }
+}
+
+// The same, all 4 at once: for few positions, where the end of each row's loop, which the CPU cannot
+// foresee, would cost more than the blocks of zeros that make the rows equally long.
+template <typename V, int U, int G>
+inline void SumRowsTogether(const BlockTask& task, int row, const uint8_t* source,
+                            typename V::Int (*sums)[U]) {
+  constexpr int kStep = kBlockChannels * G;
+  typename V::Int local[kBlockChannels][U];
+  int steps = 0;
+  for (int j = 0; j < kBlockChannels; ++j) {
+    const typename V::Int initial = V::Set(task.rows.initial[row + j]);
+    for (int u = 0; u < U; ++u) local[j][u] = initial;
+    if (task.rows.steps[row + j] > steps) steps = task.rows.steps[row + j];
+  }
+  const uint32_t first = task.rows.first[row / kBlockChannels];
+  const uint16_t* id = task.rows.ids + first;
+  const uint16_t* const end = id + int64_t{kStep} * steps;
+  const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
+  for (; id != end; id += kStep, weights += kBlockChannels * kStep) {
+    for (int j = 0; j < kBlockChannels; ++j) {
+      AddStep<V, U, G>(task.offsets, id + j * G, weights + kBlockChannels * j * G, source,
+                       local[j]);
     }
   }
-  for (int u = 0; u < U; ++u) sums[u] = local[u];
+  for (int j = 0; j < kBlockChannels; ++j) {
+    for (int u = 0; u < U; ++u) sums[j][u] = local[j][u];
+  }
 }
 
 // What is stored for a sum: one byte in each 32-bit lane, at its lowest bits.
@@ -63,20 +102,22 @@ template <typename V, int U, int G>
 void RunTile(const BlockTask& task, const uint8_t* source, uint8_t* destination, int first_row,
              int last_row) {
   for (int row = first_row; row < last_row; row += kBlockChannels) {
-    uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
-    typename V::Int bytes[U];
-    for (int channel = 0; channel < kBlockChannels; ++channel) {
-      typename V::Int sums[U];
-      SumRow<V, U, G>(task, row + channel, source, sums);
-      for (int u = 0; u < U; ++u) {
-        const typename V::Int before =
-            task.rows.adds_residual ? V::Load(stored + 4 * V::kLanes * u) : V::Set(0);
-        const typename V::Int byte =
-            Finish<V>(task.rows, row + channel, sums[u], before, channel);
-        bytes[u] = channel == 0 ? byte : V::Or(bytes[u], V::Shift(byte, channel));
-      }
+    typename V::Int sums[kBlockChannels][U];
+    if constexpr (U <= 2) {
+      SumRowsTogether<V, U, G>(task, row, source, sums);
+    } else {
+      SumRows<V, U, G>(task, row, source, sums);
     }
-    for (int u = 0; u < U; ++u) V::Store(stored + 4 * V::kLanes * u, bytes[u]);
+    uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
+    for (int u = 0; u < U; ++u) {
+      uint8_t* const to = stored + 4 * V::kLanes * u;
+      const typename V::Int before = task.rows.adds_residual ? V::Load(to) : V::Set(0);
+      typename V::Int bytes = Finish<V>(task.rows, row, sums[0][u], before, 0);
+      for (int j = 1; j < kBlockChannels; ++j) {
+        bytes = V::Or(bytes, V::Shift(Finish<V>(task.rows, row + j, sums[j][u], before, j), j));
+      }
+      V::Store(to, bytes);
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/engine/block_grouping.h"
 #include "core/engine/block_kernel.h"
 #include "core/engine/convolution.h"
 
@@ -26,19 +27,22 @@ class BlockWeights {
 
   int taps() const { return taps_; }
   int channel_groups() const { return channel_groups_; }
-  int rows() const { return static_cast<int>(first_.size()) - 1; }
-  // Of one position, those that only fill up groups too.
-  int64_t products() const { return static_cast<int64_t>(ids_.size()); }
+  // Blocks that are multiplied for one position, those that only fill up groups too.
+  int64_t products() const;
   int64_t bytes() const;
 
   // Valid as long as this object and `convolution`, the one that it was made of.
   BlockRows View(const Convolution& convolution) const;
 
  private:
+  void AppendRows(const std::vector<Block>* rows);
+
   int taps_;
   int channel_groups_;
   int group_ = 1;
-  std::vector<uint32_t> first_ = {0};
+  // As BlockRows has them.
+  std::vector<uint32_t> first_;
+  std::vector<uint16_t> steps_;
   std::vector<uint16_t> ids_;
   std::vector<int8_t> weights_;
   std::vector<int32_t> initial_;

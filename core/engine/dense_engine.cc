@@ -15,8 +15,6 @@ std::string DenseEngine::name() const {
   switch (model_.arithmetic) {
     case DenseArithmetic::kInt8:
       return "onednn-int8";
-    case DenseArithmetic::kEmulatedInt8:
-      return "onednn-int8-emulated";
     case DenseArithmetic::kFp32:
       break;
   }

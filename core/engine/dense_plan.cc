@@ -21,18 +21,6 @@ MaxPool ToMaxPool(const Layer& layer, const Layer& input, Number number) {
   return pool;
 }
 
-// Rounds to the nearest even multiple of the grid's step, within its bounds.
-void RoundToGrid(const OutputGrid& grid, float* values, size_t count) {
-  // Adding and subtracting 1.5 * 2^23 leaves no bits for a fraction.
-  constexpr float kShift = 12582912.0f;
-  const float steps = 1.0f / grid.step;
-  const auto low = static_cast<float>(grid.low), high = static_cast<float>(grid.high);
-  for (size_t i = 0; i < count; ++i) {
-    const float bounded = std::min(std::max(values[i] * steps, low), high);
-    values[i] = ((bounded + kShift) - kShift) * grid.step;
-  }
-}
-
 }  // namespace
 
 PackedModel PackModel(const DenseModel& model) {
@@ -100,13 +88,9 @@ void DensePlan::Run(const Arena& arena, dnnl::stream& stream, const Observer& ob
   Bind(arena.data());
   for (const Step& step : steps_) {
     step.operation.Run(stream);
-    const OutputGrid& grid = model_.grids[step.layer];
-    uint8_t* output = arena.data() + layout_.offsets[step.layer];
-    if (grid.rounded || observer) stream.wait();
-    if (grid.rounded) {
-      RoundToGrid(grid, reinterpret_cast<float*>(output), OutputBytes(step.layer) / sizeof(float));
-    }
-    if (observer) observer(step.layer, output);
+    if (!observer) continue;
+    stream.wait();
+    observer(step.layer, arena.data() + layout_.offsets[step.layer]);
   }
   stream.wait();
 }

@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
-#include "core/engine/block_engine.h"
 #include "core/engine/dense_engine.h"
 #include "core/engine/dense_model.h"
+#include "core/engine/engine_choice.h"
 
 namespace cytopress {
 namespace {
@@ -33,8 +33,8 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
   try {
     CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model,
                                BuildDenseModel(artifact, Choose(artifact, options.arithmetic)));
-    if (model.arithmetic == DenseArithmetic::kInt8 && !HasExactInt8()) {
-      return std::make_unique<BlockEngine>(std::move(model), options.threads);
+    if (model.arithmetic == DenseArithmetic::kInt8) {
+      return MakeInt8Engine(std::move(model), options.threads);
     }
     return std::make_unique<DenseEngine>(std::move(model), options.threads);
   } catch (const dnnl::error& error) {
