@@ -40,8 +40,7 @@ class BatchEngine : public Engine {
  protected:
   // Computes `count` images with the plan for `batch` >= count, on threads() OpenMP threads. May
   // throw dnnl::error and std::bad_alloc.
-  virtual void ClassifyBatch(const uint8_t* pixels, int count, int batch,
-                             float* probabilities) = 0;
+  virtual void ClassifyBatch(const uint8_t* pixels, int count, int batch, float* probabilities) = 0;
 
   int threads() const { return threads_; }
 

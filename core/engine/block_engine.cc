@@ -7,9 +7,7 @@
 namespace cytopress {
 
 BlockEngine::BlockEngine(DenseModel model, int threads, const BlockKernel& kernel)
-    : BatchEngine(std::move(model), threads),
-      kernel_(kernel),
-      blocks_(PackBlocks(model_, kernel)) {
+    : BatchEngine(std::move(model), threads), kernel_(kernel), blocks_(PackBlocks(model_, kernel)) {
   // From here on only the blocks are read.
   for (Convolution& convolution : model_.convolutions) {
     std::vector<int8_t>().swap(convolution.integer_weights);
@@ -26,8 +24,7 @@ BlockPlan& BlockEngine::PlanFor(int batch) {
   return *plan;
 }
 
-void BlockEngine::ClassifyBatch(const uint8_t* pixels, int count, int batch,
-                                float* probabilities) {
+void BlockEngine::ClassifyBatch(const uint8_t* pixels, int count, int batch, float* probabilities) {
   BlockPlan& plan = PlanFor(batch);
   plan.FillInput(pixels, count, arena_);
   plan.Run(arena_, threads());

@@ -20,8 +20,9 @@ inline constexpr int kBlockChannels = 4;  // of an input; a block has as many by
 // where r is what the destination held, and the sum starts at `initial`. Rounds to the nearest even
 // integer. Every operation is rounded to FP32 by itself.
 struct BlockRows {
-  // The blocks of 4 rows lie interleaved, [step][4 rows][group], from first[row / 4] on, for as many
-  // steps as the longest of them needs; row o has blocks that are not zero in its first steps[o].
+  // The blocks of 4 rows lie interleaved, [step][4 rows][group], from first[row / 4] on, for as
+  // many steps as the longest of them needs; row o has blocks that are not zero in its first
+  // steps[o].
   const uint32_t* first;
   const uint16_t* steps;
   const uint16_t* ids;     // which 4 inputs: an index into the offsets
@@ -38,11 +39,14 @@ struct BlockRows {
   int32_t zero;
 };
 
-// Consecutive positions that are computed in one go.
+// Positions that are computed in one go: consecutive ones, or two runs of the same length.
 struct BlockTile {
   int64_t source;       // bytes from the start of the source to the first position
   int64_t destination;  // bytes from the start of the destination, for output channels 0 to 3
-  int vectors;          // of BlockKernel::lanes positions, 1 to kMostBlockVectors
+  int vectors;  // of BlockKernel::lanes positions, 1 to kMostBlockVectors; even for two runs
+  // Bytes from the end of the first run to the start of the second; 0 for consecutive positions.
+  int64_t source_gap = 0;
+  int64_t destination_gap = 0;
 };
 inline constexpr int kMostBlockVectors = 8;
 
@@ -58,9 +62,9 @@ struct BlockTask {
 struct BlockKernel {
   const char* name;  // "avx512vnni", "avx2" or "portable"
   int lanes;         // positions in a vector
-  // Products of u8 and s8 are added in pairs that saturate at 16 bits: positive and negative weights
-  // that share a 16-bit sum (bytes 0 and 1, bytes 2 and 3 of all blocks of a group) may add up to
-  // kMost16BitWeight each, no more.
+  // Products of u8 and s8 are added in pairs that saturate at 16 bits: positive and negative
+  // weights that share a 16-bit sum (bytes 0 and 1, bytes 2 and 3 of all blocks of a group) may add
+  // up to kMost16BitWeight each, no more.
   bool adds_in_16_bits;
   // Rows first_row to last_row - 1, both multiples of 4. Reads and writes whole vectors.
   void (*run)(const BlockTask& task, const uint8_t* source, uint8_t* destination, int first_row,

@@ -45,9 +45,7 @@ struct Avx2 {
   static Int Byte(Int a, int index) {
     return _mm256_and_si256(_mm256_srl_epi32(a, _mm_cvtsi32_si128(8 * index)), Set(0xff));
   }
-  static Int Shift(Int a, int bytes) {
-    return _mm256_sll_epi32(a, _mm_cvtsi32_si128(8 * bytes));
-  }
+  static Int Shift(Int a, int bytes) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(8 * bytes)); }
 };
 
 }  // namespace

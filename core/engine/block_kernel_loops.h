@@ -20,10 +20,16 @@ inline int32_t LoadBlock(const int8_t* weights) {
   return block;
 }
 
+// The distance of the u-th of U vectors from a tile's start.
+template <typename V, int U>
+inline int64_t VectorOffset(int u, int64_t gap) {
+  return 4 * V::kLanes * u + (U % 2 == 0 && u >= U / 2 ? gap : 0);
+}
+
 // Adds one step's blocks of one row to its sums for U vectors of positions from `source` on.
 template <typename V, int U, int G>
 inline void AddStep(const int32_t* offsets, const uint16_t* ids, const int8_t* weights,
-                    const uint8_t* source, typename V::Int* sums) {
+                    const uint8_t* source, int64_t gap, typename V::Int* sums) {
   typename V::Int block[G];
   const uint8_t* inputs[G];
   for (int g = 0; g < G; ++g) {
@@ -31,13 +37,13 @@ inline void AddStep(const int32_t* offsets, const uint16_t* ids, const int8_t* w
     inputs[g] = source + offsets[ids[g]];
   }
   for (int u = 0; u < U; ++u) {
-    sums[u] = V::template Accumulate<G>(sums[u], inputs, 4 * V::kLanes * u, block);
+    sums[u] = V::template Accumulate<G>(sums[u], inputs, VectorOffset<V, U>(u, gap), block);
   }
 }
 
 // The sums of 4 rows, one after the other: for so many positions that they fill the registers.
 template <typename V, int U, int G>
-inline void SumRows(const BlockTask& task, int row, const uint8_t* source,
+inline void SumRows(const BlockTask& task, int row, const uint8_t* source, int64_t gap,
                     typename V::Int (*sums)[U]) {
   constexpr int kStep = kBlockChannels * G;
   const uint32_t first = task.rows.first[row / kBlockChannels];
@@ -49,16 +55,16 @@ inline void SumRows(const BlockTask& task, int row, const uint8_t* source,
     const uint16_t* const end = id + int64_t{kStep} * task.rows.steps[row + j];
     const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * (first + j * G);
     for (; id != end; id += kStep, weights += kBlockChannels * kStep) {
-      AddStep<V, U, G>(task.offsets, id, weights, source, local);
+      AddStep<V, U, G>(task.offsets, id, weights, source, gap, local);
     }
     for (int u = 0; u < U; ++u) sums[j][u] = local[u];
   }
 }
 
-// The same, all 4 at once: for few positions, where the end of each row's loop, which the CPU cannot
-// foresee, would cost more than the blocks of zeros that make the rows equally long.
+// The same, all 4 at once: for few positions, where the end of each row's loop, which the CPU
+// cannot foresee, would cost more than the blocks of zeros that make the rows equally long.
 template <typename V, int U, int G>
-inline void SumRowsTogether(const BlockTask& task, int row, const uint8_t* source,
+inline void SumRowsTogether(const BlockTask& task, int row, const uint8_t* source, int64_t gap,
                             typename V::Int (*sums)[U]) {
   constexpr int kStep = kBlockChannels * G;
   typename V::Int local[kBlockChannels][U];
@@ -74,7 +80,7 @@ inline void SumRowsTogether(const BlockTask& task, int row, const uint8_t* sourc
   const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
   for (; id != end; id += kStep, weights += kBlockChannels * kStep) {
     for (int j = 0; j < kBlockChannels; ++j) {
-      AddStep<V, U, G>(task.offsets, id + j * G, weights + kBlockChannels * j * G, source,
+      AddStep<V, U, G>(task.offsets, id + j * G, weights + kBlockChannels * j * G, source, gap,
                        local[j]);
     }
   }
@@ -99,18 +105,20 @@ inline typename V::Int Finish(const BlockRows& rows, int row, typename V::Int su
 }
 
 template <typename V, int U, int G>
-void RunTile(const BlockTask& task, const uint8_t* source, uint8_t* destination, int first_row,
-             int last_row) {
+void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source,
+             uint8_t* destination, int first_row, int last_row) {
+  source += tile.source;
+  destination += tile.destination;
   for (int row = first_row; row < last_row; row += kBlockChannels) {
     typename V::Int sums[kBlockChannels][U];
     if constexpr (U <= 2) {
-      SumRowsTogether<V, U, G>(task, row, source, sums);
+      SumRowsTogether<V, U, G>(task, row, source, tile.source_gap, sums);
     } else {
-      SumRows<V, U, G>(task, row, source, sums);
+      SumRows<V, U, G>(task, row, source, tile.source_gap, sums);
     }
     uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
     for (int u = 0; u < U; ++u) {
-      uint8_t* const to = stored + 4 * V::kLanes * u;
+      uint8_t* const to = stored + VectorOffset<V, U>(u, tile.destination_gap);
       const typename V::Int before = task.rows.adds_residual ? V::Load(to) : V::Set(0);
       typename V::Int bytes = Finish<V>(task.rows, row, sums[0][u], before, 0);
       for (int j = 1; j < kBlockChannels; ++j) {
@@ -124,14 +132,13 @@ void RunTile(const BlockTask& task, const uint8_t* source, uint8_t* destination,
 template <typename V, int G>
 void RunTiles(const BlockTask& task, const uint8_t* source, uint8_t* destination, int first_row,
               int last_row) {
-  using Run = void (*)(const BlockTask&, const uint8_t*, uint8_t*, int, int);
+  using Run = void (*)(const BlockTask&, const BlockTile&, const uint8_t*, uint8_t*, int, int);
   static constexpr Run kRuns[kMostBlockVectors] = {
       RunTile<V, 1, G>, RunTile<V, 2, G>, RunTile<V, 3, G>, RunTile<V, 4, G>,
       RunTile<V, 5, G>, RunTile<V, 6, G>, RunTile<V, 7, G>, RunTile<V, 8, G>};
   for (int t = 0; t < task.tile_count; ++t) {
     const BlockTile& tile = task.tiles[t];
-    kRuns[tile.vectors - 1](task, source + tile.source, destination + tile.destination, first_row,
-                            last_row);
+    kRuns[tile.vectors - 1](task, tile, source, destination, first_row, last_row);
   }
 }
 

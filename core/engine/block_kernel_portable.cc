@@ -85,8 +85,9 @@ struct Portable {
     });
   }
   static Int Shift(const Int& a, int bytes) {
-    return Each<int32_t>(
-        [&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) << (8 * bytes)); });
+    return Each<int32_t>([&](int i) {
+      return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) << (8 * bytes));
+    });
   }
 };
 

@@ -17,6 +17,23 @@ int NextVectors(int64_t left, int most) {
   return static_cast<int>((left + tiles - 1) / tiles);
 }
 
+// Makes one tile of each two that fit: reading a block is then shared by more products.
+void PairTiles(int64_t vector_bytes, std::vector<BlockTile>& tiles) {
+  std::vector<BlockTile> paired;
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    BlockTile tile = tiles[i];
+    if (i + 1 < tiles.size() && 2 * tile.vectors <= kMostBlockVectors &&
+        tiles[i + 1].vectors == tile.vectors) {
+      const BlockTile& second = tiles[++i];
+      tile.source_gap = second.source - tile.source - tile.vectors * vector_bytes;
+      tile.destination_gap = second.destination - tile.destination - tile.vectors * vector_bytes;
+      tile.vectors *= 2;
+    }
+    paired.push_back(tile);
+  }
+  tiles.swap(paired);
+}
+
 }  // namespace
 
 BlockModel PackBlocks(const DenseModel& model, const BlockKernel& kernel) {
@@ -24,19 +41,16 @@ BlockModel PackBlocks(const DenseModel& model, const BlockKernel& kernel) {
   for (size_t i = 0; i < packed.size(); ++i) {
     const Layer& layer = model.network.layers[i];
     if (layer.op != Op::kConv) continue;
-    packed[i] = std::make_unique<BlockWeights>(
-        model.convolutions[i], model.network.layers[layer.input].out_channels,
-        kernel.adds_in_16_bits);
+    packed[i] = std::make_unique<BlockWeights>(model.convolutions[i],
+                                               model.network.layers[layer.input].out_channels,
+                                               kernel.adds_in_16_bits);
   }
   return packed;
 }
 
 BlockPlan::BlockPlan(const DenseModel& model, const BlockModel& weights, const BlockKernel& kernel,
                      int batch)
-    : model_(model),
-      kernel_(kernel),
-      batch_(batch),
-      output_layer_(PooledLayer(model.network)) {
+    : model_(model), kernel_(kernel), batch_(batch), output_layer_(PooledLayer(model.network)) {
   const Network& network = model.network;
   const std::vector<int> buffer_of = AssignBuffers(network);
   ShapeMaps(buffer_of);
@@ -77,8 +91,8 @@ void BlockPlan::ShapeMaps(const std::vector<int>& buffer_of) {
     map.tile_a_pixel = tile_a_pixel;
     map.border = border[buffer_of[i]];
     const int64_t positions = int64_t{map.height} * map.width * batch_;
-    map.tile_lanes = tile_a_pixel ? batch_
-                                  : (positions + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
+    map.tile_lanes =
+        tile_a_pixel ? batch_ : (positions + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
   }
 }
 
@@ -110,9 +124,9 @@ void BlockPlan::SetOffsets(const Convolution& c, const BlockWeights& weights, St
   for (int tap = 0; tap < weights.taps(); ++tap) {
     const int y = tap / tap_columns, x = tap % tap_columns;
     for (int group = 0; group < weights.channel_groups(); ++group) {
-      const int64_t offset = step.planes.has_value() ? step.planes->Offset(y, x, group)
-                                                     : source.Offset(group, y, x) -
-                                                           source.Offset(0, 0, 0);
+      const int64_t offset = step.planes.has_value()
+                                 ? step.planes->Offset(y, x, group)
+                                 : source.Offset(group, y, x) - source.Offset(0, 0, 0);
       step.offsets.push_back(static_cast<int32_t>(offset));
     }
   }
@@ -125,7 +139,7 @@ void BlockPlan::SetTiles(const Convolution& c, Step& step) const {
     const int64_t vector_bytes = int64_t{kernel_.lanes} * kBlockChannels;
     for (int64_t left = map.tile_lanes / kernel_.lanes; left > 0;) {
       const int vectors = NextVectors(left, kMostBlockVectors);
-      step.tiles.push_back({from, to, vectors});
+      step.tiles.push_back({from, to, vectors, 0, 0});
       from += vectors * vector_bytes;
       to += vectors * vector_bytes;
       left -= vectors;
@@ -138,6 +152,7 @@ void BlockPlan::SetTiles(const Convolution& c, Step& step) const {
           map.Offset(0, y, x));
     }
   }
+  PairTiles(int64_t{kernel_.lanes} * kBlockChannels, step.tiles);
 }
 
 void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) const {
@@ -150,8 +165,7 @@ void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) 
       for (int x = 0; x < map.width; ++x, pixels += channels) {
         uint8_t values[kBlockChannels] = {};
         for (int c = 0; c < channels; ++c) {
-          values[c] =
-              static_cast<uint8_t>(model_.integer_input[256 * c + pixels[c]] + kSignedZero);
+          values[c] = static_cast<uint8_t>(model_.integer_input[256 * c + pixels[c]] + kSignedZero);
         }
         std::memcpy(input + map.Offset(0, y, x) + kBlockChannels * image, values, sizeof(values));
       }

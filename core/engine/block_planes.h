@@ -11,8 +11,8 @@ namespace cytopress {
 
 // For maps of one tile. The output's positions are the lanes, so a tap must find its input for all
 // of them at one distance. That holds along y, where rows follow each other, once the map has rows
-// of zeros around it and, for a stride, its rows are sorted by their number modulo the stride; along
-// x each tap gets a copy of its own. So a 3x3 kernel needs 3 copies, not 9 as im2col does.
+// of zeros around it and, for a stride, its rows are sorted by their number modulo the stride;
+// along x each tap gets a copy of its own. So a 3x3 kernel needs 3 copies, not 9 as im2col does.
 class BlockPlanes {
  public:
   BlockPlanes(const Convolution& convolution, const BlockMap& source, int lanes);

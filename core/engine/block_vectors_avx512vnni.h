@@ -40,9 +40,7 @@ struct Avx512Vnni {
   static Int Byte(Int a, int index) {
     return _mm512_and_si512(_mm512_srl_epi32(a, _mm_cvtsi32_si128(8 * index)), Set(0xff));
   }
-  static Int Shift(Int a, int bytes) {
-    return _mm512_sll_epi32(a, _mm_cvtsi32_si128(8 * bytes));
-  }
+  static Int Shift(Int a, int bytes) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(8 * bytes)); }
 };
 
 }  // namespace

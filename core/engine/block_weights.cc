@@ -22,8 +22,8 @@ class WeightReader {
   int channels() const { return channels_; }
   int8_t At(int row, int tap, int channel) const {
     if (channel >= channels_) return 0;
-    return weights_[row_ * row +
-                    (covering_ ? int64_t{tap} * channels_ + channel : int64_t{channel} * taps_ + tap)];
+    return weights_[row_ * row + (covering_ ? int64_t{tap} * channels_ + channel
+                                            : int64_t{channel} * taps_ + tap)];
   }
 
  private:

@@ -44,8 +44,7 @@ void DenseEngine::FillInput(const uint8_t* pixels, int count, int batch, uint8_t
   }
 }
 
-void DenseEngine::ClassifyBatch(const uint8_t* pixels, int count, int batch,
-                                float* probabilities) {
+void DenseEngine::ClassifyBatch(const uint8_t* pixels, int count, int batch, float* probabilities) {
   DensePlan& plan = PlanFor(batch);
   FillInput(pixels, count, batch, arena_.data() + plan.input_offset());
   plan.Run(arena_, stream_);

@@ -16,8 +16,8 @@ bool MaySkip(const DenseModel& model);
 // batch. One engine for all batch sizes: two round differently.
 std::unique_ptr<Engine> Faster(std::unique_ptr<Engine> a, std::unique_ptr<Engine> b);
 
-// The block engine where oneDNN's INT8 is not exact, oneDNN where too few weights are zero, else the
-// faster one, as measured now. May throw dnnl::error and std::bad_alloc.
+// The block engine where oneDNN's INT8 is not exact, oneDNN where too few weights are zero, else
+// the faster one, as measured now. May throw dnnl::error and std::bad_alloc.
 std::unique_ptr<Engine> MakeInt8Engine(DenseModel model, int threads);
 
 }  // namespace cytopress

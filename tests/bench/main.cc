@@ -97,8 +97,8 @@ absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
   spec.classes = options.classes;
   spec.input_height = spec.input_width = options.size;
   CYTOPRESS_RETURN_IF_ERROR(BuildNetwork(spec).status());
-  return RandomArtifact(
-      spec, options.weights == "int4" ? v1::WEIGHT_TYPE_INT4 : v1::WEIGHT_TYPE_INT8);
+  return RandomArtifact(spec,
+                        options.weights == "int4" ? v1::WEIGHT_TYPE_INT4 : v1::WEIGHT_TYPE_INT8);
 }
 
 Artifact PrunedTwin(const Artifact& artifact, const Options& options) {
@@ -146,9 +146,9 @@ absl::StatusOr<std::unique_ptr<Contender>> MakeEngineContender(const Options& op
   engine_options.threads = options.threads;
   CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
                              CreateEngine(artifact, engine_options));
-  return std::make_unique<EngineContender>(
-      std::move(engine), RandomPixels(artifact.network, options.largest_batch()), options.time(),
-      suffix);
+  return std::make_unique<EngineContender>(std::move(engine),
+                                           RandomPixels(artifact.network, options.largest_batch()),
+                                           options.time(), suffix);
 }
 
 // Those in FP32 first: they must compute the same.
@@ -200,17 +200,17 @@ double DenseInt8(const std::vector<Timing>& timings, bool pruned) {
 nlohmann::json ToJson(const std::vector<Timing>& timings, int64_t macs, bool pruned) {
   nlohmann::json rows = nlohmann::json::array();
   for (const Timing& timing : timings) {
-    rows.push_back({{"contender", timing.contender},
-                    {"batch", timing.batch},
-                    {"passes", timing.passes},
-                    {"median_ms", timing.median * 1e3},
-                    {"p10_ms", timing.p10 * 1e3},
-                    {"p90_ms", timing.p90 * 1e3},
-                    {"images_per_second", timing.images_per_second()},
-                    {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
-                    {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)},
-                    {"ratio_to_dense_int8",
-                     timing.images_per_second() / DenseInt8(timings, pruned)}});
+    rows.push_back(
+        {{"contender", timing.contender},
+         {"batch", timing.batch},
+         {"passes", timing.passes},
+         {"median_ms", timing.median * 1e3},
+         {"p10_ms", timing.p10 * 1e3},
+         {"p90_ms", timing.p90 * 1e3},
+         {"images_per_second", timing.images_per_second()},
+         {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
+         {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)},
+         {"ratio_to_dense_int8", timing.images_per_second() / DenseInt8(timings, pruned)}});
   }
   return rows;
 }
@@ -256,7 +256,8 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<Timing> timings,
                                Measure(contenders, batch, options.seconds));
     if (options.json) {
-      for (const auto& row : ToJson(timings, network.macs(), options.sparsity > 0)) rows.push_back(row);
+      for (const auto& row : ToJson(timings, network.macs(), options.sparsity > 0))
+        rows.push_back(row);
     } else {
       PrintTable(timings, network.macs(), options.sparsity > 0);
     }

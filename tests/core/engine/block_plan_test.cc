@@ -271,13 +271,9 @@ TEST_P(BlockPlanTest, SmallMapsDenseWeights) {
   ExpectExact({8, 8, 3, 7, 2, true, 2, 0.0f, 127}, {1, 2, 5, 16, 32});
 }
 
-TEST_P(BlockPlanTest, Int4) {
-  ExpectExact({9, 9, 3, 3, 2, false, 2, 0.6f, 7}, {1, 32});
-}
+TEST_P(BlockPlanTest, Int4) { ExpectExact({9, 9, 3, 3, 2, false, 2, 0.6f, 7}, {1, 32}); }
 
-TEST_P(BlockPlanTest, AllZero) {
-  ExpectExact({8, 8, 3, 3, 2, false, 1, 1.0f, 127}, {1, 16});
-}
+TEST_P(BlockPlanTest, AllZero) { ExpectExact({8, 8, 3, 3, 2, false, 1, 1.0f, 127}, {1, 16}); }
 
 TEST_P(BlockPlanTest, Threads) {
   ExpectExact({10, 10, 3, 3, 2, false, 2, 0.7f, 127}, {1, 32}, /*threads=*/3);

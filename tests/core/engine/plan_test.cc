@@ -1,7 +1,5 @@
 // Every layer of a plan against plain loops that read what the plan's earlier layers wrote, so that
 // a difference is that layer's own.
-#include "core/engine/dense_plan.h"
-
 #include <gtest/gtest.h>
 #include <omp.h>
 
@@ -10,6 +8,7 @@
 #include <string>
 
 #include "core/engine/block_plan.h"
+#include "core/engine/dense_plan.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/engine/reference.h"
 

@@ -41,8 +41,8 @@ Tensor UniformTensor(Random& random, std::vector<int64_t> shape, float low, floa
   return RandomTensor(std::move(shape), [&] { return Uniform(random, low, high); });
 }
 
-// Zeroes the blocks of `block` consecutive input channels with the smallest norms. Weights are [out,
-// in, taps]; layers whose channels do not divide into blocks are left alone.
+// Zeroes the blocks of `block` consecutive input channels with the smallest norms. Weights are
+// [out, in, taps]; layers whose channels do not divide into blocks are left alone.
 void Prune(Tensor& weight, float sparsity, int block) {
   const int64_t outs = weight.shape[0], ins = weight.shape[1];
   const int64_t taps = static_cast<int64_t>(weight.values.size()) / (outs * ins);
