@@ -150,7 +150,10 @@ absl::Status Daemon::StartServing() {
   ModelHost* const host = parts.pipeline->models();
   parts.models = std::make_unique<ModelService>(
       &*parts.registry, parts.store.get(), &parts.base_models,
-      [host](const ModelVersion& deleted) { host->Unload(deleted); }, parts.calls.get());
+      [pipeline = parts.pipeline.get()](const ModelVersion& deleted) {
+        pipeline->OnDeleted(deleted);
+      },
+      parts.calls.get());
   parts.inference = std::make_unique<InferenceService>(parts.pipeline.get());
 
   StateSources sources;
@@ -158,6 +161,13 @@ absl::Status Daemon::StartServing() {
   sources.models = &*parts.registry;
   sources.loaded_models = [host] { return host->Loaded(); };
   sources.waiting_images = [pipeline = parts.pipeline.get()] { return pipeline->waiting_images(); };
+  sources.predicted_seconds = [pipeline = parts.pipeline.get(), host] {
+    std::vector<std::pair<ModelVersion, absl::Duration>> predicted;
+    for (const ModelVersion& model : host->Loaded()) {
+      predicted.emplace_back(model, pipeline->PredictedTime(model, 1, 0));
+    }
+    return predicted;
+  };
   sources.clock = parts.clock;
   CYTOPRESS_ASSIGN_OR_RETURN(
       parts.endpoint,

@@ -9,14 +9,27 @@
 #include "absl/types/span.h"
 
 namespace cytopress {
+namespace {
+
+// Of a full batch in the running means; smaller ones, which tell less of a busy server, count less.
+constexpr double kFullBatchWeight = 0.3;
+constexpr double kLeastWeight = 0.05;
+
+}  // namespace
 
 BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines,
-                               std::function<void(int)> on_batch, Clock* clock)
+                               std::function<void(int)> on_batch, Clock* clock,
+                               double seconds_per_image)
     : engines_(std::move(engines)),
       on_batch_(std::move(on_batch)),
       clock_(clock),
       classes_(engines_.at(0)->classes()),
       image_bytes_(engines_.at(0)->image_bytes()) {
+  if (seconds_per_image > 0) {
+    absl::MutexLock lock(&mutex_);
+    seconds_per_image_.Add(seconds_per_image, 1);
+    seconds_per_batch_.Add(seconds_per_image, 1);
+  }
   threads_.reserve(engines_.size());
   for (const std::unique_ptr<Engine>& engine : engines_) {
     threads_.emplace_back([this, engine = engine.get()] { Run(engine); });
@@ -38,7 +51,14 @@ void BatchScheduler::Enqueue(std::shared_ptr<BatchTask> task) {
   assert(static_cast<int64_t>(task->pixels.size()) == task->images * image_bytes_);
   task->probabilities.resize(int64_t{task->images} * classes_);
   absl::MutexLock lock(&mutex_);
+  images_ += task->images;
   queue_.push_back(std::move(task));
+}
+
+BatchLoad BatchScheduler::load() const {
+  absl::MutexLock lock(&mutex_);
+  return {images_, absl::Seconds(seconds_per_image_.value() / static_cast<double>(engines_.size())),
+          absl::Seconds(seconds_per_batch_.value())};
 }
 
 void BatchScheduler::Run(Engine* engine) {
@@ -48,7 +68,10 @@ void BatchScheduler::Run(Engine* engine) {
     for (const std::shared_ptr<BatchTask>& task : batch.dropped) task->done(task->status_);
     if (!batch.slices.empty()) {
       on_batch_(batch.images);
-      Finish(batch, Compute(engine, batch, &buffers));
+      const absl::Duration start = clock_->Steady();
+      const absl::Status status = Compute(engine, batch, &buffers);
+      Measure(batch, engine->preferred_batch(), clock_->Steady() - start);
+      Finish(batch, status);
     }
     // Lets go of the tasks before waiting for others.
     batch = Batch();
@@ -85,6 +108,7 @@ void BatchScheduler::FillBatch(int max_images, Batch* batch) {
     if (task->status_.ok()) task->status_ = WhyDrop(*task, now);
     if (!task->status_.ok()) {
       task->on_left_queue(waiting);
+      images_ -= waiting;
       task->handed_out_ = task->images;
       // While a slice is in an engine, the end of that slice ends the task.
       if (task->computing_ == 0) batch->dropped.push_back(task);
@@ -128,6 +152,15 @@ absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers
     probabilities += count;
   }
   return status;
+}
+
+void BatchScheduler::Measure(const Batch& batch, int preferred_batch, absl::Duration duration) {
+  const double seconds = absl::ToDoubleSeconds(duration);
+  const double weight = std::max(kLeastWeight, kFullBatchWeight * batch.images / preferred_batch);
+  absl::MutexLock lock(&mutex_);
+  images_ -= batch.images;
+  seconds_per_image_.Add(seconds / batch.images, weight);
+  seconds_per_batch_.Add(seconds, weight);
 }
 
 void BatchScheduler::Finish(const Batch& batch, const absl::Status& status) {

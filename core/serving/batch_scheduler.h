@@ -16,8 +16,17 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/engine/engine.h"
+#include "core/serving/running_mean.h"
 
 namespace cytopress {
+
+// What a scheduler has before it, and how fast it was lately.
+struct BatchLoad {
+  int64_t images = 0;  // enqueued and not yet computed
+  // Zero before the first batch, both.
+  absl::Duration image;  // by which an image more in the queue makes the last one wait longer
+  absl::Duration batch;  // from the start of a batch to its end
+};
 
 // The images of one request on their way through an engine. Filled in by the caller; it belongs to
 // the scheduler from Enqueue until `done` is called.
@@ -52,10 +61,11 @@ struct BatchTask {
 // may run on several engines at once.
 class BatchScheduler {
  public:
-  // One thread an engine. `on_batch` hears the size of each batch before it is computed. `clock`
-  // must outlive the scheduler. REQUIRES: engines of the same model, at least one.
+  // One thread an engine. `on_batch` hears the size of each batch before it is computed.
+  // `seconds_per_image`, of one engine, is what load() goes by until batches have been measured; 0:
+  // unknown. `clock` must outlive the scheduler. REQUIRES: engines of the same model, at least one.
   BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, std::function<void(int)> on_batch,
-                 Clock* clock);
+                 Clock* clock, double seconds_per_image = 0);
   // REQUIRES: every task is done.
   ~BatchScheduler();
   BatchScheduler(const BatchScheduler&) = delete;
@@ -63,6 +73,8 @@ class BatchScheduler {
 
   // REQUIRES: task->images > 0 and as many pixels as they need.
   void Enqueue(std::shared_ptr<BatchTask> task);
+
+  BatchLoad load() const;
 
   int classes() const { return classes_; }
   int64_t image_bytes() const { return image_bytes_; }
@@ -91,6 +103,8 @@ class BatchScheduler {
   absl::Status WhyDrop(const BatchTask& task, absl::Duration now) const;
   absl::Status Compute(Engine* engine, const Batch& batch, Buffers* buffers) const;
   void Finish(const Batch& batch, const absl::Status& status);
+  void Measure(const Batch& batch, int preferred_batch, absl::Duration duration)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::vector<std::unique_ptr<Engine>> engines_;
   const std::function<void(int)> on_batch_;
@@ -98,8 +112,11 @@ class BatchScheduler {
   const int classes_;
   const int64_t image_bytes_;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::deque<std::shared_ptr<BatchTask>> queue_ ABSL_GUARDED_BY(mutex_);
+  int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;             // in the queue and in engines
+  RunningMean seconds_per_image_ ABSL_GUARDED_BY(mutex_);  // of one engine
+  RunningMean seconds_per_batch_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

@@ -1,5 +1,6 @@
 #include "server/metrics/serving_metrics.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -42,7 +43,11 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
       images_(prometheus::BuildCounter()
                   .Name("cytopress_classify_images_total")
                   .Help("Images classified")
-                  .Register(*registry)) {}
+                  .Register(*registry)),
+      refused_(prometheus::BuildCounter()
+                   .Name("cytopress_classify_refused_total")
+                   .Help("Classify requests that were not let in, by reason")
+                   .Register(*registry)) {}
 
 const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
   absl::MutexLock lock(&mutex_);
@@ -69,6 +74,11 @@ void ServingMetrics::OnClassified(const ModelVersion& model, int images,
   metrics.compute->Observe(absl::ToDoubleSeconds(timing.compute));
   metrics.request->Observe(absl::ToDoubleSeconds(timing.queue + timing.decode + timing.compute));
   metrics.images->Increment(images);
+}
+
+void ServingMetrics::OnRefused(const std::string& reason) {
+  // Looks the series up; the reasons are few.
+  refused_.Add({{"reason", absl::AsciiStrToLower(reason)}}).Increment();
 }
 
 }  // namespace cytopress

@@ -26,6 +26,7 @@ class ServingMetrics : public ServingObserver {
 
   void OnBatch(const ModelVersion& model, int images) override;
   void OnClassified(const ModelVersion& model, int images, const ClassifyTiming& timing) override;
+  void OnRefused(const std::string& reason) override;
 
  private:
   struct OfModel {
@@ -45,6 +46,7 @@ class ServingMetrics : public ServingObserver {
   prometheus::Family<prometheus::Histogram>& request_;
   prometheus::Family<prometheus::Histogram>& batch_;
   prometheus::Family<prometheus::Counter>& images_;
+  prometheus::Family<prometheus::Counter>& refused_;
 
   absl::Mutex mutex_;
   // Entries stay where they are and never change.

@@ -186,6 +186,7 @@ TEST_F(DaemonTest, MetricsTellOfRequestsModelsAndJobs) {
   EXPECT_EQ(MetricValue(text, "cytopress_classify_images_total" + labels), 2);
   EXPECT_EQ(MetricValue(text, "cytopress_classify_batch_size_sum" + labels), 2);
   EXPECT_EQ(MetricValue(text, "cytopress_classify_queue_depth"), 0);
+  EXPECT_EQ(MetricValue(text, "cytopress_classify_predicted_seconds" + labels), 0);
   EXPECT_EQ(MetricValue(text, "cytopress_model_loaded" + labels), 1);
   EXPECT_EQ(MetricValue(text,
                         "cytopress_model_accuracy_ratio{model=\"cells\",version=\"1\","

@@ -198,5 +198,43 @@ TEST_F(BatchSchedulerTest, EndsWithoutAnyRequest) {
   EXPECT_THAT(puppet_.batches(), IsEmpty());
 }
 
+TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
+  Make(2, 4);
+  EXPECT_EQ(scheduler_->load().images, 0);
+  EXPECT_EQ(scheduler_->load().image, absl::ZeroDuration()) << "nothing is known yet";
+  puppet_.Hold();
+  Sent sent(4);
+  scheduler_->Enqueue(sent.task);
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  EXPECT_EQ(scheduler_->load().images, 4) << "those in an engine count";
+  clock_.Advance(absl::Milliseconds(80));
+  puppet_.LetAllGo();
+  EXPECT_EQ(sent.done.Get(), absl::OkStatus());
+  EXPECT_EQ(scheduler_->load().images, 0);
+  // 20 ms an image, and two engines share the work.
+  EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(10));
+  EXPECT_EQ(scheduler_->load().batch, absl::Milliseconds(80));
+}
+
+TEST_F(BatchSchedulerTest, WhatWasDroppedIsNoLoad) {
+  Make(1, 4);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent late(3);
+  late.task->deadline = clock_.Steady();
+  scheduler_->Enqueue(late.task);
+  EXPECT_EQ(scheduler_->load().images, 4);
+  puppet_.LetAllGo();
+  EXPECT_EQ(late.done.Get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+  EXPECT_EQ(scheduler_->load().images, 0);
+}
+
+TEST_F(BatchSchedulerTest, GoesByWhatItWasToldUntilItHasMeasured) {
+  BatchScheduler scheduler(
+      PuppetEngines(&puppet_, 2, 4), [](int) {}, &clock_, /*seconds_per_image=*/0.002);
+  EXPECT_EQ(scheduler.load().image, absl::Milliseconds(1));
+  EXPECT_EQ(scheduler.load().batch, absl::Milliseconds(2));
+}
+
 }  // namespace
 }  // namespace cytopress
