@@ -51,6 +51,7 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   supervisor.log_folder = options.state_folder + "/logs";
   supervisor.workers = options.workers;
   supervisor.device = options.device;
+  supervisor.cores = options.worker_cores;
   return supervisor;
 }
 
@@ -230,6 +231,7 @@ void Daemon::Shutdown() {
   Parts& parts = *parts_;
   const absl::Duration start = parts.clock->Steady();
   if (parts.server != nullptr) parts.server->StopServing();
+  if (parts.inference != nullptr) parts.inference->StopStreams();
   if (parts.pipeline != nullptr && !parts.pipeline->Drain(options_.drain_patience)) {
     spdlog::warn("some requests were not answered within {}",
                  absl::FormatDuration(options_.drain_patience));

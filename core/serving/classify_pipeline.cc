@@ -87,7 +87,9 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
       admission_(options.admission),
       models_(
           options.models, loader,
-          [observer](const ModelVersion& model, int images) { observer->OnBatch(model, images); },
+          [observer](const ModelVersion& model, int images, absl::Duration cpu) {
+            observer->OnBatch(model, images, cpu);
+          },
           clock),
       decoders_("decode", std::max(1, options.decode_threads)) {}
 
@@ -133,7 +135,10 @@ void ClassifyPipeline::CountUndecoded(Request* request, bool counts) {
   if (request->counts_as_undecoded == counts) return;
   request->counts_as_undecoded = counts;
   const int64_t sign = counts ? 1 : -1;
-  undecoded_images_ += sign * static_cast<int64_t>(request->task.images.size());
+  // Bulk work lets others go first in the batches, though not in decoding.
+  if (!request->task.bulk) {
+    undecoded_images_ += sign * static_cast<int64_t>(request->task.images.size());
+  }
   undecoded_bytes_ += sign * request->amount.encoded_bytes;
 }
 
@@ -154,7 +159,7 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
   if (handle == nullptr) return absl::ZeroDuration();
   const BatchLoad load = handle->scheduler.load();
   // Without anything before it, a request is welcome whatever the means say: it corrects them.
-  if (load.images + undecoded_images == 0) return absl::ZeroDuration();
+  if (load.images + undecoded_images + undecoded_bytes == 0) return absl::ZeroDuration();
   // Decoding and computing go on side by side: whichever has more to do decides. Those not yet
   // decoded are taken to be this model's, all of them.
   const absl::Duration decoding = absl::Seconds(undecoded_bytes * seconds_per_byte);
@@ -180,8 +185,8 @@ void ClassifyPipeline::Preload(const ModelVersion& model,
 
 void ClassifyPipeline::OnDeleted(const ModelVersion& model) {
   const absl::StatusOr<ModelVersion> newest = loader_->Resolve({model.name, 0});
-  const bool must_stand_in =
-      newest.ok() && newest->version < model.version && models_.Find(model) != nullptr;
+  const ModelHandle serving = models_.Find({model.name, 0});
+  const bool must_stand_in = newest.ok() && serving != nullptr && serving->version == model;
   if (!must_stand_in) return models_.Unload(model);
   Preload({model.name, 0}, [this, model](const absl::Status&) { models_.Unload(model); });
 }
@@ -318,6 +323,7 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
   BatchTask& batch = request->batch;
   batch.deadline = request->deadline;
   batch.cancelled = request->task.cancelled;
+  batch.bulk = request->task.bulk;
   // The request is kept alive by the pointer that the queue holds, which is one to the request.
   Request* const plain = request.get();
   batch.on_left_queue = [plain](int images) { plain->ticket->LeaveQueue(images); };

@@ -55,8 +55,8 @@ struct ClassifyTask {
   std::vector<InputImage> images;
   int top_k = 1;  // only checked against the number of classes; -1 = all
   absl::Time deadline = absl::InfiniteFuture();
-  // Bulk work, whose amount its sender bounds: it waits until it is let in instead of being
-  // refused.
+  // Bulk work, whose amount its sender bounds: it waits until it is let in instead of being refused,
+  // and others go first.
   bool bulk = false;
   // Set by the caller when nobody waits any more. May be null.
   std::shared_ptr<const std::atomic<bool>> cancelled;
@@ -69,7 +69,8 @@ struct ClassifyTask {
 class ServingObserver {
  public:
   virtual ~ServingObserver() = default;
-  virtual void OnBatch(const ModelVersion& model, int images) = 0;
+  // Computed; `cpu` is the time of the thread that did.
+  virtual void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) = 0;
   virtual void OnClassified(const ModelVersion& model, int images,
                             const ClassifyTiming& timing) = 0;
   // Not let in. `reason` is that of the ErrorInfo (admission.h).

@@ -22,8 +22,8 @@ void ReturnMemory() {
 
 }  // namespace
 
-ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader,
-                     std::function<void(const ModelVersion&, int images)> on_batch, Clock* clock)
+ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader, OnBatch on_batch,
+                     Clock* clock)
     : options_(options), loader_(loader), on_batch_(std::move(on_batch)), clock_(clock) {
   thread_ = std::thread([this] { Run(); });
 }
@@ -264,7 +264,9 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
   const absl::Status status = loaded.status();
   ModelHandle model;
   if (status.ok()) {
-    const auto on_batch = [this, version](int images) { on_batch_(version, images); };
+    const auto on_batch = [this, version](int images, absl::Duration cpu) {
+      on_batch_(version, images, cpu);
+    };
     model = ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
                         [this](ServedModel* served) { Retire(served); });
   }

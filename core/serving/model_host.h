@@ -25,7 +25,7 @@ namespace cytopress {
 
 // A model that serves: immutable but for its queue.
 struct ServedModel {
-  ServedModel(LoadedModel model, std::function<void(int)> on_batch, Clock* clock)
+  ServedModel(LoadedModel model, BatchScheduler::OnBatch on_batch, Clock* clock)
       : version(std::move(model.version)),
         preprocessing(std::move(model.preprocessing)),
         class_names(std::move(model.class_names)),
@@ -53,11 +53,12 @@ struct ModelHostOptions {
 // `max_loaded` are in memory at any time, those that only requests still hold included.
 class ModelHost {
  public:
+  // Of BatchScheduler, with the model.
+  using OnBatch = std::function<void(const ModelVersion&, int images, absl::Duration cpu)>;
   using OnLoaded = std::function<void(absl::StatusOr<ModelHandle>)>;
 
   // `loader` and `clock` must outlive the host. `on_batch` hears of every batch.
-  ModelHost(const ModelHostOptions& options, ModelLoader* loader,
-            std::function<void(const ModelVersion&, int images)> on_batch, Clock* clock);
+  ModelHost(const ModelHostOptions& options, ModelLoader* loader, OnBatch on_batch, Clock* clock);
   // Waits until every handle is gone. Whoever still waits for a model gets CANCELLED.
   ~ModelHost();
   ModelHost(const ModelHost&) = delete;
@@ -134,7 +135,7 @@ class ModelHost {
 
   const ModelHostOptions options_;
   ModelLoader* const loader_;
-  const std::function<void(const ModelVersion&, int)> on_batch_;
+  const OnBatch on_batch_;
   Clock* const clock_;
 
   mutable absl::Mutex mutex_;

@@ -44,6 +44,10 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
                   .Name("cytopress_classify_images_total")
                   .Help("Images classified")
                   .Register(*registry)),
+      cpu_(prometheus::BuildCounter()
+               .Name("cytopress_classify_engine_cpu_seconds_total")
+               .Help("Processor time of the threads that compute batches, while they did")
+               .Register(*registry)),
       refused_(prometheus::BuildCounter()
                    .Name("cytopress_classify_refused_total")
                    .Help("Classify requests that were not let in, by reason")
@@ -55,15 +59,21 @@ const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
   if (is_new) {
     const prometheus::Labels labels = {{"model", model.name},
                                        {"version", absl::StrCat(model.version)}};
-    it->second = {&queue_.Add(labels, SecondsEdges()),   &decode_.Add(labels, SecondsEdges()),
-                  &compute_.Add(labels, SecondsEdges()), &request_.Add(labels, SecondsEdges()),
-                  &batch_.Add(labels, BatchEdges()),     &images_.Add(labels)};
+    it->second = {&queue_.Add(labels, SecondsEdges()),
+                  &decode_.Add(labels, SecondsEdges()),
+                  &compute_.Add(labels, SecondsEdges()),
+                  &request_.Add(labels, SecondsEdges()),
+                  &batch_.Add(labels, BatchEdges()),
+                  &images_.Add(labels),
+                  &cpu_.Add(labels)};
   }
   return it->second;
 }
 
-void ServingMetrics::OnBatch(const ModelVersion& model, int images) {
-  Of(model).batch->Observe(images);
+void ServingMetrics::OnBatch(const ModelVersion& model, int images, absl::Duration cpu) {
+  const OfModel& metrics = Of(model);
+  metrics.batch->Observe(images);
+  metrics.cpu->Increment(absl::ToDoubleSeconds(cpu));
 }
 
 void ServingMetrics::OnClassified(const ModelVersion& model, int images,

@@ -5,10 +5,12 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -178,6 +180,35 @@ class FakeInference : public v1::InferenceService::Service {
     return status;
   }
 
+  // Answers as Classify, as many at once as come.
+  grpc::Status ClassifyStream(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::ClassifyStreamResponse, v1::ClassifyStreamRequest>* stream)
+      override {
+    std::vector<std::thread> threads;
+    absl::Mutex writing;
+    v1::ClassifyStreamRequest request;
+    while (stream->Read(&request)) {
+      if (!stream_end.ok()) break;
+      threads.emplace_back([this, request, stream, &writing] {
+        v1::ClassifyStreamResponse answer;
+        answer.set_id(request.id());
+        const grpc::Status status =
+            Classify(nullptr, &request.request(), answer.mutable_response());
+        if (!status.ok()) {
+          google::rpc::Status* const error = answer.mutable_error();
+          error->ParseFromString(status.error_details());
+          error->set_code(status.error_code());
+          error->set_message(status.error_message());
+        }
+        absl::MutexLock lock(&writing);
+        stream->Write(answer);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return stream_end;
+  }
+
   std::vector<v1::ClassifyRequest> requests() {
     absl::MutexLock lock(&mutex_);
     return requests_;
@@ -196,6 +227,7 @@ class FakeInference : public v1::InferenceService::Service {
   }
 
   Answer answer;
+  grpc::Status stream_end;  // an error ends a stream instead of its first answer
 
  private:
   absl::Mutex mutex_;

@@ -261,6 +261,12 @@ class PredictionTest : public ClassifyPipelineTest {
     }
   }
 
+  // The clock must outlive the pipeline.
+  ~PredictionTest() override {
+    puppet_.LetAllGo();
+    pipeline_.reset();
+  }
+
   // One image that wants its answer within `budget`.
   std::shared_ptr<Answer> SendWithin(absl::Duration budget) {
     ClassifyTask task;

@@ -183,7 +183,9 @@ class FakeModelLoader : public ModelLoader {
 // Thread-safe.
 class CountingObserver : public ServingObserver {
  public:
-  void OnBatch(const ModelVersion& model, int images) override { batched_ += images; }
+  void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) override {
+    batched_ += images;
+  }
   void OnClassified(const ModelVersion& model, int images, const ClassifyTiming& timing) override {
     classified_ += images;
   }

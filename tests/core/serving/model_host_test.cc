@@ -24,7 +24,7 @@ class ModelHostTest : public testing::Test {
     options.unload_idle_after = unload_idle_after;
     options.retry_failed_after = absl::Seconds(5);
     host_.emplace(
-        options, &loader_, [](const ModelVersion&, int) {}, &clock_);
+        options, &loader_, [](const ModelVersion&, int, absl::Duration) {}, &clock_);
   }
 
   using Answer = Promised<absl::StatusOr<ModelHandle>>;
