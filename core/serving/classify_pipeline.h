@@ -55,8 +55,8 @@ struct ClassifyTask {
   std::vector<InputImage> images;
   int top_k = 1;  // only checked against the number of classes; -1 = all
   absl::Time deadline = absl::InfiniteFuture();
-  // Bulk work, whose amount its sender bounds: it waits until it is let in instead of being refused,
-  // and others go first.
+  // Bulk work, whose amount its sender bounds: it waits until it is let in instead of being
+  // refused, and others go first.
   bool bulk = false;
   // Set by the caller when nobody waits any more. May be null.
   std::shared_ptr<const std::atomic<bool>> cancelled;
