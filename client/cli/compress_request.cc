@@ -121,7 +121,8 @@ absl::Status CheckTogether(const CompressFlags& flags) {
   if (flags.sparsity == 0.0 &&
       (!flags.prune_method.empty() || !flags.pattern.empty() || flags.gradual.has_value())) {
     return absl::InvalidArgumentError(
-        "--sparsity 0 leaves pruning out; --prune-method, --pattern and --gradual say how to prune");
+        "--sparsity 0 leaves pruning out; --prune-method, --pattern and --gradual say how to "
+        "prune");
   }
   if (flags.distillation.value_or(0) > 0 && flags.finetune_epochs == 0 &&
       flags.aware_epochs.value_or(0) == 0) {

@@ -30,7 +30,7 @@ struct CompressFlags {
   std::optional<int> batch_size;
   std::optional<uint64_t> seed;
   std::optional<int64_t> max_images;  // in training and in fine-tuning
-  std::optional<double> ema_decay;  // in training and in fine-tuning
+  std::optional<double> ema_decay;    // in training and in fine-tuning
   std::string prune_method;
   std::string pattern;
   std::optional<double> gradual;  // share of fine-tuning; 0 = at once

@@ -48,8 +48,8 @@ void PrintSweep(CliContext* context, Client* client, const v1::Job& job) {
   for (const ReportCell& cell : *cells) {
     if (cell.model.has_value()) models.push_back(*cell.model);
   }
-  context->out() << "\njob " << job.id() << " has made " << models.size() << " of "
-                 << cells->size() << " models\n";
+  context->out() << "\njob " << job.id() << " has made " << models.size() << " of " << cells->size()
+                 << " models\n";
   PrintModelTable(models, &context->out());
   for (const ReportCell& cell : *cells) {
     if (!cell.model.has_value()) context->out() << cell.name << ": " << cell.missing << '\n';

@@ -68,28 +68,26 @@ void PrintCertificate(const v1::Model& model, std::ostream* out) {
   };
   *out << "\ncertificate: " << Reference(model) << " against " << Printable(certificate.parent())
        << ", " << test->images() << " test images\n";
-  line("accuracy", absl::StrFormat("%s (95 %% interval %s to %s), %s",
-                                   FormatPercent(test->accuracy()),
-                                   FormatPercent(test->accuracy_low()),
-                                   FormatPercent(test->accuracy_high()),
-                                   AgainstParent(test->accuracy(), parent.accuracy())));
+  line("accuracy",
+       absl::StrFormat("%s (95 %% interval %s to %s), %s", FormatPercent(test->accuracy()),
+                       FormatPercent(test->accuracy_low()), FormatPercent(test->accuracy_high()),
+                       AgainstParent(test->accuracy(), parent.accuracy())));
   line("AUC", absl::StrFormat("%.4f%s, dense %.4f", test->auc(), AucInterval(*test), parent.auc()));
   line("McNemar's test", McNemarInWords(certificate));
   line("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
                                      ClassName(model, certificate.lowest_recall_class())));
-  line("calibration", absl::StrFormat("expected error %.4f, dense %.4f",
-                                      test->expected_calibration_error(),
-                                      parent.expected_calibration_error()));
-  line("weights alone", absl::StrFormat("ACC %s, AUC %.4f, without the rounding of activations",
-                                        FormatPercent(weights_only.accuracy()),
-                                        weights_only.auc()));
-  line("size", absl::StrFormat("%s on disk, %s smaller than FP32",
-                               FormatBytes(model.size().disk_bytes()),
-                               Ratio(model.size().dense_bytes(), model.size().disk_bytes())));
-  line("latency",
-       absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
-                    " for one image on one thread, ", Printable(certificate.engine()), ", ",
-                    Printable(certificate.processor())));
+  line("calibration",
+       absl::StrFormat("expected error %.4f, dense %.4f", test->expected_calibration_error(),
+                       parent.expected_calibration_error()));
+  line("weights alone",
+       absl::StrFormat("ACC %s, AUC %.4f, without the rounding of activations",
+                       FormatPercent(weights_only.accuracy()), weights_only.auc()));
+  line("size",
+       absl::StrFormat("%s on disk, %s smaller than FP32", FormatBytes(model.size().disk_bytes()),
+                       Ratio(model.size().dense_bytes(), model.size().disk_bytes())));
+  line("latency", absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
+                               " for one image on one thread, ", Printable(certificate.engine()),
+                               ", ", Printable(certificate.processor())));
 }
 
 std::string Versions(const v1::Provenance& provenance) {

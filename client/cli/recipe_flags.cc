@@ -22,8 +22,8 @@ void AddSwitch(CLI::App* command, const std::string& name, std::optional<bool>* 
                const std::string& description, const char* group) {
   command
       ->add_flag_function(
-          absl::StrCat("--", name, ",!--no-", name),
-          [value](int64_t count) { *value = count > 0; }, description)
+          absl::StrCat("--", name, ",!--no-", name), [value](int64_t count) { *value = count > 0; },
+          description)
       ->group(group);
 }
 

@@ -42,7 +42,8 @@ absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
   }
   spec->mutable_sweep()->set_from_dense(flags.from_dense);
   // A grid is there to show where accuracy is lost: one cell that loses it must not end the sweep.
-  if (!flags.recipe.max_accuracy_drop.has_value()) spec->mutable_recipe()->clear_max_accuracy_drop();
+  if (!flags.recipe.max_accuracy_drop.has_value())
+    spec->mutable_recipe()->clear_max_accuracy_drop();
   return request;
 }
 
@@ -133,7 +134,8 @@ void AddSweep(CLI::App* app, CliContext* context) {
   command->add_flag("--detach", flags->detach, "only queue the job");
   command->footer(
       "One dense parent and one fine-tuning a sparsity are shared by all. A sweep that is\n"
-      "interrupted goes on where it was. Unlike in `compress`, a loss of accuracy is only reported\n"
+      "interrupted goes on where it was. Unlike in `compress`, a loss of accuracy is only "
+      "reported\n"
       "unless --max-accuracy-drop is given.\n"
       "Examples:\n  cytopress sweep --name blood --dataset bloodmnist.npz\n"
       "  cytopress sweep --name blood --base blood-dense@1 --dataset bloodmnist.npz --sparsities "

@@ -39,11 +39,12 @@ absl::Status CheckData(const v1::Model& model, const v1::DatasetSource& source) 
   Dataset dataset;
   CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadDataset(source.uri(), options));
   if (dataset.content_hash == model.provenance().dataset_hash()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      source.uri(), " is not the data that ", model.name(), "@", model.version(),
-      " was made from: its content hash is ", dataset.content_hash, ", the receipt's is ",
-      model.provenance().dataset_hash(), ". Nothing was started; name the right data with "
-      "--dataset"));
+  return absl::FailedPreconditionError(
+      absl::StrCat(source.uri(), " is not the data that ", model.name(), "@", model.version(),
+                   " was made from: its content hash is ", dataset.content_hash,
+                   ", the receipt's is ", model.provenance().dataset_hash(),
+                   ". Nothing was started; name the right data with "
+                   "--dataset"));
 }
 
 absl::StatusOr<StoredModel> Fetch(Client* client, const std::string& name, int64_t version) {
@@ -111,7 +112,8 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
   Reproduction plan;
   CYTOPRESS_ASSIGN_OR_RETURN(
-      plan, PlanReproduction(model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
+      plan,
+      PlanReproduction(model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
   if (!flags.dataset.empty()) plan.spec.mutable_dataset()->set_uri(flags.dataset);
   if (!flags.device.empty()) plan.spec.set_device(flags.device);
   CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));
@@ -153,7 +155,8 @@ void AddReproduceCommand(CLI::App* app, CliContext* context) {
                    "of test ACC and AUC where processor, threads or libraries differ")
       ->capture_default_str();
   command->footer(
-      "The receipt is in the model's file: data hash, recipe, seed, parent, processor, threads and\n"
+      "The receipt is in the model's file: data hash, recipe, seed, parent, processor, threads "
+      "and\n"
       "library versions. Where the last three are the same, every bit must be; exits with 1 when\n"
       "the result is not equal.\n"
       "Examples:\n  cytopress reproduce blood@1\n"

@@ -34,9 +34,8 @@ absl::Status KeepOneCell(const v1::Model& model, v1::JobSpec* spec, double* spar
         absl::StrCat(model.name(), " is none of the models of the sweep in its receipt"));
   }
   for (const double candidate : spec->sweep().sparsities()) {
-    const bool needed =
-        candidate == *sparsity ||
-        (!spec->sweep().from_dense() && candidate > 0 && candidate < *sparsity);
+    const bool needed = candidate == *sparsity ||
+                        (!spec->sweep().from_dense() && candidate > 0 && candidate < *sparsity);
     if (needed) kept.push_back(candidate);
   }
   v1::Sweep* sweep = spec->mutable_sweep();
@@ -105,8 +104,8 @@ class Comparer {
         differing.push_back(name);
       }
     }
-    std::string same_text = absl::StrCat(names.size() - differing.size(), " of ", names.size(),
-                                         " the same");
+    std::string same_text =
+        absl::StrCat(names.size() - differing.size(), " of ", names.size(), " the same");
     for (size_t i = 0; i < std::min(differing.size(), kNamedTensors); ++i) {
       absl::StrAppend(&same_text, i == 0 ? "; not: " : ", ", differing[i]);
     }
@@ -124,7 +123,8 @@ class Comparer {
     for (const char* split : {"val", "test"}) {
       const v1::Evaluation* a = EvaluationOn(original_.model, split);
       const v1::Evaluation* b = EvaluationOn(reproduced_.model, split);
-      const auto text = [](const v1::Evaluation* evaluation, double (v1::Evaluation::*field)() const) {
+      const auto text = [](const v1::Evaluation* evaluation,
+                           double (v1::Evaluation::*field)() const) {
         return evaluation == nullptr ? "-" : absl::StrFormat("%.6f", (evaluation->*field)());
       };
       for (const auto& [name, field] :
@@ -135,10 +135,11 @@ class Comparer {
         same_bits_ &= a == b;
         continue;
       }
-      const bool same_answers = a->right() == b->right() &&
-                                std::equal(a->confusion().begin(), a->confusion().end(),
-                                           b->confusion().begin(), b->confusion().end());
-      result_.items.push_back({absl::StrCat(split, " answers"), absl::StrCat(a->images(), " images"),
+      const bool same_answers =
+          a->right() == b->right() && std::equal(a->confusion().begin(), a->confusion().end(),
+                                                 b->confusion().begin(), b->confusion().end());
+      result_.items.push_back({absl::StrCat(split, " answers"),
+                               absl::StrCat(a->images(), " images"),
                                same_answers ? "the same" : "differ", same_answers});
       same_bits_ &= same_answers && a->accuracy() == b->accuracy() && a->auc() == b->auc();
       if (std::string(split) != "test") continue;

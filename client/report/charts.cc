@@ -162,11 +162,11 @@ class Chart {
 
   void DrawAxes(const std::string& x_title) {
     for (const auto& [value, text] : y_.ticks) {
-      absl::StrAppendFormat(&svg_,
-                            "<line class=\"rule\" x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\"/>"
-                            "<text class=\"tick\" x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
-                            kLeft, kWidth - kRight, Y(value), Y(value), kLeft - 7, Y(value) + 4,
-                            text);
+      absl::StrAppendFormat(
+          &svg_,
+          "<line class=\"rule\" x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\"/>"
+          "<text class=\"tick\" x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
+          kLeft, kWidth - kRight, Y(value), Y(value), kLeft - 7, Y(value) + 4, text);
     }
     const double bottom = kHeight - kBottom;
     for (const auto& [value, text] : x_.ticks) {
@@ -184,11 +184,12 @@ class Chart {
                           kLeft, kWidth - kRight, bottom, bottom, (kLeft + kWidth - kRight) / 2,
                           kHeight - 8, EscapeHtml(x_title), (kTop + bottom) / 2);
     if (!strip_) return;
-    absl::StrAppendFormat(&svg_,
-                          "<rect class=\"strip\" x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\"/>"
-                          "<text class=\"tick\" x=\"%g\" y=\"%g\" text-anchor=\"end\">lower</text>\n",
-                          kLeft, PlotBottom() + 4, kWidth - kLeft - kRight, kStrip - 4, kLeft - 7,
-                          PlotBottom() + kStrip / 2 + 7);
+    absl::StrAppendFormat(
+        &svg_,
+        "<rect class=\"strip\" x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\"/>"
+        "<text class=\"tick\" x=\"%g\" y=\"%g\" text-anchor=\"end\">lower</text>\n",
+        kLeft, PlotBottom() + 4, kWidth - kLeft - kRight, kStrip - 4, kLeft - 7,
+        PlotBottom() + kStrip / 2 + 7);
   }
 
   void DrawFront() {
@@ -219,7 +220,8 @@ class Chart {
         shape = absl::StrFormat("<path class=\"m int4\" d=\"M%.1f %.1fl6.5 11h-13z\">", x, y - 7);
         break;
       default:
-        shape = absl::StrFormat("<circle class=\"m fp16\" cx=\"%.1f\" cy=\"%.1f\" r=\"5.5\">", x, y);
+        shape =
+            absl::StrFormat("<circle class=\"m fp16\" cx=\"%.1f\" cy=\"%.1f\" r=\"5.5\">", x, y);
     }
     absl::StrAppendFormat(&svg_, "%s<title>%s: accuracy %.4f, %s</title></%s>\n", shape,
                           EscapeHtml(point.name), point.accuracy, EscapeHtml(point.x_text),
@@ -245,12 +247,13 @@ class Chart {
     for (const auto& [dx, dy] : places) {
       const Box box{x + dx, y + dy - kTextHeight + 3, x + dx + width, y + dy + 3};
       if (box.left < kLeft || box.right > kWidth || box.top < 0) continue;
-      if (std::any_of(taken_.begin(), taken_.end(), [&](const Box& o) { return box.Overlaps(o); })) {
+      if (std::any_of(taken_.begin(), taken_.end(),
+                      [&](const Box& o) { return box.Overlaps(o); })) {
         continue;
       }
       taken_.push_back(box);
-      absl::StrAppendFormat(&svg_, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + dx,
-                            y + dy, EscapeHtml(text));
+      absl::StrAppendFormat(&svg_, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
+                            x + dx, y + dy, EscapeHtml(text));
       return;
     }
   }
@@ -290,14 +293,14 @@ std::string Figure(const ReportData& data, bool latency) {
   const Axis x = latency ? LatencyAxis(points) : SizeAxis(points);
   const Axis y = AccuracyAxis(points);
   Chart chart(std::move(points), x, y);
-  return absl::StrCat(
-      "<figure>\n",
-      chart.Draw(latency ? "by-latency" : "by-size",
-                 latency ? "Accuracy against latency" : "Accuracy against size",
-                 latency ? "one image on one thread" : "file on disk, logarithmic"),
-      "<figcaption>", latency ? "Accuracy against measured latency." : "Accuracy against size.",
-      " The line is the Pareto front: nothing ", latency ? "faster" : "smaller",
-      " is as accurate.</figcaption>\n</figure>\n");
+  return absl::StrCat("<figure>\n",
+                      chart.Draw(latency ? "by-latency" : "by-size",
+                                 latency ? "Accuracy against latency" : "Accuracy against size",
+                                 latency ? "one image on one thread" : "file on disk, logarithmic"),
+                      "<figcaption>",
+                      latency ? "Accuracy against measured latency." : "Accuracy against size.",
+                      " The line is the Pareto front: nothing ", latency ? "faster" : "smaller",
+                      " is as accurate.</figcaption>\n</figure>\n");
 }
 
 constexpr char kLegend[] =

@@ -124,7 +124,8 @@ h1{font-size:1.6rem}.headline{font-size:1.15rem}.grid{border-spacing:4px}
 .grid td{padding:8px 7px}.grid td b{font-size:1.05rem}.grid th:first-child{width:3.7em;padding:4px 2px}
 .tiles{grid-template-columns:1fr 1fr}
 .badge{padding:1px 7px;font-size:.72rem;border-radius:8px}
-.grid thead th{padding:4px 2px;font-size:.75rem}.grid tbody th{font-size:.9rem;padding:2px}}
+.grid thead th{padding:4px 2px;font-size:.75rem}
+.grid thead th:first-child{font-size:.65rem}.grid tbody th{font-size:.9rem;padding:2px}}
 @media print{:root{--bg:#fff}body{font-size:11px}main{max-width:none;padding:0}
 section{border:0;padding:0;margin:14px 0}figure,tr,.tiles{break-inside:avoid}
 h2,summary{break-after:avoid}.scroll{overflow:visible}

@@ -23,9 +23,18 @@ std::string Times(const v1::ModelSize& size) {
       "%.1f", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
 }
 
+const v1::Model* AnyModel(const ReportData& data) {
+  if (data.dense.has_value()) return &*data.dense;
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) return &*cell.model;
+  }
+  return nullptr;
+}
+
 std::string Headline(const ReportData& data) {
   const ReportCell* best = SmallestLossless(data);
   const v1::Evaluation* test = best == nullptr ? nullptr : EvaluationOn(*best->model, "test");
+  if (AnyModel(data) == nullptr) return "No model has been made yet.";
   if (test == nullptr) {
     return data.dense.has_value()
                ? "No model here is lossless: each is more than 0.6 points of validation accuracy "
@@ -43,13 +52,13 @@ std::string Headline(const ReportData& data) {
   if (!model.has_certificate()) return html + ".";
   const v1::Certificate& certificate = model.certificate();
   const Comparison comparison = CompareWithParent(certificate);
-  return absl::StrCat(html, " against ",
-                      absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
-                      " of its dense parent: ",
-                      comparison == Comparison::kWorse    ? "significantly less"
-                      : comparison == Comparison::kBetter ? "significantly more"
-                                                          : "no significant difference",
-                      absl::StrFormat(" (McNemar’s test, p = %.3g).", certificate.mcnemar_p_value()));
+  return absl::StrCat(
+      html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
+      " of its dense parent: ",
+      comparison == Comparison::kWorse    ? "significantly less"
+      : comparison == Comparison::kBetter ? "significantly more"
+                                          : "no significant difference",
+      absl::StrFormat(" (McNemar’s test, p = %.3g).", certificate.mcnemar_p_value()));
 }
 
 std::string Tile(const std::string& value, const std::string& name) {
@@ -74,45 +83,41 @@ std::string Tiles(const ReportData& data) {
   return html + "</ul>\n";
 }
 
-const v1::Model* AnyModel(const ReportData& data) {
-  if (data.dense.has_value()) return &*data.dense;
-  for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) return &*cell.model;
-  }
-  return nullptr;
-}
-
 std::string AboutTheData(const ReportData& data) {
   const v1::Model* model = AnyModel(data);
   if (model == nullptr) return "";
   const v1::Provenance& provenance = model->provenance();
   std::string html = absl::StrCat("<p class=\"data\">All figures are those of the data set <b>",
-                                  EscapeHtml(provenance.dataset_name()), "</b>, measured on the "
+                                  EscapeHtml(provenance.dataset_name()),
+                                  "</b>, measured on the "
                                   "files that are served. ");
   if (provenance.synthetic_data()) {
-    return html + "<strong>Its cells are drawn by the program: the figures say nothing about real "
-                  "cells.</strong></p>\n";
+    return html +
+           "<strong>Its cells are drawn by the program: the figures say nothing about real "
+           "cells.</strong></p>\n";
   }
   switch (data.identity) {
     case DataIdentity::kOfficial:
       return html + "It is the official BloodMNIST file (by its MD5).</p>\n";
     case DataIdentity::kOther:
-      return html + "<strong>It is not the official BloodMNIST file</strong> (by its MD5): the "
-                    "figures are comparable in kind with the paper’s, not on the same test "
-                    "images.</p>\n";
+      return html +
+             "<strong>It is not the official BloodMNIST file</strong> (by its MD5): the "
+             "figures are comparable in kind with the paper’s, not on the same test "
+             "images.</p>\n";
     case DataIdentity::kUnknown:
       break;
   }
-  return html + "Whether it is the official BloodMNIST file could not be checked where this report "
-                "was written: do not take the paper’s figures for figures on the same images.</p>\n";
+  return html +
+         "Whether it is the official BloodMNIST file could not be checked where this report "
+         "was written: do not take the paper’s figures for figures on the same images.</p>\n";
 }
 
 std::string Unfinished(const ReportData& data) {
   std::string html;
   for (const v1::Job& job : data.jobs) {
     if (job.state() == v1::JOB_STATE_SUCCEEDED) continue;
-    absl::StrAppend(&html, "<p class=\"banner\">Job <code>", EscapeHtml(job.id()), "</code>: ",
-                    StateName(job.state()));
+    absl::StrAppend(&html, "<p class=\"banner\">Job <code>", EscapeHtml(job.id()),
+                    "</code>: ", StateName(job.state()));
     if (!IsTerminal(job.state())) {
       absl::StrAppend(&html, ", ", FormatPercent(job.progress().fraction(), 0), " done");
       if (job.progress().eta_seconds() > 0) {

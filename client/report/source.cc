@@ -114,7 +114,8 @@ std::vector<ReportSplit> SplitsOfScores(const v1::Model& model) {
     const int classes = model.class_names_size();
     if (evaluation.confusion_size() != classes * classes) continue;
     ReportSplit split{evaluation.split(), std::vector<int64_t>(classes)};
-    for (int i = 0; i < classes * classes; ++i) split.images[i / classes] += evaluation.confusion(i);
+    for (int i = 0; i < classes * classes; ++i)
+      split.images[i / classes] += evaluation.confusion(i);
     splits.push_back(std::move(split));
   }
   return splits;
@@ -160,23 +161,25 @@ std::string Quoted(const std::string& word) {
 
 std::string SweepCommand(const v1::Job& job) {
   const v1::JobSpec& spec = job.spec();
-  const auto number = [](std::string* out, double value) { absl::StrAppendFormat(out, "%g", value); };
+  const auto number = [](std::string* out, double value) {
+    absl::StrAppendFormat(out, "%g", value);
+  };
   const auto type = [](std::string* out, int weights) {
     out->append(absl::AsciiStrToLower(WeightName(static_cast<v1::WeightType>(weights))));
   };
-  std::string command = absl::StrCat(
-      "cytopress sweep --name ", Quoted(spec.model_name()), " --dataset ",
-      Quoted(spec.dataset().uri()), " --recipe-file recipe.json --sparsities ",
-      absl::StrJoin(spec.sweep().sparsities(), ",", number), " --weights ",
-      absl::StrJoin(spec.sweep().weights(), ",", type));
+  std::string command =
+      absl::StrCat("cytopress sweep --name ", Quoted(spec.model_name()), " --dataset ",
+                   Quoted(spec.dataset().uri()), " --recipe-file recipe.json --sparsities ",
+                   absl::StrJoin(spec.sweep().sparsities(), ",", number), " --weights ",
+                   absl::StrJoin(spec.sweep().weights(), ",", type));
   if (spec.sweep().from_dense()) command += " --from-dense";
   if (!spec.base_model().empty()) {
     absl::StrAppend(&command, " --base ",
                     Quoted(job.parent_model().empty() ? spec.base_model() : job.parent_model()));
   } else {
     const std::string stem = absl::AsciiStrToLower(v1::Stem_Name(spec.network().stem()).substr(5));
-    absl::StrAppend(&command, " --architecture ", Quoted(spec.network().architecture()),
-                    " --stem ", stem);
+    absl::StrAppend(&command, " --architecture ", Quoted(spec.network().architecture()), " --stem ",
+                    stem);
   }
   return command;
 }
@@ -259,7 +262,8 @@ absl::StatusOr<ReportData> CollectReport(Client* client,
       absl::StatusOr<v1::Model> model = GetModel(client, reference);
       if (absl::IsNotFound(model.status()) || absl::IsInvalidArgument(model.status())) {
         return absl::NotFoundError(
-            absl::StrCat("\"", reference, "\" is neither a job (`cytopress jobs`) nor a model "
+            absl::StrCat("\"", reference,
+                         "\" is neither a job (`cytopress jobs`) nor a model "
                          "(`cytopress models`)"));
       }
       CYTOPRESS_RETURN_IF_ERROR(model.status());
@@ -271,7 +275,8 @@ absl::StatusOr<ReportData> CollectReport(Client* client,
     std::move(cells.begin(), cells.end(), std::back_inserter(data.cells));
     data.jobs.push_back(*std::move(job));
   }
-  data.title = data.jobs.empty() ? absl::StrJoin(references, ", ") : data.jobs[0].spec().model_name();
+  data.title =
+      data.jobs.empty() ? absl::StrJoin(references, ", ") : data.jobs[0].spec().model_name();
   data.made = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
   FindDense(client, &data);
   if (const v1::Model* model = AnyModel(data)) DescribeData(*model, &data);

@@ -24,14 +24,13 @@ struct PaperCell {
   double accuracy, auc;
   bool collapsed;
 };
-constexpr std::array<PaperCell, 7> kPaper = {
-    {{0.0, v1::WEIGHT_TYPE_FP16, 0.9669, 0.9983, false},
-     {0.2, v1::WEIGHT_TYPE_INT8, 0.9701, 0.9975, false},
-     {0.2, v1::WEIGHT_TYPE_INT4, 0.8637, 0.9758, false},
-     {0.5, v1::WEIGHT_TYPE_INT8, 0.9725, 0.9981, false},
-     {0.5, v1::WEIGHT_TYPE_INT4, 0.3308, 0.8148, true},
-     {0.8, v1::WEIGHT_TYPE_INT8, 0.3256, 0.7205, true},
-     {0.8, v1::WEIGHT_TYPE_INT4, 0.1824, 0.5622, true}}};
+constexpr std::array<PaperCell, 7> kPaper = {{{0.0, v1::WEIGHT_TYPE_FP16, 0.9669, 0.9983, false},
+                                              {0.2, v1::WEIGHT_TYPE_INT8, 0.9701, 0.9975, false},
+                                              {0.2, v1::WEIGHT_TYPE_INT4, 0.8637, 0.9758, false},
+                                              {0.5, v1::WEIGHT_TYPE_INT8, 0.9725, 0.9981, false},
+                                              {0.5, v1::WEIGHT_TYPE_INT4, 0.3308, 0.8148, true},
+                                              {0.8, v1::WEIGHT_TYPE_INT8, 0.3256, 0.7205, true},
+                                              {0.8, v1::WEIGHT_TYPE_INT4, 0.1824, 0.5622, true}}};
 
 const PaperCell* PaperValue(double sparsity, v1::WeightType weights) {
   for (const PaperCell& cell : kPaper) {
@@ -48,7 +47,9 @@ std::string Times(const v1::ModelSize& size) {
       "%.1f×", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
 }
 
-std::string Figure4(double value) { return std::isnan(value) ? "–" : absl::StrFormat("%.4f", value); }
+std::string Figure4(double value) {
+  return std::isnan(value) ? "–" : absl::StrFormat("%.4f", value);
+}
 
 std::string Interval(double low, double high) {
   if (low == 0 && high == 0) return "";
@@ -78,8 +79,7 @@ std::string Badge(const CellVerdict& verdict) {
 std::string GridCell(const ReportCell& cell, bool beside_others) {
   std::string html = "<div class=\"one\">";
   if (beside_others) absl::StrAppend(&html, "<small>", EscapeHtml(cell.name), "</small>");
-  const v1::Evaluation* test =
-      cell.model.has_value() ? EvaluationOn(*cell.model, "test") : nullptr;
+  const v1::Evaluation* test = cell.model.has_value() ? EvaluationOn(*cell.model, "test") : nullptr;
   if (test != nullptr) {
     absl::StrAppendFormat(&html, "<b>%s</b><small>AUC %s</small><small>%s, %s</small>",
                           Figure4(test->accuracy()), Figure4(test->auc()),
@@ -104,9 +104,10 @@ std::string Grid(const ReportData& data) {
   }
   std::vector<std::string> headings = {"pruned"};
   for (const v1::WeightType type : types) headings.push_back(WeightName(type));
-  std::string html = absl::StrCat("<table class=\"grid\">\n<caption>Test accuracy, AUC and size of "
-                                  "the file that is served</caption>\n",
-                                  HeaderRow(headings), "<tbody>\n");
+  std::string html = absl::StrCat(
+      "<table class=\"grid\">\n<caption>Test accuracy, AUC and size of "
+      "the file that is served</caption>\n",
+      HeaderRow(headings), "<tbody>\n");
   for (const double sparsity : sparsities) {
     absl::StrAppend(&html, "<tr><th scope=\"row\">", Percent(sparsity), "</th>");
     for (const v1::WeightType type : types) {
@@ -150,9 +151,10 @@ std::string CertificateColumns(const ReportData& data, const ReportCell& cell) {
   }
   const v1::Certificate& certificate = cell.model->certificate();
   return absl::StrCat(
-      verdict, absl::StrFormat("<small>p = %.3g</small><small>%d images lost, %d gained</small>",
-                               certificate.mcnemar_p_value(), certificate.only_parent_right(),
-                               certificate.only_model_right()),
+      verdict,
+      absl::StrFormat("<small>p = %.3g</small><small>%d images lost, %d gained</small>",
+                      certificate.mcnemar_p_value(), certificate.only_parent_right(),
+                      certificate.only_model_right()),
       "</td><td>", FormatPercent(certificate.lowest_recall(), 1), "<small>",
       ClassName(data, certificate.lowest_recall_class()), "</small></td><td>",
       Figure4(certificate.weights_only_test().accuracy()), "</td><td>",
@@ -169,8 +171,8 @@ std::string ModelRow(const ReportData& data, const ReportCell& cell) {
       PatternOf(model), "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>",
       Times(model.size()), "</small></td><td>", Figure4(test->accuracy()),
       Interval(test->accuracy_low(), test->accuracy_high()), "</td><td>", Figure4(test->auc()),
-      Interval(test->auc_low(), test->auc_high()), "</td>", CertificateColumns(data, cell),
-      "<td>", Figure4(test->expected_calibration_error()), "</td></tr>\n");
+      Interval(test->auc_low(), test->auc_high()), "</td>", CertificateColumns(data, cell), "<td>",
+      Figure4(test->expected_calibration_error()), "</td></tr>\n");
 }
 
 std::string BarCell(int64_t count, int64_t total, int64_t largest, const char* css_class) {
@@ -193,12 +195,11 @@ std::string Matrix(const ReportData& data, const v1::Evaluation& test) {
   for (int truth = 0; truth < classes; ++truth) {
     int64_t total = 0;
     for (int i = 0; i < classes; ++i) total += test.confusion(truth * classes + i);
-    absl::StrAppend(&html, "<tr><th scope=\"row\">", truth, " ", ClassName(data, truth),
-                    "</th><td>",
-                    FormatPercent(truth < test.class_recall_size() ? test.class_recall(truth)
-                                                                   : std::nan(""),
-                                  1),
-                    "</td>");
+    absl::StrAppend(
+        &html, "<tr><th scope=\"row\">", truth, " ", ClassName(data, truth), "</th><td>",
+        FormatPercent(truth < test.class_recall_size() ? test.class_recall(truth) : std::nan(""),
+                      1),
+        "</td>");
     for (int i = 0; i < classes; ++i) {
       const int64_t count = test.confusion(truth * classes + i);
       const double share = total == 0 ? 0 : static_cast<double>(count) / static_cast<double>(total);
@@ -212,11 +213,10 @@ std::string Matrix(const ReportData& data, const v1::Evaluation& test) {
 }
 
 std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger) {
-  std::string html = absl::StrCat(
-      "<table>\n",
-      HeaderRow({"stage", "time", "val ACC", "val AUC", "zeros", "packed", "on disk", "guard",
-                 "note"}),
-      "<tbody>\n");
+  std::string html = absl::StrCat("<table>\n",
+                                  HeaderRow({"stage", "time", "val ACC", "val AUC", "zeros",
+                                             "packed", "on disk", "guard", "note"}),
+                                  "<tbody>\n");
   for (const v1::LedgerEntry& entry : ledger) {
     const bool scored = entry.validation_accuracy() > 0;
     const GuardVerdict verdict = VerdictOf(entry.guard());
@@ -246,11 +246,11 @@ std::string LedgerDetails(const std::string& of,
                           const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
                           bool open) {
   if (ledger.empty()) return "";
-  const auto found =
-      std::count_if(ledger.begin(), ledger.end(),
-                    [](const v1::LedgerEntry& entry) { return !entry.guard().empty(); });
+  const auto found = std::count_if(ledger.begin(), ledger.end(), [](const v1::LedgerEntry& entry) {
+    return !entry.guard().empty();
+  });
   return absl::StrCat("<details", open ? " open" : "", "><summary>", EscapeHtml(of), ": ",
-                      ledger.size(), " stages, ",
+                      ledger.size(), ledger.size() == 1 ? " stage, " : " stages, ",
                       found == 0 ? "the guard found nothing"
                                  : absl::StrCat("the guard found something after ", found),
                       "</summary>\n", Scrolling(of, LedgerTable(ledger)), "</details>\n");
@@ -281,10 +281,10 @@ std::string CertificateTable(const ReportData& data, const v1::Model& model) {
   const v1::Evaluation& parent = certificate.parent_test();
   Facts facts;
   facts.Add("against", EscapeHtml(certificate.parent()));
-  facts.Add("accuracy", absl::StrCat(Figure4(test->accuracy()), " (95 % interval ",
-                                     Figure4(test->accuracy_low()), " to ",
-                                     Figure4(test->accuracy_high()), "), dense ",
-                                     Figure4(parent.accuracy())));
+  facts.Add("accuracy",
+            absl::StrCat(Figure4(test->accuracy()), " (95 % interval ",
+                         Figure4(test->accuracy_low()), " to ", Figure4(test->accuracy_high()),
+                         "), dense ", Figure4(parent.accuracy())));
   facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
                                 test->auc_high() == 0
                                     ? ""
@@ -294,18 +294,18 @@ std::string CertificateTable(const ReportData& data, const v1::Model& model) {
   facts.Add("McNemar’s test", McNemarInWords(certificate));
   facts.Add("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
                                           ClassName(data, certificate.lowest_recall_class())));
-  facts.Add("calibration", absl::StrCat("expected error ",
-                                        Figure4(test->expected_calibration_error()), ", dense ",
-                                        Figure4(parent.expected_calibration_error())));
+  facts.Add("calibration",
+            absl::StrCat("expected error ", Figure4(test->expected_calibration_error()), ", dense ",
+                         Figure4(parent.expected_calibration_error())));
   facts.Add("weights alone",
             absl::StrCat("accuracy ", Figure4(certificate.weights_only_test().accuracy()), ", AUC ",
                          Figure4(certificate.weights_only_test().auc()),
                          ", activations not rounded (the paper’s meaning)"));
   facts.Add("size", absl::StrCat(FormatBytes(model.size().disk_bytes()), ", ", Times(model.size()),
                                  " smaller than FP32"));
-  facts.Add("latency", absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
-                                    " for one image on one thread, ",
-                                    EscapeHtml(certificate.engine())));
+  facts.Add("latency",
+            absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
+                         " for one image on one thread, ", EscapeHtml(certificate.engine())));
   facts.Add("measured on", EscapeHtml(certificate.processor()));
   return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ModelReference(model))));
 }
@@ -321,7 +321,8 @@ std::string ProvenanceTable(const v1::Model& model) {
   }
   Facts facts;
   facts.Add("data set", EscapeHtml(provenance.dataset_name()));
-  facts.Add("its SHA-256", absl::StrCat("<code>", EscapeHtml(provenance.dataset_hash()), "</code>"));
+  facts.Add("its SHA-256",
+            absl::StrCat("<code>", EscapeHtml(provenance.dataset_hash()), "</code>"));
   facts.Add("recipe, seed", absl::StrCat(EscapeHtml(provenance.spec().recipe().name()), ", ",
                                          provenance.spec().recipe().seed()));
   facts.Add("made from", EscapeHtml(provenance.parent()));
@@ -336,11 +337,9 @@ std::string ProvenanceTable(const v1::Model& model) {
 }  // namespace
 
 std::string EscapeHtml(absl::string_view text) {
-  return absl::StrReplaceAll(Printable(text), {{"&", "&amp;"},
-                                               {"<", "&lt;"},
-                                               {">", "&gt;"},
-                                               {"\"", "&quot;"},
-                                               {"'", "&#39;"}});
+  return absl::StrReplaceAll(
+      Printable(text),
+      {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
 }
 
 std::string WeightName(v1::WeightType weights) {
@@ -408,8 +407,8 @@ std::string DistributionSection(const ReportData& data) {
     totals.push_back(std::accumulate(split.images.begin(), split.images.end(), int64_t{0}));
     largest.push_back(
         split.images.empty() ? 0 : *std::max_element(split.images.begin(), split.images.end()));
-    headings.push_back(absl::StrCat(EscapeHtml(split.split), " <small>", totals.back(),
-                                    " images</small>"));
+    headings.push_back(
+        absl::StrCat(EscapeHtml(split.split), " <small>", totals.back(), " images</small>"));
   }
   std::string html = absl::StrCat("<table class=\"bars\">\n", HeaderRow(headings), "<tbody>\n");
   for (size_t c = 0; c < data.class_names.size(); ++c) {
@@ -442,10 +441,11 @@ std::string ConfusionSection(const ReportData& data) {
                     "</details>\n");
   }
   if (html.empty()) return "";
-  return absl::StrCat("<section id=\"confusion\">\n<h2>Confusion matrices</h2>\n<p class=\"fine\">"
-                      "Test split. Rows are the truth, columns the answer, numbered as the rows; "
-                      "the tint is the share of the row.</p>\n",
-                      html, "</section>\n");
+  return absl::StrCat(
+      "<section id=\"confusion\">\n<h2>Confusion matrices</h2>\n<p class=\"fine\">"
+      "Test split. Rows are the truth, columns the answer, numbered as the rows; "
+      "the tint is the share of the row.</p>\n",
+      html, "</section>\n");
 }
 
 std::string LedgerSection(const ReportData& data) {
@@ -455,13 +455,15 @@ std::string LedgerSection(const ReportData& data) {
   }
   for (const ReportCell& cell : data.cells) {
     if (!data.jobs.empty() || !cell.model.has_value()) continue;
-    html += LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1);
+    html +=
+        LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1);
   }
   if (html.empty()) return "";
-  return absl::StrCat("<section id=\"ledger\">\n<h2>Ledger</h2>\n<p class=\"fine\">What every "
-                      "stage left, on the validation split, and what the collapse guard said: each "
-                      "drop has an owner.</p>\n",
-                      html, "</section>\n");
+  return absl::StrCat(
+      "<section id=\"ledger\">\n<h2>Ledger</h2>\n<p class=\"fine\">What every "
+      "stage left, on the validation split, and what the collapse guard said: each "
+      "drop has an owner.</p>\n",
+      html, "</section>\n");
 }
 
 std::string ReceiptSection(const ReportData& data) {
@@ -475,12 +477,14 @@ std::string ReceiptSection(const ReportData& data) {
       CertificateTable(data, *chosen->model), ProvenanceTable(*chosen->model), "</div>\n");
   if (!data.commands.empty()) {
     html += "<h3>Do it again</h3>\n<pre>";
-    for (const std::string& command : data.commands) absl::StrAppend(&html, EscapeHtml(command), "\n");
+    for (const std::string& command : data.commands)
+      absl::StrAppend(&html, EscapeHtml(command), "\n");
     html += "</pre>\n";
   }
   if (!data.recipe_json.empty()) {
-    absl::StrAppend(&html, "<details><summary>recipe.json, with every default written out"
-                           "</summary>\n<pre>");
+    absl::StrAppend(&html,
+                    "<details><summary>recipe.json, with every default written out"
+                    "</summary>\n<pre>");
     // Escaped line by line: a line break is no text from outside.
     for (const auto& line : absl::StrSplit(data.recipe_json, '\n')) {
       absl::StrAppend(&html, EscapeHtml(line), "\n");

@@ -90,7 +90,8 @@ TEST(RenderReport, ShowsTheFiguresBesideThePapers) {
   const std::string grid = GridSection(data);
   for (const ReportCell& cell : data.cells) {
     if (!cell.model.has_value()) continue;
-    EXPECT_THAT(grid, HasSubstr(absl::StrFormat("<b>%.4f</b>", cell.model->evaluations(1).accuracy())));
+    EXPECT_THAT(grid,
+                HasSubstr(absl::StrFormat("<b>%.4f</b>", cell.model->evaluations(1).accuracy())));
   }
   for (const char* text : {"paper 0.9669, AUC 0.9983", "paper 0.3308, AUC 0.8148, collapsed",
                            "paper 0.1824, AUC 0.5622, collapsed", ">open<", ">collapsed<",
@@ -122,6 +123,7 @@ TEST(RenderReport, StandsWithNothingDoneYet) {
   const std::string html = RenderReport(data);
   EXPECT_EQ(Malformed(html), "");
   EXPECT_THAT(html, HasSubstr("0 of 1"));
+  EXPECT_THAT(html, HasSubstr("No model has been made yet."));
   EXPECT_EQ(ChartsSection(data), "");
 }
 

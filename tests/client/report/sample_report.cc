@@ -19,7 +19,8 @@ v1::Evaluation MakeEvaluation(const char* split, double accuracy, double auc, bo
   evaluation.set_engine("onednn-int8");
   int64_t right = 0, images = 0;
   for (int truth = 0; truth < kClasses; ++truth) {
-    const int wrong = collapsed ? 0 : static_cast<int>(std::lround(kTestCounts[truth] * (1 - accuracy)));
+    const int wrong =
+        collapsed ? 0 : static_cast<int>(std::lround(kTestCounts[truth] * (1 - accuracy)));
     for (int answer = 0; answer < kClasses; ++answer) {
       int count = 0;
       if (collapsed) {
@@ -86,7 +87,8 @@ v1::Model MakeModel(const std::string& name, double sparsity, v1::WeightType wei
   model.mutable_size()->set_disk_bytes(bytes);
   model.mutable_size()->set_sparsity(sparsity);
   *model.add_evaluations() = MakeEvaluation("val", accuracy + 0.002, 0.9981, collapsed);
-  *model.add_evaluations() = MakeEvaluation("test", accuracy, collapsed ? 0.5622 : 0.9983, collapsed);
+  *model.add_evaluations() =
+      MakeEvaluation("test", accuracy, collapsed ? 0.5622 : 0.9983, collapsed);
   AddLedger(accuracy, sparsity,
             collapsed ? "collapsed: 100 % of the answers are 'eosinophil' (validation accuracy "
                         "0.1824, 0.7866 below the dense model)"
@@ -155,7 +157,8 @@ ReportData SampleReport() {
       if (sparsity == 0.98 && column.weights == v1::WEIGHT_TYPE_INT8) {
         cell.missing = "open";
       } else {
-        const double accuracy = 0.9712 + 0.004 * sparsity - 0.03 * std::pow(sparsity, 10) - column.loss;
+        const double accuracy =
+            0.9712 + 0.004 * sparsity - 0.03 * std::pow(sparsity, 10) - column.loss;
         const double bytes = 23.5e6 * (column.bytes_per_weight * (1 - sparsity) + 0.12);
         cell.model = MakeModel(cell.name, sparsity, column.weights, broken ? 0.1824 : accuracy,
                                static_cast<int64_t>(bytes));
