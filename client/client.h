@@ -44,6 +44,12 @@ struct WatchOptions {
   std::function<void(absl::Duration)> sleep = absl::SleepFor;
 };
 
+struct DownloadedModel {
+  v1::Model model;
+  int64_t file_bytes = 0;
+  std::string file_sha256;  // hex
+};
+
 struct ClassifyOptions {
   std::string model;    // empty: the server's default
   int64_t version = 0;  // 0: the newest when the first answer comes, and the same from then on
@@ -94,10 +100,12 @@ class Client {
   absl::StatusOr<v1::Model> GetModel(const std::string& name, int64_t version = 0);
   absl::Status DeleteModel(const std::string& name, int64_t version);
 
-  // Writes the artifact to `path`, replacing what was there once the whole file has come and its
-  // SHA-256 is the model's; DATA_LOSS otherwise, and `path` is as it was.
-  absl::StatusOr<v1::Model> DownloadModel(const std::string& name, int64_t version,
-                                          const std::string& path);
+  // Writes the model's file to `path`, replacing what was there once the whole file has come and
+  // its SHA-256 is what the server announced; DATA_LOSS otherwise, and `path` is as it was.
+  // UNIMPLEMENTED when the server is too old for the format.
+  absl::StatusOr<DownloadedModel> DownloadModel(
+      const std::string& name, int64_t version, const std::string& path,
+      v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS);
 
   absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request);
 

@@ -30,6 +30,12 @@ const std::map<std::string, v1::Stem>& StemsByName() {
   return *kNames;
 }
 
+const std::map<std::string, v1::ModelFormat>& ModelFormatsByName() {
+  static const auto* const kNames = new std::map<std::string, v1::ModelFormat>{
+      {"cyp", v1::MODEL_FORMAT_CYTOPRESS}, {"onnx", v1::MODEL_FORMAT_ONNX}};
+  return *kNames;
+}
+
 const std::map<std::string, v1::JobState>& JobStatesByName() {
   static const auto* const kNames = [] {
     auto* names = new std::map<std::string, v1::JobState>;

@@ -6,13 +6,15 @@
 #include <string>
 
 #include "cytopress/v1/job.pb.h"
+#include "cytopress/v1/models.pb.h"
 #include "cytopress/v1/recipe.pb.h"
 
 namespace cytopress {
 
 const std::map<std::string, v1::WeightType>& WeightTypesByName();  // "fp32" ... "int4"
 const std::map<std::string, v1::Stem>& StemsByName();              // "imagenet", "cifar", "stride2"
-const std::map<std::string, v1::JobState>& JobStatesByName();      // "queued" ... "cancelled"
+const std::map<std::string, v1::ModelFormat>& ModelFormatsByName();  // "cyp", "onnx"
+const std::map<std::string, v1::JobState>& JobStatesByName();        // "queued" ... "cancelled"
 
 // "-" for what has no name.
 std::string NameOf(v1::WeightType weights);

@@ -142,10 +142,12 @@ class FakeModels : public v1::ModelService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status DownloadModel(grpc::ServerContext*, const v1::DownloadModelRequest*,
+  grpc::Status DownloadModel(grpc::ServerContext*, const v1::DownloadModelRequest* request,
                              grpc::ServerWriter<v1::DownloadModelResponse>* writer) override {
+    format = request->format();
     v1::DownloadModelResponse first;
     *first.mutable_model() = model;
+    first.set_sha256(sha256);
     writer->Write(first);
     for (const std::string& chunk : chunks) {
       v1::DownloadModelResponse response;
@@ -157,6 +159,8 @@ class FakeModels : public v1::ModelService::Service {
 
   v1::Model model;
   std::vector<std::string> chunks;
+  std::string sha256;  // of the chunks; empty, as from a server without formats
+  v1::ModelFormat format = v1::MODEL_FORMAT_UNSPECIFIED;  // asked for
   grpc::Status download_end;
   std::string deleted;
 };
