@@ -33,9 +33,9 @@ absl::Status ErrnoStatus(const char* what, int error) {
 }  // namespace
 
 EngineContender::EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels,
-                                 TimeKind time)
+                                 TimeKind time, const std::string& suffix)
     : engine_(std::move(engine)),
-      name_(engine_->name()),
+      name_(engine_->name() + suffix),
       pixels_(std::move(pixels)),
       time_(time),
       probabilities_(pixels_.size() / engine_->image_bytes() * engine_->classes()) {}

@@ -29,8 +29,9 @@ class Contender {
 // One of our engines, from uint8 pixels to probabilities.
 class EngineContender : public Contender {
  public:
-  // pixels: as many images as the largest batch.
-  EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels, TimeKind time);
+  // pixels: as many images as the largest batch. suffix: of the name.
+  EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels, TimeKind time,
+                  const std::string& suffix);
 
   const std::string& name() const override { return name_; }
   absl::StatusOr<double> Run(int batch) override;
