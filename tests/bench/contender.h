@@ -54,6 +54,10 @@ class ChildContender : public Contender {
   static absl::StatusOr<std::unique_ptr<ChildContender>> Start(
       std::string name, const std::vector<std::string>& arguments,
       const std::vector<std::string>& environment);
+  // The same with another program, by path or looked for in PATH.
+  static absl::StatusOr<std::unique_ptr<ChildContender>> StartProgram(
+      const std::string& program, std::string name, const std::vector<std::string>& arguments,
+      const std::vector<std::string>& environment);
   // Closes the child's input and waits for its end.
   ~ChildContender() override;
 

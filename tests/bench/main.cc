@@ -19,6 +19,7 @@
 #include "core/engine/engine.h"
 #include "tests/bench/contender.h"
 #include "tests/bench/measure.h"
+#include "tests/bench/onnx_contender.h"
 #include "tests/bench/torch_worker.h"
 #include "tests/core/engine/random_artifact.h"
 
@@ -97,8 +98,8 @@ absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
   spec.classes = options.classes;
   spec.input_height = spec.input_width = options.size;
   CYTOPRESS_RETURN_IF_ERROR(BuildNetwork(spec).status());
-  return RandomArtifact(
-      spec, options.weights == "int4" ? v1::WEIGHT_TYPE_INT4 : v1::WEIGHT_TYPE_INT8);
+  return RandomArtifact(spec,
+                        options.weights == "int4" ? v1::WEIGHT_TYPE_INT4 : v1::WEIGHT_TYPE_INT8);
 }
 
 Artifact PrunedTwin(const Artifact& artifact, const Options& options) {
@@ -146,9 +147,25 @@ absl::StatusOr<std::unique_ptr<Contender>> MakeEngineContender(const Options& op
   engine_options.threads = options.threads;
   CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
                              CreateEngine(artifact, engine_options));
-  return std::make_unique<EngineContender>(
-      std::move(engine), RandomPixels(artifact.network, options.largest_batch()), options.time(),
-      suffix);
+  return std::make_unique<EngineContender>(std::move(engine),
+                                           RandomPixels(artifact.network, options.largest_batch()),
+                                           options.time(), suffix);
+}
+
+// Left out, with a note, where there is no ONNX Runtime.
+absl::Status AddOnnxContender(const char* name, const Options& options, const Artifact& artifact,
+                              Contenders& contenders) {
+  auto contender =
+      MakeOnnxContender(name, artifact, RandomPixels(artifact.network, options.largest_batch()),
+                        options.threads, options.time());
+  if (absl::IsNotFound(contender.status())) {
+    std::fprintf(stderr, "without %s: %s\n", name,
+                 std::string(contender.status().message()).c_str());
+    return absl::OkStatus();
+  }
+  CYTOPRESS_RETURN_IF_ERROR(contender.status());
+  contenders.push_back(*std::move(contender));
+  return absl::OkStatus();
 }
 
 // Those in FP32 first: they must compute the same.
@@ -163,12 +180,16 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
   // Which vector instructions LibTorch's own kernels use is fixed when it starts.
   CYTOPRESS_ASSIGN_OR_RETURN(auto torch, ChildContender::Start(kTorch, child_arguments, {}));
   contenders.push_back(std::move(torch));
-  if (__builtin_cpu_supports("avx512f")) {
+  if (__builtin_cpu_supports("avx512vl")) {
     CYTOPRESS_ASSIGN_OR_RETURN(auto avx512, ChildContender::Start(kTorchAvx512, child_arguments,
                                                                   {"ATEN_CPU_CAPABILITY=avx512"}));
     contenders.push_back(std::move(avx512));
   }
+  CYTOPRESS_RETURN_IF_ERROR(AddOnnxContender(kOrtFp32, options, artifact, contenders));
   CYTOPRESS_RETURN_IF_ERROR(CheckThatAllAgree(contenders));
+  for (const char* name : {kOrtInt8Exact, kOrtInt8}) {
+    CYTOPRESS_RETURN_IF_ERROR(AddOnnxContender(name, options, artifact, contenders));
+  }
   CYTOPRESS_ASSIGN_OR_RETURN(auto int8,
                              MakeEngineContender(options, artifact, Arithmetic::kInt8, ""));
   contenders.push_back(std::move(int8));
@@ -200,17 +221,17 @@ double DenseInt8(const std::vector<Timing>& timings, bool pruned) {
 nlohmann::json ToJson(const std::vector<Timing>& timings, int64_t macs, bool pruned) {
   nlohmann::json rows = nlohmann::json::array();
   for (const Timing& timing : timings) {
-    rows.push_back({{"contender", timing.contender},
-                    {"batch", timing.batch},
-                    {"passes", timing.passes},
-                    {"median_ms", timing.median * 1e3},
-                    {"p10_ms", timing.p10 * 1e3},
-                    {"p90_ms", timing.p90 * 1e3},
-                    {"images_per_second", timing.images_per_second()},
-                    {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
-                    {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)},
-                    {"ratio_to_dense_int8",
-                     timing.images_per_second() / DenseInt8(timings, pruned)}});
+    rows.push_back(
+        {{"contender", timing.contender},
+         {"batch", timing.batch},
+         {"passes", timing.passes},
+         {"median_ms", timing.median * 1e3},
+         {"p10_ms", timing.p10 * 1e3},
+         {"p90_ms", timing.p90 * 1e3},
+         {"images_per_second", timing.images_per_second()},
+         {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
+         {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)},
+         {"ratio_to_dense_int8", timing.images_per_second() / DenseInt8(timings, pruned)}});
   }
   return rows;
 }
@@ -256,7 +277,8 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<Timing> timings,
                                Measure(contenders, batch, options.seconds));
     if (options.json) {
-      for (const auto& row : ToJson(timings, network.macs(), options.sparsity > 0)) rows.push_back(row);
+      for (const auto& row : ToJson(timings, network.macs(), options.sparsity > 0))
+        rows.push_back(row);
     } else {
       PrintTable(timings, network.macs(), options.sparsity > 0);
     }
@@ -279,7 +301,8 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
 int main(int argc, char** argv) {
   cytopress::Options options;
   CLI::App app(
-      "Measures our engines and LibTorch's eager FP32 on this machine, taking turns in one run.\n"
+      "Measures our engines, LibTorch's eager FP32 and ONNX Runtime on this machine, taking turns "
+      "in one run.\n"
       "Example: cytopress-bench --stem stride2 --batch 1 --batch 32");
   cytopress::AddOptions(options, app);
   CLI11_PARSE(app, argc, argv);

@@ -257,7 +257,7 @@ std::string WithLayerOutputs(const std::string& bytes) {
 
 TEST_F(OnnxRuntimeTest, EveryLayerComputesWhatTheEngineDoes) {
   // A bias is stored in whole products of the smallest input and weight.
-  constexpr double kBiasRounding = 0.01;
+  constexpr double kBiasRounding = 0.002;
   for (const Stem stem : {Stem::kImagenet, Stem::kStride2}) {
     for (const OnnxResidual residual : {OnnxResidual::kExact, OnnxResidual::kRounded}) {
       const Artifact artifact = RandomArtifact(Spec(stem), v1::WEIGHT_TYPE_INT8);
