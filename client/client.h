@@ -30,9 +30,10 @@ struct TlsFiles {
 };
 
 struct ClientOptions {
-  std::string target = "127.0.0.1:8500";        // "host:port" or "unix:/path"
-  absl::Duration deadline = absl::Seconds(30);  // of each call but WatchJob and DownloadModel
-  std::optional<TlsFiles> tls;                  // unset: no encryption
+  std::string target = "127.0.0.1:8500";  // "host:port" or "unix:/path"
+  // Of each call but WatchJob and DownloadModel; of ClassifyAll, between two answers.
+  absl::Duration deadline = absl::Seconds(30);
+  std::optional<TlsFiles> tls;  // unset: no encryption
 };
 
 struct WatchOptions {
@@ -44,6 +45,12 @@ struct WatchOptions {
   std::function<void(absl::Duration)> sleep = absl::SleepFor;
 };
 
+struct DownloadedModel {
+  v1::Model model;
+  int64_t file_bytes = 0;
+  std::string file_sha256;  // hex
+};
+
 struct ClassifyOptions {
   std::string model;    // empty: the server's default
   int64_t version = 0;  // 0: the newest when the first answer comes, and the same from then on
@@ -51,11 +58,9 @@ struct ClassifyOptions {
   // A request holds at most this many images, and this many bytes (but at least one image).
   int batch_images = 64;
   int64_t batch_bytes = int64_t{3} << 20;
-  int in_flight = 4;     // requests sent and not yet answered
-  int max_attempts = 5;  // of a request that a busy server turns away with a RetryInfo
+  int in_flight = 4;  // requests sent and not yet answered
   // What errors call an image; unset: "images[N]".
   std::function<std::string(int64_t)> image_name;
-  std::function<void(absl::Duration)> sleep = absl::SleepFor;
 };
 
 struct ClassifySummary {
@@ -94,14 +99,17 @@ class Client {
   absl::StatusOr<v1::Model> GetModel(const std::string& name, int64_t version = 0);
   absl::Status DeleteModel(const std::string& name, int64_t version);
 
-  // Writes the artifact to `path`, replacing what was there once the whole file has come and its
-  // SHA-256 is the model's; DATA_LOSS otherwise, and `path` is as it was.
-  absl::StatusOr<v1::Model> DownloadModel(const std::string& name, int64_t version,
-                                          const std::string& path);
+  // Writes the model's file to `path`, replacing what was there once the whole file has come and
+  // its SHA-256 is what the server announced; DATA_LOSS otherwise, and `path` is as it was.
+  // UNIMPLEMENTED when the server is too old for the format.
+  absl::StatusOr<DownloadedModel> DownloadModel(
+      const std::string& name, int64_t version, const std::string& path,
+      v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS);
 
   absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request);
 
-  // Classifies `count` images in several requests at a time. `load(i)` is called once for each
+  // Classifies `count` images in several requests at a time on one ClassifyStream, which a busy
+  // server slows down instead of refusing. `load(i)` is called once for each
   // image, in order, when its request is put together; `on_result(i, ...)` once for each image, in
   // the order in which answers come. Both on the caller's thread. The first error ends it.
   absl::StatusOr<ClassifySummary> ClassifyAll(

@@ -1,10 +1,13 @@
 // Many images in several requests at a time.
 #include <grpcpp/client_context.h>
+#include <grpcpp/support/sync_stream.h>
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <map>
+#include <memory>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -20,70 +23,83 @@
 namespace cytopress {
 namespace {
 
-constexpr absl::Duration kLongestRetryPause = absl::Seconds(10);
-
-// One request on its way.
-struct Call {
-  int64_t first = 0;  // index of its first image
-  int attempts = 0;
-  v1::ClassifyRequest request;
-  v1::ClassifyResponse response;
-  grpc::Status status;
-  std::unique_ptr<grpc::ClientContext> context;
+// One request on its way: `images` images, the first of which is number `first`.
+struct Batch {
+  int64_t first = 0;
+  int images = 0;
 };
 
-// Owns the calls. They finish on gRPC's threads and are handed back on the caller's.
-class CallPool {
+// One ClassifyStream call, written to by the caller's thread and read by one of its own.
+class Stream {
  public:
-  CallPool(v1::InferenceService::StubInterface* stub, absl::Duration deadline)
-      : stub_(stub), deadline_(deadline) {}
-
-  // Nothing may outlive the caller's frame.
-  ~CallPool() {
-    for (const auto& [pointer, call] : running_) pointer->context->TryCancel();
-    while (running() > 0) Next();
+  // `patience`: for the next answer.
+  Stream(v1::InferenceService::StubInterface* stub, absl::Duration patience)
+      : patience_(patience), stream_(stub->ClassifyStream(&context_)) {
+    reader_ = std::thread([this] { Read(); });
   }
 
-  int running() const { return static_cast<int>(running_.size()); }
-
-  void Send(std::unique_ptr<Call> call) {
-    Call* pointer = call.get();
-    pointer->context = std::make_unique<grpc::ClientContext>();
-    pointer->context->set_deadline(std::chrono::system_clock::now() +
-                                   absl::ToChronoMicroseconds(deadline_));
-    pointer->response.Clear();
-    ++pointer->attempts;
-    running_[pointer] = std::move(call);
-    stub_->async()->Classify(pointer->context.get(), &pointer->request, &pointer->response,
-                             [this, pointer](grpc::Status status) {
-                               pointer->status = std::move(status);
-                               absl::MutexLock lock(&mutex_);
-                               finished_.push_back(pointer);
-                             });
+  ~Stream() {
+    if (!reader_.joinable()) return;
+    context_.TryCancel();
+    reader_.join();
+    stream_->Finish();
   }
 
-  // Waits for one to finish. REQUIRES: running() > 0.
-  std::unique_ptr<Call> Next() {
-    Call* pointer = nullptr;
+  // May wait for the server to read on. What goes wrong, Next tells.
+  void Write(const v1::ClassifyStreamRequest& request) { stream_->Write(request); }
+
+  // Waits for an answer.
+  absl::StatusOr<v1::ClassifyStreamResponse> Next() {
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(
-          +[](std::deque<Call*>* finished) { return !finished->empty(); }, &finished_));
-      pointer = finished_.front();
-      finished_.pop_front();
+      const auto heard = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        return ended_ || !answers_.empty();
+      };
+      if (!mutex_.AwaitWithTimeout(absl::Condition(&heard), patience_)) {
+        return absl::DeadlineExceededError(
+            absl::StrCat("no answer within ", absl::FormatDuration(patience_)));
+      }
+      if (!answers_.empty()) {
+        v1::ClassifyStreamResponse answer = std::move(answers_.front());
+        answers_.pop_front();
+        return answer;
+      }
     }
-    const auto found = running_.find(pointer);
-    std::unique_ptr<Call> call = std::move(found->second);
-    running_.erase(found);
-    return call;
+    const absl::Status end = Finish();
+    return end.ok() ? absl::UnavailableError("the server ended the stream") : end;
+  }
+
+  // When all answers have come.
+  absl::Status Close() {
+    stream_->WritesDone();
+    return Finish();
   }
 
  private:
-  v1::InferenceService::StubInterface* const stub_;
-  const absl::Duration deadline_;
-  std::map<Call*, std::unique_ptr<Call>> running_;  // caller's thread only
+  void Read() {
+    v1::ClassifyStreamResponse answer;
+    while (stream_->Read(&answer)) {
+      absl::MutexLock lock(&mutex_);
+      answers_.push_back(std::move(answer));
+    }
+    absl::MutexLock lock(&mutex_);
+    ended_ = true;
+  }
+
+  absl::Status Finish() {
+    reader_.join();
+    return ToAbslStatus(stream_->Finish());
+  }
+
+  const absl::Duration patience_;
+  grpc::ClientContext context_;
+  const std::unique_ptr<
+      grpc::ClientReaderWriterInterface<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>>
+      stream_;
   absl::Mutex mutex_;
-  std::deque<Call*> finished_ ABSL_GUARDED_BY(mutex_);
+  std::deque<v1::ClassifyStreamResponse> answers_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread reader_;
 };
 
 // "images[3].encoded" is image 3 of the request; false for any other field.
@@ -93,18 +109,19 @@ bool ParseImageField(absl::string_view field, int64_t* index) {
 }
 
 // Names the image that the caller knows, not its place in a request that the caller never saw.
-absl::Status DescribeFailure(const Call& call, const ClassifyOptions& options) {
+absl::Status DescribeFailure(const google::rpc::Status& error, const Batch& batch,
+                             const ClassifyOptions& options) {
   const auto name_of = [&](int64_t index) {
     return options.image_name ? options.image_name(index) : absl::StrCat("images[", index, "]");
   };
-  const absl::Status status = ToAbslStatus(call.status);
+  const absl::Status status = ToAbslStatus(error);
   std::string images;
-  const ErrorDetails details = ParseErrorDetails(call.status);
+  const ErrorDetails details = ParseErrorDetails(error);
   for (const google::rpc::BadRequest::FieldViolation& problem :
        details.bad_request.field_violations()) {
     int64_t index = 0;
     if (!ParseImageField(problem.field(), &index)) continue;
-    absl::StrAppend(&images, images.empty() ? "" : "; ", name_of(call.first + index), ": ",
+    absl::StrAppend(&images, images.empty() ? "" : "; ", name_of(batch.first + index), ": ",
                     problem.description());
   }
   return images.empty() ? status : absl::Status(status.code(), images);
@@ -120,21 +137,27 @@ class ClassifyRun {
         load_(load),
         on_result_(on_result),
         options_(options),
-        calls_(stub, deadline) {
+        stub_(stub),
+        deadline_(deadline) {
     summary_.model = options.model;
     summary_.version = options.version;
   }
 
   absl::StatusOr<ClassifySummary> Run() {
     const absl::Duration start = RealClock()->Steady();
-    while (next_ < count_ || held_back_.has_value() || calls_.running() > 0) {
+    std::optional<Stream> stream;
+    while (next_ < count_ || held_back_.has_value() || !running_.empty()) {
+      if (!stream.has_value()) stream.emplace(stub_, deadline_);
       while (MaySend()) {
-        absl::StatusOr<std::unique_ptr<Call>> call = BuildCall();
-        if (!call.ok()) return call.status();
-        calls_.Send(*std::move(call));
+        absl::StatusOr<v1::ClassifyStreamRequest> request = BuildRequest();
+        if (!request.ok()) return request.status();
+        stream->Write(*request);
       }
-      CYTOPRESS_RETURN_IF_ERROR(Handle(calls_.Next()));
+      absl::StatusOr<v1::ClassifyStreamResponse> answer = stream->Next();
+      if (!answer.ok()) return answer.status();
+      CYTOPRESS_RETURN_IF_ERROR(Handle(*answer));
     }
+    if (stream.has_value()) CYTOPRESS_RETURN_IF_ERROR(stream->Close());
     summary_.elapsed = RealClock()->Steady() - start;
     return std::move(summary_);
   }
@@ -144,17 +167,21 @@ class ClassifyRun {
   bool MaySend() const {
     if (next_ >= count_ && !held_back_.has_value()) return false;
     const bool pinned = summary_.version != 0;
-    return calls_.running() < (pinned ? std::max(options_.in_flight, 1) : 1);
+    const int allowed = pinned ? std::max(options_.in_flight, 1) : 1;
+    return static_cast<int>(running_.size()) < allowed;
   }
 
-  absl::StatusOr<std::unique_ptr<Call>> BuildCall() {
-    auto call = std::make_unique<Call>();
-    call->request.set_model(summary_.model);
-    call->request.set_model_version(summary_.version);
-    call->request.set_top_k(options_.top_k);
-    call->first = held_back_.has_value() ? next_ - 1 : next_;
+  absl::StatusOr<v1::ClassifyStreamRequest> BuildRequest() {
+    Batch batch;
+    batch.first = held_back_.has_value() ? next_ - 1 : next_;
+    v1::ClassifyStreamRequest item;
+    item.set_id(batch.first);
+    v1::ClassifyRequest& request = *item.mutable_request();
+    request.set_model(summary_.model);
+    request.set_model_version(summary_.version);
+    request.set_top_k(options_.top_k);
     int64_t bytes = 0;
-    while (call->request.images_size() < std::max(options_.batch_images, 1)) {
+    while (request.images_size() < std::max(options_.batch_images, 1)) {
       if (!held_back_.has_value()) {
         if (next_ >= count_) break;
         absl::StatusOr<v1::ImageInput> image = load_(next_);
@@ -163,32 +190,32 @@ class ClassifyRun {
         held_back_ = *std::move(image);
       }
       bytes += held_back_->ByteSizeLong();
-      if (call->request.images_size() > 0 && bytes > options_.batch_bytes) break;
-      *call->request.add_images() = *std::move(held_back_);
+      if (request.images_size() > 0 && bytes > options_.batch_bytes) break;
+      *request.add_images() = *std::move(held_back_);
       held_back_.reset();
     }
-    return call;
+    batch.images = request.images_size();
+    running_[batch.first] = batch;
+    return item;
   }
 
-  absl::Status Handle(std::unique_ptr<Call> call) {
-    if (!call->status.ok()) {
-      const ErrorDetails details = ParseErrorDetails(call->status);
-      if (!details.retry_delay.has_value() || call->attempts >= options_.max_attempts) {
-        return DescribeFailure(*call, options_);
-      }
-      options_.sleep(std::min(*details.retry_delay, kLongestRetryPause));
-      calls_.Send(std::move(call));
-      return absl::OkStatus();
+  absl::Status Handle(const v1::ClassifyStreamResponse& answer) {
+    const auto found = running_.find(answer.id());
+    if (found == running_.end()) {
+      return absl::InternalError(
+          absl::StrCat("the server answered request ", answer.id(), ", which is not open"));
     }
-    const v1::ClassifyResponse& response = call->response;
-    if (response.results_size() != call->request.images_size()) {
+    const Batch batch = found->second;
+    running_.erase(found);
+    if (answer.has_error()) return DescribeFailure(answer.error(), batch, options_);
+    const v1::ClassifyResponse& response = answer.response();
+    if (response.results_size() != batch.images) {
       return absl::InternalError(absl::StrCat("the server answered ", response.results_size(),
-                                              " results for ", call->request.images_size(),
-                                              " images"));
+                                              " results for ", batch.images, " images"));
     }
     Count(response);
     for (int i = 0; i < response.results_size(); ++i) {
-      on_result_(call->first + i, response.results(i));
+      on_result_(batch.first + i, response.results(i));
     }
     return absl::OkStatus();
   }
@@ -209,7 +236,9 @@ class ClassifyRun {
   const absl::FunctionRef<absl::StatusOr<v1::ImageInput>(int64_t)> load_;
   const absl::FunctionRef<void(int64_t, const v1::Classification&)> on_result_;
   const ClassifyOptions& options_;
-  CallPool calls_;
+  v1::InferenceService::StubInterface* const stub_;
+  const absl::Duration deadline_;
+  std::map<int64_t, Batch> running_;         // by the number of the first image
   int64_t next_ = 0;                         // first image not yet loaded
   std::optional<v1::ImageInput> held_back_;  // loaded, and too large for the request before
   ClassifySummary summary_;

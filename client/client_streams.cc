@@ -116,6 +116,13 @@ class PendingFile {
   int fd_;
 };
 
+absl::Status ServesWithoutFormats(v1::ModelFormat format) {
+  if (format == v1::MODEL_FORMAT_CYTOPRESS) return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat("the server is too old for ", v1::ModelFormat_Name(format),
+                   "; upgrade cytopressd, or download the file as it is"));
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Job> Client::WatchJob(const std::string& id,
@@ -143,37 +150,50 @@ absl::StatusOr<v1::Job> Client::WatchJob(const std::string& id,
   }
 }
 
-absl::StatusOr<v1::Model> Client::DownloadModel(const std::string& name, int64_t version,
-                                                const std::string& path) {
+absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, int64_t version,
+                                                      const std::string& path,
+                                                      v1::ModelFormat format) {
   absl::StatusOr<PendingFile> file = PendingFile::Create(path);
   if (!file.ok()) return file.status();
   grpc::ClientContext context;
   v1::DownloadModelRequest request;
   request.set_name(name);
   request.set_version(version);
+  request.set_format(format);
   const std::unique_ptr<grpc::ClientReaderInterface<v1::DownloadModelResponse>> reader =
       models_->DownloadModel(&context, request);
-  v1::Model model;
+  DownloadedModel result;
+  std::string announced;
   Sha256 digest;
   v1::DownloadModelResponse response;
   absl::Status written = absl::OkStatus();
   while (written.ok() && reader->Read(&response)) {
-    if (response.has_model()) model = std::move(*response.mutable_model());
+    if (response.has_model()) {
+      result.model = std::move(*response.mutable_model());
+      announced = response.sha256();
+      // A server from before there were formats sends the file that it has, without a digest.
+      if (announced.empty()) {
+        written = ServesWithoutFormats(format);
+        announced = result.model.sha256();
+        continue;
+      }
+    }
     digest.Update(response.data());
+    result.file_bytes += static_cast<int64_t>(response.data().size());
     written = file->Append(response.data());
   }
   if (!written.ok()) context.TryCancel();
   const grpc::Status finished = reader->Finish();
   CYTOPRESS_RETURN_IF_ERROR(written);
   if (!finished.ok()) return ToAbslStatus(finished);
-  const std::string sha256 = absl::BytesToHexString(digest.Finish());
-  if (sha256 != model.sha256()) {
+  result.file_sha256 = absl::BytesToHexString(digest.Finish());
+  if (result.file_sha256 != announced) {
     return absl::DataLossError(absl::StrCat("the bytes of ", name, " that came have SHA-256 ",
-                                            sha256, " where the server announced \"",
-                                            model.sha256(), "\"; nothing was written to ", path));
+                                            result.file_sha256, " where the server announced \"",
+                                            announced, "\"; nothing was written to ", path));
   }
   CYTOPRESS_RETURN_IF_ERROR(file->Commit());
-  return model;
+  return result;
 }
 
 }  // namespace cytopress

@@ -6,7 +6,6 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "google/rpc/status.pb.h"
 
 namespace cytopress {
 namespace {
@@ -34,12 +33,8 @@ void AppendInfo(const google::rpc::ErrorInfo& info, absl::StatusCode code, std::
 
 }  // namespace
 
-ErrorDetails ParseErrorDetails(const grpc::Status& status) {
+ErrorDetails ParseErrorDetails(const google::rpc::Status& rich) {
   ErrorDetails details;
-  google::rpc::Status rich;
-  if (status.error_details().empty() || !rich.ParseFromString(status.error_details())) {
-    return details;
-  }
   for (const google::protobuf::Any& any : rich.details()) {
     google::rpc::RetryInfo retry;
     if (any.Is<google::rpc::ErrorInfo>()) {
@@ -54,13 +49,19 @@ ErrorDetails ParseErrorDetails(const grpc::Status& status) {
   return details;
 }
 
-absl::Status ToAbslStatus(const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  const ErrorDetails details = ParseErrorDetails(status);
-  std::string message = status.error_message();
+ErrorDetails ParseErrorDetails(const grpc::Status& status) {
+  google::rpc::Status rich;
+  if (!rich.ParseFromString(status.error_details())) rich.Clear();
+  return ParseErrorDetails(rich);
+}
+
+absl::Status ToAbslStatus(const google::rpc::Status& rich) {
+  if (rich.code() == 0) return absl::OkStatus();
+  const ErrorDetails details = ParseErrorDetails(rich);
+  std::string message = rich.message();
   AppendViolations(details.bad_request, &message);
-  // The codes of both libraries are the canonical ones, with the same numbers.
-  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  // The codes of all three libraries are the canonical ones, with the same numbers.
+  const auto code = static_cast<absl::StatusCode>(rich.code());
   AppendInfo(details.info, code, &message);
   absl::Status result(code, message);
   if (details.bad_request.field_violations_size() > 0) {
@@ -70,6 +71,14 @@ absl::Status ToAbslStatus(const grpc::Status& status) {
     result.SetPayload(kErrorInfoUrl, absl::Cord(details.info.SerializeAsString()));
   }
   return result;
+}
+
+absl::Status ToAbslStatus(const grpc::Status& status) {
+  google::rpc::Status rich;
+  if (!rich.ParseFromString(status.error_details())) rich.Clear();
+  rich.set_code(status.error_code());
+  rich.set_message(status.error_message());
+  return ToAbslStatus(rich);
 }
 
 }  // namespace cytopress

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace cytopress {
 
@@ -20,12 +21,14 @@ struct ErrorDetails {
 };
 
 // Damaged details count as none.
+ErrorDetails ParseErrorDetails(const google::rpc::Status& status);
 ErrorDetails ParseErrorDetails(const grpc::Status& status);
 
 // The same code. The message is the server's, with the field violations that it does not spell out
 // itself ("; field: description") and the ErrorInfo (" [REASON key=value]") behind it. Both
 // messages are also there for programs, as payloads under their type URLs (kBadRequestUrl,
 // kErrorInfoUrl).
+absl::Status ToAbslStatus(const google::rpc::Status& status);
 absl::Status ToAbslStatus(const grpc::Status& status);
 
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";

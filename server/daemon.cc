@@ -52,6 +52,7 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   supervisor.log_folder = options.state_folder + "/logs";
   supervisor.workers = options.workers;
   supervisor.device = options.device;
+  supervisor.cores = options.worker_cores;
   return supervisor;
 }
 
@@ -163,7 +164,10 @@ absl::Status Daemon::StartServing() {
   ModelHost* const host = parts.pipeline->models();
   parts.models = std::make_unique<ModelService>(
       &*parts.registry, parts.store.get(), &parts.base_models,
-      [host](const ModelVersion& deleted) { host->Unload(deleted); }, parts.calls.get());
+      [pipeline = parts.pipeline.get()](const ModelVersion& deleted) {
+        pipeline->OnDeleted(deleted);
+      },
+      parts.calls.get());
   parts.inference = std::make_unique<InferenceService>(parts.pipeline.get());
 
   StateSources sources;
@@ -171,6 +175,13 @@ absl::Status Daemon::StartServing() {
   sources.models = &*parts.registry;
   sources.loaded_models = [host] { return host->Loaded(); };
   sources.waiting_images = [pipeline = parts.pipeline.get()] { return pipeline->waiting_images(); };
+  sources.predicted_seconds = [pipeline = parts.pipeline.get(), host] {
+    std::vector<std::pair<ModelVersion, absl::Duration>> predicted;
+    for (const ModelVersion& model : host->Loaded()) {
+      predicted.emplace_back(model, pipeline->PredictedTime(model, 1, 0));
+    }
+    return predicted;
+  };
   sources.clock = parts.clock;
   CYTOPRESS_ASSIGN_OR_RETURN(
       parts.endpoint,
@@ -233,6 +244,7 @@ void Daemon::Shutdown() {
   Parts& parts = *parts_;
   const absl::Duration start = parts.clock->Steady();
   if (parts.server != nullptr) parts.server->StopServing();
+  if (parts.inference != nullptr) parts.inference->StopStreams();
   if (parts.pipeline != nullptr && !parts.pipeline->Drain(options_.drain_patience)) {
     spdlog::warn("some requests were not answered within {}",
                  absl::FormatDuration(options_.drain_patience));

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,6 +26,7 @@ struct DaemonOptions {
   int workers = 1;
   std::string worker_program;
   std::string device = "cpu";
+  std::vector<int> worker_cores;  // empty: those that the process may use
 
   // Inference.
   std::string default_model;

@@ -1,9 +1,16 @@
 #include "server/download_reactor.h"
 
-#include <string>
+#include <fstream>
+#include <sstream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/artifact.h"
+#include "core/base/file.h"
+#include "core/base/sha256.h"
 #include "core/base/status_macros.h"
+#include "core/onnx/onnx_export.h"
+#include "core/serving/error_details.h"
 #include "server/model_service.h"
 #include "server/status.h"
 
@@ -15,11 +22,16 @@ constexpr int64_t kChunkBytes = 256 << 10;
 }  // namespace
 
 DownloadReactor* DownloadReactor::Start(const v1::DownloadModelRequest& request,
-                                        const ModelRegistry* registry, BlockingCalls* calls,
+                                        const ModelRegistry* registry,
+                                        std::atomic<int>* conversions, BlockingCalls* calls,
                                         grpc::CallbackServerContext* context) {
-  auto* const reactor = new DownloadReactor(request, registry, calls, context);
+  auto* const reactor = new DownloadReactor(request, registry, conversions, calls, context);
   reactor->Schedule(&DownloadReactor::SendModel);
   return reactor;
+}
+
+DownloadReactor::~DownloadReactor() {
+  if (converts_) --*conversions_;
 }
 
 void DownloadReactor::Schedule(void (DownloadReactor::*step)()) {
@@ -32,9 +44,39 @@ absl::Status DownloadReactor::Open() {
   CYTOPRESS_ASSIGN_OR_RETURN(v1::Model model, GetModel(*registry_, wanted));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string path,
                              registry_->PathOf({model.name(), model.version()}));
-  file_.open(path, std::ios::binary);
-  if (!file_) return absl::InternalError(absl::StrCat("cannot read ", path));
   *response_.mutable_model() = std::move(model);
+  switch (request_.format()) {
+    case v1::MODEL_FORMAT_UNSPECIFIED:
+    case v1::MODEL_FORMAT_CYTOPRESS:
+      return OpenFile(path);
+    case v1::MODEL_FORMAT_ONNX:
+      return OpenOnnx(path);
+    default:
+      return InvalidField("format",
+                          absl::StrCat(request_.format(), " is unknown to this server; it knows ",
+                                       "MODEL_FORMAT_CYTOPRESS and MODEL_FORMAT_ONNX"));
+  }
+}
+
+absl::Status DownloadReactor::OpenFile(const std::string& path) {
+  content_ = std::make_unique<std::ifstream>(path, std::ios::binary);
+  if (!*content_) return absl::InternalError(absl::StrCat("cannot read ", path));
+  response_.set_sha256(response_.model().sha256());
+  return absl::OkStatus();
+}
+
+absl::Status DownloadReactor::OpenOnnx(const std::string& path) {
+  converts_ = true;
+  if (++*conversions_ > kMostConversions) return BlockingCalls::Overloaded();
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
+  OnnxOptions options;
+  options.name = response_.model().name();
+  options.version = response_.model().version();
+  options.producer_version = CYTOPRESS_VERSION;
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string onnx, ExportOnnx(artifact, options));
+  response_.set_sha256(Sha256Hex(onnx));
+  content_ = std::make_unique<std::istringstream>(onnx);
   return absl::OkStatus();
 }
 
@@ -45,11 +87,13 @@ void DownloadReactor::SendModel() {
 
 void DownloadReactor::SendChunk() {
   response_.clear_model();
+  response_.clear_sha256();
   std::string* const data = response_.mutable_data();
   data->resize(kChunkBytes);
-  file_.read(&(*data)[0], kChunkBytes);
-  data->resize(file_.gcount());
-  if (file_.bad()) return End(absl::DataLossError("the model's file cannot be read to its end"));
+  content_->read(&(*data)[0], kChunkBytes);
+  data->resize(content_->gcount());
+  if (content_->bad())
+    return End(absl::DataLossError("the model's file cannot be read to its end"));
   if (data->empty()) return End(absl::OkStatus());
   StartWrite(&response_);
 }

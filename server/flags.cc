@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "server/supervisor/cores.h"
 
 namespace cytopress {
 namespace {
@@ -62,12 +63,19 @@ std::string CheckDevice(const std::string& device) {
   return absl::StrCat("\"", device, "\" is neither cpu nor cuda:N");
 }
 
+// Empty, or what is wrong.
+std::string CheckCores(const std::string& list) {
+  return std::string(ParseCores(list).status().message());
+}
+
 // What the options cannot take from CLI11 as it is.
 struct Extra {
   int max_message_mib = 64;
   double max_image_megapixels = 16;
   double unload_idle_minutes = 0;
   double drain_seconds = 8;
+  std::string serving_cores;
+  std::string worker_cores;
 };
 
 void DeclareServer(CLI::App* app, DaemonOptions* options, Extra* extra) {
@@ -90,6 +98,15 @@ void DeclareServer(CLI::App* app, DaemonOptions* options, Extra* extra) {
       ->capture_default_str();
   app->add_option("--ready-file", options->ready_file,
                   "JSON file that is written when the server is ready: pid, ports");
+}
+
+void DeclareCores(CLI::App* app, Extra* extra) {
+  app->add_option("--serving-cores", extra->serving_cores,
+                  "cores of everything but the workers, such as 0-3,8; default: all")
+      ->check(CLI::Validator(CheckCores, "LIST"));
+  app->add_option("--worker-cores", extra->worker_cores,
+                  "cores of the workers; default: those that are not --serving-cores")
+      ->check(CLI::Validator(CheckCores, "LIST"));
 }
 
 void DeclareJobs(CLI::App* app, DaemonOptions* options) {
@@ -147,6 +164,14 @@ void DeclareInference(CLI::App* app, DaemonOptions* options, Extra* extra) {
       ->capture_default_str();
 }
 
+void ApplyCores(const Extra& extra, Flags* flags) {
+  if (!extra.serving_cores.empty()) {
+    flags->serving_cores = *ParseCores(extra.serving_cores);
+    flags->daemon.worker_cores = OtherCores(flags->serving_cores);
+  }
+  if (!extra.worker_cores.empty()) flags->daemon.worker_cores = *ParseCores(extra.worker_cores);
+}
+
 void Apply(const Extra& extra, DaemonOptions* options) {
   options->grpc.max_message_bytes = extra.max_message_mib << 20;
   options->drain_patience = absl::Seconds(extra.drain_seconds);
@@ -173,6 +198,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   app.footer(kExamples);
   DeclareServer(&app, &options, &extra);
   DeclareJobs(&app, &options);
+  DeclareCores(&app, &extra);
   DeclareInference(&app, &options, &extra);
   app.add_option("--log-level", flags.log_level, "debug, info, warn or error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
@@ -186,6 +212,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   Apply(extra, &options);
+  ApplyCores(extra, &flags);
   std::error_code error;
   options.state_folder = std::filesystem::absolute(options.state_folder, error).string();
   return flags;

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "server/daemon.h"
 
@@ -11,6 +12,7 @@ namespace cytopress {
 
 struct Flags {
   DaemonOptions daemon;
+  std::vector<int> serving_cores;  // of the process but its workers; empty: all it may use
   std::string log_level = "info";
 };
 

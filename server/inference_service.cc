@@ -80,11 +80,7 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
     if (absl::Status status = CheckClassifyRequest(*request_); !status.ok()) {
       return FinishWith(status, context_, this);
     }
-    ClassifyTask task;
-    task.model = {request_->model(), request_->model_version()};
-    task.images.reserve(request_->images_size());
-    for (const v1::ImageInput& image : request_->images()) task.images.push_back(ToInput(image));
-    task.top_k = request_->top_k();
+    ClassifyTask task = ToClassifyTask(*request_);
     task.deadline = absl::FromChrono(context_->deadline());
     task.cancelled = cancelled_;
     task.done = [this](const absl::StatusOr<ClassifyOutcome>& outcome) {
@@ -127,6 +123,15 @@ absl::Status CheckClassifyRequest(const v1::ClassifyRequest& request) {
   return absl::OkStatus();
 }
 
+ClassifyTask ToClassifyTask(const v1::ClassifyRequest& request) {
+  ClassifyTask task;
+  task.model = {request.model(), request.model_version()};
+  task.images.reserve(request.images_size());
+  for (const v1::ImageInput& image : request.images()) task.images.push_back(ToInput(image));
+  task.top_k = request.top_k();
+  return task;
+}
+
 void FillClassifyResponse(const ClassifyOutcome& outcome, int top_k,
                           v1::ClassifyResponse* response) {
   const ServedModel& model = *outcome.model;
@@ -161,6 +166,11 @@ grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext
   auto* const reactor = new ClassifyReactor(request, response, context);
   reactor->Start(pipeline_);
   return reactor;
+}
+
+grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>*
+InferenceService::ClassifyStream(grpc::CallbackServerContext* context) {
+  return ClassifyStreamReactor::Start(pipeline_, &streams_, context);
 }
 
 }  // namespace cytopress

@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "core/serving/classify_pipeline.h"
 #include "cytopress/v1/inference.grpc.pb.h"
+#include "server/classify_stream_reactor.h"
 
 namespace cytopress {
 
@@ -17,12 +18,22 @@ class InferenceService : public v1::InferenceService::CallbackService {
                                      const v1::ClassifyRequest* request,
                                      v1::ClassifyResponse* response) override;
 
+  grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>* ClassifyStream(
+      grpc::CallbackServerContext* context) override;
+
+  // Ends the streams once what was read of them is answered.
+  void StopStreams() { streams_.Stop(); }
+
  private:
   ClassifyPipeline* const pipeline_;
+  ClassifyStreams streams_;
 };
 
 // What can be known to be wrong without decoding an image: INVALID_ARGUMENT with the fields.
 absl::Status CheckClassifyRequest(const v1::ClassifyRequest& request);
+
+// The images of the task are those of the request. Deadline and callbacks are left open.
+ClassifyTask ToClassifyTask(const v1::ClassifyRequest& request);
 
 // The `top_k` most probable classes of each image (0: one, -1: all); of equally probable ones the
 // lower index first.

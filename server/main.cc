@@ -9,6 +9,7 @@
 
 #include "server/daemon.h"
 #include "server/flags.h"
+#include "server/supervisor/cores.h"
 
 int main(int argc, char** argv) {
   const std::variant<cytopress::Flags, int> parsed = cytopress::ParseFlags(argc, argv);
@@ -16,6 +17,15 @@ int main(int argc, char** argv) {
   const cytopress::Flags& flags = std::get<cytopress::Flags>(parsed);
   spdlog::set_default_logger(spdlog::stderr_color_mt("cytopressd"));
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
+
+  // Before there is any other thread: they inherit it.
+  if (!flags.serving_cores.empty()) {
+    const absl::Status status = cytopress::UseCores(0, flags.serving_cores);
+    if (!status.ok()) {
+      spdlog::error("--serving-cores: {}", status.ToString());
+      return 1;
+    }
+  }
 
   // Blocked before there is any other thread: they inherit it, and only sigwait takes the signals.
   sigset_t signals;

@@ -103,7 +103,7 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
 
 grpc::ServerWriteReactor<v1::DownloadModelResponse>* ModelService::DownloadModel(
     grpc::CallbackServerContext* context, const v1::DownloadModelRequest* request) {
-  return DownloadReactor::Start(*request, registry_, calls_, context);
+  return DownloadReactor::Start(*request, registry_, &conversions_, calls_, context);
 }
 
 absl::Status ModelService::CheckUnused(const ModelVersion& model) const {

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_SERVER_MODEL_SERVICE_H_
 #define CYTOPRESS_SERVER_MODEL_SERVICE_H_
 
+#include <atomic>
 #include <functional>
 
 #include "absl/status/status.h"
@@ -44,6 +45,7 @@ class ModelService : public v1::ModelService::CallbackService {
   absl::Mutex* const base_models_;
   const std::function<void(const ModelVersion&)> on_deleted_;
   BlockingCalls* const calls_;
+  std::atomic<int> conversions_{0};  // under way
 };
 
 // Name and version of a request for one model; version 0 is the newest. INVALID_ARGUMENT names the

@@ -7,13 +7,16 @@
 #include <grpcpp/support/status.h>
 
 #include "absl/status/status.h"
+#include "google/rpc/status.pb.h"
 
 namespace cytopress {
 
-// The same code and message, with a google.rpc.Status in the details that holds the payloads of
-// core/serving/error_details.h. Every error has a google.rpc.ErrorInfo: where none was set its
-// reason is the code's name. Message and details are cut where a trailer would have no room for
-// them.
+// The same code and message, and in the details the payloads of core/serving/error_details.h. Every
+// error has a google.rpc.ErrorInfo: where none was set its reason is the code's name. Message and
+// details are cut where a trailer would have no room for them. REQUIRES: an error.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
+
+// The same, as a google.rpc.Status in the details.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // What also goes into the trailer: "grpc-retry-pushback-ms" when the status has a RetryInfo.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
+#include "client/cli/report_commands.h"
 
 namespace cytopress {
 namespace {
@@ -21,6 +22,7 @@ constexpr char kExitCodes[] =
     "\n"
     "Examples:\n"
     "  cytopress compress --name blood --dataset bloodmnist.npz --recipe quick\n"
+    "  cytopress sweep --name grid --dataset bloodmnist.npz\n"
     "  cytopress jobs\n"
     "  cytopress classify --model blood cells/*.jpg\n"
     "  cytopress --server cells.example.org:8500 --json models\n"
@@ -113,6 +115,8 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   app.fallthrough();  // the shared flags may also follow the command
   AddGlobalFlags(&app, &context.flags());
   AddCompressCommand(&app, &context);
+  AddReportCommands(&app, &context);
+  AddReproduceCommand(&app, &context);
   AddJobCommands(&app, &context);
   AddModelCommands(&app, &context);
   AddClassifyCommand(&app, &context);

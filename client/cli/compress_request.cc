@@ -48,9 +48,46 @@ void OverrideStages(const CompressFlags& flags, v1::Recipe* recipe) {
   }
   if (flags.sparsity == 0.0) recipe->clear_prune();
   if (flags.sparsity.value_or(0) != 0) recipe->mutable_prune()->set_sparsity(*flags.sparsity);
-  if (!flags.weights.empty()) {
-    recipe->mutable_quantize()->set_weights(WeightTypesByName().at(flags.weights));
+}
+
+void OverridePruning(const CompressFlags& flags, v1::Recipe* recipe) {
+  if (!flags.prune_method.empty()) {
+    recipe->mutable_prune()->set_method(PruneMethodsByName().at(flags.prune_method));
   }
+  if (!flags.pattern.empty()) {
+    recipe->mutable_prune()->set_pattern(PrunePatternsByName().at(flags.pattern));
+  }
+  // A preset's gradual pruning does not go with 2:4.
+  if (flags.pattern == "2:4") recipe->mutable_prune()->clear_gradual_fraction();
+  if (flags.gradual.has_value()) recipe->mutable_prune()->set_gradual_fraction(*flags.gradual);
+  // What is gradual needs the fine-tuning that the flags left out.
+  if (!recipe->has_finetune() && recipe->has_prune() && !flags.gradual.has_value()) {
+    recipe->mutable_prune()->clear_gradual_fraction();
+  }
+}
+
+void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
+  v1::QuantizeOptions* quantize = recipe->mutable_quantize();
+  if (!flags.weights.empty()) quantize->set_weights(WeightTypesByName().at(flags.weights));
+  if (!flags.weight_range.empty()) {
+    quantize->set_weight_range(RangeMethodsByName().at(flags.weight_range));
+  }
+  if (!flags.activation_range.empty()) {
+    quantize->set_activation_range(RangeMethodsByName().at(flags.activation_range));
+  }
+  if (!flags.rounding.empty()) quantize->set_rounding(RoundingsByName().at(flags.rounding));
+  if (flags.calibration_images.has_value()) {
+    quantize->set_calibration_images(*flags.calibration_images);
+  }
+  if (flags.aware_epochs == 0) quantize->clear_aware();
+  if (flags.aware_epochs.value_or(0) != 0) {
+    quantize->mutable_aware()->set_epochs(*flags.aware_epochs);
+  }
+  if (flags.reestimate_batch_norm.has_value()) {
+    recipe->set_reestimate_batch_norm(*flags.reestimate_batch_norm);
+    quantize->set_reestimate_batch_norm(*flags.reestimate_batch_norm);
+  }
+  if (flags.reduced_range.has_value()) quantize->set_reduced_range(*flags.reduced_range);
 }
 
 void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
@@ -68,10 +105,31 @@ void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
   for (v1::TrainOptions* round : rounds) {
     if (flags.batch_size.has_value()) round->set_batch_size(*flags.batch_size);
     if (flags.max_images.has_value()) round->set_max_images(*flags.max_images);
+    if (flags.ema_decay.has_value()) round->set_ema_decay(*flags.ema_decay);
+  }
+  if (flags.finetune_learning_rate.has_value()) {
+    recipe->mutable_finetune()->set_learning_rate(*flags.finetune_learning_rate);
+  }
+  if (!flags.distillation.has_value()) return;
+  if (recipe->has_finetune()) recipe->mutable_finetune()->set_distillation(*flags.distillation);
+  if (recipe->quantize().has_aware()) {
+    recipe->mutable_quantize()->mutable_aware()->set_distillation(*flags.distillation);
   }
 }
 
 absl::Status CheckTogether(const CompressFlags& flags) {
+  if (flags.sparsity == 0.0 &&
+      (!flags.prune_method.empty() || !flags.pattern.empty() || flags.gradual.has_value())) {
+    return absl::InvalidArgumentError(
+        "--sparsity 0 leaves pruning out; --prune-method, --pattern and --gradual say how to "
+        "prune");
+  }
+  if (flags.distillation.value_or(0) > 0 && flags.finetune_epochs == 0 &&
+      flags.aware_epochs.value_or(0) == 0) {
+    return absl::InvalidArgumentError(
+        "--distillation needs training after the dense model: leave --finetune-epochs 0 out, or "
+        "give --aware-epochs");
+  }
   if (flags.base.empty()) return absl::OkStatus();
   const char* const unfit = !flags.architecture.empty() ? "--architecture"
                             : !flags.stem.empty()       ? "--stem"
@@ -102,7 +160,12 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
                                                           : ReadRecipe(flags.recipe_file));
   v1::Recipe* recipe = spec->mutable_recipe();
   OverrideStages(flags, recipe);
+  OverridePruning(flags, recipe);
+  OverrideQuantization(flags, recipe);
   OverrideTraining(flags, recipe);
+  if (!flags.on_collapse.empty()) {
+    recipe->set_on_collapse(CollapsePoliciesByName().at(flags.on_collapse));
+  }
   if (flags.seed.has_value()) recipe->set_seed(*flags.seed);
   if (flags.max_accuracy_drop.has_value()) {
     recipe->set_max_accuracy_drop(*flags.max_accuracy_drop);

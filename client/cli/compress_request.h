@@ -30,6 +30,20 @@ struct CompressFlags {
   std::optional<int> batch_size;
   std::optional<uint64_t> seed;
   std::optional<int64_t> max_images;  // in training and in fine-tuning
+  std::optional<double> ema_decay;    // in training and in fine-tuning
+  std::string prune_method;
+  std::string pattern;
+  std::optional<double> gradual;  // share of fine-tuning; 0 = at once
+  std::optional<double> finetune_learning_rate;
+  std::optional<double> distillation;  // in fine-tuning and in quantization-aware training
+  std::string weight_range;
+  std::string activation_range;
+  std::string rounding;
+  std::optional<int> calibration_images;
+  std::optional<int> aware_epochs;            // 0 leaves quantization-aware training out
+  std::optional<bool> reestimate_batch_norm;  // after fine-tuning and after rounding
+  std::optional<bool> reduced_range;
+  std::string on_collapse;
   std::string device;
   std::optional<double> max_accuracy_drop;
   std::string request_id;

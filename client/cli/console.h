@@ -3,15 +3,13 @@
 #define CYTOPRESS_CLIENT_CLI_CONSOLE_H_
 
 #include <google/protobuf/message.h>
-#include <google/protobuf/timestamp.pb.h>
 
-#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/string_view.h"
+#include "client/format.h"
 
 namespace cytopress {
 
@@ -21,16 +19,6 @@ struct Console {
   bool terminal = false;  // `out` is one: lines may be redrawn
   int columns = 80;
 };
-
-// What others wrote (names, errors) may hold escape sequences: control characters become '?'.
-std::string Printable(absl::string_view text);
-
-std::string FormatBytes(int64_t bytes);          // "23.5 MB", decimal units
-std::string FormatSeconds(double seconds);       // "33 ms", "4.2 s", "3:12 min", "1:02:03 h"
-std::string FormatMilliseconds(double seconds);  // "3.25 ms"
-std::string FormatPercent(double fraction, int digits = 2);            // "95.32 %"; NaN is "-"
-std::string FormatTimestamp(const google::protobuf::Timestamp& time);  // local; "-" when unset
-std::string FormatBar(double fraction, int width);                     // "####......"
 
 // Columns as wide as their content, two blanks between them.
 class Table {

@@ -4,6 +4,7 @@
 #include "client/cli/interrupt_note.h"
 #include "client/cli/job_printer.h"
 #include "client/cli/model_view.h"
+#include "client/report/source.h"
 #include "core/base/status_macros.h"
 #include "core/registry/model_registry.h"
 
@@ -35,8 +36,30 @@ void PrintModel(CliContext* context, Client* client, const v1::Job& job) {
                  << " IMAGE...\n";
 }
 
+// The models of a sweep, a line each.
+void PrintSweep(CliContext* context, Client* client, const v1::Job& job) {
+  const absl::StatusOr<std::vector<ReportCell>> cells = CollectCells(client, job);
+  if (!cells.ok()) {
+    context->out() << "(the models cannot be shown: " << Printable(cells.status().message())
+                   << ")\n";
+    return;
+  }
+  std::vector<v1::Model> models;
+  for (const ReportCell& cell : *cells) {
+    if (cell.model.has_value()) models.push_back(*cell.model);
+  }
+  context->out() << "\njob " << job.id() << " has made " << models.size() << " of " << cells->size()
+                 << " models\n";
+  PrintModelTable(models, &context->out());
+  for (const ReportCell& cell : *cells) {
+    if (!cell.model.has_value()) context->out() << cell.name << ": " << cell.missing << '\n';
+  }
+}
+
 void PrintEnd(CliContext* context, Client* client, const v1::Job& job) {
-  if (job.state() == v1::JOB_STATE_SUCCEEDED) {
+  if (job.spec().has_sweep() && job.state() == v1::JOB_STATE_SUCCEEDED) {
+    PrintSweep(context, client, job);
+  } else if (job.state() == v1::JOB_STATE_SUCCEEDED) {
     PrintModel(context, client, job);
   } else if (job.state() == v1::JOB_STATE_CANCELLED) {
     context->out() << "job " << job.id() << " was cancelled\n";

@@ -37,6 +37,11 @@ std::string Figures(const v1::Progress& progress) {
   return text;
 }
 
+// What the collapse guard said, below its line.
+std::string GuardLine(const v1::LedgerEntry& entry) {
+  return absl::StrCat("  ! guard: ", Printable(entry.guard()));
+}
+
 // Fixed widths, because the lines come one at a time.
 std::string LedgerHeading() {
   return absl::StrFormat("%-10s %11s %9s %8s %9s %10s %10s  %s", "stage", "time", "val ACC",
@@ -75,7 +80,10 @@ void PrintLedger(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledg
                  std::ostream* out) {
   if (ledger.empty()) return;
   *out << LedgerHeading() << '\n';
-  for (const v1::LedgerEntry& entry : ledger) *out << LedgerLine(entry) << '\n';
+  for (const v1::LedgerEntry& entry : ledger) {
+    *out << LedgerLine(entry) << '\n';
+    if (!entry.guard().empty()) *out << GuardLine(entry) << '\n';
+  }
 }
 
 void JobPrinter::Show(const v1::Job& job) {
@@ -110,7 +118,9 @@ void JobPrinter::ShowAttempt(const v1::Job& job) {
 void JobPrinter::ShowLedger(const v1::Job& job) {
   for (; ledger_lines_ < job.ledger_size(); ++ledger_lines_) {
     if (ledger_lines_ == 0) Note(LedgerHeading());
-    Note(LedgerLine(job.ledger(ledger_lines_)));
+    const v1::LedgerEntry& entry = job.ledger(ledger_lines_);
+    Note(LedgerLine(entry));
+    if (!entry.guard().empty()) Note(GuardLine(entry));
   }
 }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
+#include "client/cli/names.h"
 #include "core/base/status_macros.h"
 #include "core/registry/model_registry.h"
 
@@ -16,6 +17,7 @@ struct ModelFlags {
   std::string model;
   std::string all_of;
   std::string output;
+  std::string format = "cyp";
 };
 
 absl::StatusOr<std::vector<v1::Model>> FetchModels(Client* client, const std::string& name) {
@@ -87,14 +89,15 @@ absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) 
   CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
   Client* client;
   CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Model model;
-  CYTOPRESS_ASSIGN_OR_RETURN(model,
-                             client->DownloadModel(version.name, version.version, flags.output));
+  DownloadedModel file;
+  CYTOPRESS_ASSIGN_OR_RETURN(file,
+                             client->DownloadModel(version.name, version.version, flags.output,
+                                                   ModelFormatsByName().at(flags.format)));
   if (context->json()) {
-    PrintJson(ToJson(model), &context->out());
+    PrintJson(ToJson(file.model), &context->out());
   } else {
-    context->out() << model.name() << "@" << model.version() << " -> " << flags.output << "  "
-                   << FormatBytes(model.size().disk_bytes()) << ", sha256 " << model.sha256()
+    context->out() << file.model.name() << "@" << file.model.version() << " -> " << flags.output
+                   << "  " << FormatBytes(file.file_bytes) << ", sha256 " << file.file_sha256
                    << " verified\n";
   }
   return ExitCode::kOk;
@@ -133,9 +136,17 @@ void AddDownload(CLI::App* app, CliContext* context) {
   command->add_option("MODEL", flags->model, "NAME (its newest version) or NAME@VERSION")
       ->required();
   command->add_option("-o,--output", flags->output, "where to write it")->required();
+  command
+      ->add_option("--format", flags->format,
+                   "cyp: the file as it is; onnx: converted for ONNX Runtime and its like")
+      ->check(CLI::IsMember(ModelFormatsByName()))
+      ->capture_default_str();
   command->footer(
       "The file appears whole and with its SHA-256 verified, or not at all.\n"
-      "Examples:\n  cytopress download blood@2 -o blood.cyp");
+      "An ONNX model takes `image`, uint8 [N, height, width, channels], and answers with\n"
+      "`probabilities`, float [N, classes]; its metadata names the classes.\n"
+      "Examples:\n  cytopress download blood@2 -o blood.cyp\n"
+      "  cytopress download blood@2 --format onnx -o blood.onnx");
   command->callback([context, flags] {
     context->set_command([context, flags] { return Download(context, *flags); });
   });

@@ -1,6 +1,7 @@
 #include "client/cli/model_view.h"
 
 #include <cmath>
+#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,7 @@
 #include "client/cli/console.h"
 #include "client/cli/job_printer.h"
 #include "client/cli/names.h"
+#include "client/report/verdict.h"
 
 namespace cytopress {
 namespace {
@@ -36,15 +38,83 @@ void PrintEvaluation(const v1::Evaluation& evaluation, std::ostream* out) {
       Printable(evaluation.engine()));
 }
 
-void PrintProvenance(const v1::Provenance& provenance, std::ostream* out) {
+// "0.09 points below the dense model's".
+std::string AgainstParent(double value, double parent) {
+  const double points = 100 * (value - parent);
+  if (std::abs(points) < 0.005) return "equal to the dense model's";
+  return absl::StrFormat("%.2f points %s the dense model's %s", std::abs(points),
+                         points < 0 ? "below" : "above", FormatPercent(parent));
+}
+
+std::string AucInterval(const v1::Evaluation& evaluation) {
+  if (evaluation.auc_low() == 0 && evaluation.auc_high() == 0) return "";
+  return absl::StrFormat(" (95 %% interval %.4f to %.4f)", evaluation.auc_low(),
+                         evaluation.auc_high());
+}
+
+std::string ClassName(const v1::Model& model, int index) {
+  if (index < 0 || index >= model.class_names_size()) return absl::StrCat("class ", index);
+  return Printable(model.class_names(index));
+}
+
+void PrintCertificate(const v1::Model& model, std::ostream* out) {
+  const v1::Evaluation* test = EvaluationOn(model, "test");
+  if (!model.has_certificate() || test == nullptr) return;
+  const v1::Certificate& certificate = model.certificate();
+  const v1::Evaluation& parent = certificate.parent_test();
+  const v1::Evaluation& weights_only = certificate.weights_only_test();
+  const auto line = [out](const char* name, const std::string& text) {
+    *out << absl::StrFormat("  %-16s %s\n", name, text);
+  };
+  *out << "\ncertificate: " << Reference(model) << " against " << Printable(certificate.parent())
+       << ", " << test->images() << " test images\n";
+  line("accuracy",
+       absl::StrFormat("%s (95 %% interval %s to %s), %s", FormatPercent(test->accuracy()),
+                       FormatPercent(test->accuracy_low()), FormatPercent(test->accuracy_high()),
+                       AgainstParent(test->accuracy(), parent.accuracy())));
+  line("AUC", absl::StrFormat("%.4f%s, dense %.4f", test->auc(), AucInterval(*test), parent.auc()));
+  line("McNemar's test", McNemarInWords(certificate));
+  line("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
+                                     ClassName(model, certificate.lowest_recall_class())));
+  line("calibration",
+       absl::StrFormat("expected error %.4f, dense %.4f", test->expected_calibration_error(),
+                       parent.expected_calibration_error()));
+  line("weights alone",
+       absl::StrFormat("ACC %s, AUC %.4f, without the rounding of activations",
+                       FormatPercent(weights_only.accuracy()), weights_only.auc()));
+  line("size",
+       absl::StrFormat("%s on disk, %s smaller than FP32", FormatBytes(model.size().disk_bytes()),
+                       Ratio(model.size().dense_bytes(), model.size().disk_bytes())));
+  line("latency", absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
+                               " for one image on one thread, ", Printable(certificate.engine()),
+                               ", ", Printable(certificate.processor())));
+}
+
+std::string Versions(const v1::Provenance& provenance) {
+  const std::map<std::string, std::string> sorted(provenance.versions().begin(),
+                                                  provenance.versions().end());
+  std::string text;
+  for (const auto& [library, version] : sorted) {
+    absl::StrAppend(&text, text.empty() ? "" : ", ", Printable(library), " ", Printable(version));
+  }
+  return text;
+}
+
+void PrintProvenance(const v1::Model& model, std::ostream* out) {
+  const v1::Provenance& provenance = model.provenance();
   *out << "  made:       " << FormatTimestamp(provenance.created()) << " by job "
        << Printable(provenance.job_id()) << ", recipe "
-       << Printable(provenance.spec().recipe().name()) << '\n';
+       << Printable(provenance.spec().recipe().name()) << ", seed "
+       << provenance.spec().recipe().seed() << '\n';
   if (!provenance.parent().empty()) {
     *out << "  from:       " << Printable(provenance.parent()) << '\n';
   }
   *out << "  data set:   " << Printable(provenance.dataset_name()) << "  "
        << Printable(provenance.dataset_hash()) << '\n';
+  if (!provenance.processor().empty()) {
+    *out << "  with:       " << Versions(provenance) << "; " << Printable(provenance.processor())
+         << ", " << provenance.threads() << " threads\n";
+  }
 }
 
 // Rows are the truth, columns the prediction.
@@ -118,8 +188,9 @@ void PrintModelSummary(const v1::Model& model, std::ostream* out) {
 
 void PrintModelDetails(const v1::Model& model, std::ostream* out) {
   PrintModelSummary(model, out);
-  PrintProvenance(model.provenance(), out);
+  PrintProvenance(model, out);
   *out << "  sha256:     " << Printable(model.sha256()) << '\n';
+  PrintCertificate(model, out);
   if (model.ledger_size() > 0) {
     *out << '\n';
     PrintLedger(model.ledger(), out);

@@ -16,7 +16,8 @@ const v1::Evaluation* MainEvaluation(const v1::Model& model);
 void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out);
 // Network, sizes and scores in a few lines.
 void PrintModelSummary(const v1::Model& model, std::ostream* out);
-// All that is known: the summary, provenance, ledger, recall of each class, confusion matrix.
+// All that is known: the summary, provenance, certificate, ledger, recall of each class, confusion
+// matrix.
 void PrintModelDetails(const v1::Model& model, std::ostream* out);
 
 }  // namespace cytopress

@@ -30,6 +30,47 @@ const std::map<std::string, v1::Stem>& StemsByName() {
   return *kNames;
 }
 
+const std::map<std::string, v1::ModelFormat>& ModelFormatsByName() {
+  static const auto* const kNames = new std::map<std::string, v1::ModelFormat>{
+      {"cyp", v1::MODEL_FORMAT_CYTOPRESS}, {"onnx", v1::MODEL_FORMAT_ONNX}};
+  return *kNames;
+}
+
+const std::map<std::string, v1::PruneMethod>& PruneMethodsByName() {
+  static const auto* const kNames =
+      new std::map<std::string, v1::PruneMethod>{{"global", v1::PRUNE_METHOD_GLOBAL_MAGNITUDE},
+                                                 {"layer", v1::PRUNE_METHOD_LAYER_MAGNITUDE}};
+  return *kNames;
+}
+
+const std::map<std::string, v1::PrunePattern>& PrunePatternsByName() {
+  static const auto* const kNames =
+      new std::map<std::string, v1::PrunePattern>{{"unstructured", v1::PRUNE_PATTERN_UNSTRUCTURED},
+                                                  {"block4", v1::PRUNE_PATTERN_BLOCK4},
+                                                  {"2:4", v1::PRUNE_PATTERN_TWO_OF_FOUR}};
+  return *kNames;
+}
+
+const std::map<std::string, v1::RangeMethod>& RangeMethodsByName() {
+  static const auto* const kNames =
+      new std::map<std::string, v1::RangeMethod>{{"min-max", v1::RANGE_METHOD_MIN_MAX},
+                                                 {"percentile", v1::RANGE_METHOD_PERCENTILE},
+                                                 {"mse", v1::RANGE_METHOD_MSE}};
+  return *kNames;
+}
+
+const std::map<std::string, v1::Rounding>& RoundingsByName() {
+  static const auto* const kNames = new std::map<std::string, v1::Rounding>{
+      {"nearest", v1::ROUNDING_NEAREST}, {"gptq", v1::ROUNDING_GPTQ}};
+  return *kNames;
+}
+
+const std::map<std::string, v1::CollapsePolicy>& CollapsePoliciesByName() {
+  static const auto* const kNames = new std::map<std::string, v1::CollapsePolicy>{
+      {"mend", v1::COLLAPSE_POLICY_MEND}, {"report", v1::COLLAPSE_POLICY_REPORT}};
+  return *kNames;
+}
+
 const std::map<std::string, v1::JobState>& JobStatesByName() {
   static const auto* const kNames = [] {
     auto* names = new std::map<std::string, v1::JobState>;

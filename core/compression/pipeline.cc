@@ -74,6 +74,10 @@ class PipelineRun {
       return Report(begin + fraction * (end - begin), std::move(progress));
     };
     context.checkpoint = [](const TensorTable&) { return absl::OkStatus(); };
+    context.run = [&](Stage& nested, double nested_begin, double nested_end) {
+      const double length = end - begin;
+      return RunNested(nested, begin + nested_begin * length, begin + nested_end * length);
+    };
     CYTOPRESS_RETURN_IF_ERROR(context.progress(0, {}));
     return Execute(stage, context, "", /*enter=*/true);
   }

@@ -1,4 +1,4 @@
-// One convolution as the dense engine computes it: with its batch norm, residual and ReLU folded in
+// One convolution as the engines compute it: with its batch norm, residual and ReLU folded in
 // and nothing left to compute that cannot change the result.
 #ifndef CYTOPRESS_CORE_ENGINE_CONVOLUTION_H_
 #define CYTOPRESS_CORE_ENGINE_CONVOLUTION_H_

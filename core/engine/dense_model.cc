@@ -95,16 +95,13 @@ class ModelBuilder {
           "activation_ranges: none for the layer '", layer.name,
           "', so it cannot run in INT8; quantize the model again, or use FP32 arithmetic"));
     }
-    grid.low = layer.relu ? 0 : -128;
-    grid.high = layer.relu ? 255 : 127;
-    grid.step = it->second / static_cast<float>(grid.high);
+    grid.step = it->second / (layer.relu ? 255.0f : 127.0f);
     if (!IsPositiveNormal(grid.step)) {
       return absl::InvalidArgumentError(absl::StrCat("activation_ranges: ", it->second,
                                                      " for the layer '", layer.name,
                                                      "' is not a positive number"));
     }
-    grid.rounded = model_.arithmetic == DenseArithmetic::kEmulatedInt8;
-    if (!grid.rounded) grid.number = layer.relu ? Number::kUint8 : Number::kInt8;
+    grid.number = layer.relu ? Number::kUint8 : Number::kInt8;
     return absl::OkStatus();
   }
 
@@ -116,12 +113,11 @@ class ModelBuilder {
       for (int v = 0; v < kPixelValues; ++v) {
         const float value =
             (static_cast<float>(v) / 255.0f - preprocessing.mean[c]) / preprocessing.stddev[c];
-        const float steps = std::clamp(std::nearbyint(value / grid.step),
-                                       static_cast<float>(grid.low), static_cast<float>(grid.high));
         if (integer) {
+          const float steps = std::clamp(std::nearbyint(value / grid.step), -128.0f, 127.0f);
           model_.integer_input.push_back(static_cast<int8_t>(steps));
         } else {
-          model_.float_input.push_back(grid.rounded ? steps * grid.step : value);
+          model_.float_input.push_back(value);
         }
       }
     }

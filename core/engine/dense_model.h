@@ -1,4 +1,4 @@
-// An artifact turned into what the dense engine computes, before any batch size is known.
+// An artifact turned into what the engines compute, before any batch size is known.
 #ifndef CYTOPRESS_CORE_ENGINE_DENSE_MODEL_H_
 #define CYTOPRESS_CORE_ENGINE_DENSE_MODEL_H_
 
@@ -16,19 +16,12 @@ namespace cytopress {
 enum class DenseArithmetic {
   kFp32,
   kInt8,
-  // INT8's values computed in FP32, for CPUs whose 8-bit products saturate (HasExactInt8): the
-  // weights are the dequantized integers and every layer's output is rounded to its INT8 grid.
-  kEmulatedInt8,
 };
 
 // How the outputs of a layer are stored.
 struct OutputGrid {
   Number number = Number::kFloat32;
   float step = 1;  // real value = step * stored, for integers
-  // kFloat32 only: outputs are rounded to multiples of `step` from `low` to `high` steps.
-  bool rounded = false;
-  int low = 0;
-  int high = 0;
 };
 
 struct DenseModel {

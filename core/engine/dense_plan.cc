@@ -21,18 +21,6 @@ MaxPool ToMaxPool(const Layer& layer, const Layer& input, Number number) {
   return pool;
 }
 
-// Rounds to the nearest even multiple of the grid's step, within its bounds.
-void RoundToGrid(const OutputGrid& grid, float* values, size_t count) {
-  // Adding and subtracting 1.5 * 2^23 leaves no bits for a fraction.
-  constexpr float kShift = 12582912.0f;
-  const float steps = 1.0f / grid.step;
-  const auto low = static_cast<float>(grid.low), high = static_cast<float>(grid.high);
-  for (size_t i = 0; i < count; ++i) {
-    const float bounded = std::min(std::max(values[i] * steps, low), high);
-    values[i] = ((bounded + kShift) - kShift) * grid.step;
-  }
-}
-
 }  // namespace
 
 PackedModel PackModel(const DenseModel& model) {
@@ -45,7 +33,7 @@ PackedModel PackModel(const DenseModel& model) {
 }
 
 DensePlan::DensePlan(const DenseModel& model, PackedModel& packed, int batch)
-    : model_(model), batch_(batch) {
+    : model_(model), batch_(batch), output_layer_(PooledLayer(model.network)) {
   Compile(packed);
   LayOut();
 }
@@ -65,55 +53,33 @@ void DensePlan::Compile(PackedModel& packed) {
     } else if (layer.op == Op::kMaxPool) {
       const Number number = model_.grids[i].number;
       steps_.push_back({i, MakeMaxPool(ToMaxPool(layer, layers[layer.input], number), batch_)});
-    } else if (layer.op == Op::kGlobalAvgPool) {
-      output_layer_ = layer.input;
     }
   }
 }
 
-// A residual is added in place: the layer's output takes over the residual's buffer. That is safe
-// because in a ResNet nothing reads a block's input, or its downsampled form, after the block's
-// last convolution, which reads neither as its own input.
 void DensePlan::LayOut() {
-  const std::vector<Layer>& layers = model_.network.layers;
-  std::vector<int> buffer_of(layers.size(), -1);
-  std::vector<BufferLifetime> buffers;
-  for (int i = 0; i < static_cast<int>(layers.size()); ++i) {
-    const Layer& layer = layers[i];
-    if (layer.op == Op::kLinear) continue;
-    for (int read : {layer.input, layer.residual}) {
-      if (read >= 0) buffers[buffer_of[read]].last = i;
-    }
-    if (layer.op == Op::kGlobalAvgPool) continue;
-    if (layer.residual >= 0) {
-      buffer_of[i] = buffer_of[layer.residual];
-    } else {
-      buffer_of[i] = static_cast<int>(buffers.size());
-      buffers.push_back({OutputBytes(i), i, i});
+  const Network& network = model_.network;
+  const std::vector<int> buffer_of = AssignBuffers(network);
+  std::vector<size_t> buffer_bytes;
+  for (size_t i = 0; i < buffer_of.size(); ++i) {
+    if (buffer_of[i] == static_cast<int>(buffer_bytes.size())) {
+      buffer_bytes.push_back(OutputBytes(static_cast<int>(i)));
     }
   }
-  BufferLifetime scratch = {0, 0, static_cast<int>(layers.size())};
+  size_t scratch_bytes = 0;
   for (const Step& step : steps_) {
-    scratch.bytes = std::max(scratch.bytes, step.operation.scratch_bytes());
+    scratch_bytes = std::max(scratch_bytes, step.operation.scratch_bytes());
   }
-  buffers.push_back(scratch);
-
-  const ArenaLayout layout = PlanArena(buffers);
-  scratch_offset_ = layout.offsets.back();
-  layout_bytes_ = layout.bytes;
-  offsets_.resize(layers.size(), 0);
-  for (size_t i = 0; i < layers.size(); ++i) {
-    if (buffer_of[i] >= 0) offsets_[i] = layout.offsets[buffer_of[i]];
-  }
+  layout_ = cytopress::LayOut(network, buffer_of, buffer_bytes, scratch_bytes);
 }
 
 void DensePlan::Bind(uint8_t* arena) {
   if (bound_ == arena) return;
   for (Step& step : steps_) {
     const Layer& layer = model_.network.layers[step.layer];
-    step.operation.SetAddress(DNNL_ARG_SRC, arena + offsets_[layer.input]);
-    step.operation.SetAddress(DNNL_ARG_DST, arena + offsets_[step.layer]);
-    step.operation.SetAddress(DNNL_ARG_SCRATCHPAD, arena + scratch_offset_);
+    step.operation.SetAddress(DNNL_ARG_SRC, arena + layout_.offsets[layer.input]);
+    step.operation.SetAddress(DNNL_ARG_DST, arena + layout_.offsets[step.layer]);
+    step.operation.SetAddress(DNNL_ARG_SCRATCHPAD, arena + layout_.scratch_offset);
   }
   bound_ = arena;
 }
@@ -122,13 +88,9 @@ void DensePlan::Run(const Arena& arena, dnnl::stream& stream, const Observer& ob
   Bind(arena.data());
   for (const Step& step : steps_) {
     step.operation.Run(stream);
-    const OutputGrid& grid = model_.grids[step.layer];
-    uint8_t* output = arena.data() + offsets_[step.layer];
-    if (grid.rounded || observer) stream.wait();
-    if (grid.rounded) {
-      RoundToGrid(grid, reinterpret_cast<float*>(output), OutputBytes(step.layer) / sizeof(float));
-    }
-    if (observer) observer(step.layer, output);
+    if (!observer) continue;
+    stream.wait();
+    observer(step.layer, arena.data() + layout_.offsets[step.layer]);
   }
   stream.wait();
 }

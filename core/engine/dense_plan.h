@@ -10,6 +10,7 @@
 
 #include "core/engine/arena.h"
 #include "core/engine/dense_model.h"
+#include "core/engine/network_layout.h"
 #include "core/engine/onednn.h"
 
 namespace cytopress {
@@ -26,11 +27,11 @@ class DensePlan {
   DensePlan(const DenseModel& model, PackedModel& packed, int batch);
 
   int batch() const { return batch_; }
-  size_t arena_bytes() const { return layout_bytes_; }
+  size_t arena_bytes() const { return layout_.bytes; }
   // Offsets in the arena of the input, to be filled before Run, and of the map that the classifier
   // pools; NHWC in the storage of their layers' grids.
-  size_t input_offset() const { return offsets_[0]; }
-  size_t output_offset() const { return offsets_[output_layer_]; }
+  size_t input_offset() const { return layout_.offsets[0]; }
+  size_t output_offset() const { return layout_.offsets[output_layer_]; }
   int output_layer() const { return output_layer_; }
 
   // Called after each layer with its output, which later layers overwrite.
@@ -55,11 +56,9 @@ class DensePlan {
 
   const DenseModel& model_;
   const int batch_;
-  int output_layer_ = 0;
+  const int output_layer_;
   std::vector<Step> steps_;
-  std::vector<size_t> offsets_;  // one a layer, of its output
-  size_t scratch_offset_ = 0;
-  size_t layout_bytes_ = 0;
+  NetworkLayout layout_;
   uint8_t* bound_ = nullptr;
 };
 

@@ -7,6 +7,7 @@
 #include "core/base/status_macros.h"
 #include "core/engine/dense_engine.h"
 #include "core/engine/dense_model.h"
+#include "core/engine/engine_choice.h"
 
 namespace cytopress {
 namespace {
@@ -18,8 +19,7 @@ bool HasIntegerWeights(const Artifact& artifact) {
 DenseArithmetic Choose(const Artifact& artifact, Arithmetic wanted) {
   const bool integer =
       wanted == Arithmetic::kInt8 || (wanted == Arithmetic::kAuto && HasIntegerWeights(artifact));
-  if (!integer) return DenseArithmetic::kFp32;
-  return HasExactInt8() ? DenseArithmetic::kInt8 : DenseArithmetic::kEmulatedInt8;
+  return integer ? DenseArithmetic::kInt8 : DenseArithmetic::kFp32;
 }
 
 }  // namespace
@@ -33,6 +33,9 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
   try {
     CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model,
                                BuildDenseModel(artifact, Choose(artifact, options.arithmetic)));
+    if (model.arithmetic == DenseArithmetic::kInt8) {
+      return MakeInt8Engine(std::move(model), options.threads);
+    }
     return std::make_unique<DenseEngine>(std::move(model), options.threads);
   } catch (const dnnl::error& error) {
     return absl::InternalError(absl::StrCat("oneDNN failed: ", error.what()));

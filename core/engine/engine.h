@@ -28,9 +28,9 @@ class Engine {
   virtual absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                                 absl::Span<float> probabilities) = 0;
 
-  // "onednn-int8", "onednn-fp32", or "onednn-int8-emulated": INT8's values computed in FP32, on
-  // CPUs without VNNI, whose 8-bit products saturate. Equal to "onednn-int8" but for values in the
-  // middle of two quantization steps, at the speed of "onednn-fp32".
+  // "onednn-fp32", "onednn-int8", or "block-int8-" and "avx512vnni", "avx2" or "portable". The INT8
+  // engines are equal but for values in the middle of two quantization steps; all of the block
+  // engines are equal.
   virtual std::string name() const = 0;
   virtual int classes() const = 0;
   virtual int64_t image_bytes() const = 0;

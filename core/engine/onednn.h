@@ -16,7 +16,8 @@
 namespace cytopress {
 
 // Whether this CPU multiplies 8-bit integers without saturating on the way (AVX512-VNNI, AVX-VNNI).
-// Older ones add pairs of u8 x s8 products in 16 bits, which overflow. oneDNN's environment
+// Older ones add pairs of u8 x s8 products in 16 bits, which overflow: oneDNN's INT8 is wrong there
+// and the block engine's is not. oneDNN's environment
 // variable ONEDNN_MAX_CPU_ISA bounds the answer.
 bool HasExactInt8();
 

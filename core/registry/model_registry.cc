@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/sha256.h"
@@ -24,6 +26,8 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kMaxNamesInError = 20;
+// Far more than the granularity of file systems' times.
+constexpr absl::Duration kSettled = absl::Seconds(2);
 
 absl::Status CheckName(absl::string_view name) {
   if (IsValidModelName(name)) return absl::OkStatus();
@@ -42,9 +46,35 @@ std::string Some(std::vector<std::string> items) {
 }  // namespace
 
 // Manifests and hashes by path. A published file never changes, so that what was read once holds as
-// long as the same file is there.
+// long as the same file is there. And what folders hold: every request asks, and a folder keeps a
+// tombstone of each version that it ever had.
 class ModelRegistry::ManifestCache {
  public:
+  // As ScanModelFolder, which is only called when the folder's modification time has changed, or is
+  // so fresh that a later change might bear the same.
+  absl::StatusOr<std::shared_ptr<const FolderContent>> Scan(const std::string& folder) {
+    struct stat info;
+    const absl::Time now = absl::Now();
+    const bool there = stat(folder.c_str(), &info) == 0;
+    const absl::Time changed =
+        there ? absl::TimeFromTimespec(info.st_mtim) : absl::InfiniteFuture();
+    if (there) {
+      absl::MutexLock lock(&mutex_);
+      const auto it = folders_.find(folder);
+      if (it != folders_.end() && it->second.changed == changed &&
+          it->second.inode == info.st_ino) {
+        return it->second.content;
+      }
+    }
+    CYTOPRESS_ASSIGN_OR_RETURN(FolderContent scanned, ScanModelFolder(folder));
+    auto content = std::make_shared<const FolderContent>(std::move(scanned));
+    if (now - changed > kSettled) {
+      absl::MutexLock lock(&mutex_);
+      folders_[folder] = {changed, info.st_ino, content};
+    }
+    return content;
+  }
+
   absl::StatusOr<v1::Model> Get(const std::string& path) {
     CYTOPRESS_ASSIGN_OR_RETURN(const Identity identity, IdentityOf(path));
     {
@@ -73,6 +103,11 @@ class ModelRegistry::ManifestCache {
     Identity identity;
     v1::Model model;
   };
+  struct Folder {
+    absl::Time changed;
+    uint64_t inode = 0;
+    std::shared_ptr<const FolderContent> content;
+  };
 
   static absl::StatusOr<Identity> IdentityOf(const std::string& path) {
     struct stat info;
@@ -84,6 +119,7 @@ class ModelRegistry::ManifestCache {
 
   absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Folder> folders_ ABSL_GUARDED_BY(mutex_);
 };
 
 ModelRegistry::ModelRegistry(std::string root)
@@ -130,17 +166,18 @@ absl::StatusOr<std::vector<std::string>> ModelRegistry::ModelNames() const {
 
 absl::StatusOr<ModelVersion> ModelRegistry::Resolve(const ModelVersion& model) const {
   CYTOPRESS_RETURN_IF_ERROR(CheckName(model.name));
-  CYTOPRESS_ASSIGN_OR_RETURN(const FolderContent content, ScanModelFolder(FolderOf(model.name)));
-  if (content.versions.empty()) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<const FolderContent> content,
+                             cache_->Scan(FolderOf(model.name)));
+  if (content->versions.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<std::string> names, ModelNames());
     return absl::NotFoundError(absl::StrCat(
         "there is no model '", model.name, "'; ",
         names.empty() ? "the registry is empty" : absl::StrCat("there are: ", Some(names))));
   }
-  if (model.version == 0) return ModelVersion{model.name, *content.versions.rbegin()};
-  if (content.versions.count(model.version) == 0) {
+  if (model.version == 0) return ModelVersion{model.name, *content->versions.rbegin()};
+  if (content->versions.count(model.version) == 0) {
     std::vector<std::string> versions;
-    for (const int64_t version : content.versions) versions.push_back(absl::StrCat(version));
+    for (const int64_t version : content->versions) versions.push_back(absl::StrCat(version));
     return absl::NotFoundError(absl::StrCat("the model '", model.name, "' has no version ",
                                             model.version, "; there are: ", Some(versions)));
   }

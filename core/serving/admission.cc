@@ -1,21 +1,26 @@
 #include "core/serving/admission.h"
 
+#include <algorithm>
 #include <cassert>
+#include <string>
+#include <utility>
 
+#include "absl/random/distributions.h"
 #include "absl/strings/str_cat.h"
 #include "core/serving/error_details.h"
 
 namespace cytopress {
 namespace {
 
-// About what a full queue takes to empty; clients spread their own retries.
-constexpr absl::Duration kRetryDelay = absl::Milliseconds(200);
+// About what a full queue takes to empty, where nothing is known of its speed.
+constexpr absl::Duration kUnknownRetryDelay = absl::Milliseconds(200);
+constexpr absl::Duration kShortestRetryDelay = absl::Milliseconds(1);
+constexpr absl::Duration kLongestRetryDelay = absl::Seconds(30);
+// Those who are refused at the same time shall not come again at the same time.
+constexpr double kMaxJitter = 0.3;
 
-absl::Status Full(const std::string& why) {
-  return WithReason(
-      WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(why, "; try again later")),
-                     kRetryDelay),
-      "QUEUE_FULL");
+absl::Status ShuttingDown() {
+  return WithReason(absl::UnavailableError("the server is shutting down"), "SHUTTING_DOWN");
 }
 
 }  // namespace
@@ -25,28 +30,98 @@ Admission::~Admission() {
   assert(tickets_ == 0);
 }
 
-absl::StatusOr<std::unique_ptr<Admission::Ticket>> Admission::Admit(int64_t images, int64_t bytes) {
-  absl::MutexLock lock(&mutex_);
-  if (closed_) {
-    return WithReason(absl::UnavailableError("the server is shutting down"), "SHUTTING_DOWN");
+absl::Status Admission::Full(const std::string& why, absl::Duration retry_after) {
+  const absl::Duration delay = std::clamp(retry_after, kShortestRetryDelay, kLongestRetryDelay) *
+                               (1 + absl::Uniform(random_, 0.0, kMaxJitter));
+  return WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(why, "; try again later")),
+                        delay);
+}
+
+absl::Status Admission::Refusal(const AdmissionRequest& request) {
+  if (closed_) return ShuttingDown();
+  // What has expired already is told so elsewhere.
+  if (request.budget > absl::ZeroDuration() && request.predicted > request.budget) {
+    return WithReason(
+        Full(absl::StrCat(
+                 "the answer would take about ",
+                 absl::FormatDuration(absl::Trunc(request.predicted, absl::Milliseconds(1))),
+                 " and the deadline is in ",
+                 absl::FormatDuration(absl::Trunc(request.budget, absl::Milliseconds(1)))),
+             request.predicted - request.budget),
+        "DEADLINE_UNREACHABLE");
   }
-  if (waiting_images_ + images > options_.max_waiting_images) {
-    return Full(absl::StrCat("the queue is full: ", waiting_images_, " images wait, ", images,
-                             " more would exceed ", options_.max_waiting_images));
+  const absl::Duration some_have_gone =
+      request.predicted > absl::ZeroDuration() ? request.predicted / 2 : kUnknownRetryDelay;
+  if (waiting_images_ + request.images > options_.max_waiting_images) {
+    return WithReason(
+        Full(absl::StrCat("the queue is full: ", waiting_images_, " images wait, ", request.images,
+                          " more would exceed ", options_.max_waiting_images),
+             some_have_gone),
+        "QUEUE_FULL");
   }
-  if (bytes_ + bytes > options_.max_bytes) {
-    return Full(absl::StrCat("the queue is full: its requests hold ", bytes_, " bytes, ", bytes,
-                             " more would exceed ", options_.max_bytes));
+  if (bytes_ + request.bytes > options_.max_bytes) {
+    return WithReason(Full(absl::StrCat("the queue is full: its requests hold ", bytes_, " bytes, ",
+                                        request.bytes, " more would exceed ", options_.max_bytes),
+                           some_have_gone),
+                      "QUEUE_FULL");
   }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Admission::Ticket> Admission::MakeTicket(int64_t images, int64_t bytes, bool bulk) {
   ++tickets_;
   waiting_images_ += images;
   bytes_ += bytes;
-  return std::unique_ptr<Ticket>(new Ticket(this, images, bytes));
+  return std::unique_ptr<Ticket>(new Ticket(this, images, bytes, bulk));
+}
+
+absl::StatusOr<std::unique_ptr<Admission::Ticket>> Admission::Admit(
+    const AdmissionRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  if (absl::Status refusal = Refusal(request); !refusal.ok()) return refusal;
+  return MakeTicket(request.images, request.bytes, /*bulk=*/false);
+}
+
+void Admission::AdmitInTurn(int64_t images, int64_t bytes, OnAdmitted admitted) {
+  Calls calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (closed_) {
+      calls.push_back([&admitted] { admitted(ShuttingDown()); });
+    } else {
+      line_.push_back({images, bytes, std::move(admitted)});
+      calls = TakeTurns();
+    }
+  }
+  for (const std::function<void()>& call : calls) call();
+}
+
+Admission::Calls Admission::TakeTurns() {
+  Calls calls;
+  while (!line_.empty()) {
+    InLine& next = line_.front();
+    // What is too large to ever find room comes in alone.
+    const bool room = (waiting_images_ == 0 ||
+                       waiting_images_ + next.images <= options_.max_waiting_images_for_bulk) &&
+                      (tickets_ == 0 || bytes_ + next.bytes <= options_.max_bytes / 2);
+    if (!room) break;
+    Ticket* const ticket = MakeTicket(next.images, next.bytes, /*bulk=*/true).release();
+    calls.push_back([admitted = std::move(next.admitted), ticket] {
+      admitted(std::unique_ptr<Ticket>(ticket));
+    });
+    line_.pop_front();
+  }
+  return calls;
 }
 
 void Admission::Close() {
-  absl::MutexLock lock(&mutex_);
-  closed_ = true;
+  std::deque<InLine> line;
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_ = true;
+    line.swap(line_);
+  }
+  for (InLine& waiting : line) waiting.admitted(ShuttingDown());
 }
 
 bool Admission::AwaitEmpty(absl::Duration timeout) {
@@ -61,17 +136,27 @@ int64_t Admission::waiting_images() const {
 }
 
 Admission::Ticket::~Ticket() {
-  absl::MutexLock lock(&admission_->mutex_);
-  --admission_->tickets_;
-  admission_->waiting_images_ -= waiting_images_;
-  admission_->bytes_ -= bytes_;
+  Calls calls;
+  {
+    absl::MutexLock lock(&admission_->mutex_);
+    --admission_->tickets_;
+    admission_->waiting_images_ -= waiting_images_;
+    admission_->bytes_ -= bytes_;
+    calls = admission_->TakeTurns();
+  }
+  for (const std::function<void()>& call : calls) call();
 }
 
 void Admission::Ticket::LeaveQueue(int64_t images) {
-  absl::MutexLock lock(&admission_->mutex_);
-  assert(images <= waiting_images_);
-  waiting_images_ -= images;
-  admission_->waiting_images_ -= images;
+  Calls calls;
+  {
+    absl::MutexLock lock(&admission_->mutex_);
+    assert(images <= waiting_images_);
+    waiting_images_ -= images;
+    admission_->waiting_images_ -= images;
+    calls = admission_->TakeTurns();
+  }
+  for (const std::function<void()>& call : calls) call();
 }
 
 absl::Status Admission::Ticket::Grow(int64_t bytes) {
@@ -83,9 +168,12 @@ absl::Status Admission::Ticket::Grow(int64_t bytes) {
                           " bytes, more than the server's ", limit, "; send fewer images at once")),
                       "REQUEST_TOO_LARGE");
   }
-  if (admission_->bytes_ + bytes > limit) {
-    return Full(absl::StrCat("the queue is full: its requests hold ", admission_->bytes_,
-                             " bytes, ", bytes, " more would exceed ", limit));
+  if (!bulk_ && admission_->bytes_ + bytes > limit) {
+    return WithReason(
+        admission_->Full(absl::StrCat("the queue is full: its requests hold ", admission_->bytes_,
+                                      " bytes, ", bytes, " more would exceed ", limit),
+                         kUnknownRetryDelay),
+        "QUEUE_FULL");
   }
   bytes_ += bytes;
   admission_->bytes_ += bytes;

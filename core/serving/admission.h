@@ -1,12 +1,17 @@
-// What the server lets in: a bounded number of waiting images and of bytes held for them. Full
-// means a refusal at once, not a longer queue.
+// What the server lets in. A request that would not be answered in time, or that a bounded queue
+// has no room for, is refused at once and told when to come again; bulk work waits outside for its
+// turn.
 #ifndef CYTOPRESS_CORE_SERVING_ADMISSION_H_
 #define CYTOPRESS_CORE_SERVING_ADMISSION_H_
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/random/random.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -18,6 +23,19 @@ struct AdmissionOptions {
   int64_t max_waiting_images = 2048;
   int64_t max_bytes = int64_t{512}
                       << 20;  // of admitted requests: what was sent, and the inputs made of it
+  // Bulk work comes in while no more images than these wait, so that it keeps the engines busy
+  // without a long queue before everybody else, and while it leaves half of the bytes.
+  int64_t max_waiting_images_for_bulk = 256;
+};
+
+// What is asked to be let in.
+struct AdmissionRequest {
+  int64_t images = 0;
+  int64_t bytes = 0;
+  // Time until the deadline, and until the answer if it were let in now as far as can be told from
+  // what was computed before. Zero: nothing can be told.
+  absl::Duration budget = absl::InfiniteDuration();
+  absl::Duration predicted = absl::ZeroDuration();
 };
 
 // Thread-safe.
@@ -32,26 +50,36 @@ class Admission {
 
     // `images` of the request have left the queue.
     void LeaveQueue(int64_t images);
-    // Takes more memory. RESOURCE_EXHAUSTED when it is not there now, INVALID_ARGUMENT when the
-    // request could never have it.
+    // Takes more memory. RESOURCE_EXHAUSTED when it is not there now (never for bulk work, whose
+    // amount is small already), INVALID_ARGUMENT when the request could never have it.
     absl::Status Grow(int64_t bytes);
 
    private:
     friend class Admission;
-    Ticket(Admission* admission, int64_t images, int64_t bytes)
-        : admission_(admission), waiting_images_(images), bytes_(bytes) {}
+    Ticket(Admission* admission, int64_t images, int64_t bytes, bool bulk)
+        : admission_(admission), bulk_(bulk), waiting_images_(images), bytes_(bytes) {}
 
     Admission* const admission_;
+    const bool bulk_;
     int64_t waiting_images_;
     int64_t bytes_;
   };
+  using OnAdmitted = std::function<void(absl::StatusOr<std::unique_ptr<Ticket>>)>;
 
   explicit Admission(const AdmissionOptions& options) : options_(options) {}
   // REQUIRES: no ticket is left.
   ~Admission();
 
-  // RESOURCE_EXHAUSTED with a RetryInfo when full, UNAVAILABLE once closed.
-  absl::StatusOr<std::unique_ptr<Ticket>> Admit(int64_t images, int64_t bytes);
+  // UNAVAILABLE once closed. RESOURCE_EXHAUSTED with a RetryInfo, and the reason
+  //   DEADLINE_UNREACHABLE  the answer is predicted for after the deadline; the delay is the time
+  //                         after which it would be met,
+  //   QUEUE_FULL            too many images wait, or requests hold too many bytes.
+  absl::StatusOr<std::unique_ptr<Ticket>> Admit(const AdmissionRequest& request);
+
+  // For bulk work: `admitted` is called in turn, as soon as there is room, perhaps before this
+  // returns; by whoever makes room and perhaps under locks of theirs, so it must only hand on. Or
+  // with UNAVAILABLE once closed.
+  void AdmitInTurn(int64_t images, int64_t bytes, OnAdmitted admitted);
 
   // From now on nothing is admitted.
   void Close();
@@ -61,12 +89,30 @@ class Admission {
   int64_t waiting_images() const;
 
  private:
+  struct InLine {
+    int64_t images;
+    int64_t bytes;
+    OnAdmitted admitted;
+  };
+  // Calls to make once the lock is released.
+  using Calls = std::vector<std::function<void()>>;
+
+  absl::Status Refusal(const AdmissionRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Full(const std::string& why, absl::Duration retry_after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::unique_ptr<Ticket> MakeTicket(int64_t images, int64_t bytes, bool bulk)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Admits those in line that there is room for now.
+  Calls TakeTurns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const AdmissionOptions options_;
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t waiting_images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<InLine> line_ ABSL_GUARDED_BY(mutex_);
+  absl::InsecureBitGen random_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cytopress

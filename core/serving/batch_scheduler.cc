@@ -1,6 +1,7 @@
 #include "core/serving/batch_scheduler.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cassert>
@@ -9,14 +10,32 @@
 #include "absl/types/span.h"
 
 namespace cytopress {
+namespace {
 
-BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines,
-                               std::function<void(int)> on_batch, Clock* clock)
+// Of a full batch in the running means; smaller ones, which tell less of a busy server, count less.
+constexpr double kFullBatchWeight = 0.3;
+constexpr double kLeastWeight = 0.05;
+
+absl::Duration ThreadCpu() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
+}  // namespace
+
+BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch,
+                               Clock* clock, double seconds_per_image)
     : engines_(std::move(engines)),
       on_batch_(std::move(on_batch)),
       clock_(clock),
       classes_(engines_.at(0)->classes()),
       image_bytes_(engines_.at(0)->image_bytes()) {
+  if (seconds_per_image > 0) {
+    absl::MutexLock lock(&mutex_);
+    seconds_per_image_.Add(seconds_per_image, 1);
+    seconds_per_batch_.Add(seconds_per_image, 1);
+  }
   threads_.reserve(engines_.size());
   for (const std::unique_ptr<Engine>& engine : engines_) {
     threads_.emplace_back([this, engine = engine.get()] { Run(engine); });
@@ -27,7 +46,7 @@ BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines,
 BatchScheduler::~BatchScheduler() {
   {
     absl::MutexLock lock(&mutex_);
-    assert(queue_.empty());
+    assert(!HasTasks());
     stopping_ = true;
   }
   for (std::thread& thread : threads_) thread.join();
@@ -38,7 +57,15 @@ void BatchScheduler::Enqueue(std::shared_ptr<BatchTask> task) {
   assert(static_cast<int64_t>(task->pixels.size()) == task->images * image_bytes_);
   task->probabilities.resize(int64_t{task->images} * classes_);
   absl::MutexLock lock(&mutex_);
+  if (task->bulk) return bulk_queue_.push_back(std::move(task));
+  images_ += task->images;
   queue_.push_back(std::move(task));
+}
+
+BatchLoad BatchScheduler::load() const {
+  absl::MutexLock lock(&mutex_);
+  return {images_, absl::Seconds(seconds_per_image_.value() / static_cast<double>(engines_.size())),
+          absl::Seconds(seconds_per_batch_.value())};
 }
 
 void BatchScheduler::Run(Engine* engine) {
@@ -47,8 +74,12 @@ void BatchScheduler::Run(Engine* engine) {
   while (TakeBatch(engine->preferred_batch(), &batch)) {
     for (const std::shared_ptr<BatchTask>& task : batch.dropped) task->done(task->status_);
     if (!batch.slices.empty()) {
-      on_batch_(batch.images);
-      Finish(batch, Compute(engine, batch, &buffers));
+      const absl::Duration start = clock_->Steady();
+      const absl::Duration cpu_start = ThreadCpu();
+      const absl::Status status = Compute(engine, batch, &buffers);
+      on_batch_(batch.images, ThreadCpu() - cpu_start);
+      Measure(batch, engine->preferred_batch(), clock_->Steady() - start);
+      Finish(batch, status);
     }
     // Lets go of the tasks before waiting for others.
     batch = Batch();
@@ -57,11 +88,10 @@ void BatchScheduler::Run(Engine* engine) {
 
 bool BatchScheduler::TakeBatch(int max_images, Batch* batch) {
   absl::MutexLock lock(&mutex_);
-  const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || !queue_.empty();
-  };
+  const auto awake = [this]()
+                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || HasTasks(); };
   mutex_.Await(absl::Condition(&awake));
-  if (queue_.empty()) return false;
+  if (!HasTasks()) return false;
   FillBatch(max_images, batch);
   return true;
 }
@@ -78,26 +108,29 @@ absl::Status BatchScheduler::WhyDrop(const BatchTask& task, absl::Duration now) 
 
 void BatchScheduler::FillBatch(int max_images, Batch* batch) {
   const absl::Duration now = clock_->Steady();
-  while (!queue_.empty() && batch->images < max_images) {
-    const std::shared_ptr<BatchTask>& task = queue_.front();
+  while (HasTasks() && batch->images < max_images) {
+    Queue& queue = queue_.empty() ? bulk_queue_ : queue_;
+    const std::shared_ptr<BatchTask>& task = queue.front();
     const int waiting = task->images - task->handed_out_;
     // An error of an earlier slice makes the rest pointless.
     if (task->status_.ok()) task->status_ = WhyDrop(*task, now);
     if (!task->status_.ok()) {
       task->on_left_queue(waiting);
+      if (!task->bulk) images_ -= waiting;
       task->handed_out_ = task->images;
       // While a slice is in an engine, the end of that slice ends the task.
       if (task->computing_ == 0) batch->dropped.push_back(task);
-      queue_.pop_front();
+      queue.pop_front();
       continue;
     }
     const int count = std::min(waiting, max_images - batch->images);
     batch->slices.push_back({task, task->handed_out_, count});
     batch->images += count;
+    if (task->bulk) images_ += count;
     task->on_left_queue(count);
     task->handed_out_ += count;
     if (task->computing_++ == 0) task->computing_since_ = now;
-    if (task->handed_out_ == task->images) queue_.pop_front();
+    if (task->handed_out_ == task->images) queue.pop_front();
   }
 }
 
@@ -128,6 +161,15 @@ absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers
     probabilities += count;
   }
   return status;
+}
+
+void BatchScheduler::Measure(const Batch& batch, int preferred_batch, absl::Duration duration) {
+  const double seconds = absl::ToDoubleSeconds(duration);
+  const double weight = std::max(kLeastWeight, kFullBatchWeight * batch.images / preferred_batch);
+  absl::MutexLock lock(&mutex_);
+  images_ -= batch.images;
+  seconds_per_image_.Add(seconds / batch.images, weight);
+  seconds_per_batch_.Add(seconds, weight);
 }
 
 void BatchScheduler::Finish(const Batch& batch, const absl::Status& status) {

@@ -16,14 +16,24 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/engine/engine.h"
+#include "core/serving/running_mean.h"
 
 namespace cytopress {
+
+// What a scheduler has before it, and how fast it was lately.
+struct BatchLoad {
+  int64_t images = 0;  // enqueued and not yet computed; without bulk work that still waits
+  // Zero before the first batch, both.
+  absl::Duration image;  // by which an image more in the queue makes the last one wait longer
+  absl::Duration batch;  // from the start of a batch to its end
+};
 
 // The images of one request on their way through an engine. Filled in by the caller; it belongs to
 // the scheduler from Enqueue until `done` is called.
 struct BatchTask {
   int images = 0;
-  std::vector<uint8_t> pixels;                         // [images, image_bytes]
+  bool bulk = false;            // only gets the room that others leave in a batch
+  std::vector<uint8_t> pixels;  // [images, image_bytes]
   absl::Duration deadline = absl::InfiniteDuration();  // steady time
   std::shared_ptr<const std::atomic<bool>> cancelled;  // may be null
   // `count` images have left the queue, for an engine or because they were dropped. Called under
@@ -48,14 +58,19 @@ struct BatchTask {
 };
 
 // Thread-safe. A lone request never waits for company: a free engine takes what there is, up to its
-// preferred batch, first come first served. A task larger than a batch is cut into several, which
-// may run on several engines at once.
+// preferred batch, first come first served, bulk work last. A task larger than a batch is cut into
+// several, which may run on several engines at once.
 class BatchScheduler {
  public:
-  // One thread an engine. `on_batch` hears the size of each batch before it is computed. `clock`
-  // must outlive the scheduler. REQUIRES: engines of the same model, at least one.
-  BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, std::function<void(int)> on_batch,
-                 Clock* clock);
+  // Hears of every batch that was computed, before its tasks are done: its images, and the CPU time
+  // of the thread that computed it.
+  using OnBatch = std::function<void(int images, absl::Duration cpu)>;
+
+  // One thread an engine.
+  // `seconds_per_image`, of one engine, is what load() goes by until batches have been measured; 0:
+  // unknown. `clock` must outlive the scheduler. REQUIRES: engines of the same model, at least one.
+  BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch, Clock* clock,
+                 double seconds_per_image = 0);
   // REQUIRES: every task is done.
   ~BatchScheduler();
   BatchScheduler(const BatchScheduler&) = delete;
@@ -63,6 +78,8 @@ class BatchScheduler {
 
   // REQUIRES: task->images > 0 and as many pixels as they need.
   void Enqueue(std::shared_ptr<BatchTask> task);
+
+  BatchLoad load() const;
 
   int classes() const { return classes_; }
   int64_t image_bytes() const { return image_bytes_; }
@@ -84,22 +101,33 @@ class BatchScheduler {
     std::vector<float> probabilities;
   };
 
+  using Queue = std::deque<std::shared_ptr<BatchTask>>;
+
   void Run(Engine* engine);
+  bool HasTasks() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !queue_.empty() || !bulk_queue_.empty();
+  }
   // Waits for tasks. False when the scheduler ends.
   bool TakeBatch(int max_images, Batch* batch);
   void FillBatch(int max_images, Batch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WhyDrop(const BatchTask& task, absl::Duration now) const;
   absl::Status Compute(Engine* engine, const Batch& batch, Buffers* buffers) const;
   void Finish(const Batch& batch, const absl::Status& status);
+  void Measure(const Batch& batch, int preferred_batch, absl::Duration duration)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::vector<std::unique_ptr<Engine>> engines_;
-  const std::function<void(int)> on_batch_;
+  const OnBatch on_batch_;
   Clock* const clock_;
   const int classes_;
   const int64_t image_bytes_;
 
-  absl::Mutex mutex_;
-  std::deque<std::shared_ptr<BatchTask>> queue_ ABSL_GUARDED_BY(mutex_);
+  mutable absl::Mutex mutex_;
+  Queue queue_ ABSL_GUARDED_BY(mutex_);
+  Queue bulk_queue_ ABSL_GUARDED_BY(mutex_);
+  int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;             // in queue_ and in engines
+  RunningMean seconds_per_image_ ABSL_GUARDED_BY(mutex_);  // of one engine
+  RunningMean seconds_per_batch_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

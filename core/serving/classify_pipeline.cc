@@ -17,6 +17,24 @@ namespace {
 constexpr int kImagesPerTurn = 8;
 // An answer has room for so many complaints about images.
 constexpr int kMaxReportedImages = 8;
+// Of one image in the running mean of the time that decoding a byte takes.
+constexpr double kDecodeWeight = 0.05;
+// A request whose model was deleted between the look at the registry and the load looks again.
+constexpr int kMaxLooks = 3;
+
+struct Amount {
+  int64_t bytes = 0;
+  int64_t encoded_bytes = 0;  // of them, those of PNG and JPEG files
+};
+
+Amount AmountOf(const std::vector<InputImage>& images) {
+  Amount amount;
+  for (const InputImage& image : images) {
+    amount.bytes += static_cast<int64_t>(image.bytes.size());
+    if (!image.raw) amount.encoded_bytes += static_cast<int64_t>(image.bytes.size());
+  }
+  return amount;
+}
 
 absl::StatusOr<Image> ToImage(const InputImage& input, const DecodeLimits& limits) {
   if (!input.raw) return DecodeImage(input.bytes, limits);
@@ -45,6 +63,9 @@ struct ClassifyPipeline::Request {
   std::unique_ptr<Admission::Ticket> ticket;
   absl::Duration admitted;  // steady time
   absl::Duration deadline;  // steady time
+  Amount amount;
+  bool counts_as_undecoded = false;  // guarded by the pipeline's mutex
+  int looks = 0;                     // at the registry
   ModelHandle model;
   BatchTask batch;
 
@@ -66,27 +87,86 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
       admission_(options.admission),
       models_(
           options.models, loader,
-          [observer](const ModelVersion& model, int images) { observer->OnBatch(model, images); },
+          [observer](const ModelVersion& model, int images, absl::Duration cpu) {
+            observer->OnBatch(model, images, cpu);
+          },
           clock),
       decoders_("decode", std::max(1, options.decode_threads)) {}
 
 ClassifyPipeline::~ClassifyPipeline() { Drain(absl::InfiniteDuration()); }
 
 void ClassifyPipeline::Submit(ClassifyTask task) {
-  int64_t bytes = 0;
-  for (const InputImage& image : task.images) bytes += static_cast<int64_t>(image.bytes.size());
-  absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket =
-      admission_.Admit(static_cast<int64_t>(task.images.size()), bytes);
-  if (!ticket.ok()) {
-    task.done(ticket.status());
-    return;
-  }
   auto request = std::make_shared<Request>();
-  request->task = std::move(task);
-  request->ticket = *std::move(ticket);
   request->admitted = clock_->Steady();
-  request->deadline = request->admitted + (request->task.deadline - clock_->Now());
+  const absl::Duration budget = task.deadline - clock_->Now();
+  request->deadline = request->admitted + budget;
+  request->amount = AmountOf(task.images);
+  request->task = std::move(task);
+  const auto images = static_cast<int64_t>(request->task.images.size());
+  if (request->task.bulk) {
+    return admission_.AdmitInTurn(
+        images, request->amount.bytes,
+        [this, request](absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket) {
+          if (!ticket.ok()) return request->task.done(ticket.status());
+          Start(request, *std::move(ticket));
+        });
+  }
+  AdmissionRequest wish;
+  wish.images = images;
+  wish.bytes = request->amount.bytes;
+  wish.budget = budget;
+  wish.predicted = PredictedTime(request->task.model, images, request->amount.encoded_bytes);
+  absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
+  if (!ticket.ok()) {
+    observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
+    return request->task.done(ticket.status());
+  }
+  Start(request, *std::move(ticket));
+}
+
+void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket) {
+  request->ticket = std::move(ticket);
+  CountUndecoded(request.get(), true);
   decoders_.Schedule([this, request] { FindModel(request); });
+}
+
+void ClassifyPipeline::CountUndecoded(Request* request, bool counts) {
+  absl::MutexLock lock(&mutex_);
+  if (request->counts_as_undecoded == counts) return;
+  request->counts_as_undecoded = counts;
+  const int64_t sign = counts ? 1 : -1;
+  // Bulk work lets others go first in the batches, though not in decoding.
+  if (!request->task.bulk) {
+    undecoded_images_ += sign * static_cast<int64_t>(request->task.images.size());
+  }
+  undecoded_bytes_ += sign * request->amount.encoded_bytes;
+}
+
+absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_t images,
+                                               int64_t encoded_bytes) const {
+  ModelVersion wanted = model;
+  double seconds_per_byte;
+  int64_t undecoded_images;
+  int64_t undecoded_bytes;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (wanted.name.empty()) wanted.name = default_model_;
+    seconds_per_byte = decode_seconds_per_byte_.value() / decoders_.threads();
+    undecoded_images = undecoded_images_;
+    undecoded_bytes = undecoded_bytes_;
+  }
+  const ModelHandle handle = models_.Find(wanted);
+  if (handle == nullptr) return absl::ZeroDuration();
+  const BatchLoad load = handle->scheduler.load();
+  // Without anything before it, a request is welcome whatever the means say: it corrects them.
+  if (load.images + undecoded_images + undecoded_bytes == 0) return absl::ZeroDuration();
+  // Decoding and computing go on side by side: whichever has more to do decides. Those not yet
+  // decoded are taken to be this model's, all of them.
+  const absl::Duration decoding = absl::Seconds(undecoded_bytes * seconds_per_byte);
+  const absl::Duration computing = (load.images + undecoded_images) * load.image;
+  const absl::Duration own =
+      absl::Seconds(encoded_bytes * seconds_per_byte) + std::max(load.batch, images * load.image);
+  return std::max(decoding, computing) + own;
 }
 
 void ClassifyPipeline::Preload(const ModelVersion& model,
@@ -94,10 +174,21 @@ void ClassifyPipeline::Preload(const ModelVersion& model,
   decoders_.Schedule([this, model, done = std::move(done)] {
     const absl::StatusOr<ModelVersion> version = loader_->Resolve(model);
     if (!version.ok()) return done(version.status());
-    const ModelHandle loaded = models_.Acquire(
-        *version, [done](const absl::StatusOr<ModelHandle>& handle) { done(handle.status()); });
+    const auto on_loaded = [done](const absl::StatusOr<ModelHandle>& handle) {
+      done(handle.status());
+    };
+    const ModelHandle loaded = model.version == 0 ? models_.AwaitNewest(*version, on_loaded)
+                                                  : models_.Acquire(*version, on_loaded);
     if (loaded != nullptr) done(absl::OkStatus());
   });
+}
+
+void ClassifyPipeline::OnDeleted(const ModelVersion& model) {
+  const absl::StatusOr<ModelVersion> newest = loader_->Resolve({model.name, 0});
+  const ModelHandle serving = models_.Find({model.name, 0});
+  const bool must_stand_in = newest.ok() && serving != nullptr && serving->version == model;
+  if (!must_stand_in) return models_.Unload(model);
+  Preload({model.name, 0}, [this, model](const absl::Status&) { models_.Unload(model); });
 }
 
 bool ClassifyPipeline::Drain(absl::Duration timeout) {
@@ -117,16 +208,29 @@ absl::Status ClassifyPipeline::WhyDrop(const Request& request) const {
 
 void ClassifyPipeline::FindModel(const RequestPtr& request) {
   if (absl::Status drop = WhyDrop(*request); !drop.ok()) return Finish(request, std::move(drop));
-  const absl::StatusOr<ModelVersion> version = loader_->Resolve(request->task.model);
+  const ModelVersion& wanted = request->task.model;
+  const absl::StatusOr<ModelVersion> version = loader_->Resolve(wanted);
   if (!version.ok()) return Finish(request, version.status());
+  if (wanted.name.empty()) {
+    absl::MutexLock lock(&mutex_);
+    default_model_ = version->name;
+  }
+  ++request->looks;
   const auto on_loaded = [this, request](absl::StatusOr<ModelHandle> model) {
+    CountUndecoded(request.get(), true);
     decoders_.Schedule([this, request, model = std::move(model)] {
-      if (!model.ok()) return Finish(request, model.status());
-      Prepare(request, *model);
+      if (model.ok()) return Prepare(request, *model);
+      const bool look_again = absl::IsNotFound(model.status()) &&
+                              request->task.model.version == 0 && request->looks < kMaxLooks;
+      if (look_again) return FindModel(request);
+      Finish(request, model.status());
     });
   };
-  ModelHandle model = models_.Acquire(*version, on_loaded);
-  if (model != nullptr) Prepare(request, std::move(model));
+  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded)
+                                          : models_.Acquire(*version, on_loaded);
+  // Who waits for a model is in nobody's way.
+  if (model == nullptr) return CountUndecoded(request.get(), false);
+  Prepare(request, std::move(model));
 }
 
 void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
@@ -170,9 +274,17 @@ void ClassifyPipeline::DecodeSome(const RequestPtr& request) {
 void ClassifyPipeline::DecodeOne(const RequestPtr& request, int index) {
   absl::Status status = WhyDrop(*request);
   if (status.ok()) {
+    const InputImage& image = request->task.images[index];
     const int64_t offset = index * request->model->scheduler.image_bytes();
-    status = PrepareImage(request->task.images[index], request->model->preprocessing,
-                          options_.decode, &request->batch.pixels[offset]);
+    const absl::Duration start = clock_->Steady();
+    status = PrepareImage(image, request->model->preprocessing, options_.decode,
+                          &request->batch.pixels[offset]);
+    if (status.ok() && !image.raw) {
+      const double seconds = absl::ToDoubleSeconds(clock_->Steady() - start);
+      absl::MutexLock lock(&mutex_);
+      decode_seconds_per_byte_.Add(seconds / static_cast<double>(image.bytes.size()),
+                                   kDecodeWeight);
+    }
   }
   if (status.ok()) return;
   absl::MutexLock lock(&request->mutex);
@@ -211,16 +323,19 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
   BatchTask& batch = request->batch;
   batch.deadline = request->deadline;
   batch.cancelled = request->task.cancelled;
+  batch.bulk = request->task.bulk;
   // The request is kept alive by the pointer that the queue holds, which is one to the request.
   Request* const plain = request.get();
   batch.on_left_queue = [plain](int images) { plain->ticket->LeaveQueue(images); };
   batch.done = [this, weak = std::weak_ptr<Request>(request)](const absl::Status& computed) {
     Finish(weak.lock(), computed);
   };
+  CountUndecoded(plain, false);
   request->model->scheduler.Enqueue(std::shared_ptr<BatchTask>(request, &batch));
 }
 
 void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
+  CountUndecoded(request.get(), false);
   // The ticket goes last: once all are gone, nothing of the request is left.
   const std::unique_ptr<Admission::Ticket> ticket = std::move(request->ticket);
   const std::function<void(absl::StatusOr<ClassifyOutcome>)> done = std::move(request->task.done);

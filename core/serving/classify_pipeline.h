@@ -12,14 +12,17 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/image/image.h"
 #include "core/serving/admission.h"
 #include "core/serving/model_host.h"
+#include "core/serving/running_mean.h"
 #include "core/serving/thread_pool.h"
 
 namespace cytopress {
@@ -52,6 +55,9 @@ struct ClassifyTask {
   std::vector<InputImage> images;
   int top_k = 1;  // only checked against the number of classes; -1 = all
   absl::Time deadline = absl::InfiniteFuture();
+  // Bulk work, whose amount its sender bounds: it waits until it is let in instead of being
+  // refused, and others go first.
+  bool bulk = false;
   // Set by the caller when nobody waits any more. May be null.
   std::shared_ptr<const std::atomic<bool>> cancelled;
   // Once, on any thread, perhaps before Submit returns. Errors carry details (error_details.h); a
@@ -63,9 +69,12 @@ struct ClassifyTask {
 class ServingObserver {
  public:
   virtual ~ServingObserver() = default;
-  virtual void OnBatch(const ModelVersion& model, int images) = 0;
+  // Computed; `cpu` is the time of the thread that did.
+  virtual void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) = 0;
   virtual void OnClassified(const ModelVersion& model, int images,
                             const ClassifyTiming& timing) = 0;
+  // Not let in. `reason` is that of the ErrorInfo (admission.h).
+  virtual void OnRefused(const std::string& reason) = 0;
 };
 
 struct ClassifyPipelineOptions {
@@ -84,14 +93,27 @@ class ClassifyPipeline {
   // Refuses what comes and waits for what it has admitted.
   ~ClassifyPipeline();
 
+  // A request whose answer is predicted for after its deadline is refused (admission.h); one that
+  // was cancelled or has expired is dropped before its next image is decoded or computed. Requests
+  // for the newest version are answered by the one before until it is in memory.
   // REQUIRES: at least one image.
   void Submit(ClassifyTask task);
 
   // Brings a model into memory; `done` on another thread, or before this returns. For warming up.
   void Preload(const ModelVersion& model, std::function<void(const absl::Status&)> done);
 
+  // The version is not in the registry any more. It serves those who want the newest until the one
+  // that is the newest now is loaded, then its memory is given back.
+  void OnDeleted(const ModelVersion& model);
+
   // Refuses new requests. True as soon as all admitted ones are answered, false after `timeout`.
   bool Drain(absl::Duration timeout);
+
+  // Time from now to the answer to a request of `images` images in `encoded_bytes` of PNG or JPEG,
+  // as far as can be told from what was computed before; zero when nothing waits or the model is
+  // not in memory.
+  absl::Duration PredictedTime(const ModelVersion& model, int64_t images,
+                               int64_t encoded_bytes) const;
 
   int64_t waiting_images() const { return admission_.waiting_images(); }
   ModelHost* models() { return &models_; }
@@ -100,6 +122,9 @@ class ClassifyPipeline {
   struct Request;
   using RequestPtr = std::shared_ptr<Request>;
 
+  void Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket);
+  // Whether the request is one of those that will have to be decoded before one that comes now.
+  void CountUndecoded(Request* request, bool counts);
   void FindModel(const RequestPtr& request);
   void Prepare(const RequestPtr& request, ModelHandle model);
   void DecodeSome(const RequestPtr& request);
@@ -114,6 +139,13 @@ class ClassifyPipeline {
   Clock* const clock_;
   Admission admission_;
   ModelHost models_;
+
+  mutable absl::Mutex mutex_;
+  std::string default_model_ ABSL_GUARDED_BY(mutex_);            // what an empty name meant last
+  RunningMean decode_seconds_per_byte_ ABSL_GUARDED_BY(mutex_);  // of one thread
+  int64_t undecoded_images_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t undecoded_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of PNG and JPEG
+
   ThreadPool decoders_;
 };
 

@@ -22,8 +22,8 @@ void ReturnMemory() {
 
 }  // namespace
 
-ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader,
-                     std::function<void(const ModelVersion&, int images)> on_batch, Clock* clock)
+ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader, OnBatch on_batch,
+                     Clock* clock)
     : options_(options), loader_(loader), on_batch_(std::move(on_batch)), clock_(clock) {
   thread_ = std::thread([this] { Run(); });
 }
@@ -46,16 +46,44 @@ ModelHost::~ModelHost() {
 }
 
 ModelHandle ModelHost::Acquire(const ModelVersion& version, OnLoaded on_loaded) {
+  return Get(version, Want::kThisVersion, std::move(on_loaded));
+}
+
+ModelHandle ModelHost::AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded) {
+  return Get(newest, Want::kNewestOrStandIn, std::move(on_loaded));
+}
+
+ModelHandle ModelHost::AwaitNewest(const ModelVersion& newest, OnLoaded on_loaded) {
+  return Get(newest, Want::kNewest, std::move(on_loaded));
+}
+
+ModelHandle ModelHost::Get(const ModelVersion& version, Want want, OnLoaded on_loaded) {
   absl::Status failure;
+  std::vector<ModelHandle> replaced;  // let go of without the lock
   {
     absl::MutexLock lock(&mutex_);
     const absl::Duration now = clock_->Steady();
     Entry& entry = entries_[version];
     entry.last_used = now;
-    if (entry.model != nullptr) return entry.model;
+    const bool takes_over = want != Want::kThisVersion && !entry.as_newest;
+    (want == Want::kThisVersion ? entry.pinned : entry.as_newest) = true;
+    if (entry.model != nullptr) {
+      if (takes_over) replaced = TakeOver(version);
+      return entry.model;
+    }
     if (entry.failure.ok() || now - entry.failed_at >= options_.retry_failed_after) {
-      if (entry.waiting.empty()) to_load_.push_back(version);
       entry.failure = absl::OkStatus();
+      if (!entry.loading) to_load_.push_back(version);
+      entry.loading = true;
+    }
+    if (want == Want::kNewestOrStandIn) {
+      ModelHandle stand_in = NewestLoaded(version.name);
+      if (stand_in != nullptr) {
+        entries_[stand_in->version].last_used = now;
+        return stand_in;
+      }
+    }
+    if (entry.failure.ok()) {
       entry.waiting.push_back(std::move(on_loaded));
       return nullptr;
     }
@@ -65,11 +93,41 @@ ModelHandle ModelHost::Acquire(const ModelVersion& version, OnLoaded on_loaded) 
   return nullptr;
 }
 
+ModelHandle ModelHost::NewestLoaded(const std::string& name) const {
+  ModelHandle newest;
+  for (auto it = entries_.lower_bound({name, 0}); it != entries_.end() && it->first.name == name;
+       ++it) {
+    if (it->second.model != nullptr) newest = it->second.model;
+  }
+  return newest;
+}
+
+ModelHandle ModelHost::Find(const ModelVersion& version) const {
+  absl::MutexLock lock(&mutex_);
+  if (version.version == 0) return NewestLoaded(version.name);
+  const auto it = entries_.find(version);
+  return it == entries_.end() ? nullptr : it->second.model;
+}
+
+std::vector<ModelHandle> ModelHost::TakeOver(const ModelVersion& newest) {
+  std::vector<ModelHandle> replaced;
+  for (auto it = entries_.lower_bound({newest.name, 0});
+       it != entries_.end() && it->first.name == newest.name;) {
+    Entry& entry = it->second;
+    const bool is_other = !(it->first == newest);
+    if (is_other) entry.as_newest = false;
+    const bool drop = is_other && entry.model != nullptr && !entry.pinned;
+    if (drop) replaced.push_back(std::move(entry.model));
+    it = drop ? entries_.erase(it) : std::next(it);
+  }
+  return replaced;
+}
+
 void ModelHost::Unload(const ModelVersion& version) {
   ModelHandle victim;
   absl::MutexLock lock(&mutex_);
   const auto it = entries_.find(version);
-  if (it == entries_.end() || !it->second.waiting.empty()) return;
+  if (it == entries_.end() || it->second.loading) return;
   victim = std::move(it->second.model);
   entries_.erase(it);
   // `victim` was declared before the lock: it is let go of after it.
@@ -168,6 +226,15 @@ void ModelHost::MakeRoom() {
   entries_.erase(best);
 }
 
+bool ModelHost::IsOvertaken(const ModelVersion& version) {
+  const absl::StatusOr<ModelVersion> newest = loader_->Resolve({version.name, 0});
+  absl::MutexLock lock(&mutex_);
+  const Entry& entry = entries_[version];
+  if (entry.pinned || !entry.waiting.empty() || (newest.ok() && *newest == version)) return false;
+  entries_.erase(version);
+  return true;
+}
+
 void ModelHost::LoadNext() {
   ModelVersion version;
   {
@@ -175,6 +242,11 @@ void ModelHost::LoadNext() {
     if (stopping_ || to_load_.empty() || !HasRoom()) return;
     version = to_load_.front();
     to_load_.pop_front();
+  }
+  if (IsOvertaken(version)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_) return;
     ++alive_;
   }
   const absl::Duration start = clock_->Steady();
@@ -192,21 +264,26 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
   const absl::Status status = loaded.status();
   ModelHandle model;
   if (status.ok()) {
-    const auto on_batch = [this, version](int images) { on_batch_(version, images); };
+    const auto on_batch = [this, version](int images, absl::Duration cpu) {
+      on_batch_(version, images, cpu);
+    };
     model = ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
                         [this](ServedModel* served) { Retire(served); });
   }
   std::vector<OnLoaded> waiting;
+  std::vector<ModelHandle> replaced;  // let go of without the lock
   {
     absl::MutexLock lock(&mutex_);
     if (!status.ok()) --alive_;
     if (!stopping_) {
       Entry& entry = entries_[version];
       waiting.swap(entry.waiting);
+      entry.loading = false;
       entry.last_used = clock_->Steady();
       entry.model = model;
       entry.failure = status;
       entry.failed_at = entry.last_used;
+      if (status.ok() && entry.as_newest) replaced = TakeOver(version);
     }
   }
   for (OnLoaded& on_loaded : waiting) {

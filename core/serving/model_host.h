@@ -1,4 +1,5 @@
-// The models in memory: loaded when first asked for, dropped when others need the room.
+// The models in memory: loaded when first asked for, dropped when others need the room or a newer
+// version has taken over.
 #ifndef CYTOPRESS_CORE_SERVING_MODEL_HOST_H_
 #define CYTOPRESS_CORE_SERVING_MODEL_HOST_H_
 
@@ -24,11 +25,11 @@ namespace cytopress {
 
 // A model that serves: immutable but for its queue.
 struct ServedModel {
-  ServedModel(LoadedModel model, std::function<void(int)> on_batch, Clock* clock)
+  ServedModel(LoadedModel model, BatchScheduler::OnBatch on_batch, Clock* clock)
       : version(std::move(model.version)),
         preprocessing(std::move(model.preprocessing)),
         class_names(std::move(model.class_names)),
-        scheduler(std::move(model.engines), std::move(on_batch), clock) {}
+        scheduler(std::move(model.engines), std::move(on_batch), clock, model.seconds_per_image) {}
 
   const ModelVersion version;
   const Preprocessing preprocessing;
@@ -52,11 +53,12 @@ struct ModelHostOptions {
 // `max_loaded` are in memory at any time, those that only requests still hold included.
 class ModelHost {
  public:
+  // Of BatchScheduler, with the model.
+  using OnBatch = std::function<void(const ModelVersion&, int images, absl::Duration cpu)>;
   using OnLoaded = std::function<void(absl::StatusOr<ModelHandle>)>;
 
   // `loader` and `clock` must outlive the host. `on_batch` hears of every batch.
-  ModelHost(const ModelHostOptions& options, ModelLoader* loader,
-            std::function<void(const ModelVersion&, int images)> on_batch, Clock* clock);
+  ModelHost(const ModelHostOptions& options, ModelLoader* loader, OnBatch on_batch, Clock* clock);
   // Waits until every handle is gone. Whoever still waits for a model gets CANCELLED.
   ~ModelHost();
   ModelHost(const ModelHost&) = delete;
@@ -66,6 +68,18 @@ class ModelHost {
   // failed to load; on the host's thread, so it must be short.
   // REQUIRES: `version` is one that the loader's Resolve has answered.
   ModelHandle Acquire(const ModelVersion& version, OnLoaded on_loaded);
+
+  // For who wants the newest version, which is `newest`. While that is not in memory but another
+  // version of its name is, that one is the answer, and the newest is loaded meanwhile; only when
+  // there is none, as Acquire. Once the newest is loaded, the versions of its name that nobody has
+  // asked for by Acquire are dropped.
+  ModelHandle AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded);
+
+  // As AcquireNewest, but waits for the newest version itself.
+  ModelHandle AwaitNewest(const ModelVersion& newest, OnLoaded on_loaded);
+
+  // The model if it is in memory, of version 0 the newest that is; null otherwise. Loads nothing.
+  ModelHandle Find(const ModelVersion& version) const;
 
   // Drops the model as soon as no request holds it.
   void Unload(const ModelVersion& version);
@@ -80,16 +94,28 @@ class ModelHost {
       return a.name != b.name ? a.name < b.name : a.version < b.version;
     }
   };
-  // Loaded: `model` is set. Waiting to be loaded: `waiting` is not empty. Failed: `failure`.
+  // Loaded: `model` is set. To be loaded, or being loaded: `loading`. Failed: `failure`.
   struct Entry {
     ModelHandle model;
+    bool loading = false;
     std::vector<OnLoaded> waiting;
+    bool pinned = false;     // asked for by its number: it stays when a newer one comes
+    bool as_newest = false;  // asked for as the newest: it takes over from older ones
     absl::Status failure;
     absl::Duration failed_at;
     absl::Duration last_used;
   };
   using Entries = std::map<ModelVersion, Entry, ByNameAndVersion>;
 
+  enum class Want { kThisVersion, kNewest, kNewestOrStandIn };
+
+  ModelHandle Get(const ModelVersion& version, Want want, OnLoaded on_loaded)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // The newest version of `name` in memory.
+  ModelHandle NewestLoaded(const std::string& name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes the versions that `newest` has taken over from out of the entries.
+  std::vector<ModelHandle> TakeOver(const ModelVersion& newest)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
   void Retire(ServedModel* model);
   void DestroyRetired() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -100,6 +126,8 @@ class ModelHost {
   }
   void MakeRoom() ABSL_LOCKS_EXCLUDED(mutex_);
   void LoadNext() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Strikes `version` off when it was to take over as the newest, and a newer one has come.
+  bool IsOvertaken(const ModelVersion& version) ABSL_LOCKS_EXCLUDED(mutex_);
   void Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel> loaded)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Loaded ones that the host still offers.
@@ -107,7 +135,7 @@ class ModelHost {
 
   const ModelHostOptions options_;
   ModelLoader* const loader_;
-  const std::function<void(const ModelVersion&, int)> on_batch_;
+  const OnBatch on_batch_;
   Clock* const clock_;
 
   mutable absl::Mutex mutex_;

@@ -20,6 +20,7 @@ struct LoadedModel {
   Preprocessing preprocessing;
   std::vector<std::string> class_names;
   std::vector<std::unique_ptr<Engine>> engines;  // equal ones, for as many threads
+  double seconds_per_image = 0;                  // of one engine, as far as is known; 0: unknown
 };
 
 // Thread-safe.
@@ -48,8 +49,8 @@ class RegistryModelLoader : public ModelLoader {
       : options_(options), registry_(registry) {}
 
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override;
-  // Each engine has classified an image before this returns, so that a model's first request is as
-  // fast as the others.
+  // Each engine has computed a batch of one and one of its preferred size before this returns, so
+  // that a model's first requests are as fast as the others.
   absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override;
 
  private:

@@ -1,5 +1,6 @@
 #include "server/metrics/serving_metrics.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -42,7 +43,15 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
       images_(prometheus::BuildCounter()
                   .Name("cytopress_classify_images_total")
                   .Help("Images classified")
-                  .Register(*registry)) {}
+                  .Register(*registry)),
+      cpu_(prometheus::BuildCounter()
+               .Name("cytopress_classify_engine_cpu_seconds_total")
+               .Help("Processor time of the threads that compute batches, while they did")
+               .Register(*registry)),
+      refused_(prometheus::BuildCounter()
+                   .Name("cytopress_classify_refused_total")
+                   .Help("Classify requests that were not let in, by reason")
+                   .Register(*registry)) {}
 
 const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
   absl::MutexLock lock(&mutex_);
@@ -50,15 +59,21 @@ const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
   if (is_new) {
     const prometheus::Labels labels = {{"model", model.name},
                                        {"version", absl::StrCat(model.version)}};
-    it->second = {&queue_.Add(labels, SecondsEdges()),   &decode_.Add(labels, SecondsEdges()),
-                  &compute_.Add(labels, SecondsEdges()), &request_.Add(labels, SecondsEdges()),
-                  &batch_.Add(labels, BatchEdges()),     &images_.Add(labels)};
+    it->second = {&queue_.Add(labels, SecondsEdges()),
+                  &decode_.Add(labels, SecondsEdges()),
+                  &compute_.Add(labels, SecondsEdges()),
+                  &request_.Add(labels, SecondsEdges()),
+                  &batch_.Add(labels, BatchEdges()),
+                  &images_.Add(labels),
+                  &cpu_.Add(labels)};
   }
   return it->second;
 }
 
-void ServingMetrics::OnBatch(const ModelVersion& model, int images) {
-  Of(model).batch->Observe(images);
+void ServingMetrics::OnBatch(const ModelVersion& model, int images, absl::Duration cpu) {
+  const OfModel& metrics = Of(model);
+  metrics.batch->Observe(images);
+  metrics.cpu->Increment(absl::ToDoubleSeconds(cpu));
 }
 
 void ServingMetrics::OnClassified(const ModelVersion& model, int images,
@@ -69,6 +84,11 @@ void ServingMetrics::OnClassified(const ModelVersion& model, int images,
   metrics.compute->Observe(absl::ToDoubleSeconds(timing.compute));
   metrics.request->Observe(absl::ToDoubleSeconds(timing.queue + timing.decode + timing.compute));
   metrics.images->Increment(images);
+}
+
+void ServingMetrics::OnRefused(const std::string& reason) {
+  // Looks the series up; the reasons are few.
+  refused_.Add({{"reason", absl::AsciiStrToLower(reason)}}).Increment();
 }
 
 }  // namespace cytopress

@@ -24,8 +24,9 @@ class ServingMetrics : public ServingObserver {
   // `registry` must outlive this.
   explicit ServingMetrics(prometheus::Registry* registry);
 
-  void OnBatch(const ModelVersion& model, int images) override;
+  void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) override;
   void OnClassified(const ModelVersion& model, int images, const ClassifyTiming& timing) override;
+  void OnRefused(const std::string& reason) override;
 
  private:
   struct OfModel {
@@ -35,6 +36,7 @@ class ServingMetrics : public ServingObserver {
     prometheus::Histogram* request;
     prometheus::Histogram* batch;
     prometheus::Counter* images;
+    prometheus::Counter* cpu;
   };
 
   const OfModel& Of(const ModelVersion& model) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -45,6 +47,8 @@ class ServingMetrics : public ServingObserver {
   prometheus::Family<prometheus::Histogram>& request_;
   prometheus::Family<prometheus::Histogram>& batch_;
   prometheus::Family<prometheus::Counter>& images_;
+  prometheus::Family<prometheus::Counter>& cpu_;
+  prometheus::Family<prometheus::Counter>& refused_;
 
   absl::Mutex mutex_;
   // Entries stay where they are and never change.

@@ -69,6 +69,15 @@ void StateMetrics::Refresh() const {
                       "Images admitted that wait for a batch now");
   waiting.Add(static_cast<double>(sources_.waiting_images()));
   families.push_back(std::move(waiting).Take());
+  GaugeFamily predicted(
+      "cytopress_classify_predicted_seconds",
+      "What an image that comes now is predicted to take; requests whose deadline "
+      "is sooner are refused");
+  for (const auto& [model, seconds] : sources_.predicted_seconds()) {
+    predicted.Add(absl::ToDoubleSeconds(seconds),
+                  {{"model", model.name}, {"version", absl::StrCat(model.version)}});
+  }
+  families.push_back(std::move(predicted).Take());
   cached_ = std::move(families);
 }
 

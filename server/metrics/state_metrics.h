@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -28,6 +29,7 @@ struct StateSources {
   const ModelRegistry* models = nullptr;
   std::function<std::vector<ModelVersion>()> loaded_models;
   std::function<int64_t()> waiting_images;
+  std::function<std::vector<std::pair<ModelVersion, absl::Duration>>()> predicted_seconds;
   Clock* clock = nullptr;
 };
 

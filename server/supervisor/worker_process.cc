@@ -1,8 +1,10 @@
 #include "server/supervisor/worker_process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "server/supervisor/cores.h"
 
 namespace cytopress {
 namespace {
@@ -83,9 +86,17 @@ absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options) {
         absl::StrCat("cannot start ", options.command[0], ": ", std::strerror(error));
     return error == ENOENT ? absl::NotFoundError(message) : absl::InternalError(message);
   }
-  // Threads inherit it, and a program this young has only one.
+  // Threads inherit these, and a program this young has only one.
   if (options.nice != 0) {
     setpriority(PRIO_PROCESS, pid, getpriority(PRIO_PROCESS, 0) + options.nice);
+  }
+  if (options.batch) {
+    const sched_param no_priority = {};
+    sched_setscheduler(pid, SCHED_BATCH, &no_priority);
+  }
+  if (!options.cores.empty()) {
+    const absl::Status status = UseCores(pid, options.cores);
+    if (!status.ok()) spdlog::warn("{}: {}", options.command[0], std::string(status.message()));
   }
   return pid;
 }

@@ -18,6 +18,8 @@ struct ProcessOptions {
   std::string log_path;              // takes stdout and stderr, appended
   int64_t max_log_bytes = 0;         // a longer log is moved to "<log_path>.1" first
   int nice = 0;                      // added CPU politeness, 0 to 19
+  bool batch = false;                // SCHED_BATCH: it never takes the processor from who wakes up
+  std::vector<int> cores;            // that it may use; empty: those of this process
 };
 
 // How a process ended.

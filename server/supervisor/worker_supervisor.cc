@@ -215,26 +215,19 @@ void WorkerSupervisor::StartNeeded() {
 }
 
 void WorkerSupervisor::StartWorker(Slot* slot) {
+  const int threads =
+      options_.threads > 0 ? options_.threads : static_cast<int>(options_.cores.size());
   ProcessOptions process;
-  process.command = {options_.worker_program,
-                     "--database",
-                     options_.database_url,
-                     "--models",
-                     options_.models_folder,
-                     "--work",
-                     options_.work_folder,
-                     "--device",
-                     options_.device,
-                     "--threads",
-                     absl::StrCat(options_.threads),
-                     "--name",
-                     slot->info.name,
-                     "--once",
-                     "--die-with-parent",
-                     absl::StrCat(getpid())};
+  process.command = {
+      options_.worker_program, "--database", options_.database_url, "--models",
+      options_.models_folder,  "--work",     options_.work_folder,  "--device",
+      options_.device,         "--threads",  absl::StrCat(threads), "--name",
+      slot->info.name,         "--once",     "--die-with-parent",   absl::StrCat(getpid())};
   process.log_path = absl::StrCat(options_.log_folder, "/worker-", slot->info.name, ".log");
   process.max_log_bytes = options_.max_log_bytes;
   process.nice = options_.nice;
+  process.batch = true;
+  process.cores = options_.cores;
   slot->started_at = clock_->Steady();
   ++slot->info.started;
   const absl::StatusOr<pid_t> pid = StartProcess(process);

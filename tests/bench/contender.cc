@@ -33,9 +33,9 @@ absl::Status ErrnoStatus(const char* what, int error) {
 }  // namespace
 
 EngineContender::EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels,
-                                 TimeKind time)
+                                 TimeKind time, const std::string& suffix)
     : engine_(std::move(engine)),
-      name_(engine_->name()),
+      name_(engine_->name() + suffix),
       pixels_(std::move(pixels)),
       time_(time),
       probabilities_(pixels_.size() / engine_->image_bytes() * engine_->classes()) {}
@@ -56,9 +56,15 @@ absl::StatusOr<std::vector<float>> EngineContender::FirstImage() {
 absl::StatusOr<std::unique_ptr<ChildContender>> ChildContender::Start(
     std::string name, const std::vector<std::string>& arguments,
     const std::vector<std::string>& environment) {
+  return StartProgram("/proc/self/exe", std::move(name), arguments, environment);
+}
+
+absl::StatusOr<std::unique_ptr<ChildContender>> ChildContender::StartProgram(
+    const std::string& program, std::string name, const std::vector<std::string>& arguments,
+    const std::vector<std::string>& environment) {
   int to_child[2], from_child[2];
   if (pipe(to_child) != 0 || pipe(from_child) != 0) return ErrnoStatus("pipe", errno);
-  std::vector<std::string> argv = {"cytopress-bench"};
+  std::vector<std::string> argv = {program};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   std::vector<std::string> env = environment;  // the first of equal names counts
   for (char** entry = environ; *entry != nullptr; ++entry) env.emplace_back(*entry);
@@ -71,8 +77,8 @@ absl::StatusOr<std::unique_ptr<ChildContender>> ChildContender::Start(
     posix_spawn_file_actions_addclose(&actions, fd);
   }
   pid_t child = 0;
-  const int error = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, Pointers(argv).data(),
-                                Pointers(env).data());
+  const int error = posix_spawnp(&child, program.c_str(), &actions, nullptr, Pointers(argv).data(),
+                                 Pointers(env).data());
   posix_spawn_file_actions_destroy(&actions);
   close(to_child[0]);
   close(from_child[1]);

@@ -29,8 +29,9 @@ class Contender {
 // One of our engines, from uint8 pixels to probabilities.
 class EngineContender : public Contender {
  public:
-  // pixels: as many images as the largest batch.
-  EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels, TimeKind time);
+  // pixels: as many images as the largest batch. suffix: of the name.
+  EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels, TimeKind time,
+                  const std::string& suffix);
 
   const std::string& name() const override { return name_; }
   absl::StatusOr<double> Run(int batch) override;
@@ -52,6 +53,10 @@ class ChildContender : public Contender {
   // Starts this same program with `arguments` and `environment` ("NAME=value") added.
   static absl::StatusOr<std::unique_ptr<ChildContender>> Start(
       std::string name, const std::vector<std::string>& arguments,
+      const std::vector<std::string>& environment);
+  // The same with another program, by path or looked for in PATH.
+  static absl::StatusOr<std::unique_ptr<ChildContender>> StartProgram(
+      const std::string& program, std::string name, const std::vector<std::string>& arguments,
       const std::vector<std::string>& environment);
   // Closes the child's input and waits for its end.
   ~ChildContender() override;

@@ -12,12 +12,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/engine/engine.h"
 #include "tests/bench/contender.h"
 #include "tests/bench/measure.h"
+#include "tests/bench/onnx_contender.h"
 #include "tests/bench/torch_worker.h"
 #include "tests/core/engine/random_artifact.h"
 
@@ -34,6 +36,9 @@ struct Options {
   std::string stem = "imagenet";
   int size = 28;
   int classes = 8;
+  std::string weights = "int8";
+  float sparsity = 0;
+  std::string pattern = "block4";
   std::vector<int> batches = {1, 32};
   int threads = 1;
   double seconds = 3;
@@ -56,6 +61,16 @@ void AddOptions(Options& options, CLI::App& app) {
   app.add_option("--size", options.size, "side of the images in pixels, of random weights")
       ->capture_default_str();
   app.add_option("--classes", options.classes, "of random weights")->capture_default_str();
+  app.add_option("--weights", options.weights, "of random weights: int8 or int4")
+      ->check(CLI::IsMember({"int8", "int4"}))
+      ->capture_default_str();
+  app.add_option("--sparsity", options.sparsity,
+                 "of random weights: the share that is pruned; its dense twin then competes too")
+      ->check(CLI::Range(0.0, 0.999))
+      ->capture_default_str();
+  app.add_option("--pattern", options.pattern, "of --sparsity: unstructured or block4")
+      ->check(CLI::IsMember({"unstructured", "block4"}))
+      ->capture_default_str();
   app.add_option("--batch", options.batches, "images a pass; may be given several times")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -71,6 +86,7 @@ void AddOptions(Options& options, CLI::App& app) {
   app.add_flag("--torch-worker", options.torch_worker)->group("");
 }
 
+// The dense one, whatever --sparsity says.
 absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
   if (!options.model.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(options.model, kMaxModelBytes));
@@ -82,7 +98,13 @@ absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
   spec.classes = options.classes;
   spec.input_height = spec.input_width = options.size;
   CYTOPRESS_RETURN_IF_ERROR(BuildNetwork(spec).status());
-  return RandomArtifact(spec, v1::WEIGHT_TYPE_INT8);
+  return RandomArtifact(spec,
+                        options.weights == "int4" ? v1::WEIGHT_TYPE_INT4 : v1::WEIGHT_TYPE_INT8);
+}
+
+Artifact PrunedTwin(const Artifact& artifact, const Options& options) {
+  return RandomArtifact(artifact.network, artifact.weights, /*seed=*/1,
+                        {options.sparsity, options.pattern == "block4"});
 }
 
 // To the last core that this process may use; children inherit it.
@@ -101,19 +123,58 @@ void PinToOneCore() {
 
 using Contenders = std::vector<std::unique_ptr<Contender>>;
 
+absl::Status CheckThatAllAgree(const Contenders& contenders) {
+  std::vector<float> reference;
+  for (const auto& contender : contenders) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<float> scores, contender->FirstImage());
+    if (reference.empty()) reference = scores;
+    for (size_t c = 0; c < reference.size(); ++c) {
+      if (scores.size() != reference.size() || !(std::abs(scores[c] - reference[c]) < 1e-3f)) {
+        return absl::InternalError(absl::StrCat(contender->name(), " and ", contenders[0]->name(),
+                                                " do not compute the same network"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Contender>> MakeEngineContender(const Options& options,
+                                                               const Artifact& artifact,
+                                                               Arithmetic arithmetic,
+                                                               const std::string& suffix) {
+  EngineOptions engine_options;
+  engine_options.arithmetic = arithmetic;
+  engine_options.threads = options.threads;
+  CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
+                             CreateEngine(artifact, engine_options));
+  return std::make_unique<EngineContender>(std::move(engine),
+                                           RandomPixels(artifact.network, options.largest_batch()),
+                                           options.time(), suffix);
+}
+
+// Left out, with a note, where there is no ONNX Runtime.
+absl::Status AddOnnxContender(const char* name, const Options& options, const Artifact& artifact,
+                              Contenders& contenders) {
+  auto contender =
+      MakeOnnxContender(name, artifact, RandomPixels(artifact.network, options.largest_batch()),
+                        options.threads, options.time());
+  if (absl::IsNotFound(contender.status())) {
+    std::fprintf(stderr, "without %s: %s\n", name,
+                 std::string(contender.status().message()).c_str());
+    return absl::OkStatus();
+  }
+  CYTOPRESS_RETURN_IF_ERROR(contender.status());
+  contenders.push_back(*std::move(contender));
+  return absl::OkStatus();
+}
+
+// Those in FP32 first: they must compute the same.
 absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact& artifact,
                                           const std::vector<std::string>& arguments) {
-  const std::vector<uint8_t> pixels = RandomPixels(artifact.network, options.largest_batch());
   Contenders contenders;
-  for (Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kFp32}) {
-    EngineOptions engine_options;
-    engine_options.arithmetic = arithmetic;
-    engine_options.threads = options.threads;
-    CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
-                               CreateEngine(artifact, engine_options));
-    contenders.push_back(
-        std::make_unique<EngineContender>(std::move(engine), pixels, options.time()));
-  }
+  CYTOPRESS_ASSIGN_OR_RETURN(auto fp32,
+                             MakeEngineContender(options, artifact, Arithmetic::kFp32, ""));
+  contenders.push_back(std::move(fp32));
   std::vector<std::string> child_arguments = arguments;
   child_arguments.push_back("--torch-worker");
   // Which vector instructions LibTorch's own kernels use is fixed when it starts.
@@ -124,24 +185,21 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
                                                                   {"ATEN_CPU_CAPABILITY=avx512"}));
     contenders.push_back(std::move(avx512));
   }
-  return contenders;
-}
-
-// INT8 may differ a little from the others; FP32 contenders may not.
-absl::Status CheckThatAllAgree(const Contenders& contenders) {
-  std::vector<float> reference;
-  for (size_t i = 1; i < contenders.size(); ++i) {
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<float> scores, contenders[i]->FirstImage());
-    if (i == 1) reference = scores;
-    for (size_t c = 0; c < reference.size(); ++c) {
-      if (scores.size() != reference.size() || !(std::abs(scores[c] - reference[c]) < 1e-3f)) {
-        return absl::InternalError(absl::StrCat(contenders[i]->name(), " and ",
-                                                contenders[1]->name(),
-                                                " do not compute the same network"));
-      }
-    }
+  CYTOPRESS_RETURN_IF_ERROR(AddOnnxContender(kOrtFp32, options, artifact, contenders));
+  CYTOPRESS_RETURN_IF_ERROR(CheckThatAllAgree(contenders));
+  for (const char* name : {kOrtInt8Exact, kOrtInt8}) {
+    CYTOPRESS_RETURN_IF_ERROR(AddOnnxContender(name, options, artifact, contenders));
   }
-  return absl::OkStatus();
+  CYTOPRESS_ASSIGN_OR_RETURN(auto int8,
+                             MakeEngineContender(options, artifact, Arithmetic::kInt8, ""));
+  contenders.push_back(std::move(int8));
+  if (options.sparsity > 0) {
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        auto pruned, MakeEngineContender(options, PrunedTwin(artifact, options), Arithmetic::kInt8,
+                                         absl::StrFormat(" %g%%", options.sparsity * 100)));
+    contenders.push_back(std::move(pruned));
+  }
+  return contenders;
 }
 
 // Against the faster of the two ways to run LibTorch.
@@ -155,18 +213,25 @@ double FasterTorch(const std::vector<Timing>& timings) {
   return images_per_second;
 }
 
-nlohmann::json ToJson(const std::vector<Timing>& timings, int64_t macs) {
+// Against the dense INT8 engine, which stands right before the pruned one.
+double DenseInt8(const std::vector<Timing>& timings, bool pruned) {
+  return timings[timings.size() - (pruned ? 2 : 1)].images_per_second();
+}
+
+nlohmann::json ToJson(const std::vector<Timing>& timings, int64_t macs, bool pruned) {
   nlohmann::json rows = nlohmann::json::array();
   for (const Timing& timing : timings) {
-    rows.push_back({{"contender", timing.contender},
-                    {"batch", timing.batch},
-                    {"passes", timing.passes},
-                    {"median_ms", timing.median * 1e3},
-                    {"p10_ms", timing.p10 * 1e3},
-                    {"p90_ms", timing.p90 * 1e3},
-                    {"images_per_second", timing.images_per_second()},
-                    {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
-                    {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)}});
+    rows.push_back(
+        {{"contender", timing.contender},
+         {"batch", timing.batch},
+         {"passes", timing.passes},
+         {"median_ms", timing.median * 1e3},
+         {"p10_ms", timing.p10 * 1e3},
+         {"p90_ms", timing.p90 * 1e3},
+         {"images_per_second", timing.images_per_second()},
+         {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
+         {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)},
+         {"ratio_to_dense_int8", timing.images_per_second() / DenseInt8(timings, pruned)}});
   }
   return rows;
 }
@@ -178,17 +243,21 @@ void PrintHeader(const Options& options, const Network& network) {
               spec.input_height, static_cast<double>(network.macs()) * 1e-6, options.threads,
               options.cpu_time ? "CPU" : "wall");
   std::printf("LibTorch's BLAS: %s\n", BlasLibrary().c_str());
-  std::printf("ratio: images/s against the faster LibTorch\n\n");
-  std::printf("%5s  %-22s %9s  %9s %9s %10s %8s %9s\n", "batch", "contender", "median ms", "p10 ms",
-              "p90 ms", "images/s", "GMAC/s", "ratio");
+  if (options.sparsity > 0) {
+    std::printf("pruned twin: %g %% %s\n", options.sparsity * 100, options.pattern.c_str());
+  }
+  std::printf("ratios: images/s against the faster LibTorch and against the dense INT8 engine\n\n");
+  std::printf("%5s  %-24s %9s  %9s %9s %10s %8s %9s %9s\n", "batch", "contender", "median ms",
+              "p10 ms", "p90 ms", "images/s", "GMAC/s", "/torch", "/int8");
 }
 
-void PrintTable(const std::vector<Timing>& timings, int64_t macs) {
+void PrintTable(const std::vector<Timing>& timings, int64_t macs, bool pruned) {
   for (const Timing& timing : timings) {
-    std::printf("%5d  %-22s %9.3f  %9.3f %9.3f %10.0f %8.1f %8.2fx\n", timing.batch,
+    std::printf("%5d  %-24s %9.3f  %9.3f %9.3f %10.0f %8.1f %8.2fx %8.2fx\n", timing.batch,
                 timing.contender.c_str(), timing.median * 1e3, timing.p10 * 1e3, timing.p90 * 1e3,
                 timing.images_per_second(), timing.images_per_second() * macs * 1e-9,
-                timing.images_per_second() / FasterTorch(timings));
+                timing.images_per_second() / FasterTorch(timings),
+                timing.images_per_second() / DenseInt8(timings, pruned));
   }
 }
 
@@ -201,7 +270,6 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
   if (options.threads == 1) PinToOneCore();
   CYTOPRESS_ASSIGN_OR_RETURN(const Contenders contenders,
                              MakeContenders(options, artifact, arguments));
-  CYTOPRESS_RETURN_IF_ERROR(CheckThatAllAgree(contenders));
   CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
   if (!options.json) PrintHeader(options, network);
   nlohmann::json rows = nlohmann::json::array();
@@ -209,9 +277,10 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<Timing> timings,
                                Measure(contenders, batch, options.seconds));
     if (options.json) {
-      for (const auto& row : ToJson(timings, network.macs())) rows.push_back(row);
+      for (const auto& row : ToJson(timings, network.macs(), options.sparsity > 0))
+        rows.push_back(row);
     } else {
-      PrintTable(timings, network.macs());
+      PrintTable(timings, network.macs(), options.sparsity > 0);
     }
   }
   if (options.json) {
@@ -232,7 +301,8 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
 int main(int argc, char** argv) {
   cytopress::Options options;
   CLI::App app(
-      "Measures our engines and LibTorch's eager FP32 on this machine, taking turns in one run.\n"
+      "Measures our engines, LibTorch's eager FP32 and ONNX Runtime on this machine, taking turns "
+      "in one run.\n"
       "Example: cytopress-bench --stem stride2 --batch 1 --batch 32");
   cytopress::AddOptions(options, app);
   CLI11_PARSE(app, argc, argv);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "client/client.h"
 #include "tests/client/fake_service.h"
 
@@ -28,10 +29,7 @@ grpc::Status AnswerNumbers(const v1::ClassifyRequest& request, v1::ClassifyRespo
 
 class ClassifyAllTest : public ::testing::Test {
  protected:
-  ClassifyAllTest() {
-    service_.inference.answer = AnswerNumbers;
-    options_.sleep = [this](absl::Duration pause) { slept_ += pause; };
-  }
+  ClassifyAllTest() { service_.inference.answer = AnswerNumbers; }
 
   absl::StatusOr<ClassifySummary> Run(int64_t count) {
     answers_.assign(count, -1);
@@ -70,7 +68,6 @@ class ClassifyAllTest : public ::testing::Test {
   std::vector<int> answers_;
   int64_t unreadable_ = -1;
   int64_t large_ = -1;
-  absl::Duration slept_;
 };
 
 TEST_F(ClassifyAllTest, AnswersEveryImageInItsPlace) {
@@ -128,23 +125,33 @@ TEST_F(ClassifyAllTest, NamesTheImageThatTheServerRefused) {
   EXPECT_EQ(Run(20).status(), absl::InvalidArgumentError("cell6.png: is neither PNG nor JPEG"));
 }
 
-TEST_F(ClassifyAllTest, AsksAgainWhenABusyServerSaysWhen) {
-  google::rpc::RetryInfo retry;
-  retry.mutable_retry_delay()->set_seconds(2);
-  int refusals = 3;
-  service_.inference.answer = [&](const v1::ClassifyRequest& request,
-                                  v1::ClassifyResponse* response) {
-    if (refusals-- > 0) {
-      return RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", {&retry});
-    }
+TEST_F(ClassifyAllTest, EndsWithTheErrorOfTheStream) {
+  service_.inference.stream_end = grpc::Status(grpc::StatusCode::UNAVAILABLE, "shutting down");
+  EXPECT_EQ(Run(2).status(), absl::UnavailableError("shutting down"));
+}
+
+TEST_F(ClassifyAllTest, DoesNotWaitForASilentServerForEver) {
+  absl::Notification end;
+  service_.inference.answer = [&end](const v1::ClassifyRequest& request,
+                                     v1::ClassifyResponse* response) {
+    end.WaitForNotification();
     return AnswerNumbers(request, response);
   };
-  ASSERT_TRUE(Run(2).ok());
-  ExpectAllAnswered();
-  EXPECT_EQ(slept_, absl::Seconds(6));
-
-  refusals = 100;
-  EXPECT_EQ(Run(2).status().code(), absl::StatusCode::kResourceExhausted);
+  ClientOptions options;
+  options.deadline = absl::Milliseconds(100);
+  Client impatient(service_.channel(), options);
+  const absl::Status status = impatient
+                                  .ClassifyAll(
+                                      1,
+                                      [](int64_t) {
+                                        v1::ImageInput image;
+                                        image.set_encoded("0");
+                                        return image;
+                                      },
+                                      [](int64_t, const v1::Classification&) {})
+                                  .status();
+  end.Notify();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(ClassifyAllTest, EndsWithTheErrorOfAnImageThatCannotBeLoaded) {

@@ -128,9 +128,11 @@ class DownloadTest : public ::testing::Test {
 };
 
 TEST_F(DownloadTest, ReplacesTheFile) {
-  const absl::StatusOr<v1::Model> model = client_.DownloadModel("blood", 0, path_);
-  ASSERT_TRUE(model.ok()) << model.status();
-  EXPECT_EQ(model->name(), "blood");
+  const absl::StatusOr<DownloadedModel> file = client_.DownloadModel("blood", 0, path_);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->model.name(), "blood");
+  EXPECT_EQ(file->file_bytes, 12);
+  EXPECT_EQ(file->file_sha256, Sha256Hex("first second"));
   EXPECT_EQ(*ReadFile(path_, 1000), "first second");
   EXPECT_EQ(FilesInFolder(), 1);
 }
@@ -140,6 +142,23 @@ TEST_F(DownloadTest, KeepsTheOldFileWhenBytesAreWrong) {
   const absl::Status status = client_.DownloadModel("blood", 0, path_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr(Sha256Hex("first second")));
+  EXPECT_EQ(*ReadFile(path_, 1000), "the file before");
+  EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, ChecksTheDigestOfAConvertedFile) {
+  service_.models.model.set_sha256(Sha256Hex("the file before it was converted"));
+  service_.models.sha256 = Sha256Hex("first second");
+  EXPECT_TRUE(client_.DownloadModel("blood", 0, path_, v1::MODEL_FORMAT_ONNX).ok());
+  EXPECT_EQ(service_.models.format, v1::MODEL_FORMAT_ONNX);
+  EXPECT_EQ(*ReadFile(path_, 1000), "first second");
+}
+
+TEST_F(DownloadTest, RefusesWhatAServerWithoutFormatsSends) {
+  const absl::Status status =
+      client_.DownloadModel("blood", 0, path_, v1::MODEL_FORMAT_ONNX).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("upgrade cytopressd"));
   EXPECT_EQ(*ReadFile(path_, 1000), "the file before");
   EXPECT_EQ(FilesInFolder(), 1);
 }

@@ -5,10 +5,12 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -142,10 +144,12 @@ class FakeModels : public v1::ModelService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status DownloadModel(grpc::ServerContext*, const v1::DownloadModelRequest*,
+  grpc::Status DownloadModel(grpc::ServerContext*, const v1::DownloadModelRequest* request,
                              grpc::ServerWriter<v1::DownloadModelResponse>* writer) override {
+    format = request->format();
     v1::DownloadModelResponse first;
     *first.mutable_model() = model;
+    first.set_sha256(sha256);
     writer->Write(first);
     for (const std::string& chunk : chunks) {
       v1::DownloadModelResponse response;
@@ -157,6 +161,8 @@ class FakeModels : public v1::ModelService::Service {
 
   v1::Model model;
   std::vector<std::string> chunks;
+  std::string sha256;  // of the chunks; empty, as from a server without formats
+  v1::ModelFormat format = v1::MODEL_FORMAT_UNSPECIFIED;  // asked for
   grpc::Status download_end;
   std::string deleted;
 };
@@ -178,6 +184,35 @@ class FakeInference : public v1::InferenceService::Service {
     return status;
   }
 
+  // Answers as Classify, as many at once as come.
+  grpc::Status ClassifyStream(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::ClassifyStreamResponse, v1::ClassifyStreamRequest>* stream)
+      override {
+    std::vector<std::thread> threads;
+    absl::Mutex writing;
+    v1::ClassifyStreamRequest request;
+    while (stream->Read(&request)) {
+      if (!stream_end.ok()) break;
+      threads.emplace_back([this, request, stream, &writing] {
+        v1::ClassifyStreamResponse answer;
+        answer.set_id(request.id());
+        const grpc::Status status =
+            Classify(nullptr, &request.request(), answer.mutable_response());
+        if (!status.ok()) {
+          google::rpc::Status* const error = answer.mutable_error();
+          error->ParseFromString(status.error_details());
+          error->set_code(status.error_code());
+          error->set_message(status.error_message());
+        }
+        absl::MutexLock lock(&writing);
+        stream->Write(answer);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return stream_end;
+  }
+
   std::vector<v1::ClassifyRequest> requests() {
     absl::MutexLock lock(&mutex_);
     return requests_;
@@ -196,6 +231,7 @@ class FakeInference : public v1::InferenceService::Service {
   }
 
   Answer answer;
+  grpc::Status stream_end;  // an error ends a stream instead of its first answer
 
  private:
   absl::Mutex mutex_;

@@ -95,6 +95,23 @@ class ForeignClientTest(unittest.TestCase):
         alone = self.classify(self.pngs[5:6], model="cells", top_k=-1)
         self.assertEqual(alone.results[0], together.results[5])
 
+    def test_a_stream_answers_every_request_and_survives_a_bad_one(self):
+        def item(number, image):
+            request = inference_pb2.ClassifyRequest(
+                images=[inference_pb2.ImageInput(encoded=image)], model="cells", top_k=-1)
+            return inference_pb2.ClassifyStreamRequest(id=number, request=request)
+
+        images = self.pngs[:10] + [b"no image"] + self.pngs[10:]
+        answers = {
+            answer.id: answer for answer in self.service.inference.ClassifyStream(
+                (item(*pair) for pair in enumerate(images)), timeout=CALL_SECONDS)}
+        self.assertEqual(set(answers), set(range(len(images))))
+        self.assertEqual(answers[10].WhichOneof("outcome"), "error")
+        self.assertEqual(answers[10].error.code, grpc.StatusCode.INVALID_ARGUMENT.value[0])
+        together = self.classify(self.pngs, model="cells", top_k=-1)
+        streamed = [answers[i].response.results[0] for i in range(len(images)) if i != 10]
+        self.assertEqual(streamed, list(together.results))
+
     def test_a_bad_job_is_refused_with_its_field(self):
         spec = tiny_spec("cells")
         spec.recipe.prune.sparsity = 1.5

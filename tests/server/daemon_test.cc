@@ -185,7 +185,9 @@ TEST_F(DaemonTest, MetricsTellOfRequestsModelsAndJobs) {
                               "\"1\",le=\"0.025\"}"));
   EXPECT_EQ(MetricValue(text, "cytopress_classify_images_total" + labels), 2);
   EXPECT_EQ(MetricValue(text, "cytopress_classify_batch_size_sum" + labels), 2);
+  EXPECT_GT(MetricValue(text, "cytopress_classify_engine_cpu_seconds_total" + labels), 0);
   EXPECT_EQ(MetricValue(text, "cytopress_classify_queue_depth"), 0);
+  EXPECT_EQ(MetricValue(text, "cytopress_classify_predicted_seconds" + labels), 0);
   EXPECT_EQ(MetricValue(text, "cytopress_model_loaded" + labels), 1);
   EXPECT_EQ(MetricValue(text,
                         "cytopress_model_accuracy_ratio{model=\"cells\",version=\"1\","

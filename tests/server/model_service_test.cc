@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <onnx/onnx_pb.h>
 
 #include <string>
 #include <vector>
@@ -106,6 +107,78 @@ TEST_F(ModelServiceTest, DownloadsTheFileAsItIs) {
   EXPECT_EQ(bytes, TestArtifact(5));
   EXPECT_EQ(Sha256Hex(bytes), sha256);
   EXPECT_GT(chunks, 1) << "the file is larger than one chunk";
+}
+
+TEST_F(ModelServiceTest, ConvertsToOnnx) {
+  Publish("cells", 5);
+  v1::DownloadModelRequest request;
+  request.set_name("cells");
+  request.set_format(v1::MODEL_FORMAT_ONNX);
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const auto reader = models_->DownloadModel(context.get(), request);
+  v1::DownloadModelResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.model().version(), 1);
+  EXPECT_EQ(response.model().sha256(), Sha256Hex(TestArtifact(5)));
+  const std::string sha256 = response.sha256();
+  std::string bytes;
+  while (reader->Read(&response)) {
+    EXPECT_TRUE(response.sha256().empty());
+    bytes += response.data();
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(Sha256Hex(bytes), sha256);
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(bytes));
+  EXPECT_EQ(model.model_version(), 1);
+  EXPECT_EQ(model.producer_version(), CYTOPRESS_VERSION);
+}
+
+TEST_F(ModelServiceTest, ConvertsTwoModelsAtATime) {
+  Publish("cells");
+  v1::DownloadModelRequest request;
+  request.set_name("cells");
+  request.set_format(v1::MODEL_FORMAT_ONNX);
+  v1::DownloadModelResponse response;
+  {
+    const std::unique_ptr<grpc::ClientContext> contexts[] = {Context(), Context(), Context()};
+    // Neither is read to its end, so both conversions stay in memory.
+    const auto first = models_->DownloadModel(contexts[0].get(), request);
+    ASSERT_TRUE(first->Read(&response));
+    const auto second = models_->DownloadModel(contexts[1].get(), request);
+    ASSERT_TRUE(second->Read(&response));
+    const auto third = models_->DownloadModel(contexts[2].get(), request);
+    EXPECT_FALSE(third->Read(&response));
+    EXPECT_EQ(third->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    contexts[0]->TryCancel();
+    contexts[1]->TryCancel();
+    first->Finish();
+    second->Finish();
+  }
+  // Places become free when the server has noticed.
+  grpc::Status status;
+  do {
+    const std::unique_ptr<grpc::ClientContext> context = Context();
+    const auto reader = models_->DownloadModel(context.get(), request);
+    while (reader->Read(&response)) {
+    }
+    status = reader->Finish();
+  } while (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+TEST_F(ModelServiceTest, NamesAFormatThatIsUnknown) {
+  Publish("cells");
+  v1::DownloadModelRequest request;
+  request.set_name("cells");
+  request.set_format(static_cast<v1::ModelFormat>(99));
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const auto reader = models_->DownloadModel(context.get(), request);
+  v1::DownloadModelResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_NE(status.error_message().find("MODEL_FORMAT_ONNX"), std::string::npos);
 }
 
 TEST_F(ModelServiceTest, ADownloadMayBeGivenUp) {

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "core/base/file.h"
 #include "server/flags.h"
+#include "server/supervisor/cores.h"
 #include "server/supervisor/worker_process.h"
 #include "tests/server/test_server.h"
 
@@ -158,6 +159,17 @@ TEST(FlagsTest, ReadsWhatIsGiven) {
   EXPECT_EQ(options.default_model, "cells");
   EXPECT_EQ(options.device, "cuda:1");
   EXPECT_EQ(options.grpc.listen, "127.0.0.1:8500") << "nobody else may connect by default";
+}
+
+TEST(FlagsTest, WorkersGetTheCoresThatServingLeaves) {
+  const char* const arguments[] = {"cytopressd", "--state", "/tmp/s", "--serving-cores", "0"};
+  auto parsed = ParseFlags(std::size(arguments), arguments);
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_THAT(std::get<Flags>(parsed).serving_cores, testing::ElementsAre(0));
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.worker_cores, OtherCores({0}));
+  const char* const wrong[] = {"cytopressd", "--state", "/tmp/s", "--worker-cores", "x"};
+  parsed = ParseFlags(std::size(wrong), wrong);
+  EXPECT_EQ(std::get<int>(parsed), 2);
 }
 
 }  // namespace

@@ -145,6 +145,39 @@ TEST_F(CliTest, ModelsListsAllPagesAndShowsOne) {
   EXPECT_EQ(Run({"models", "blood@first"}), 2);
 }
 
+TEST_F(CliTest, ShowsTheCertificate) {
+  v1::Model model = BloodModel();
+  model.mutable_evaluations(0)->set_accuracy_low(0.9542);
+  model.mutable_evaluations(0)->set_accuracy_high(0.9672);
+  model.mutable_evaluations(0)->set_auc(0.9981);
+  model.mutable_evaluations(0)->set_auc_low(0.9975);
+  model.mutable_evaluations(0)->set_auc_high(0.9987);
+  EXPECT_EQ((service_.models.model = model, Run({"models", "blood"})), 0);
+  EXPECT_THAT(out(), Not(HasSubstr("certificate")));
+  v1::Certificate* certificate = model.mutable_certificate();
+  certificate->set_parent("blood-dense@1");
+  certificate->mutable_parent_test()->set_accuracy(0.9632);
+  certificate->mutable_parent_test()->set_auc(0.9984);
+  certificate->set_only_parent_right(12);
+  certificate->set_only_model_right(9);
+  certificate->set_mcnemar_p_value(0.6636);
+  certificate->set_lowest_recall_class(1);
+  certificate->set_lowest_recall(0.9483);
+  certificate->mutable_weights_only_test()->set_accuracy(0.9622);
+  certificate->set_latency_seconds(0.00325);
+  certificate->set_engine("onednn-int8");
+  certificate->set_processor("a processor");
+  service_.models.model = model;
+  EXPECT_EQ(Run({"models", "blood"}), 0);
+  for (const char* text :
+       {"against blood-dense@1", "96.12 % (95 % interval 95.42 % to 96.72 %)",
+        "0.20 points below the dense model's 96.32 %", "0.9981 (95 % interval 0.9975 to 0.9987)",
+        "no significant difference", "12 images only that one gets right, 9 only this one",
+        "94.83 %, monocyte", "ACC 96.22 %", "3.25 ms for one image", "onednn-int8, a processor"}) {
+    EXPECT_THAT(out(), HasSubstr(text));
+  }
+}
+
 TEST_F(CliTest, DeleteWantsAVersion) {
   EXPECT_EQ(Run({"delete", "blood"}), 2);
   EXPECT_EQ(service_.models.deleted, "");

@@ -72,6 +72,71 @@ TEST(BuildCompressRequest, PutsFlagsOverTheRecipe) {
   EXPECT_DOUBLE_EQ(spec.recipe().max_accuracy_drop(), 0.01);
 }
 
+TEST(BuildCompressRequest, PutsTheMethodsOverTheRecipe) {
+  CompressFlags flags = Flags();
+  flags.prune_method = "layer";
+  flags.pattern = "block4";
+  flags.gradual = 0.3;
+  flags.finetune_learning_rate = 0.02;
+  flags.ema_decay = 0.99;
+  flags.aware_epochs = 2;
+  flags.distillation = 0.5;
+  flags.weight_range = "mse";
+  flags.activation_range = "percentile";
+  flags.rounding = "gptq";
+  flags.calibration_images = 64;
+  flags.reestimate_batch_norm = true;
+  flags.reduced_range = true;
+  flags.on_collapse = "mend";
+  const v1::JobSpec spec = Build(flags);
+  const v1::Recipe& recipe = spec.recipe();
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+  EXPECT_EQ(recipe.prune().method(), v1::PRUNE_METHOD_LAYER_MAGNITUDE);
+  EXPECT_EQ(recipe.prune().pattern(), v1::PRUNE_PATTERN_BLOCK4);
+  EXPECT_DOUBLE_EQ(recipe.prune().gradual_fraction(), 0.3);
+  EXPECT_DOUBLE_EQ(recipe.finetune().learning_rate(), 0.02);
+  EXPECT_DOUBLE_EQ(recipe.finetune().distillation(), 0.5);
+  EXPECT_DOUBLE_EQ(recipe.train().ema_decay(), 0.99);
+  EXPECT_DOUBLE_EQ(recipe.train().distillation(), 0);  // there is nobody to learn from
+  EXPECT_DOUBLE_EQ(recipe.finetune().ema_decay(), 0.99);
+  EXPECT_EQ(recipe.quantize().aware().epochs(), 2);
+  EXPECT_DOUBLE_EQ(recipe.quantize().aware().distillation(), 0.5);
+  EXPECT_EQ(recipe.quantize().weight_range(), v1::RANGE_METHOD_MSE);
+  EXPECT_EQ(recipe.quantize().activation_range(), v1::RANGE_METHOD_PERCENTILE);
+  EXPECT_EQ(recipe.quantize().rounding(), v1::ROUNDING_GPTQ);
+  EXPECT_EQ(recipe.quantize().calibration_images(), 64);
+  EXPECT_TRUE(recipe.quantize().reestimate_batch_norm());
+  EXPECT_TRUE(recipe.reestimate_batch_norm());
+  EXPECT_TRUE(recipe.quantize().reduced_range());
+  EXPECT_EQ(recipe.on_collapse(), v1::COLLAPSE_POLICY_MEND);
+}
+
+TEST(BuildCompressRequest, SwitchesOffWhatThePresetSwitchesOn) {
+  CompressFlags flags = Flags();
+  flags.recipe = "lossless";
+  flags.reestimate_batch_norm = false;
+  flags.reduced_range = false;
+  flags.pattern = "2:4";  // not gradual, as the preset is
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_FALSE(spec.recipe().quantize().reestimate_batch_norm());
+  EXPECT_FALSE(spec.recipe().quantize().reduced_range());
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+  flags.pattern.clear();
+  flags.finetune_epochs = 0;  // nothing to be gradual over
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(Build(flags))).empty());
+}
+
+TEST(BuildCompressRequest, RefusesFlagsThatMeanNothingTogether) {
+  CompressFlags flags = Flags();
+  flags.sparsity = 0;
+  flags.pattern = "block4";
+  EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
+  flags = Flags();
+  flags.finetune_epochs = 0;
+  flags.distillation = 0.5;
+  EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(BuildCompressRequest, ZeroLeavesAStageOut) {
   CompressFlags flags = Flags();
   flags.sparsity = 0;

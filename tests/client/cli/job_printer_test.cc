@@ -76,6 +76,22 @@ TEST_F(JobPrinterTest, PrintsALineAnEpochElsewhere) {
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
 }
 
+TEST_F(JobPrinterTest, ShowsWhatTheGuardFoundBelowItsLine) {
+  v1::Job job = Training(1, 2.0);
+  v1::LedgerEntry* entry = job.add_ledger();
+  entry->set_stage("quantize");
+  entry->set_guard("collapsed: 88 % of the answers are 'eosinophil'");
+  job.add_ledger()->set_stage("package");
+  JobPrinter printer(MakeConsole(false));
+  printer.Show(job);
+  const std::string shown = out_.str();
+  EXPECT_THAT(shown, HasSubstr("\n  ! guard: collapsed: 88 % of the answers are 'eosinophil'\n"));
+  EXPECT_EQ(shown.find("guard:"), shown.rfind("guard:"));
+  out_.str("");
+  PrintLedger(job.ledger(), &out_);
+  EXPECT_THAT(out_.str(), HasSubstr("\n  ! guard: collapsed"));
+}
+
 TEST_F(JobPrinterTest, PrintsEachLineOfTheLedgerOnce) {
   JobPrinter printer(MakeConsole(false));
   v1::Job job = Training(1, 2.0);

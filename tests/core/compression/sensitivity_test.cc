@@ -57,9 +57,11 @@ TEST_F(SensitivityTest, LessLeftIsSmallerAndCostsMore) {
 }
 
 TEST_F(SensitivityTest, ALayerWhoseOutputIsIgnoredCostsNothing) {
-  torch::NoGradGuard no_grad;
-  torch::Tensor gamma = network_.tensors().at("layer3.0.bn2.weight");
-  gamma.zero_();
+  {
+    torch::NoGradGuard no_grad;
+    torch::Tensor gamma = network_.tensors().at("layer3.0.bn2.weight");
+    gamma.zero_();
+  }
   const std::vector<LayerSensitivity> layers = Measure();
   EXPECT_EQ(Find(layers, "layer3.0.conv2").choices.back().loss, 0);
   EXPECT_GT(Find(layers, "layer3.1.conv2").choices.back().loss, 0);

@@ -18,14 +18,54 @@ float Uniform(Random& random, float low, float high) {
   return low + (high - low) * static_cast<float>(random() >> 40) / static_cast<float>(1 << 24);
 }
 
-Tensor UniformTensor(Random& random, std::vector<int64_t> shape, float low, float high) {
+// Nearly normal, variance 1, at most 4.9: the sum of eight uniform numbers.
+float Normal(Random& random) {
+  constexpr int kTerms = 8;
+  float sum = 0;
+  for (int i = 0; i < kTerms; ++i) sum += Uniform(random, -1, 1);
+  return sum * std::sqrt(3.0f / kTerms);
+}
+
+template <typename Draw>
+Tensor RandomTensor(std::vector<int64_t> shape, Draw draw) {
   Tensor tensor;
   int64_t count = 1;
   for (int64_t size : shape) count *= size;
   tensor.shape = std::move(shape);
   tensor.values.resize(count);
-  for (float& value : tensor.values) value = Uniform(random, low, high);
+  for (float& value : tensor.values) value = draw();
   return tensor;
+}
+
+Tensor UniformTensor(Random& random, std::vector<int64_t> shape, float low, float high) {
+  return RandomTensor(std::move(shape), [&] { return Uniform(random, low, high); });
+}
+
+// Zeroes the blocks of `block` consecutive input channels with the smallest norms. Weights are
+// [out, in, taps]; layers whose channels do not divide into blocks are left alone.
+void Prune(Tensor& weight, float sparsity, int block) {
+  const int64_t outs = weight.shape[0], ins = weight.shape[1];
+  const int64_t taps = static_cast<int64_t>(weight.values.size()) / (outs * ins);
+  if (ins % block != 0) return;
+  std::vector<std::pair<float, int64_t>> norms;  // with the index of the block's first weight
+  for (int64_t o = 0; o < outs; ++o) {
+    for (int64_t i = 0; i < ins; i += block) {
+      for (int64_t t = 0; t < taps; ++t) {
+        const int64_t first = (o * ins + i) * taps + t;
+        float norm = 0;
+        for (int64_t c = 0; c < block; ++c) {
+          const float value = weight.values[first + c * taps];
+          norm += value * value;
+        }
+        norms.emplace_back(norm, first);
+      }
+    }
+  }
+  const auto zeros = norms.begin() + static_cast<int64_t>(sparsity * norms.size());
+  std::nth_element(norms.begin(), zeros, norms.end());
+  for (auto it = norms.begin(); it != zeros; ++it) {
+    for (int64_t c = 0; c < block; ++c) weight.values[it->second + c * taps] = 0;
+  }
 }
 
 TensorMap RandomTensors(const Network& network, Random& random) {
@@ -33,10 +73,11 @@ TensorMap RandomTensors(const Network& network, Random& random) {
   for (const Layer& layer : network.layers) {
     if (layer.weight_count() == 0) continue;
     const int fan_in = layer.in_channels * layer.kernel * layer.kernel;
-    const float bound = std::sqrt(6.0f / static_cast<float>(fan_in));  // variance 2 / fan_in
+    const float deviation = std::sqrt(2.0f / static_cast<float>(fan_in));
     std::vector<int64_t> shape = {layer.out_channels, layer.in_channels};
     if (layer.op == Op::kConv) shape.insert(shape.end(), {layer.kernel, layer.kernel});
-    tensors[layer.name + ".weight"] = UniformTensor(random, shape, -bound, bound);
+    tensors[layer.name + ".weight"] =
+        RandomTensor(shape, [&] { return deviation * Normal(random); });
     const std::vector<int64_t> channels = {layer.out_channels};
     if (layer.batch_norm.empty()) {
       tensors[layer.name + ".bias"] = UniformTensor(random, channels, -0.1f, 0.1f);
@@ -138,10 +179,15 @@ TensorMap DequantizeAll(const Artifact& artifact) {
   return tensors;
 }
 
-Artifact RandomArtifact(const NetworkSpec& spec, v1::WeightType weights, uint64_t seed) {
+Artifact RandomArtifact(const NetworkSpec& spec, v1::WeightType weights, uint64_t seed,
+                        const RandomPruning& pruning) {
   const Network network = BuildNetwork(spec).value();
   Random random(seed);
-  const TensorMap tensors = RandomTensors(network, random);
+  TensorMap tensors = RandomTensors(network, random);
+  for (const Layer& layer : network.layers) {
+    if (pruning.sparsity == 0 || !IsPrunable(layer)) continue;
+    Prune(tensors.at(layer.name + ".weight"), pruning.sparsity, pruning.blocks ? 4 : 1);
+  }
   Artifact artifact;
   artifact.network = spec;
   artifact.weights = weights;

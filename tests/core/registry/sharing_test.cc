@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <filesystem>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -80,6 +82,31 @@ TEST_F(RegistrySharingTest, ReadersSeeWholeVersionsWhileOthersPublishAndDelete) 
   }
   writer.join();
   EXPECT_THAT(Versions("blood"), ElementsAre(1));
+}
+
+// A folder that has not changed for long is not read again; whatever another process does to it is
+// seen by its modification time.
+TEST_F(RegistrySharingTest, ChangesToAFolderAtRestAreSeen) {
+  const std::filesystem::path folder = PathIn("blood", "");
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+  const auto newest = [&] { return registry_.Resolve({"blood", 0}).value().version; };
+  ModelRegistry other = ModelRegistry::Open(root_).value();
+  Publish("blood");
+  std::filesystem::last_write_time(folder, long_ago);
+  EXPECT_EQ(newest(), 1);
+  ASSERT_TRUE(other.Publish("blood", SampleFile(), "").ok());
+  EXPECT_EQ(newest(), 2);
+  std::filesystem::last_write_time(folder, long_ago + std::chrono::minutes(1));
+  EXPECT_EQ(newest(), 2);
+  ASSERT_TRUE(other.Delete({"blood", 2}).ok());
+  EXPECT_EQ(newest(), 1);
+
+  // Only to show that the folder is not read: as no change leaves it.
+  std::filesystem::last_write_time(folder, long_ago);
+  EXPECT_EQ(newest(), 1);
+  ASSERT_TRUE(other.Publish("blood", SampleFile(), "").ok());
+  std::filesystem::last_write_time(folder, long_ago);
+  EXPECT_EQ(newest(), 1);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ class BatchSchedulerTest : public testing::Test {
  protected:
   void Make(int engines, int preferred_batch) {
     scheduler_ = std::make_unique<BatchScheduler>(
-        PuppetEngines(&puppet_, engines, preferred_batch), [](int) {}, &clock_);
+        PuppetEngines(&puppet_, engines, preferred_batch), [](int, absl::Duration) {}, &clock_);
   }
   // Puts a batch of one image into the engine, where it stays.
   std::unique_ptr<Sent> Occupy() {
@@ -196,6 +196,66 @@ TEST_F(BatchSchedulerTest, EndsWithoutAnyRequest) {
   Make(3, 4);
   scheduler_.reset();
   EXPECT_THAT(puppet_.batches(), IsEmpty());
+}
+
+TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
+  Make(2, 4);
+  EXPECT_EQ(scheduler_->load().images, 0);
+  EXPECT_EQ(scheduler_->load().image, absl::ZeroDuration()) << "nothing is known yet";
+  puppet_.Hold();
+  Sent sent(4);
+  scheduler_->Enqueue(sent.task);
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  EXPECT_EQ(scheduler_->load().images, 4) << "those in an engine count";
+  clock_.Advance(absl::Milliseconds(80));
+  puppet_.LetAllGo();
+  EXPECT_EQ(sent.done.Get(), absl::OkStatus());
+  EXPECT_EQ(scheduler_->load().images, 0);
+  // 20 ms an image, and two engines share the work.
+  EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(10));
+  EXPECT_EQ(scheduler_->load().batch, absl::Milliseconds(80));
+}
+
+TEST_F(BatchSchedulerTest, WhatWasDroppedIsNoLoad) {
+  Make(1, 4);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent late(3);
+  late.task->deadline = clock_.Steady();
+  scheduler_->Enqueue(late.task);
+  EXPECT_EQ(scheduler_->load().images, 4);
+  puppet_.LetAllGo();
+  EXPECT_EQ(late.done.Get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+  EXPECT_EQ(scheduler_->load().images, 0);
+}
+
+TEST_F(BatchSchedulerTest, GoesByWhatItWasToldUntilItHasMeasured) {
+  BatchScheduler scheduler(
+      PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
+      /*seconds_per_image=*/0.002);
+  EXPECT_EQ(scheduler.load().image, absl::Milliseconds(1));
+  EXPECT_EQ(scheduler.load().batch, absl::Milliseconds(2));
+}
+
+TEST_F(BatchSchedulerTest, BulkWorkTakesTheRoomThatOthersLeave) {
+  Make(1, 4);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent bulk(6), urgent(2, 1), late_bulk(1);
+  bulk.task->bulk = late_bulk.task->bulk = true;
+  scheduler_->Enqueue(bulk.task);
+  scheduler_->Enqueue(late_bulk.task);
+  scheduler_->Enqueue(urgent.task);
+  EXPECT_EQ(scheduler_->load().images, 3) << "nobody has to wait for bulk work that waits";
+  puppet_.LetOneGo();
+  ASSERT_TRUE(puppet_.AwaitBatches(2));
+  EXPECT_EQ(urgent.left_queue, 2);
+  EXPECT_EQ(bulk.left_queue, 2);
+  EXPECT_EQ(scheduler_->load().images, 4) << "but for what is in an engine";
+  puppet_.LetAllGo();
+  for (Sent* sent : {&bulk, &urgent, &late_bulk}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 4, 4, 1));
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+  EXPECT_EQ(scheduler_->load().images, 0);
 }
 
 }  // namespace

@@ -243,6 +243,119 @@ TEST_F(ClassifyPipelineTest, DrainAnswersTheOldAndRefusesTheNew) {
   old->Get() = absl::CancelledError();
 }
 
+// A fake clock tells how long batches take: 40 ms each, of one image.
+class PredictionTest : public ClassifyPipelineTest {
+ protected:
+  PredictionTest() {
+    options_.decode_threads = 1;
+    options_.admission.max_waiting_images = 100;
+    pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, &clock_);
+    puppet_.Hold();
+    for (int i = 1; i <= 2; ++i) {
+      const auto answer = Send({Raw(one_)});
+      EXPECT_TRUE(puppet_.AwaitBatches(i));
+      clock_.Advance(absl::Milliseconds(40));
+      puppet_.LetOneGo();
+      EXPECT_TRUE(answer->Get().ok());
+      answer->Get() = absl::CancelledError();
+    }
+  }
+
+  // The clock must outlive the pipeline.
+  ~PredictionTest() override {
+    puppet_.LetAllGo();
+    pipeline_.reset();
+  }
+
+  // One image that wants its answer within `budget`.
+  std::shared_ptr<Answer> SendWithin(absl::Duration budget) {
+    ClassifyTask task;
+    task.model.name = "m";
+    task.images = {Raw(one_)};
+    task.deadline = clock_.Now() + budget;
+    return Send(std::move(task));
+  }
+
+  FakeClock clock_;
+};
+
+TEST_F(PredictionTest, RefusesAtOnceWhatWouldMissItsDeadline) {
+  EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), absl::ZeroDuration()) << "nothing waits";
+  const auto computing = SendWithin(absl::Milliseconds(1000));
+  ASSERT_TRUE(puppet_.AwaitBatches(3));
+  // One before it and its own batch.
+  EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), absl::Milliseconds(80));
+  const auto refused = SendWithin(absl::Milliseconds(79));
+  ASSERT_TRUE(refused->IsSet()) << "the answer must not wait";
+  EXPECT_EQ(ErrorInfoOf(refused->Get().status()).reason(), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(observer_.refused(), 1);
+  const auto admitted = SendWithin(absl::Milliseconds(80));
+  EXPECT_FALSE(admitted->IsSet());
+  EXPECT_EQ(SendWithin(absl::Milliseconds(80))->Get().status().code(),
+            absl::StatusCode::kResourceExhausted)
+      << "one more is before it now";
+  puppet_.LetAllGo();
+  for (const auto& answer : {computing, admitted}) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
+}
+
+TEST_F(PredictionTest, AnIdleServerTriesWhateverItBelieves) {
+  const auto answer = SendWithin(absl::Milliseconds(1));
+  ASSERT_TRUE(puppet_.AwaitBatches(3));
+  puppet_.LetAllGo();
+  EXPECT_TRUE(answer->Get().ok());
+  answer->Get() = absl::CancelledError();
+}
+
+TEST_F(PredictionTest, BulkWorkIsNeverRefused) {
+  std::vector<std::shared_ptr<Answer>> answers;
+  for (int i = 0; i < 200; ++i) {
+    ClassifyTask task;
+    task.model.name = "m";
+    task.images = {Raw(two_)};
+    task.deadline = clock_.Now() + absl::Milliseconds(1);
+    task.bulk = true;
+    answers.push_back(Send(std::move(task)));
+  }
+  EXPECT_LE(pipeline().waiting_images(), 256);
+  puppet_.LetAllGo();
+  for (const auto& answer : answers) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
+  EXPECT_EQ(observer_.refused(), 0);
+}
+
+TEST_F(ClassifyPipelineTest, TheNewestIsAnsweredByTheOneBeforeUntilItIsLoaded) {
+  const auto version_of = [this] {
+    const auto answer = Send({Raw(one_)});
+    const int64_t version = answer->Get().ok() ? answer->Get()->model->version.version : -1;
+    answer->Get() = absl::CancelledError();
+    return version;
+  };
+  EXPECT_EQ(version_of(), 1);
+  loader_.Hold(true);
+  loader_.SetNewest(2);
+  EXPECT_EQ(version_of(), 1);
+  loader_.Hold(false);
+  Promised<absl::Status> loaded;
+  pipeline().Preload({"m", 0}, [&](const absl::Status& status) { loaded.Set(status); });
+  EXPECT_EQ(loaded.Get(), absl::OkStatus());
+  EXPECT_EQ(version_of(), 2);
+
+  // Version 2 is deleted: it answers on until version 1 is back.
+  loader_.Hold(true);
+  loader_.SetNewest(1);
+  pipeline().OnDeleted({"m", 2});
+  ASSERT_TRUE(loader_.AwaitLoads("m@1", 2));
+  EXPECT_EQ(version_of(), 2);
+  loader_.Hold(false);
+  while (!pipeline().models()->Find({"m", 1})) std::this_thread::yield();
+  EXPECT_EQ(version_of(), 1);
+}
+
 // For the thread sanitizer above all: models come and go while many threads classify with them.
 TEST_F(ClassifyPipelineTest, StandsAStorm) {
   constexpr int kThreads = 6;

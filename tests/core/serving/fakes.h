@@ -122,8 +122,14 @@ class FakeModelLoader : public ModelLoader {
 
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override {
     if (wanted.name == "missing") return absl::NotFoundError("there is no model 'missing'");
+    absl::MutexLock lock(&mutex_);
     return ModelVersion{wanted.name.empty() ? "default" : wanted.name,
-                        wanted.version == 0 ? 1 : wanted.version};
+                        wanted.version == 0 ? newest_ : wanted.version};
+  }
+  // What version 0 means from now on.
+  void SetNewest(int64_t version) {
+    absl::MutexLock lock(&mutex_);
+    newest_ = version;
   }
 
   absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override {
@@ -168,6 +174,7 @@ class FakeModelLoader : public ModelLoader {
   const int engines_;
   const int preferred_batch_;
   mutable absl::Mutex mutex_;
+  int64_t newest_ ABSL_GUARDED_BY(mutex_) = 1;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, int> loads_ ABSL_GUARDED_BY(mutex_);
@@ -176,16 +183,21 @@ class FakeModelLoader : public ModelLoader {
 // Thread-safe.
 class CountingObserver : public ServingObserver {
  public:
-  void OnBatch(const ModelVersion& model, int images) override { batched_ += images; }
+  void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) override {
+    batched_ += images;
+  }
   void OnClassified(const ModelVersion& model, int images, const ClassifyTiming& timing) override {
     classified_ += images;
   }
+  void OnRefused(const std::string& reason) override { ++refused_; }
+  int refused() const { return refused_; }
   int batched() const { return batched_; }
   int classified() const { return classified_; }
 
  private:
   std::atomic<int> batched_{0};
   std::atomic<int> classified_{0};
+  std::atomic<int> refused_{0};
 };
 
 // Something that another thread will deliver once.

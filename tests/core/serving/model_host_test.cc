@@ -24,7 +24,7 @@ class ModelHostTest : public testing::Test {
     options.unload_idle_after = unload_idle_after;
     options.retry_failed_after = absl::Seconds(5);
     host_.emplace(
-        options, &loader_, [](const ModelVersion&, int) {}, &clock_);
+        options, &loader_, [](const ModelVersion&, int, absl::Duration) {}, &clock_);
   }
 
   using Answer = Promised<absl::StatusOr<ModelHandle>>;
@@ -36,6 +36,35 @@ class ModelHostTest : public testing::Test {
         {name, 1}, [answer](absl::StatusOr<ModelHandle> model) { answer->Set(std::move(model)); });
     if (handle != nullptr) answer->Set(std::move(handle));
     return answer;
+  }
+  // Asks for the newest version of "a", which is `version`.
+  std::shared_ptr<Answer> AskForNewest(int64_t version) {
+    loader_.SetNewest(version);
+    auto answer = std::make_shared<Answer>();
+    ModelHandle handle = host_->AcquireNewest(
+        {"a", version},
+        [answer](absl::StatusOr<ModelHandle> model) { answer->Set(std::move(model)); });
+    if (handle != nullptr) answer->Set(std::move(handle));
+    return answer;
+  }
+  // The version that answers who asks for the newest.
+  int64_t Answering(int64_t newest) {
+    const auto answer = AskForNewest(newest);
+    return answer->Get().ok() ? (*answer->Get())->version.version : -1;
+  }
+  std::vector<int64_t> LoadedVersions() const {
+    std::vector<int64_t> versions;
+    for (const ModelVersion& version : host_->Loaded()) versions.push_back(version.version);
+    return versions;
+  }
+  void AwaitLoaded(int64_t version) {
+    auto answer = std::make_shared<Answer>();
+    ModelHandle handle = host_->AwaitNewest(
+        {"a", version},
+        [answer](absl::StatusOr<ModelHandle> model) { answer->Set(std::move(model)); });
+    if (handle != nullptr) return;
+    ASSERT_TRUE(answer->Get().ok());
+    answer->Get() = absl::CancelledError();
   }
   absl::Status Use(const std::string& name) { return Ask(name)->Get().status(); }
   std::vector<std::string> Loaded() const {
@@ -156,6 +185,74 @@ TEST_F(ModelHostTest, WhoWaitsAtTheEndIsTold) {
   EXPECT_EQ(waiting->Get().status().code(), absl::StatusCode::kCancelled);
   busy->Get() = absl::CancelledError();
   end.join();
+}
+
+TEST_F(ModelHostTest, TheOldVersionAnswersUntilTheNewOneIsThere) {
+  Make(4);
+  EXPECT_EQ(Answering(1), 1);
+  loader_.Hold(true);
+  EXPECT_EQ(Answering(2), 1);
+  ASSERT_TRUE(loader_.AwaitLoads("a@2", 1));
+  EXPECT_EQ(Answering(2), 1);
+  loader_.Hold(false);
+  AwaitLoaded(2);
+  EXPECT_EQ(Answering(2), 2);
+  EXPECT_THAT(LoadedVersions(), ElementsAre(2)) << "the old one has made way";
+  EXPECT_EQ(loader_.loads("a@2"), 1);
+}
+
+TEST_F(ModelHostTest, TheOldVersionStaysWhenTheNewOneIsDamaged) {
+  Make(4);
+  EXPECT_EQ(Answering(1), 1);
+  loader_.Fail(absl::DataLossError("damaged"));
+  EXPECT_EQ(Answering(2), 1);
+  ASSERT_TRUE(loader_.AwaitLoads("a@2", 1));
+  EXPECT_EQ(Answering(2), 1);
+  EXPECT_THAT(LoadedVersions(), ElementsAre(1));
+}
+
+TEST_F(ModelHostTest, AVersionThatIsAskedForByItsNumberStays) {
+  Make(4);
+  ASSERT_EQ(Use("a"), absl::OkStatus());
+  loader_.SetNewest(2);
+  AwaitLoaded(2);
+  EXPECT_THAT(LoadedVersions(), ElementsAre(1, 2));
+  loader_.SetNewest(3);
+  AwaitLoaded(3);
+  EXPECT_THAT(LoadedVersions(), ElementsAre(1, 3));
+}
+
+TEST_F(ModelHostTest, AVersionThatIsInMemoryAlreadyTakesOverAtOnce) {
+  Make(4);
+  EXPECT_EQ(Answering(2), 2);
+  ASSERT_EQ(Use("a"), absl::OkStatus());
+  EXPECT_EQ(Answering(1), 1) << "after version 2 was deleted";
+  EXPECT_THAT(LoadedVersions(), ElementsAre(1));
+}
+
+TEST_F(ModelHostTest, VersionsThatWereOvertakenAreNotLoaded) {
+  Make(4);
+  EXPECT_EQ(Answering(1), 1);
+  loader_.Hold(true);
+  const auto other = Ask("b");
+  ASSERT_TRUE(loader_.AwaitLoads("b@1", 1));
+  EXPECT_EQ(Answering(2), 1);
+  EXPECT_EQ(Answering(3), 1);
+  loader_.Hold(false);
+  AwaitLoaded(3);
+  EXPECT_EQ(loader_.loads("a@2"), 0);
+  EXPECT_EQ(Answering(3), 3);
+  EXPECT_TRUE(other->Get().ok());
+}
+
+TEST_F(ModelHostTest, FindsWhatIsInMemoryAndLoadsNothing) {
+  Make(4);
+  EXPECT_EQ(host_->Find({"a", 0}), nullptr);
+  EXPECT_EQ(Answering(1), 1);
+  EXPECT_EQ(host_->Find({"a", 0})->version.version, 1);
+  EXPECT_EQ(host_->Find({"a", 1})->version.version, 1);
+  EXPECT_EQ(host_->Find({"a", 2}), nullptr);
+  EXPECT_EQ(loader_.loads("a@2"), 0);
 }
 
 }  // namespace

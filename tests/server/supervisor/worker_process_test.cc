@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "server/supervisor/cores.h"
 
 namespace cytopress {
 namespace {
@@ -113,6 +115,24 @@ TEST_F(WorkerProcessTest, MissingProgramIsNotFound) {
   ProcessOptions options = Shell("");
   options.command[0] = folder_ + "/nothing";
   EXPECT_EQ(StartProcess(options).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(WorkerProcessTest, YieldsToOthersOnTheCoresItWasGiven) {
+  const std::vector<int> mine = OtherCores({});
+  ASSERT_FALSE(mine.empty());
+  // Waits to be killed.
+  ProcessOptions options = Shell("exec sleep 60");
+  options.batch = true;
+  options.cores = {mine.back()};
+  const absl::StatusOr<pid_t> pid = StartProcess(options);
+  ASSERT_TRUE(pid.ok()) << pid.status();
+  EXPECT_EQ(sched_getscheduler(*pid), SCHED_BATCH);
+  cpu_set_t cores;
+  ASSERT_EQ(sched_getaffinity(*pid, sizeof(cores), &cores), 0);
+  EXPECT_EQ(CPU_COUNT(&cores), 1);
+  EXPECT_TRUE(CPU_ISSET(mine.back(), &cores));
+  kill(*pid, SIGKILL);
+  Wait(*pid);
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 // Every layer of a plan against plain loops that read what the plan's earlier layers wrote, so that
 // a difference is that layer's own.
-#include "core/engine/dense_plan.h"
-
 #include <gtest/gtest.h>
 #include <omp.h>
 
@@ -9,6 +7,8 @@
 #include <cmath>
 #include <string>
 
+#include "core/engine/block_plan.h"
+#include "core/engine/dense_plan.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/engine/reference.h"
 
@@ -40,7 +40,7 @@ struct PlanRun {
   Maps maps;  // real values
 };
 
-PlanRun RunPlan(const Artifact& artifact, DenseArithmetic arithmetic) {
+PlanRun RunDensePlan(const Artifact& artifact, DenseArithmetic arithmetic) {
   omp_set_num_threads(1);
   PlanRun run;
   run.model = BuildDenseModel(artifact, arithmetic).value();
@@ -68,6 +68,30 @@ PlanRun RunPlan(const Artifact& artifact, DenseArithmetic arithmetic) {
   keep(0, input);
   dnnl::stream stream(CpuEngine());
   plan.Run(arena, stream, keep);
+  return run;
+}
+
+PlanRun RunBlockPlan(const Artifact& artifact) {
+  PlanRun run;
+  run.model = BuildDenseModel(artifact, DenseArithmetic::kInt8).value();
+  const BlockModel blocks = PackBlocks(run.model, BestBlockKernel());
+  const BlockPlan plan(run.model, blocks, BestBlockKernel(), kBatch);
+  Arena arena;
+  arena.Reserve(plan.arena_bytes());
+  run.maps.resize(run.model.network.layers.size());
+  const auto keep = [&](int layer) {
+    const size_t size = MapSize(run.model.network.layers[layer]);
+    std::vector<uint8_t> stored(size);
+    for (int image = 0; image < kBatch; ++image) {
+      plan.ReadMap(arena, layer, image, stored.data());
+      for (size_t i = 0; i < size; ++i) {
+        run.maps[layer].push_back(ValueAt(run.model.grids[layer], stored.data(), i));
+      }
+    }
+  };
+  plan.FillInput(RandomPixels(artifact.network, kBatch, 9).data(), kBatch, arena);
+  keep(0);
+  plan.Run(arena, /*threads=*/1, keep);
   return run;
 }
 
@@ -119,7 +143,7 @@ std::vector<Case> Cases() {
   };
 }
 
-class DensePlanTest : public testing::TestWithParam<Case> {};
+class PlanTest : public testing::TestWithParam<Case> {};
 
 // Every output must be the grid's point nearest to the exact value, but for values in the middle of
 // two points, where the engine's FP32 arithmetic may decide otherwise.
@@ -145,21 +169,22 @@ void ExpectRounded(const PlanRun& run, const TensorMap& tensors) {
   }
 }
 
-TEST_P(DensePlanTest, Int8RoundsEveryOutputRight) {
+TEST_P(PlanTest, DenseInt8RoundsEveryOutputRight) {
   if (!HasExactInt8()) GTEST_SKIP() << "this CPU's 8-bit products saturate";
   const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights);
-  ExpectRounded(RunPlan(artifact, DenseArithmetic::kInt8), DequantizeAll(artifact));
+  ExpectRounded(RunDensePlan(artifact, DenseArithmetic::kInt8), DequantizeAll(artifact));
 }
 
-TEST_P(DensePlanTest, EmulatedInt8RoundsEveryOutputRight) {
-  const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights);
-  ExpectRounded(RunPlan(artifact, DenseArithmetic::kEmulatedInt8), DequantizeAll(artifact));
+TEST_P(PlanTest, BlockInt8RoundsEveryOutputRight) {
+  const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights, /*seed=*/1,
+                                           {/*sparsity=*/0.5f, /*blocks=*/true});
+  ExpectRounded(RunBlockPlan(artifact), DequantizeAll(artifact));
 }
 
-TEST_P(DensePlanTest, Fp32IsThePlainConvolution) {
+TEST_P(PlanTest, Fp32IsThePlainConvolution) {
   const Artifact artifact = RandomArtifact(GetParam().spec, v1::WEIGHT_TYPE_FP32);
   const TensorMap tensors = DequantizeAll(artifact);
-  const PlanRun run = RunPlan(artifact, DenseArithmetic::kFp32);
+  const PlanRun run = RunDensePlan(artifact, DenseArithmetic::kFp32);
   for (size_t l = 0; l < run.model.network.layers.size(); ++l) {
     const Layer& layer = run.model.network.layers[l];
     if (layer.op != Op::kConv) continue;
@@ -186,10 +211,9 @@ std::vector<float> Pooled(const Network& network, size_t pool, const std::vector
 TEST(DensePlanPoolingTest, KeepsTheLargest) {
   const Artifact artifact =
       RandomArtifact(Spec("resnet18", Stem::kImagenet, 26), v1::WEIGHT_TYPE_INT8);
-  for (DenseArithmetic arithmetic :
-       {DenseArithmetic::kInt8, DenseArithmetic::kEmulatedInt8, DenseArithmetic::kFp32}) {
+  for (DenseArithmetic arithmetic : {DenseArithmetic::kInt8, DenseArithmetic::kFp32}) {
     if (arithmetic == DenseArithmetic::kInt8 && !HasExactInt8()) continue;
-    const PlanRun run = RunPlan(artifact, arithmetic);
+    const PlanRun run = RunDensePlan(artifact, arithmetic);
     const Network& network = run.model.network;
     const size_t pool = 2;
     ASSERT_EQ(network.layers[pool].op, Op::kMaxPool);
@@ -206,7 +230,7 @@ TEST(DensePlanPoolingTest, KeepsTheLargest) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, DensePlanTest, testing::ValuesIn(Cases()),
+INSTANTIATE_TEST_SUITE_P(Networks, PlanTest, testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -1,0 +1,155 @@
+#include "client/cli/recipe_flags.h"
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/names.h"
+#include "core/jobs/job_spec.h"
+
+namespace cytopress {
+namespace {
+
+constexpr char kTraining[] = "Training";
+constexpr char kPruning[] = "Pruning and fine-tuning";
+constexpr char kQuantization[] = "Quantization";
+constexpr char kGuard[] = "Collapse guard";
+
+// "--x" and "--no-x"; neither leaves what the recipe says.
+void AddSwitch(CLI::App* command, const std::string& name, std::optional<bool>* value,
+               const std::string& description, const char* group) {
+  command
+      ->add_flag_function(
+          absl::StrCat("--", name, ",!--no-", name), [value](int64_t count) { *value = count > 0; },
+          description)
+      ->group(group);
+}
+
+template <typename Enum>
+void AddChoice(CLI::App* command, const std::string& name, std::string* value,
+               const std::map<std::string, Enum>& choices, const std::string& description,
+               const char* group) {
+  command->add_option(name, *value, description)->check(CLI::IsMember(choices))->group(group);
+}
+
+void AddSource(CLI::App* command, CompressFlags* flags) {
+  command
+      ->add_option("--dataset", flags->dataset,
+                   "on the worker's machine: a MedMNIST .npz, a folder of images by class, or "
+                   "\"synthetic\"")
+      ->envname("CYTOPRESS_DATASET")
+      ->required();
+  command->add_option("--class-names", flags->class_names, "in label order, separated by commas")
+      ->delimiter(',');
+  command->add_option("--base", flags->base,
+                      "compress this model instead of training one: NAME[@V]");
+  CLI::Option* recipe =
+      command
+          ->add_option("--recipe", flags->recipe,
+                       absl::StrCat("one of ", absl::StrJoin(RecipeNames(), ", ")))
+          ->capture_default_str();
+  command
+      ->add_option("--recipe-file", flags->recipe_file,
+                   "a recipe of your own, as JSON; the flags below go over it")
+      ->excludes(recipe);
+  command->add_option("--seed", flags->seed, "of the whole recipe");
+  command->add_option("--device", flags->device, "cpu or cuda:N; default: any worker");
+}
+
+void AddTraining(CLI::App* command, CompressFlags* flags) {
+  command
+      ->add_option("--architecture", flags->architecture,
+                   "resnet18, resnet34, resnet50 (default) or resnet101")
+      ->group(kTraining);
+  AddChoice(command, "--stem", &flags->stem, StemsByName(),
+            "first layer: imagenet (default), cifar or stride2", kTraining);
+  command->add_option("--epochs", flags->epochs, "of training from scratch")->group(kTraining);
+  command
+      ->add_option("--learning-rate", flags->learning_rate,
+                   "peak rate of training (with --base: of fine-tuning)")
+      ->group(kTraining);
+  command->add_option("--batch-size", flags->batch_size, "images in a training step")
+      ->group(kTraining);
+  command->add_option("--max-images", flags->max_images, "train on this many images; 0 = all")
+      ->group(kTraining);
+  command
+      ->add_option("--ema-decay", flags->ema_decay,
+                   "keep the moving average of the weights, e.g. 0.999; 0 = the weights")
+      ->group(kTraining);
+}
+
+void AddPruning(CLI::App* command, CompressFlags* flags) {
+  AddChoice(command, "--prune-method", &flags->prune_method, PruneMethodsByName(),
+            "global: each layer loses what it can spare; layer: the same share of each", kPruning);
+  AddChoice(command, "--pattern", &flags->pattern, PrunePatternsByName(),
+            "block4: 1x4 blocks of input channels, the fast shape; 2:4: two of four", kPruning);
+  command
+      ->add_option("--gradual", flags->gradual,
+                   "prune over this share of fine-tuning, e.g. 0.4; 0 = at once")
+      ->group(kPruning);
+  command
+      ->add_option("--finetune-epochs", flags->finetune_epochs,
+                   "of fine-tuning after pruning; 0 = none")
+      ->group(kPruning);
+  command
+      ->add_option("--finetune-learning-rate", flags->finetune_learning_rate,
+                   "peak rate of fine-tuning")
+      ->group(kPruning);
+  command
+      ->add_option("--distillation", flags->distillation,
+                   "share of the loss from the dense model's answers, 0 to 1")
+      ->group(kPruning);
+}
+
+void AddQuantization(CLI::App* command, CompressFlags* flags) {
+  AddChoice(command, "--rounding", &flags->rounding, RoundingsByName(),
+            "gptq: later weights make up for the rounding of earlier ones", kQuantization);
+  AddChoice(command, "--weight-range", &flags->weight_range, RangeMethodsByName(),
+            "what the integers of the weights cover", kQuantization);
+  AddChoice(command, "--activation-range", &flags->activation_range, RangeMethodsByName(),
+            "what those of the layers' outputs cover", kQuantization);
+  command
+      ->add_option("--calibration-images", flags->calibration_images,
+                   "training images for ranges and rounding")
+      ->group(kQuantization);
+  command
+      ->add_option("--aware-epochs", flags->aware_epochs, "train with rounded weights; 0 = do not")
+      ->group(kQuantization);
+  AddSwitch(command, "reestimate-batch-norm", &flags->reestimate_batch_norm,
+            "measure batch-norm statistics again after fine-tuning and rounding", kQuantization);
+  AddSwitch(command, "reduced-range", &flags->reduced_range,
+            "INT8 weights in 7 bits, which processors without VNNI compute with faster",
+            kQuantization);
+}
+
+void AddGuard(CLI::App* command, CompressFlags* flags) {
+  command
+      ->add_option("--max-accuracy-drop", flags->max_accuracy_drop,
+                   "too much is lost when validation accuracy falls by more, e.g. 0.01; 0 = any")
+      ->group(kGuard);
+  AddChoice(command, "--on-collapse", &flags->on_collapse, CollapsePoliciesByName(),
+            "mend: remedies, then fail; report: publish and say so in the ledger", kGuard);
+}
+
+}  // namespace
+
+void AddRecipeFlags(CLI::App* command, CompressFlags* flags) {
+  AddSource(command, flags);
+  AddTraining(command, flags);
+  AddPruning(command, flags);
+  AddQuantization(command, flags);
+  AddGuard(command, flags);
+}
+
+void AddCellFlags(CLI::App* command, CompressFlags* flags) {
+  command
+      ->add_option("--sparsity", flags->sparsity,
+                   "share of the prunable weights set to zero; 0 = no pruning")
+      ->group(kPruning);
+  AddChoice(command, "--weights", &flags->weights, WeightTypesByName(), "how weights are stored",
+            kQuantization);
+}
+
+}  // namespace cytopress

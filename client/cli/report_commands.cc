@@ -1,0 +1,171 @@
+// sweep, report
+#include "client/cli/report_commands.h"
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/compress_request.h"
+#include "client/cli/follow_job.h"
+#include "client/cli/names.h"
+#include "client/cli/recipe_flags.h"
+#include "client/report/source.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+
+namespace cytopress {
+namespace {
+
+struct SweepFlags {
+  CompressFlags recipe;
+  std::vector<double> sparsities = {0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98};
+  std::vector<std::string> weights = {"fp16", "int8", "int4"};
+  bool from_dense = false;
+  std::string report = "report.html";
+  bool detach = false;
+};
+
+struct ReportFlags {
+  std::vector<std::string> references;
+  std::string output = "report.html";
+};
+
+absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
+  v1::CompressRequest request;
+  CYTOPRESS_ASSIGN_OR_RETURN(request, BuildCompressRequest(flags.recipe));
+  v1::JobSpec* spec = request.mutable_spec();
+  for (const double sparsity : flags.sparsities) spec->mutable_sweep()->add_sparsities(sparsity);
+  for (const std::string& weights : flags.weights) {
+    spec->mutable_sweep()->add_weights(WeightTypesByName().at(weights));
+  }
+  spec->mutable_sweep()->set_from_dense(flags.from_dense);
+  // A grid is there to show where accuracy is lost: one cell that loses it must not end the sweep.
+  if (!flags.recipe.max_accuracy_drop.has_value())
+    spec->mutable_recipe()->clear_max_accuracy_drop();
+  return request;
+}
+
+// Before hours of work, whether there is a place for what comes of them.
+absl::Status CheckWritable(const std::string& path) {
+  std::error_code error;
+  const bool existed = std::filesystem::exists(path, error);
+  {
+    std::ofstream probe(path, std::ios::app);
+    if (!probe) return absl::InvalidArgumentError(absl::StrCat("cannot write ", path));
+  }
+  if (!existed) std::filesystem::remove(path, error);
+  return absl::OkStatus();
+}
+
+absl::Status WriteReport(CliContext* context, Client* client,
+                         const std::vector<std::string>& references, const std::string& path) {
+  ReportData data;
+  CYTOPRESS_ASSIGN_OR_RETURN(data, CollectReport(client, references));
+  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, RenderReport(data)));
+  int done = 0;
+  for (const ReportCell& cell : data.cells) done += cell.model.has_value() ? 1 : 0;
+  if (context->json()) {
+    PrintJsonLine(Json{{"report", path}, {"models", done}, {"cells", data.cells.size()}},
+                  &context->out());
+  } else {
+    context->out() << "report: " << path << ", " << done << " of " << data.cells.size()
+                   << " models\n";
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
+  v1::CompressRequest request;
+  CYTOPRESS_ASSIGN_OR_RETURN(request, BuildSweepRequest(flags));
+  if (!flags.detach) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.report));
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::Job job;
+  CYTOPRESS_ASSIGN_OR_RETURN(job, client->Compress(request));
+  if (flags.detach) {
+    if (context->json()) {
+      PrintJson(ToJson(job), &context->out());
+    } else {
+      context->out() << "job " << job.id() << " is queued; follow it with: cytopress watch "
+                     << job.id() << "\nand write its report with: cytopress report " << job.id()
+                     << '\n';
+    }
+    return ExitCode::kOk;
+  }
+  if (!context->json()) context->out() << "job " << job.id() << std::endl;
+  ExitCode code;
+  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
+  // Also of a job that failed or was cancelled: what is done is done.
+  CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, {job.id()}, flags.report));
+  return code;
+}
+
+absl::StatusOr<ExitCode> Report(CliContext* context, const ReportFlags& flags) {
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, flags.references, flags.output));
+  return ExitCode::kOk;
+}
+
+void AddSweep(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<SweepFlags>();
+  flags->recipe.recipe = "lossless";
+  CLI::App* command = app->add_subcommand(
+      "sweep", "a grid of sparsities and weight types as one job, and a report of it");
+  command
+      ->add_option("--name", flags->recipe.name,
+                   "models are called NAME-s80-int4, the dense parent NAME-dense")
+      ->required();
+  command->add_option("--sparsities", flags->sparsities, "shares of weights set to zero")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--weights", flags->weights, "how weights are stored")
+      ->delimiter(',')
+      ->check(CLI::IsMember(WeightTypesByName()))
+      ->capture_default_str();
+  command->add_flag("--from-dense", flags->from_dense,
+                    "prune each sparsity from the dense model, not from the sparsity before");
+  command->add_option("--report", flags->report, "write the report here")->capture_default_str();
+  AddRecipeFlags(command, &flags->recipe);
+  command->add_option("--request-id", flags->recipe.request_id,
+                      "asking again with the same id answers with the same job");
+  command->add_flag("--detach", flags->detach, "only queue the job");
+  command->footer(
+      "One dense parent and one fine-tuning a sparsity are shared by all. A sweep that is\n"
+      "interrupted goes on where it was. Unlike in `compress`, a loss of accuracy is only "
+      "reported\n"
+      "unless --max-accuracy-drop is given.\n"
+      "Examples:\n  cytopress sweep --name blood --dataset bloodmnist.npz\n"
+      "  cytopress sweep --name blood --base blood-dense@1 --dataset bloodmnist.npz --sparsities "
+      "0.8,0.9\n      --weights int8,int4 --pattern block4 --report block4.html\n"
+      "  cytopress sweep --name as-in-paper --dataset bloodmnist.npz --recipe paper --detach");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Sweep(context, *flags); });
+  });
+}
+
+void AddReport(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<ReportFlags>();
+  CLI::App* command = app->add_subcommand("report", "write report.html of a sweep or of models");
+  command->add_option("JOB_OR_MODEL", flags->references, "ids of jobs, NAME or NAME@VERSION")
+      ->required();
+  command->add_option("-o,--output", flags->output, "where to write it")->capture_default_str();
+  command->footer(
+      "One page without other files: Table 1, accuracy against size and latency, confusion, class\n"
+      "distribution, certificate, ledger. Of a sweep that still runs, what is done so far.\n"
+      "Examples:\n  cytopress report ID\n  cytopress report blood@1 blood-small@1 -o two.html");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Report(context, *flags); });
+  });
+}
+
+}  // namespace
+
+void AddReportCommands(CLI::App* app, CliContext* context) {
+  AddSweep(app, context);
+  AddReport(app, context);
+}
+
+}  // namespace cytopress

@@ -1,0 +1,169 @@
+// reproduce
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <system_error>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/follow_job.h"
+#include "client/cli/report_commands.h"
+#include "client/cli/reproduction.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/dataset/dataset.h"
+#include "core/registry/model_registry.h"
+
+namespace cytopress {
+namespace {
+
+struct ReproduceFlags {
+  std::string model;
+  std::string name;     // empty: the model's with "-reproduced"
+  std::string dataset;  // empty: where the receipt found it
+  std::string device;
+  double tolerance = 0.01;
+};
+
+// Where the data can be read on this machine it must be what the receipt says; elsewhere the
+// comparison at the end finds out.
+absl::Status CheckData(const v1::Model& model, const v1::DatasetSource& source) {
+  const bool drawn = source.uri() == "synthetic" || absl::StartsWith(source.uri(), "synthetic:");
+  std::error_code error;
+  if (!drawn && !std::filesystem::exists(source.uri(), error)) return absl::OkStatus();
+  DatasetOptions options;
+  options.seed = source.seed();
+  options.class_names.assign(source.class_names().begin(), source.class_names().end());
+  Dataset dataset;
+  CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadDataset(source.uri(), options));
+  if (dataset.content_hash == model.provenance().dataset_hash()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(source.uri(), " is not the data that ", model.name(), "@", model.version(),
+                   " was made from: its content hash is ", dataset.content_hash,
+                   ", the receipt's is ", model.provenance().dataset_hash(),
+                   ". Nothing was started; name the right data with "
+                   "--dataset"));
+}
+
+absl::StatusOr<StoredModel> Fetch(Client* client, const std::string& name, int64_t version) {
+  std::string folder = (std::filesystem::temp_directory_path() / "cytopress-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return absl::InternalError("no temporary folder");
+  const std::string path = folder + "/model.cyp";
+  StoredModel stored;
+  absl::StatusOr<DownloadedModel> downloaded = client->DownloadModel(name, version, path);
+  absl::StatusOr<std::string> bytes = ReadFile(path, kMaxArtifactFileBytes);
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  CYTOPRESS_RETURN_IF_ERROR(downloaded.status());
+  CYTOPRESS_RETURN_IF_ERROR(bytes.status());
+  stored.model = std::move(downloaded->model);
+  CYTOPRESS_ASSIGN_OR_RETURN(stored.artifact, ParseArtifact(*bytes));
+  return stored;
+}
+
+// The newest version of the name that the job made.
+absl::StatusOr<int64_t> VersionMadeBy(Client* client, const std::string& name,
+                                      const std::string& job_id) {
+  v1::ListModelsRequest request;
+  request.set_name(name);
+  v1::ListModelsResponse page;
+  CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
+  for (const v1::Model& model : page.models()) {
+    if (model.name() == name && model.provenance().job_id() == job_id) return model.version();
+  }
+  return absl::NotFoundError(absl::StrCat("job ", job_id, " has published no ", name));
+}
+
+void PrintComparison(const StoredModel& original, const StoredModel& reproduced,
+                     const ComparedModels& compared, CliContext* context) {
+  if (context->json()) {
+    Json json;
+    json["equal"] = compared.equal;
+    json["same_bits"] = compared.same_bits;
+    json["same_environment"] = compared.same_environment;
+    json["verdict"] = compared.verdict;
+    for (const ComparedItem& item : compared.items) {
+      json["items"].push_back({{"name", item.name},
+                               {"original", item.original},
+                               {"reproduced", item.reproduced},
+                               {"same", item.same}});
+    }
+    PrintJsonLine(json, &context->out());
+    return;
+  }
+  context->out() << '\n';
+  Table table({"", original.model.name() + "@" + std::to_string(original.model.version()),
+               reproduced.model.name() + "@" + std::to_string(reproduced.model.version()), ""});
+  for (const ComparedItem& item : compared.items) {
+    table.AddRow({item.name, item.original, item.reproduced, item.same ? "same" : "DIFFERS"});
+  }
+  table.Print(&context->out());
+  context->out() << '\n' << compared.verdict << '\n';
+}
+
+absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& flags) {
+  ModelVersion version;
+  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  Client* client;
+  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  v1::Model model;
+  CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+  Reproduction plan;
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      plan,
+      PlanReproduction(model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
+  if (!flags.dataset.empty()) plan.spec.mutable_dataset()->set_uri(flags.dataset);
+  if (!flags.device.empty()) plan.spec.set_device(flags.device);
+  CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));
+  StoredModel original;
+  CYTOPRESS_ASSIGN_OR_RETURN(original, Fetch(client, model.name(), model.version()));
+  v1::CompressRequest request;
+  *request.mutable_spec() = plan.spec;
+  v1::Job job;
+  CYTOPRESS_ASSIGN_OR_RETURN(job, client->Compress(request));
+  if (!context->json()) {
+    context->out() << "job " << job.id() << " makes " << flags.model << " again as "
+                   << plan.model_name << std::endl;
+  }
+  ExitCode code;
+  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
+  if (code != ExitCode::kOk) return code;
+  int64_t made;
+  CYTOPRESS_ASSIGN_OR_RETURN(made, VersionMadeBy(client, plan.model_name, job.id()));
+  StoredModel reproduced;
+  CYTOPRESS_ASSIGN_OR_RETURN(reproduced, Fetch(client, plan.model_name, made));
+  const ComparedModels compared = CompareModels(original, reproduced, flags.tolerance);
+  PrintComparison(original, reproduced, compared, context);
+  return compared.equal ? ExitCode::kOk : ExitCode::kFailed;
+}
+
+}  // namespace
+
+void AddReproduceCommand(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<ReproduceFlags>();
+  CLI::App* command =
+      app->add_subcommand("reproduce", "make a model again from its receipt, and compare");
+  command->add_option("MODEL", flags->model, "NAME or NAME@VERSION")->required();
+  command->add_option("--name", flags->name, "publish it under this name; NAME-reproduced if not");
+  command->add_option("--dataset", flags->dataset,
+                      "where the same data are now, on the worker's machine");
+  command->add_option("--device", flags->device, "cpu or cuda:N; default: as in the receipt");
+  command
+      ->add_option("--tolerance", flags->tolerance,
+                   "of test ACC and AUC where processor, threads or libraries differ")
+      ->capture_default_str();
+  command->footer(
+      "The receipt is in the model's file: data hash, recipe, seed, parent, processor, threads "
+      "and\n"
+      "library versions. Where the last three are the same, every bit must be; exits with 1 when\n"
+      "the result is not equal.\n"
+      "Examples:\n  cytopress reproduce blood@1\n"
+      "  cytopress reproduce blood-s80-int4 --dataset /data/bloodmnist.npz --name again");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Reproduce(context, *flags); });
+  });
+}
+
+}  // namespace cytopress

@@ -1,0 +1,26 @@
+// Numbers and text as people read them, on the terminal and in reports.
+#ifndef CYTOPRESS_CLIENT_FORMAT_H_
+#define CYTOPRESS_CLIENT_FORMAT_H_
+
+#include <google/protobuf/timestamp.pb.h>
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace cytopress {
+
+// What others wrote (names, errors) may hold escape sequences: control characters become '?'.
+std::string Printable(absl::string_view text);
+
+std::string FormatBytes(int64_t bytes);          // "23.5 MB", decimal units
+std::string FormatSeconds(double seconds);       // "33 ms", "4.2 s", "3:12 min", "1:02:03 h"
+std::string FormatMilliseconds(double seconds);  // "3.25 ms"
+std::string FormatPercent(double fraction, int digits = 2);            // "95.32 %"; NaN is "-"
+std::string FormatTimestamp(const google::protobuf::Timestamp& time);  // local; "-" when unset
+std::string FormatBar(double fraction, int width);                     // "####......"
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_FORMAT_H_

@@ -1,0 +1,324 @@
+// Accuracy against what it costs, as inline SVG.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/format.h"
+#include "client/report/sections.h"
+#include "client/report/verdict.h"
+
+namespace cytopress {
+namespace {
+
+// Units of the picture, which is scaled to the page.
+constexpr double kWidth = 520, kHeight = 360;
+constexpr double kLeft = 66, kRight = 14, kTop = 16, kBottom = 46;
+constexpr double kStrip = 26;  // below the axis, for what is too low to be on it
+constexpr double kTextHeight = 13, kLetterWidth = 6.6;
+
+struct Point {
+  double x = 0;  // bytes or seconds
+  double accuracy = 0;
+  v1::WeightType weights = v1::WEIGHT_TYPE_UNSPECIFIED;
+  std::string name;
+  std::string x_text;
+  bool broken = false;
+  bool on_front = false;
+};
+
+struct Axis {
+  double low = 0, high = 1;
+  bool logarithmic = false;
+  std::vector<std::pair<double, std::string>> ticks;
+
+  double Share(double value) const {
+    if (logarithmic) return std::log(value / low) / std::log(high / low);
+    return (value - low) / (high - low);
+  }
+};
+
+// 1, 2 or 5 times a power of ten, so that `span` has about five steps.
+double NiceStep(double span) {
+  const double raw = span / 5;
+  const double power = std::pow(10, std::floor(std::log10(raw)));
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (raw <= factor * power * 1.0001) return factor * power;
+  }
+  return 10 * power;
+}
+
+Axis AccuracyAxis(const std::vector<Point>& points) {
+  double low = 1, high = 0;
+  for (const Point& point : points) high = std::max(high, point.accuracy);
+  for (const Point& point : points) {
+    if (!point.broken && point.accuracy > high / 2) low = std::min(low, point.accuracy);
+  }
+  low = std::min(low, high);
+  const double step = NiceStep(std::max(high - low, 0.01));
+  Axis axis;
+  axis.low = std::max(0.0, std::floor((low - step / 4) / step) * step);
+  axis.high = std::min(1.0, std::ceil((high + step / 4) / step) * step);
+  for (double tick = axis.low; tick < axis.high + step / 2; tick += step) {
+    axis.ticks.push_back({tick, absl::StrFormat("%.*f", step < 0.01 ? 3 : 2, tick)});
+  }
+  return axis;
+}
+
+Axis SizeAxis(const std::vector<Point>& points) {
+  const auto [least, most] = std::minmax_element(
+      points.begin(), points.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
+  Axis axis;
+  axis.logarithmic = true;
+  axis.low = least->x / 1.25;
+  axis.high = most->x * 1.25;
+  const bool wide = axis.high / axis.low > 50;
+  for (double power = 1; power < axis.high; power *= 10) {
+    for (const double factor : {1.0, 2.0, 5.0}) {
+      const double tick = factor * power;
+      if (tick < axis.low || tick > axis.high || (wide && factor != 1)) continue;
+      axis.ticks.push_back({tick, FormatBytes(static_cast<int64_t>(tick))});
+    }
+  }
+  return axis;
+}
+
+Axis LatencyAxis(const std::vector<Point>& points) {
+  Axis axis;
+  axis.high = 0;
+  for (const Point& point : points) axis.high = std::max(axis.high, point.x * 1.08);
+  const double step = NiceStep(axis.high);
+  for (double tick = 0; tick < axis.high; tick += step) {
+    axis.ticks.push_back({tick, absl::StrFormat("%g ms", 1e3 * tick)});
+  }
+  return axis;
+}
+
+// A point is on the front when no other is as small and more accurate.
+void MarkFront(std::vector<Point>* points) {
+  std::sort(points->begin(), points->end(), [](const Point& a, const Point& b) {
+    return a.x != b.x ? a.x < b.x : a.accuracy > b.accuracy;
+  });
+  double best = -1;
+  for (Point& point : *points) {
+    point.on_front = !point.broken && point.accuracy > best;
+    if (point.on_front) best = point.accuracy;
+  }
+}
+
+struct Box {
+  double left, top, right, bottom;
+  bool Overlaps(const Box& o) const {
+    return left < o.right && o.left < right && top < o.bottom && o.top < bottom;
+  }
+};
+
+class Chart {
+ public:
+  Chart(std::vector<Point> points, Axis x, Axis y)
+      : points_(std::move(points)), x_(std::move(x)), y_(std::move(y)) {
+    for (const Point& point : points_) strip_ |= point.accuracy < y_.low;
+  }
+
+  std::string Draw(const std::string& id, const std::string& title, const std::string& x_title) {
+    absl::StrAppendFormat(&svg_,
+                          "<svg class=\"chart\" viewBox=\"0 0 %g %g\" role=\"img\" "
+                          "aria-labelledby=\"%s-t %s-d\"><title id=\"%s-t\">%s</title>"
+                          "<desc id=\"%s-d\">%s</desc>\n",
+                          kWidth, kHeight, id, id, id, EscapeHtml(title), id,
+                          EscapeHtml(Description()));
+    DrawAxes(x_title);
+    DrawFront();
+    for (const Point& point : points_) DrawMarker(point);
+    for (const Point& point : points_) {
+      if (point.on_front || point.accuracy < y_.low) DrawLabel(point);
+    }
+    svg_ += "</svg>\n";
+    return svg_;
+  }
+
+ private:
+  double X(double value) const { return kLeft + x_.Share(value) * (kWidth - kLeft - kRight); }
+  double PlotBottom() const { return kHeight - kBottom - (strip_ ? kStrip : 0); }
+  double Y(double accuracy) const {
+    if (accuracy < y_.low) return PlotBottom() + kStrip / 2 + 3;
+    return PlotBottom() - y_.Share(accuracy) * (PlotBottom() - kTop);
+  }
+
+  std::string Description() const {
+    std::string text = absl::StrCat(points_.size(), " models. On the front, smallest first: ");
+    const char* separator = "";
+    for (const Point& point : points_) {
+      if (!point.on_front) continue;
+      absl::StrAppendFormat(&text, "%s%s, %s, accuracy %.4f", separator, point.name, point.x_text,
+                            point.accuracy);
+      separator = "; ";
+    }
+    return text + ".";
+  }
+
+  void DrawAxes(const std::string& x_title) {
+    for (const auto& [value, text] : y_.ticks) {
+      absl::StrAppendFormat(
+          &svg_,
+          "<line class=\"rule\" x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\"/>"
+          "<text class=\"tick\" x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
+          kLeft, kWidth - kRight, Y(value), Y(value), kLeft - 7, Y(value) + 4, text);
+    }
+    const double bottom = kHeight - kBottom;
+    for (const auto& [value, text] : x_.ticks) {
+      absl::StrAppendFormat(
+          &svg_,
+          "<line class=\"rule\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%g\" y2=\"%g\"/>"
+          "<text class=\"tick\" x=\"%.1f\" y=\"%g\" text-anchor=\"middle\">%s</text>\n",
+          X(value), X(value), kTop, bottom, X(value), bottom + 17, EscapeHtml(text));
+    }
+    absl::StrAppendFormat(&svg_,
+                          "<line class=\"axis\" x1=\"%g\" x2=\"%g\" y1=\"%g\" y2=\"%g\"/>"
+                          "<text class=\"name\" x=\"%g\" y=\"%g\" text-anchor=\"middle\">%s</text>"
+                          "<text class=\"name\" transform=\"translate(13 %g) rotate(-90)\" "
+                          "text-anchor=\"middle\">test accuracy</text>\n",
+                          kLeft, kWidth - kRight, bottom, bottom, (kLeft + kWidth - kRight) / 2,
+                          kHeight - 8, EscapeHtml(x_title), (kTop + bottom) / 2);
+    if (!strip_) return;
+    absl::StrAppendFormat(
+        &svg_,
+        "<rect class=\"strip\" x=\"%g\" y=\"%g\" width=\"%g\" height=\"%g\"/>"
+        "<text class=\"tick\" x=\"%g\" y=\"%g\" text-anchor=\"end\">lower</text>\n",
+        kLeft, PlotBottom() + 4, kWidth - kLeft - kRight, kStrip - 4, kLeft - 7,
+        PlotBottom() + kStrip / 2 + 7);
+  }
+
+  void DrawFront() {
+    std::string path;
+    for (const Point& point : points_) {
+      if (!point.on_front) continue;
+      if (path.empty()) {
+        path = absl::StrFormat("M%.1f %.1f", X(point.x), Y(point.accuracy));
+      } else {
+        absl::StrAppendFormat(&path, "H%.1fV%.1f", X(point.x), Y(point.accuracy));
+      }
+    }
+    if (path.empty()) return;
+    absl::StrAppendFormat(&svg_, "<path class=\"front\" d=\"%sH%g\"/>\n", path, kWidth - kRight);
+  }
+
+  // Shape and colour both say how the weights are stored.
+  void DrawMarker(const Point& point) {
+    const double x = X(point.x), y = Y(point.accuracy);
+    std::string shape;
+    switch (point.weights) {
+      case v1::WEIGHT_TYPE_INT8:
+        shape = absl::StrFormat(
+            "<rect class=\"m int8\" x=\"%.1f\" y=\"%.1f\" width=\"10\" height=\"10\">", x - 5,
+            y - 5);
+        break;
+      case v1::WEIGHT_TYPE_INT4:
+        shape = absl::StrFormat("<path class=\"m int4\" d=\"M%.1f %.1fl6.5 11h-13z\">", x, y - 7);
+        break;
+      default:
+        shape =
+            absl::StrFormat("<circle class=\"m fp16\" cx=\"%.1f\" cy=\"%.1f\" r=\"5.5\">", x, y);
+    }
+    absl::StrAppendFormat(&svg_, "%s<title>%s: accuracy %.4f, %s</title></%s>\n", shape,
+                          EscapeHtml(point.name), point.accuracy, EscapeHtml(point.x_text),
+                          shape.substr(1, shape.find(' ') - 1));
+    taken_.push_back({x - 7, y - 7, x + 7, y + 7});
+  }
+
+  // At the first of some places around the marker where it covers nothing.
+  void DrawLabel(const Point& point) {
+    const std::string text = point.accuracy < y_.low
+                                 ? absl::StrFormat("%s: %.3f", point.name, point.accuracy)
+                                 : point.name;
+    const double x = X(point.x), y = Y(point.accuracy);
+    const double width = kLetterWidth * static_cast<double>(text.size());
+    const std::array<std::pair<double, double>, 8> places = {{{-width / 2, -12},
+                                                              {11, 4},
+                                                              {-width / 2, 22},
+                                                              {-width - 11, 4},
+                                                              {8, -10},
+                                                              {8, 20},
+                                                              {-width - 6, -12},
+                                                              {-width / 2, -27}}};
+    for (const auto& [dx, dy] : places) {
+      const Box box{x + dx, y + dy - kTextHeight + 3, x + dx + width, y + dy + 3};
+      if (box.left < kLeft || box.right > kWidth || box.top < 0) continue;
+      if (std::any_of(taken_.begin(), taken_.end(),
+                      [&](const Box& o) { return box.Overlaps(o); })) {
+        continue;
+      }
+      taken_.push_back(box);
+      absl::StrAppendFormat(&svg_, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
+                            x + dx, y + dy, EscapeHtml(text));
+      return;
+    }
+  }
+
+  std::vector<Point> points_;
+  const Axis x_, y_;
+  bool strip_ = false;
+  std::vector<Box> taken_;
+  std::string svg_;
+};
+
+std::vector<Point> PointsOf(const ReportData& data, bool latency) {
+  std::vector<Point> points;
+  for (const ReportCell& cell : data.cells) {
+    if (!cell.model.has_value()) continue;
+    const v1::Evaluation* test = EvaluationOn(*cell.model, "test");
+    if (test == nullptr) continue;
+    Point point;
+    point.x = latency ? cell.model->certificate().latency_seconds()
+                      : static_cast<double>(cell.model->size().disk_bytes());
+    if (point.x <= 0) continue;
+    point.x_text =
+        latency ? FormatMilliseconds(point.x) : FormatBytes(cell.model->size().disk_bytes());
+    point.accuracy = test->accuracy();
+    point.weights = cell.weights;
+    point.name = CellName(cell);
+    point.broken = VerdictOf(*cell.model) == GuardVerdict::kCollapsed;
+    points.push_back(std::move(point));
+  }
+  MarkFront(&points);
+  return points;
+}
+
+std::string Figure(const ReportData& data, bool latency) {
+  std::vector<Point> points = PointsOf(data, latency);
+  if (points.empty()) return "";
+  const Axis x = latency ? LatencyAxis(points) : SizeAxis(points);
+  const Axis y = AccuracyAxis(points);
+  Chart chart(std::move(points), x, y);
+  return absl::StrCat("<figure>\n",
+                      chart.Draw(latency ? "by-latency" : "by-size",
+                                 latency ? "Accuracy against latency" : "Accuracy against size",
+                                 latency ? "one image on one thread" : "file on disk, logarithmic"),
+                      "<figcaption>",
+                      latency ? "Accuracy against measured latency." : "Accuracy against size.",
+                      " The line is the Pareto front: nothing ", latency ? "faster" : "smaller",
+                      " is as accurate.</figcaption>\n</figure>\n");
+}
+
+constexpr char kLegend[] =
+    "<p class=\"legend\" aria-label=\"Legend\">"
+    "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><circle class=\"m fp16\" cx=\"7\" "
+    "cy=\"7\" r=\"5.5\"/></svg> FP16</span>"
+    "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><rect class=\"m int8\" x=\"2\" y=\"2\" "
+    "width=\"10\" height=\"10\"/></svg> INT8</span>"
+    "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><path class=\"m int4\" "
+    "d=\"M7 1l6 11h-12z\"/></svg> INT4</span></p>\n";
+
+}  // namespace
+
+std::string ChartsSection(const ReportData& data) {
+  const std::string figures = Figure(data, false) + Figure(data, true);
+  if (figures.empty()) return "";
+  return absl::StrCat("<section id=\"tradeoff\">\n<h2>Accuracy against what it costs</h2>\n",
+                      kLegend, "<div class=\"pair\">\n", figures, "</div>\n</section>\n");
+}
+
+}  // namespace cytopress

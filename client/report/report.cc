@@ -1,0 +1,187 @@
+#include "client/report/report.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/format.h"
+#include "client/report/page_style.h"
+#include "client/report/sections.h"
+#include "client/report/verdict.h"
+#include "core/jobs/job_state.h"
+
+namespace cytopress {
+namespace {
+
+double ValidationAccuracy(const v1::Model& model) {
+  const v1::Evaluation* validation = EvaluationOn(model, "val");
+  return validation == nullptr ? 0 : validation->accuracy();
+}
+
+std::string Times(const v1::ModelSize& size) {
+  return absl::StrFormat(
+      "%.1f", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
+}
+
+const v1::Model* AnyModel(const ReportData& data) {
+  if (data.dense.has_value()) return &*data.dense;
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) return &*cell.model;
+  }
+  return nullptr;
+}
+
+std::string Headline(const ReportData& data) {
+  const ReportCell* best = SmallestLossless(data);
+  const v1::Evaluation* test = best == nullptr ? nullptr : EvaluationOn(*best->model, "test");
+  if (AnyModel(data) == nullptr) return "No model has been made yet.";
+  if (test == nullptr) {
+    return data.dense.has_value()
+               ? "No model here is lossless: each is more than 0.6 points of validation accuracy "
+                 "below the dense model."
+               : "The dense parent of these models is not in the registry: they stand here without "
+                 "a comparison of sizes.";
+  }
+  const v1::Model& model = *best->model;
+  std::string html = absl::StrCat(
+      "The smallest lossless model is <strong>", CellName(*best), "</strong>: <strong>",
+      FormatBytes(model.size().disk_bytes()), "</strong>, <strong>", Times(model.size()),
+      " times smaller</strong> than the dense network in FP32 (",
+      FormatBytes(model.size().dense_bytes()), "), with a test accuracy of <strong>",
+      absl::StrFormat("%.4f", test->accuracy()), "</strong>");
+  if (!model.has_certificate()) return html + ".";
+  const v1::Certificate& certificate = model.certificate();
+  const Comparison comparison = CompareWithParent(certificate);
+  return absl::StrCat(
+      html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
+      " of its dense parent: ",
+      comparison == Comparison::kWorse    ? "significantly less"
+      : comparison == Comparison::kBetter ? "significantly more"
+                                          : "no significant difference",
+      absl::StrFormat(" (McNemar’s test, p = %.3g).", certificate.mcnemar_p_value()));
+}
+
+std::string Tile(const std::string& value, const std::string& name) {
+  return absl::StrCat("<li><b>", value, "</b><span>", name, "</span></li>\n");
+}
+
+std::string Tiles(const ReportData& data) {
+  int done = 0, collapsed = 0;
+  for (const ReportCell& cell : data.cells) {
+    done += cell.model.has_value() ? 1 : 0;
+    collapsed += cell.model.has_value() && VerdictOf(*cell.model) == GuardVerdict::kCollapsed;
+  }
+  std::string html = "<ul class=\"tiles\">\n";
+  if (data.dense.has_value()) {
+    if (const v1::Evaluation* test = EvaluationOn(*data.dense, "test")) {
+      html += Tile(absl::StrFormat("%.4f", test->accuracy()), "accuracy of the dense model");
+      html += Tile(absl::StrFormat("%.4f", test->auc()), "AUC of the dense model");
+    }
+  }
+  html += Tile(absl::StrCat(done, " of ", data.cells.size()), "models made");
+  html += Tile(collapsed == 0 ? "none" : absl::StrCat(collapsed), "collapsed");
+  return html + "</ul>\n";
+}
+
+std::string AboutTheData(const ReportData& data) {
+  const v1::Model* model = AnyModel(data);
+  if (model == nullptr) return "";
+  const v1::Provenance& provenance = model->provenance();
+  std::string html = absl::StrCat("<p class=\"data\">All figures are those of the data set <b>",
+                                  EscapeHtml(provenance.dataset_name()),
+                                  "</b>, measured on the "
+                                  "files that are served. ");
+  if (provenance.synthetic_data()) {
+    return html +
+           "<strong>Its cells are drawn by the program: the figures say nothing about real "
+           "cells.</strong></p>\n";
+  }
+  switch (data.identity) {
+    case DataIdentity::kOfficial:
+      return html + "It is the official BloodMNIST file (by its MD5).</p>\n";
+    case DataIdentity::kOther:
+      return html +
+             "<strong>It is not the official BloodMNIST file</strong> (by its MD5): the "
+             "figures are comparable in kind with the paper’s, not on the same test "
+             "images.</p>\n";
+    case DataIdentity::kUnknown:
+      break;
+  }
+  return html +
+         "Whether it is the official BloodMNIST file could not be checked where this report "
+         "was written: do not take the paper’s figures for figures on the same images.</p>\n";
+}
+
+std::string Unfinished(const ReportData& data) {
+  std::string html;
+  for (const v1::Job& job : data.jobs) {
+    if (job.state() == v1::JOB_STATE_SUCCEEDED) continue;
+    absl::StrAppend(&html, "<p class=\"banner\">Job <code>", EscapeHtml(job.id()),
+                    "</code>: ", StateName(job.state()));
+    if (!IsTerminal(job.state())) {
+      absl::StrAppend(&html, ", ", FormatPercent(job.progress().fraction(), 0), " done");
+      if (job.progress().eta_seconds() > 0) {
+        absl::StrAppend(&html, ", about ", FormatSeconds(job.progress().eta_seconds()), " to go");
+      }
+      absl::StrAppend(&html, ". Cells marked “open” are still to come.");
+    } else if (!job.error().empty()) {
+      absl::StrAppend(&html, ": ", EscapeHtml(job.error()));
+    }
+    html += "</p>\n";
+  }
+  return html;
+}
+
+std::string Subtitle(const ReportData& data) {
+  const v1::Model* model = AnyModel(data);
+  std::string text;
+  if (model != nullptr) {
+    absl::StrAppend(&text, EscapeHtml(model->network().architecture()), ", ",
+                    model->network().input_width(), "×", model->network().input_height(), ", ",
+                    model->class_names_size(), " classes, data set ",
+                    EscapeHtml(model->provenance().dataset_name()), " · ");
+  }
+  return absl::StrCat(text, "written ", EscapeHtml(data.made));
+}
+
+// Paper has no closed sections.
+constexpr char kScript[] =
+    "<script>addEventListener('beforeprint',function(){document.querySelectorAll('details')"
+    ".forEach(function(d){d.open=true})})</script>\n";
+
+}  // namespace
+
+const ReportCell* SmallestLossless(const ReportData& data) {
+  if (!data.dense.has_value() || ValidationAccuracy(*data.dense) <= 0) return nullptr;
+  const double least = ValidationAccuracy(*data.dense) - kLosslessDrop - 1e-12;
+  const ReportCell* smallest = nullptr;
+  for (const ReportCell& cell : data.cells) {
+    if (!cell.model.has_value() || cell.model->size().disk_bytes() <= 0) continue;
+    if (ValidationAccuracy(*cell.model) < least) continue;
+    if (smallest == nullptr ||
+        cell.model->size().disk_bytes() < smallest->model->size().disk_bytes()) {
+      smallest = &cell;
+    }
+  }
+  return smallest;
+}
+
+std::string RenderReport(const ReportData& data) {
+  return absl::StrCat(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
+      EscapeHtml(data.title), ": accuracy and size</title>\n<style>\n", kPageStyle,
+      "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>", EscapeHtml(data.title),
+      "</h1>\n<p class=\"muted\">", Subtitle(data), "</p>\n</header>\n", Unfinished(data),
+      "<p class=\"headline\">", Headline(data), "</p>\n", Tiles(data), AboutTheData(data),
+      GridSection(data), ChartsSection(data), ModelsSection(data), ConfusionSection(data),
+      DistributionSection(data), ReceiptSection(data), LedgerSection(data),
+      "<footer class=\"fine\">Lossless: validation accuracy at most 0.6 points below the dense "
+      "model’s; the choice is made on the validation split, the figures shown are of the test "
+      "split. Latency is the median of one image alone on one thread of the processor named in "
+      "the certificate. Made by cytopress.</footer>\n</main>\n",
+      kScript, "</body>\n</html>\n");
+}
+
+}  // namespace cytopress

@@ -1,0 +1,38 @@
+// The parts of report.html, each a piece of HTML; empty when there is nothing to show.
+#ifndef CYTOPRESS_CLIENT_REPORT_SECTIONS_H_
+#define CYTOPRESS_CLIENT_REPORT_SECTIONS_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "client/report/report.h"
+
+namespace cytopress {
+
+// For text and for attribute values in double quotes. Control characters become '?'.
+std::string EscapeHtml(absl::string_view text);
+
+std::string WeightName(v1::WeightType weights);  // "INT8"
+std::string CellName(const ReportCell& cell);    // "80 % INT4"
+std::string ModelReference(const v1::Model& model);
+
+// How a cell did, in one word or two, and the class of its colour.
+struct CellVerdict {
+  std::string words;
+  const char* css_class;
+};
+CellVerdict VerdictOf(const ReportCell& cell);
+
+std::string GridSection(const ReportData& data);          // Table 1 beside the paper's
+std::string ModelsSection(const ReportData& data);        // every figure of every model
+std::string DistributionSection(const ReportData& data);  // the paper's Figure 1
+std::string ConfusionSection(const ReportData& data);
+std::string LedgerSection(const ReportData& data);
+std::string ReceiptSection(const ReportData& data);  // certificate, provenance, commands
+
+// Accuracy against the file's size and against the latency, with the Pareto fronts.
+std::string ChartsSection(const ReportData& data);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_REPORT_SECTIONS_H_

@@ -1,0 +1,287 @@
+#include "client/report/source.h"
+
+#include <google/protobuf/util/json_util.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "client/report/sections.h"
+#include "client/report/verdict.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/dataset/dataset.h"
+#include "core/jobs/job_spec.h"
+#include "core/jobs/job_state.h"
+#include "core/registry/model_registry.h"
+
+namespace cytopress {
+namespace {
+
+// The official bloodmnist.npz (28 px) of Zenodo record 10519652.
+constexpr char kBloodMnistMd5[] = "7053d0359d879ad8a5505303e11de1dc";
+constexpr int64_t kMaxDatasetBytes = int64_t{1} << 30;
+constexpr char kOpen[] = "open";
+
+absl::StatusOr<std::optional<v1::Model>> FindModel(Client* client, const std::string& name,
+                                                   const std::string& job_id) {
+  v1::ListModelsRequest request;
+  request.set_name(name);
+  do {
+    v1::ListModelsResponse page;
+    CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
+    for (v1::Model& model : *page.mutable_models()) {
+      if (model.name() == name && model.provenance().job_id() == job_id) {
+        return std::optional<v1::Model>(std::move(model));
+      }
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return std::optional<v1::Model>();
+}
+
+absl::StatusOr<v1::Model> GetModel(Client* client, const std::string& reference) {
+  ModelVersion version;
+  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(reference));
+  return client->GetModel(version.name, version.version);
+}
+
+std::string WhyMissing(const v1::Job& job, const std::string& name) {
+  for (const v1::LedgerEntry& entry : job.ledger()) {
+    if (entry.stage() == name && absl::StartsWith(entry.note(), "not published")) {
+      return "not published";
+    }
+  }
+  return IsTerminal(job.state()) ? "not made" : kOpen;
+}
+
+ReportCell CellOf(v1::Model model) {
+  ReportCell cell;
+  cell.sparsity = AskedSparsity(model);
+  cell.weights = model.weights();
+  cell.name = model.name();
+  cell.model = std::move(model);
+  return cell;
+}
+
+// A report without its dense parent is still a report.
+void FindDense(Client* client, ReportData* data) {
+  std::vector<std::string> references;
+  for (const v1::Job& job : data->jobs) {
+    references.push_back(job.parent_model());
+    references.push_back(job.spec().base_model());
+  }
+  for (const ReportCell& cell : data->cells) {
+    if (!cell.model.has_value()) continue;
+    references.push_back(cell.model->certificate().parent());
+    references.push_back(cell.model->provenance().parent());
+  }
+  std::string last;
+  for (const std::string& reference : references) {
+    if (reference.empty() || reference == last) continue;
+    last = reference;
+    absl::StatusOr<v1::Model> model = GetModel(client, reference);
+    if (!model.ok()) continue;
+    data->dense = *std::move(model);
+    return;
+  }
+}
+
+const v1::Model* AnyModel(const ReportData& data) {
+  if (data.dense.has_value()) return &*data.dense;
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) return &*cell.model;
+  }
+  return nullptr;
+}
+
+// The test and the validation split have been counted when they were scored.
+std::vector<ReportSplit> SplitsOfScores(const v1::Model& model) {
+  std::vector<ReportSplit> splits;
+  for (const v1::Evaluation& evaluation : model.evaluations()) {
+    const int classes = model.class_names_size();
+    if (evaluation.confusion_size() != classes * classes) continue;
+    ReportSplit split{evaluation.split(), std::vector<int64_t>(classes)};
+    for (int i = 0; i < classes * classes; ++i)
+      split.images[i / classes] += evaluation.confusion(i);
+    splits.push_back(std::move(split));
+  }
+  return splits;
+}
+
+std::string Md5OfFile(const std::string& path) {
+  const absl::StatusOr<std::string> bytes = ReadFile(path, kMaxDatasetBytes);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (!bytes.ok() ||
+      EVP_Digest(bytes->data(), bytes->size(), digest, &size, EVP_md5(), nullptr) != 1) {
+    return "";
+  }
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
+}
+
+// The data set of the models, if it can be read here and is still what they were made from.
+void DescribeData(const v1::Model& model, ReportData* data) {
+  data->class_names.assign(model.class_names().begin(), model.class_names().end());
+  data->splits = SplitsOfScores(model);
+  const v1::DatasetSource& source = model.provenance().spec().dataset();
+  std::error_code error;
+  const bool is_file = std::filesystem::is_regular_file(source.uri(), error);
+  if (!model.provenance().synthetic_data() && !std::filesystem::exists(source.uri(), error)) return;
+  DatasetOptions options;
+  options.seed = source.seed();
+  options.class_names.assign(source.class_names().begin(), source.class_names().end());
+  const absl::StatusOr<Dataset> dataset = LoadDataset(source.uri(), options);
+  if (!dataset.ok() || dataset->content_hash != model.provenance().dataset_hash()) return;
+  data->splits = {{"train", ClassCounts(dataset->train, dataset->classes())},
+                  {"val", ClassCounts(dataset->val, dataset->classes())},
+                  {"test", ClassCounts(dataset->test, dataset->classes())}};
+  data->identity = is_file && Md5OfFile(source.uri()) == kBloodMnistMd5 ? DataIdentity::kOfficial
+                                                                        : DataIdentity::kOther;
+}
+
+std::string Quoted(const std::string& word) {
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains("-_./:@,+=", static_cast<char>(c));
+  });
+  return plain ? word : absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
+}
+
+std::string SweepCommand(const v1::Job& job) {
+  const v1::JobSpec& spec = job.spec();
+  const auto number = [](std::string* out, double value) {
+    absl::StrAppendFormat(out, "%g", value);
+  };
+  const auto type = [](std::string* out, int weights) {
+    out->append(absl::AsciiStrToLower(WeightName(static_cast<v1::WeightType>(weights))));
+  };
+  std::string command =
+      absl::StrCat("cytopress sweep --name ", Quoted(spec.model_name()), " --dataset ",
+                   Quoted(spec.dataset().uri()), " --recipe-file recipe.json --sparsities ",
+                   absl::StrJoin(spec.sweep().sparsities(), ",", number), " --weights ",
+                   absl::StrJoin(spec.sweep().weights(), ",", type));
+  if (spec.sweep().from_dense()) command += " --from-dense";
+  if (!spec.base_model().empty()) {
+    absl::StrAppend(&command, " --base ",
+                    Quoted(job.parent_model().empty() ? spec.base_model() : job.parent_model()));
+  } else {
+    const std::string stem = absl::AsciiStrToLower(v1::Stem_Name(spec.network().stem()).substr(5));
+    absl::StrAppend(&command, " --architecture ", Quoted(spec.network().architecture()), " --stem ",
+                    stem);
+  }
+  return command;
+}
+
+void AddCommands(ReportData* data) {
+  const ReportCell* best = SmallestLossless(*data);
+  for (const ReportCell& cell : data->cells) {
+    if (best == nullptr && cell.model.has_value()) best = &cell;
+  }
+  if (best != nullptr) {
+    data->commands.push_back("cytopress reproduce " + ModelReference(*best->model));
+  }
+  for (const v1::Job& job : data->jobs) {
+    if (!job.spec().has_sweep()) continue;
+    data->commands.push_back(SweepCommand(job));
+    google::protobuf::util::JsonPrintOptions options;
+    options.add_whitespace = true;
+    options.preserve_proto_field_names = true;
+    data->recipe_json.clear();
+    // Fails only for an Any of an unknown type, of which there is none here.
+    (void)google::protobuf::util::MessageToJsonString(job.spec().recipe(), &data->recipe_json,
+                                                      options);
+  }
+}
+
+}  // namespace
+
+double AskedSparsity(const v1::Model& model) {
+  const v1::JobSpec& spec = model.provenance().spec();
+  for (const double sparsity : spec.sweep().sparsities()) {
+    if (SweepModelName(spec.model_name(), sparsity, model.weights()) == model.name()) {
+      return sparsity;
+    }
+  }
+  if (model.name() == spec.model_name() + "-dense") return 0;
+  return spec.recipe().prune().sparsity();
+}
+
+absl::StatusOr<std::vector<ReportCell>> CollectCells(Client* client, const v1::Job& job) {
+  std::vector<ReportCell> cells;
+  const v1::JobSpec& spec = job.spec();
+  if (!spec.has_sweep()) {
+    ReportCell cell;
+    if (!job.model().empty()) {
+      v1::Model model;
+      CYTOPRESS_ASSIGN_OR_RETURN(model, GetModel(client, job.model()));
+      cell = CellOf(std::move(model));
+    } else {
+      cell = {spec.recipe().prune().sparsity(), spec.recipe().quantize().weights(),
+              spec.model_name(), std::nullopt, WhyMissing(job, spec.model_name())};
+    }
+    cells.push_back(std::move(cell));
+    return cells;
+  }
+  std::vector<double> sparsities(spec.sweep().sparsities().begin(),
+                                 spec.sweep().sparsities().end());
+  std::sort(sparsities.begin(), sparsities.end());
+  for (const double sparsity : sparsities) {
+    for (const int number : spec.sweep().weights()) {
+      ReportCell cell;
+      cell.sparsity = sparsity;
+      cell.weights = static_cast<v1::WeightType>(number);
+      cell.name = SweepModelName(spec.model_name(), sparsity, cell.weights);
+      CYTOPRESS_ASSIGN_OR_RETURN(cell.model, FindModel(client, cell.name, job.id()));
+      if (!cell.model.has_value()) cell.missing = WhyMissing(job, cell.name);
+      cells.push_back(std::move(cell));
+    }
+  }
+  return cells;
+}
+
+absl::StatusOr<ReportData> CollectReport(Client* client,
+                                         const std::vector<std::string>& references) {
+  ReportData data;
+  for (const std::string& reference : references) {
+    absl::StatusOr<v1::Job> job = absl::NotFoundError("");
+    if (!absl::StrContains(reference, '@')) job = client->GetJob(reference);
+    if (!job.ok() && !absl::IsNotFound(job.status())) return job.status();
+    if (!job.ok()) {
+      absl::StatusOr<v1::Model> model = GetModel(client, reference);
+      if (absl::IsNotFound(model.status()) || absl::IsInvalidArgument(model.status())) {
+        return absl::NotFoundError(
+            absl::StrCat("\"", reference,
+                         "\" is neither a job (`cytopress jobs`) nor a model "
+                         "(`cytopress models`)"));
+      }
+      CYTOPRESS_RETURN_IF_ERROR(model.status());
+      data.cells.push_back(CellOf(*std::move(model)));
+      continue;
+    }
+    std::vector<ReportCell> cells;
+    CYTOPRESS_ASSIGN_OR_RETURN(cells, CollectCells(client, *job));
+    std::move(cells.begin(), cells.end(), std::back_inserter(data.cells));
+    data.jobs.push_back(*std::move(job));
+  }
+  data.title =
+      data.jobs.empty() ? absl::StrJoin(references, ", ") : data.jobs[0].spec().model_name();
+  data.made = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
+  FindDense(client, &data);
+  if (const v1::Model* model = AnyModel(data)) DescribeData(*model, &data);
+  AddCommands(&data);
+  return data;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,28 @@
+// Where the content of report.html comes from: the service and, if it can be read here, the data
+// set.
+#ifndef CYTOPRESS_CLIENT_REPORT_SOURCE_H_
+#define CYTOPRESS_CLIENT_REPORT_SOURCE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/client.h"
+#include "client/report/report.h"
+
+namespace cytopress {
+
+// The models that a job has made so far and, of a sweep, the places of those that it has not, by
+// sparsity, then weight type.
+absl::StatusOr<std::vector<ReportCell>> CollectCells(Client* client, const v1::Job& job);
+
+// `references` are ids of jobs, "name" or "name@version". NOT_FOUND names the one that is neither.
+absl::StatusOr<ReportData> CollectReport(Client* client,
+                                         const std::vector<std::string>& references);
+
+// The share of weights that the job of `model` was asked to remove from it.
+double AskedSparsity(const v1::Model& model);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_REPORT_SOURCE_H_

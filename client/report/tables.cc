@@ -1,0 +1,497 @@
+// The tables of report.html.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "client/format.h"
+#include "client/report/sections.h"
+#include "client/report/verdict.h"
+
+namespace cytopress {
+namespace {
+
+// Table 1 of the paper (Sung and Park, 2025): ResNet-50, BloodMNIST, test split, weights only.
+struct PaperCell {
+  double sparsity;
+  v1::WeightType weights;
+  double accuracy, auc;
+  bool collapsed;
+};
+constexpr std::array<PaperCell, 7> kPaper = {{{0.0, v1::WEIGHT_TYPE_FP16, 0.9669, 0.9983, false},
+                                              {0.2, v1::WEIGHT_TYPE_INT8, 0.9701, 0.9975, false},
+                                              {0.2, v1::WEIGHT_TYPE_INT4, 0.8637, 0.9758, false},
+                                              {0.5, v1::WEIGHT_TYPE_INT8, 0.9725, 0.9981, false},
+                                              {0.5, v1::WEIGHT_TYPE_INT4, 0.3308, 0.8148, true},
+                                              {0.8, v1::WEIGHT_TYPE_INT8, 0.3256, 0.7205, true},
+                                              {0.8, v1::WEIGHT_TYPE_INT4, 0.1824, 0.5622, true}}};
+
+const PaperCell* PaperValue(double sparsity, v1::WeightType weights) {
+  for (const PaperCell& cell : kPaper) {
+    if (std::abs(cell.sparsity - sparsity) < 1e-9 && cell.weights == weights) return &cell;
+  }
+  return nullptr;
+}
+
+std::string Percent(double sparsity) { return absl::StrFormat("%g %%", 100 * sparsity); }
+
+std::string Times(const v1::ModelSize& size) {
+  if (size.disk_bytes() <= 0) return "-";
+  return absl::StrFormat(
+      "%.1f×", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
+}
+
+std::string Figure4(double value) {
+  return std::isnan(value) ? "–" : absl::StrFormat("%.4f", value);
+}
+
+std::string Interval(double low, double high) {
+  if (low == 0 && high == 0) return "";
+  return absl::StrFormat("<small>%.4f – %.4f</small>", low, high);
+}
+
+// A table that is wider than a phone scrolls in its own box, which the keyboard reaches.
+std::string Scrolling(const std::string& label, const std::string& table) {
+  return absl::StrCat("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"",
+                      EscapeHtml(label), "\">\n", table, "</div>\n");
+}
+
+std::string HeaderRow(const std::vector<std::string>& headings) {
+  std::string html = "<thead><tr>";
+  for (const std::string& heading : headings) {
+    absl::StrAppend(&html, "<th scope=\"col\">", heading, "</th>");
+  }
+  return html + "</tr></thead>\n";
+}
+
+std::string Badge(const CellVerdict& verdict) {
+  if (verdict.words.empty()) return "";
+  return absl::StrCat("<span class=\"badge ", verdict.css_class, "\">", EscapeHtml(verdict.words),
+                      "</span>");
+}
+
+std::string GridCell(const ReportCell& cell, bool beside_others) {
+  std::string html = "<div class=\"one\">";
+  if (beside_others) absl::StrAppend(&html, "<small>", EscapeHtml(cell.name), "</small>");
+  const v1::Evaluation* test = cell.model.has_value() ? EvaluationOn(*cell.model, "test") : nullptr;
+  if (test != nullptr) {
+    absl::StrAppendFormat(&html, "<b>%s</b><small>AUC %s</small><small>%s, %s</small>",
+                          Figure4(test->accuracy()), Figure4(test->auc()),
+                          FormatBytes(cell.model->size().disk_bytes()), Times(cell.model->size()));
+  }
+  return absl::StrCat(html, Badge(VerdictOf(cell)), "</div>");
+}
+
+std::string PaperNote(const PaperCell* paper) {
+  if (paper == nullptr) return "";
+  return absl::StrFormat("<span class=\"paper\">paper %.4f, AUC %.4f%s</span>", paper->accuracy,
+                         paper->auc, paper->collapsed ? ", collapsed" : "");
+}
+
+// Rows are sparsities, columns weight types.
+std::string Grid(const ReportData& data) {
+  std::set<double> sparsities;
+  std::set<v1::WeightType> types;
+  for (const ReportCell& cell : data.cells) {
+    sparsities.insert(cell.sparsity);
+    types.insert(cell.weights);
+  }
+  std::vector<std::string> headings = {"pruned"};
+  for (const v1::WeightType type : types) headings.push_back(WeightName(type));
+  std::string html = absl::StrCat(
+      "<table class=\"grid\">\n<caption>Test accuracy, AUC and size of "
+      "the file that is served</caption>\n",
+      HeaderRow(headings), "<tbody>\n");
+  for (const double sparsity : sparsities) {
+    absl::StrAppend(&html, "<tr><th scope=\"row\">", Percent(sparsity), "</th>");
+    for (const v1::WeightType type : types) {
+      std::vector<const ReportCell*> here;
+      for (const ReportCell& cell : data.cells) {
+        if (cell.sparsity == sparsity && cell.weights == type) here.push_back(&cell);
+      }
+      absl::StrAppend(&html, "<td class=\"", here.empty() ? "none" : VerdictOf(*here[0]).css_class,
+                      "\">");
+      for (const ReportCell* cell : here) html += GridCell(*cell, here.size() > 1);
+      if (here.empty()) html += "<span class=\"muted\">not asked for</span>";
+      absl::StrAppend(&html, PaperNote(PaperValue(sparsity, type)), "</td>");
+    }
+    html += "</tr>\n";
+  }
+  return html + "</tbody></table>\n";
+}
+
+std::string PatternOf(const v1::Model& model) {
+  switch (model.provenance().spec().recipe().prune().pattern()) {
+    case v1::PRUNE_PATTERN_BLOCK4:
+      return ", 1×4 blocks";
+    case v1::PRUNE_PATTERN_TWO_OF_FOUR:
+      return ", 2:4";
+    default:
+      return "";
+  }
+}
+
+std::string ClassName(const ReportData& data, int index) {
+  if (index < 0 || index >= static_cast<int>(data.class_names.size())) {
+    return absl::StrCat("class ", index);
+  }
+  return EscapeHtml(data.class_names[index]);
+}
+
+std::string CertificateColumns(const ReportData& data, const ReportCell& cell) {
+  const std::string verdict = absl::StrCat("<td class=\"left\">", Badge(VerdictOf(cell)));
+  if (!cell.model->has_certificate()) {
+    return absl::StrCat(verdict, "</td><td>–</td><td>–</td><td>–</td>");
+  }
+  const v1::Certificate& certificate = cell.model->certificate();
+  return absl::StrCat(
+      verdict,
+      absl::StrFormat("<small>p = %.3g</small><small>%d images lost, %d gained</small>",
+                      certificate.mcnemar_p_value(), certificate.only_parent_right(),
+                      certificate.only_model_right()),
+      "</td><td>", FormatPercent(certificate.lowest_recall(), 1), "<small>",
+      ClassName(data, certificate.lowest_recall_class()), "</small></td><td>",
+      Figure4(certificate.weights_only_test().accuracy()), "</td><td>",
+      FormatMilliseconds(certificate.latency_seconds()), "</td>");
+}
+
+std::string ModelRow(const ReportData& data, const ReportCell& cell) {
+  const v1::Model& model = *cell.model;
+  const v1::Evaluation* test = EvaluationOn(model, "test");
+  const v1::Evaluation none;
+  if (test == nullptr) test = &none;
+  return absl::StrCat(
+      "<tr><th scope=\"row\">", EscapeHtml(ModelReference(model)), "<small>", CellName(cell),
+      PatternOf(model), "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>",
+      Times(model.size()), "</small></td><td>", Figure4(test->accuracy()),
+      Interval(test->accuracy_low(), test->accuracy_high()), "</td><td>", Figure4(test->auc()),
+      Interval(test->auc_low(), test->auc_high()), "</td>", CertificateColumns(data, cell), "<td>",
+      Figure4(test->expected_calibration_error()), "</td></tr>\n");
+}
+
+std::string BarCell(int64_t count, int64_t total, int64_t largest, const char* css_class) {
+  const double share = total == 0 ? 0 : static_cast<double>(count) / static_cast<double>(total);
+  const double length =
+      largest == 0 ? 0 : 100 * static_cast<double>(count) / static_cast<double>(largest);
+  return absl::StrFormat(
+      "<td><span class=\"bar %s\"><i style=\"width:%.1f%%\"></i></span>%d<small>%s</small></td>",
+      css_class, length, count, FormatPercent(share, 1));
+}
+
+// Rows are the truth, columns the prediction; a tint by the row's share.
+std::string Matrix(const ReportData& data, const v1::Evaluation& test) {
+  const int classes = static_cast<int>(std::lround(std::sqrt(test.confusion_size())));
+  std::vector<std::string> headings = {"truth", "recall"};
+  for (int i = 0; i < classes; ++i) {
+    headings.push_back(absl::StrCat("<abbr title=\"", ClassName(data, i), "\">", i, "</abbr>"));
+  }
+  std::string html = absl::StrCat("<table class=\"matrix\">\n", HeaderRow(headings), "<tbody>\n");
+  for (int truth = 0; truth < classes; ++truth) {
+    int64_t total = 0;
+    for (int i = 0; i < classes; ++i) total += test.confusion(truth * classes + i);
+    absl::StrAppend(
+        &html, "<tr><th scope=\"row\">", truth, " ", ClassName(data, truth), "</th><td>",
+        FormatPercent(truth < test.class_recall_size() ? test.class_recall(truth) : std::nan(""),
+                      1),
+        "</td>");
+    for (int i = 0; i < classes; ++i) {
+      const int64_t count = test.confusion(truth * classes + i);
+      const double share = total == 0 ? 0 : static_cast<double>(count) / static_cast<double>(total);
+      absl::StrAppendFormat(&html, "<td class=\"%s%s\" style=\"--s:%.3f\">%s</td>",
+                            i == truth ? "hit" : "miss", share > 0.5 ? " hot" : "", share,
+                            count == 0 ? "<span class=\"muted\">0</span>" : absl::StrCat(count));
+    }
+    html += "</tr>\n";
+  }
+  return html + "</tbody></table>\n";
+}
+
+std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger) {
+  std::string html = absl::StrCat("<table>\n",
+                                  HeaderRow({"stage", "time", "val ACC", "val AUC", "zeros",
+                                             "packed", "on disk", "guard", "note"}),
+                                  "<tbody>\n");
+  for (const v1::LedgerEntry& entry : ledger) {
+    const bool scored = entry.validation_accuracy() > 0;
+    const GuardVerdict verdict = VerdictOf(entry.guard());
+    const auto bytes = [](int64_t count) { return count == 0 ? "–" : FormatBytes(count); };
+    absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(entry.stage()), "</th><td>",
+                    FormatSeconds(entry.seconds()), "</td><td>",
+                    scored ? Figure4(entry.validation_accuracy()) : "–", "</td><td>",
+                    scored ? Figure4(entry.validation_auc()) : "–", "</td><td>",
+                    FormatPercent(entry.sparsity(), 1), "</td><td>", bytes(entry.packed_bytes()),
+                    "</td><td>", bytes(entry.disk_bytes()), "</td><td class=\"left\">");
+    if (scored || verdict != GuardVerdict::kFine) {
+      const char* const css_class = verdict == GuardVerdict::kFine        ? "good"
+                                    : verdict == GuardVerdict::kCollapsed ? "bad"
+                                                                          : "warn";
+      absl::StrAppend(&html, "<span class=\"badge ", css_class, "\">", InWords(verdict), "</span>");
+    }
+    absl::StrAppend(&html, "</td><td class=\"left note\">", EscapeHtml(entry.note()));
+    if (!entry.guard().empty()) {
+      absl::StrAppend(&html, "<small>guard: ", EscapeHtml(entry.guard()), "</small>");
+    }
+    html += "</td></tr>\n";
+  }
+  return html + "</tbody></table>\n";
+}
+
+std::string LedgerDetails(const std::string& of,
+                          const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
+                          bool open) {
+  if (ledger.empty()) return "";
+  const auto found = std::count_if(ledger.begin(), ledger.end(), [](const v1::LedgerEntry& entry) {
+    return !entry.guard().empty();
+  });
+  return absl::StrCat("<details", open ? " open" : "", "><summary>", EscapeHtml(of), ": ",
+                      ledger.size(), ledger.size() == 1 ? " stage, " : " stages, ",
+                      found == 0 ? "the guard found nothing"
+                                 : absl::StrCat("the guard found something after ", found),
+                      "</summary>\n", Scrolling(of, LedgerTable(ledger)), "</details>\n");
+}
+
+// Rows of a table with two columns.
+class Facts {
+ public:
+  // `html` is escaped already.
+  void Add(absl::string_view name, const std::string& html) {
+    if (html.empty()) return;
+    absl::StrAppend(&rows_, "<tr><th scope=\"row\">", name, "</th><td class=\"left\">", html,
+                    "</td></tr>\n");
+  }
+  std::string Table(absl::string_view caption) const {
+    return absl::StrCat("<table class=\"facts\">\n<caption>", caption, "</caption>\n<tbody>\n",
+                        rows_, "</tbody></table>\n");
+  }
+
+ private:
+  std::string rows_;
+};
+
+std::string CertificateTable(const ReportData& data, const v1::Model& model) {
+  const v1::Evaluation* test = EvaluationOn(model, "test");
+  if (!model.has_certificate() || test == nullptr) return "";
+  const v1::Certificate& certificate = model.certificate();
+  const v1::Evaluation& parent = certificate.parent_test();
+  Facts facts;
+  facts.Add("against", EscapeHtml(certificate.parent()));
+  facts.Add("accuracy",
+            absl::StrCat(Figure4(test->accuracy()), " (95 % interval ",
+                         Figure4(test->accuracy_low()), " to ", Figure4(test->accuracy_high()),
+                         "), dense ", Figure4(parent.accuracy())));
+  facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
+                                test->auc_high() == 0
+                                    ? ""
+                                    : absl::StrCat(" (95 % interval ", Figure4(test->auc_low()),
+                                                   " to ", Figure4(test->auc_high()), ")"),
+                                ", dense ", Figure4(parent.auc())));
+  facts.Add("McNemar’s test", McNemarInWords(certificate));
+  facts.Add("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
+                                          ClassName(data, certificate.lowest_recall_class())));
+  facts.Add("calibration",
+            absl::StrCat("expected error ", Figure4(test->expected_calibration_error()), ", dense ",
+                         Figure4(parent.expected_calibration_error())));
+  facts.Add("weights alone",
+            absl::StrCat("accuracy ", Figure4(certificate.weights_only_test().accuracy()), ", AUC ",
+                         Figure4(certificate.weights_only_test().auc()),
+                         ", activations not rounded (the paper’s meaning)"));
+  facts.Add("size", absl::StrCat(FormatBytes(model.size().disk_bytes()), ", ", Times(model.size()),
+                                 " smaller than FP32"));
+  facts.Add("latency",
+            absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
+                         " for one image on one thread, ", EscapeHtml(certificate.engine())));
+  facts.Add("measured on", EscapeHtml(certificate.processor()));
+  return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ModelReference(model))));
+}
+
+std::string ProvenanceTable(const v1::Model& model) {
+  const v1::Provenance& provenance = model.provenance();
+  const std::map<std::string, std::string> versions(provenance.versions().begin(),
+                                                    provenance.versions().end());
+  std::string libraries;
+  for (const auto& [library, version] : versions) {
+    absl::StrAppend(&libraries, libraries.empty() ? "" : ", ", EscapeHtml(library), " ",
+                    EscapeHtml(version));
+  }
+  Facts facts;
+  facts.Add("data set", EscapeHtml(provenance.dataset_name()));
+  facts.Add("its SHA-256",
+            absl::StrCat("<code>", EscapeHtml(provenance.dataset_hash()), "</code>"));
+  facts.Add("recipe, seed", absl::StrCat(EscapeHtml(provenance.spec().recipe().name()), ", ",
+                                         provenance.spec().recipe().seed()));
+  facts.Add("made from", EscapeHtml(provenance.parent()));
+  facts.Add("job", absl::StrCat("<code>", EscapeHtml(provenance.job_id()), "</code>"));
+  facts.Add("processor", EscapeHtml(provenance.processor()));
+  facts.Add("threads", absl::StrCat(provenance.threads()));
+  facts.Add("libraries", libraries);
+  facts.Add("file’s SHA-256", absl::StrCat("<code>", EscapeHtml(model.sha256()), "</code>"));
+  return facts.Table("Provenance");
+}
+
+}  // namespace
+
+std::string EscapeHtml(absl::string_view text) {
+  return absl::StrReplaceAll(
+      Printable(text),
+      {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
+}
+
+std::string WeightName(v1::WeightType weights) {
+  return v1::WeightType_IsValid(weights) ? v1::WeightType_Name(weights).substr(12) : "?";
+}
+
+std::string CellName(const ReportCell& cell) {
+  return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights));
+}
+
+std::string ModelReference(const v1::Model& model) {
+  return absl::StrCat(model.name(), "@", model.version());
+}
+
+CellVerdict VerdictOf(const ReportCell& cell) {
+  if (!cell.model.has_value()) return {cell.missing, cell.missing == "open" ? "open" : "bad"};
+  const GuardVerdict guard = VerdictOf(*cell.model);
+  if (guard == GuardVerdict::kCollapsed) return {"collapsed", "bad"};
+  if (guard == GuardVerdict::kLostTooMuch) return {"lost too much", "bad"};
+  if (!cell.model->has_certificate()) return {"", "plain"};
+  switch (CompareWithParent(cell.model->certificate())) {
+    case Comparison::kWorse:
+      return {"worse than dense", "warn"};
+    case Comparison::kBetter:
+      return {"better than dense", "good"};
+    case Comparison::kNoDifference:
+      return {"no difference", "good"};
+  }
+  return {"", "plain"};
+}
+
+std::string GridSection(const ReportData& data) {
+  if (data.cells.empty()) return "";
+  return absl::StrCat(
+      "<section id=\"table1\">\n<h2>Table 1: pruned × stored as</h2>\n",
+      Scrolling("Table 1", Grid(data)),
+      "<p class=\"fine\">Each cell: test accuracy, macro AUC, bytes on disk and how many times "
+      "smaller than the dense network in FP32; then what McNemar’s test says against the dense "
+      "model on the same images, at 5 %. <span class=\"paper\">paper</span>: Table 1 of Sung and "
+      "Park (2025), ResNet-50 on the official BloodMNIST, weights only, not served.</p>\n"
+      "</section>\n");
+}
+
+std::string ModelsSection(const ReportData& data) {
+  std::string rows;
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) rows += ModelRow(data, cell);
+  }
+  if (rows.empty()) return "";
+  const std::string table = absl::StrCat(
+      "<table class=\"models\">\n<caption>Test split, served file; intervals are 95 %</caption>\n",
+      HeaderRow({"model", "file", "accuracy", "AUC", "against dense", "lowest recall",
+                 "weights only", "latency", "calibration error"}),
+      "<tbody>\n", rows, "</tbody></table>\n");
+  return absl::StrCat("<section id=\"models\">\n<h2>Every model</h2>\n",
+                      Scrolling("Every model", table), "</section>\n");
+}
+
+std::string DistributionSection(const ReportData& data) {
+  if (data.splits.empty()) return "";
+  static constexpr const char* kColors[] = {"first", "second", "third"};
+  std::vector<std::string> headings = {"class"};
+  std::vector<int64_t> totals, largest;
+  for (const ReportSplit& split : data.splits) {
+    totals.push_back(std::accumulate(split.images.begin(), split.images.end(), int64_t{0}));
+    largest.push_back(
+        split.images.empty() ? 0 : *std::max_element(split.images.begin(), split.images.end()));
+    headings.push_back(
+        absl::StrCat(EscapeHtml(split.split), " <small>", totals.back(), " images</small>"));
+  }
+  std::string html = absl::StrCat("<table class=\"bars\">\n", HeaderRow(headings), "<tbody>\n");
+  for (size_t c = 0; c < data.class_names.size(); ++c) {
+    absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(data.class_names[c]), "</th>");
+    for (size_t s = 0; s < data.splits.size(); ++s) {
+      const int64_t count = c < data.splits[s].images.size() ? data.splits[s].images[c] : 0;
+      html += BarCell(count, totals[s], largest[s], kColors[s % std::size(kColors)]);
+    }
+    html += "</tr>\n";
+  }
+  html += "</tbody></table>\n";
+  return absl::StrCat("<section id=\"classes\">\n<h2>Class distribution</h2>\n",
+                      Scrolling("Class distribution", html),
+                      "<p class=\"fine\">A bar is as long as its share of the split’s largest "
+                      "class (the paper’s Figure 1 shows its test split).</p>\n</section>\n");
+}
+
+std::string ConfusionSection(const ReportData& data) {
+  std::string html;
+  const ReportCell* first = SmallestLossless(data);
+  for (const ReportCell& cell : data.cells) {
+    const v1::Evaluation* test =
+        cell.model.has_value() ? EvaluationOn(*cell.model, "test") : nullptr;
+    if (test == nullptr || test->confusion_size() == 0) continue;
+    if (first == nullptr) first = &cell;
+    absl::StrAppend(&html, "<details", &cell == first ? " open" : "", "><summary>", CellName(cell),
+                    " <span class=\"muted\">", EscapeHtml(ModelReference(*cell.model)),
+                    "</span> accuracy ", Figure4(test->accuracy()), "</summary>\n",
+                    Scrolling("Confusion of " + CellName(cell), Matrix(data, *test)),
+                    "</details>\n");
+  }
+  if (html.empty()) return "";
+  return absl::StrCat(
+      "<section id=\"confusion\">\n<h2>Confusion matrices</h2>\n<p class=\"fine\">"
+      "Test split. Rows are the truth, columns the answer, numbered as the rows; "
+      "the tint is the share of the row.</p>\n",
+      html, "</section>\n");
+}
+
+std::string LedgerSection(const ReportData& data) {
+  std::string html;
+  for (const v1::Job& job : data.jobs) {
+    html += LedgerDetails("Job " + job.id(), job.ledger(), data.jobs.size() == 1);
+  }
+  for (const ReportCell& cell : data.cells) {
+    if (!data.jobs.empty() || !cell.model.has_value()) continue;
+    html +=
+        LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1);
+  }
+  if (html.empty()) return "";
+  return absl::StrCat(
+      "<section id=\"ledger\">\n<h2>Ledger</h2>\n<p class=\"fine\">What every "
+      "stage left, on the validation split, and what the collapse guard said: each "
+      "drop has an owner.</p>\n",
+      html, "</section>\n");
+}
+
+std::string ReceiptSection(const ReportData& data) {
+  const ReportCell* chosen = SmallestLossless(data);
+  for (const ReportCell& cell : data.cells) {
+    if (chosen == nullptr && cell.model.has_value()) chosen = &cell;
+  }
+  if (chosen == nullptr) return "";
+  std::string html = absl::StrCat(
+      "<section id=\"receipt\">\n<h2>Certificate and receipt</h2>\n<div class=\"pair\">\n",
+      CertificateTable(data, *chosen->model), ProvenanceTable(*chosen->model), "</div>\n");
+  if (!data.commands.empty()) {
+    html += "<h3>Do it again</h3>\n<pre>";
+    for (const std::string& command : data.commands)
+      absl::StrAppend(&html, EscapeHtml(command), "\n");
+    html += "</pre>\n";
+  }
+  if (!data.recipe_json.empty()) {
+    absl::StrAppend(&html,
+                    "<details><summary>recipe.json, with every default written out"
+                    "</summary>\n<pre>");
+    // Escaped line by line: a line break is no text from outside.
+    for (const auto& line : absl::StrSplit(data.recipe_json, '\n')) {
+      absl::StrAppend(&html, EscapeHtml(line), "\n");
+    }
+    html += "</pre></details>\n";
+  }
+  return html + "</section>\n";
+}
+
+}  // namespace cytopress

@@ -1,0 +1,42 @@
+// What a certificate and the collapse guard say, in plain words.
+#ifndef CYTOPRESS_CLIENT_REPORT_VERDICT_H_
+#define CYTOPRESS_CLIENT_REPORT_VERDICT_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "cytopress/v1/model.pb.h"
+
+namespace cytopress {
+
+// Below this a difference on the same images is called real.
+inline constexpr double kSignificance = 0.05;
+
+// "no real difference", "worse than" or "better than" its dense parent, by McNemar's test.
+enum class Comparison { kNoDifference, kWorse, kBetter };
+Comparison CompareWithParent(const v1::Certificate& certificate);
+// "no significant difference to the dense model (p = 0.424): 12 images only it gets right, 9 only
+// this one".
+std::string McNemarInWords(const v1::Certificate& certificate);
+
+// How the guard's remark of one ledger line ends (core/compression/pipeline.cc writes it).
+enum class GuardVerdict {
+  kFine,       // it found nothing
+  kMended,     // a remedy helped
+  kTemporary,  // training follows
+  kLostTooMuch,
+  kCollapsed,
+};
+GuardVerdict VerdictOf(absl::string_view remark);
+// "well", "mended", "training follows", "lost too much", "collapsed".
+absl::string_view InWords(GuardVerdict verdict);
+
+// The verdict on the finished file: that of the last line that has a score.
+GuardVerdict VerdictOf(const v1::Model& model);
+
+// The evaluation on `split`, or null.
+const v1::Evaluation* EvaluationOn(const v1::Model& model, absl::string_view split);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CLIENT_REPORT_VERDICT_H_

@@ -1,0 +1,57 @@
+// What engines have in common that compute requests in batches of a few sizes.
+#ifndef CYTOPRESS_CORE_ENGINE_BATCH_ENGINE_H_
+#define CYTOPRESS_CORE_ENGINE_BATCH_ENGINE_H_
+
+#include <cstdint>
+
+#include "core/engine/dense_model.h"
+#include "core/engine/engine.h"
+
+namespace cytopress {
+
+// The batch size of the plan that computes the next images of a request for `remaining`: a power of
+// two up to `largest`. It may be greater than `remaining`, where computing a few images for nothing
+// is cheaper than another pass over all weights.
+int NextBatch(int remaining, int largest);
+
+// OpenMP's number of threads for this thread's parallel regions, put back on destruction.
+class ScopedThreads {
+ public:
+  explicit ScopedThreads(int threads);
+  ~ScopedThreads();
+  ScopedThreads(const ScopedThreads&) = delete;
+  ScopedThreads& operator=(const ScopedThreads&) = delete;
+
+ private:
+  const int before_;
+};
+
+// Checks requests and cuts them into batches.
+class BatchEngine : public Engine {
+ public:
+  BatchEngine(DenseModel model, int threads);
+
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override;
+  int classes() const override { return model_.classifier.classes(); }
+  int64_t image_bytes() const override { return image_bytes_; }
+  int preferred_batch() const override { return largest_batch_; }
+
+ protected:
+  // Computes `count` images with the plan for `batch` >= count, on threads() OpenMP threads. May
+  // throw dnnl::error and std::bad_alloc.
+  virtual void ClassifyBatch(const uint8_t* pixels, int count, int batch, float* probabilities) = 0;
+
+  int threads() const { return threads_; }
+
+  DenseModel model_;
+
+ private:
+  const int threads_;
+  const int64_t image_bytes_;
+  const int largest_batch_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_BATCH_ENGINE_H_

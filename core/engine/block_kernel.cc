@@ -1,0 +1,11 @@
+#include "core/engine/block_kernel.h"
+
+namespace cytopress {
+
+const BlockKernel& BestBlockKernel() {
+  if (const BlockKernel* vnni = Avx512VnniBlockKernel()) return *vnni;
+  if (const BlockKernel* avx2 = Avx2BlockKernel()) return *avx2;
+  return PortableBlockKernel();
+}
+
+}  // namespace cytopress

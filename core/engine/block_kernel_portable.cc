@@ -1,0 +1,102 @@
+// Plain C++, 8 positions at a time.
+#include <cmath>
+
+#include "core/engine/block_kernel_loops.h"
+
+namespace cytopress {
+namespace {
+
+template <typename T>
+struct Eight {
+  T lanes[8];
+};
+
+struct Portable {
+  static constexpr int kLanes = 8;
+  static constexpr bool kAddsIn16Bits = false;
+  using Int = Eight<int32_t>;
+  using Float = Eight<float>;
+
+  template <typename To, typename Function>
+  static Eight<To> Each(Function function) {
+    Eight<To> result;
+    for (int i = 0; i < kLanes; ++i) result.lanes[i] = function(i);
+    return result;
+  }
+
+  static Int Load(const uint8_t* from) {
+    Int result;
+    std::memcpy(&result, from, sizeof(result));
+    return result;
+  }
+  static void Store(uint8_t* to, const Int& value) { std::memcpy(to, &value, sizeof(value)); }
+  static Int Set(int32_t value) {
+    return Each<int32_t>([&](int) { return value; });
+  }
+  static Float Set(float value) {
+    return Each<float>([&](int) { return value; });
+  }
+
+  template <int G>
+  static Int Accumulate(Int sum, const uint8_t* const* inputs, int64_t offset, const Int* blocks) {
+    for (int g = 0; g < G; ++g) {
+      int8_t weights[kBlockChannels];
+      std::memcpy(weights, &blocks[g].lanes[0], sizeof(weights));
+      const uint8_t* const values = inputs[g] + offset;
+      for (int i = 0; i < kLanes; ++i) {
+        for (int c = 0; c < kBlockChannels; ++c) {
+          sum.lanes[i] += values[kBlockChannels * i + c] * weights[c];
+        }
+      }
+    }
+    return sum;
+  }
+
+  static Float ToFloat(const Int& a) {
+    return Each<float>([&](int i) { return static_cast<float>(a.lanes[i]); });
+  }
+  static Float Multiply(const Float& a, const Float& b) {
+    return Each<float>([&](int i) { return a.lanes[i] * b.lanes[i]; });
+  }
+  static Float Add(const Float& a, const Float& b) {
+    return Each<float>([&](int i) { return a.lanes[i] + b.lanes[i]; });
+  }
+  static Float Bound(const Float& a, const Float& low, const Float& high) {
+    return Each<float>([&](int i) {
+      const float value = a.lanes[i] > low.lanes[i] ? a.lanes[i] : low.lanes[i];
+      return value < high.lanes[i] ? value : high.lanes[i];
+    });
+  }
+  static Int Round(const Float& a) {
+    return Each<int32_t>([&](int i) { return static_cast<int32_t>(std::nearbyint(a.lanes[i])); });
+  }
+  static Int Add(const Int& a, const Int& b) {
+    return Each<int32_t>([&](int i) { return a.lanes[i] + b.lanes[i]; });
+  }
+  static Int Subtract(const Int& a, const Int& b) {
+    return Each<int32_t>([&](int i) { return a.lanes[i] - b.lanes[i]; });
+  }
+  static Int Or(const Int& a, const Int& b) {
+    return Each<int32_t>([&](int i) { return a.lanes[i] | b.lanes[i]; });
+  }
+  static Int Byte(const Int& a, int index) {
+    return Each<int32_t>([&](int i) {
+      return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) >> (8 * index) & 0xff);
+    });
+  }
+  static Int Shift(const Int& a, int bytes) {
+    return Each<int32_t>([&](int i) {
+      return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) << (8 * bytes));
+    });
+  }
+};
+
+}  // namespace
+
+const BlockKernel& PortableBlockKernel() {
+  static constexpr BlockKernel kKernel = {"portable", Portable::kLanes, Portable::kAddsIn16Bits,
+                                          RunBlocks<Portable>};
+  return kKernel;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,270 @@
+#include "core/engine/block_plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace cytopress {
+namespace {
+
+// The tiles of a border that a convolution's windows reach into.
+int BorderOf(const Convolution& c) {
+  return std::max(std::max(c.pad_top, c.pad_left), std::max(c.pad_bottom(), c.pad_right()));
+}
+
+// The vectors of the next tile when `left` remain: as equal as can be, since narrow tiles are slow.
+int NextVectors(int64_t left, int most) {
+  const int64_t tiles = (left + most - 1) / most;
+  return static_cast<int>((left + tiles - 1) / tiles);
+}
+
+// Makes one tile of each two that fit: reading a block is then shared by more products.
+void PairTiles(int64_t vector_bytes, std::vector<BlockTile>& tiles) {
+  std::vector<BlockTile> paired;
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    BlockTile tile = tiles[i];
+    if (i + 1 < tiles.size() && 2 * tile.vectors <= kMostBlockVectors &&
+        tiles[i + 1].vectors == tile.vectors) {
+      const BlockTile& second = tiles[++i];
+      tile.source_gap = second.source - tile.source - tile.vectors * vector_bytes;
+      tile.destination_gap = second.destination - tile.destination - tile.vectors * vector_bytes;
+      tile.vectors *= 2;
+    }
+    paired.push_back(tile);
+  }
+  tiles.swap(paired);
+}
+
+}  // namespace
+
+BlockModel PackBlocks(const DenseModel& model, const BlockKernel& kernel) {
+  BlockModel packed(model.network.layers.size());
+  for (size_t i = 0; i < packed.size(); ++i) {
+    const Layer& layer = model.network.layers[i];
+    if (layer.op != Op::kConv) continue;
+    packed[i] = std::make_unique<BlockWeights>(model.convolutions[i],
+                                               model.network.layers[layer.input].out_channels,
+                                               kernel.adds_in_16_bits);
+  }
+  return packed;
+}
+
+BlockPlan::BlockPlan(const DenseModel& model, const BlockModel& weights, const BlockKernel& kernel,
+                     int batch)
+    : model_(model), kernel_(kernel), batch_(batch), output_layer_(PooledLayer(model.network)) {
+  const Network& network = model.network;
+  const std::vector<int> buffer_of = AssignBuffers(network);
+  ShapeMaps(buffer_of);
+  size_t scratch_bytes = 0;
+  for (size_t i = 0; i < network.layers.size(); ++i) {
+    if (weights[i] == nullptr) continue;
+    AddConvolution(static_cast<int>(i), *weights[i]);
+    const Step& step = steps_.back();
+    if (step.planes.has_value()) scratch_bytes = std::max(scratch_bytes, step.planes->bytes());
+  }
+  std::vector<size_t> buffer_bytes;
+  for (size_t i = 0; i < buffer_of.size(); ++i) {
+    if (buffer_of[i] == static_cast<int>(buffer_bytes.size())) {
+      buffer_bytes.push_back(maps_[i].bytes());
+    }
+  }
+  layout_ = LayOut(network, buffer_of, buffer_bytes, scratch_bytes);
+}
+
+void BlockPlan::ShapeMaps(const std::vector<int>& buffer_of) {
+  const std::vector<Layer>& layers = model_.network.layers;
+  const bool tile_a_pixel = batch_ % kernel_.lanes == 0 && batch_ >= 2 * kernel_.lanes;
+  // Layers that share a buffer need the same layout.
+  std::vector<int> border(layers.size(), 0);
+  for (size_t i = 0; i < layers.size() && tile_a_pixel; ++i) {
+    if (layers[i].op != Op::kConv) continue;
+    int& widest = border[buffer_of[layers[i].input]];
+    widest = std::max(widest, BorderOf(model_.convolutions[i]));
+  }
+  maps_.resize(layers.size());
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (buffer_of[i] < 0) continue;
+    BlockMap& map = maps_[i];
+    map.channel_groups = (layers[i].out_channels + kBlockChannels - 1) / kBlockChannels;
+    map.height = layers[i].out_height;
+    map.width = layers[i].out_width;
+    map.images = batch_;
+    map.tile_a_pixel = tile_a_pixel;
+    map.border = border[buffer_of[i]];
+    const int64_t positions = int64_t{map.height} * map.width * batch_;
+    map.tile_lanes =
+        tile_a_pixel ? batch_ : (positions + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
+  }
+}
+
+void BlockPlan::AddConvolution(int layer, const BlockWeights& weights) {
+  const Convolution& convolution = model_.convolutions[layer];
+  const BlockMap& source = maps_[model_.network.layers[layer].input];
+  Step step;
+  step.layer = layer;
+  if (!source.tile_a_pixel && !convolution.is_pointwise()) {
+    step.planes.emplace(convolution, source, kernel_.lanes);
+  }
+  SetOffsets(convolution, weights, step);
+  SetTiles(convolution, step);
+  step.task.rows = weights.View(convolution);
+  step.task.channel_stride = maps_[layer].tile_lanes * kBlockChannels;
+  steps_.push_back(std::move(step));
+  // A vector's buffer stays where it is when the vector moves.
+  BlockTask& task = steps_.back().task;
+  task.offsets = steps_.back().offsets.data();
+  task.tiles = steps_.back().tiles.data();
+  task.tile_count = static_cast<int>(steps_.back().tiles.size());
+}
+
+void BlockPlan::SetOffsets(const Convolution& c, const BlockWeights& weights, Step& step) const {
+  const BlockMap& source = maps_[model_.network.layers[step.layer].input];
+  // A kernel that covers its whole input was made pointwise: its taps are the map's pixels.
+  const bool covering = c.is_pointwise() && weights.taps() > 1;
+  const int tap_columns = covering ? source.width : c.kernel_width;
+  for (int tap = 0; tap < weights.taps(); ++tap) {
+    const int y = tap / tap_columns, x = tap % tap_columns;
+    for (int group = 0; group < weights.channel_groups(); ++group) {
+      const int64_t offset = step.planes.has_value()
+                                 ? step.planes->Offset(y, x, group)
+                                 : source.Offset(group, y, x) - source.Offset(0, 0, 0);
+      step.offsets.push_back(static_cast<int32_t>(offset));
+    }
+  }
+}
+
+void BlockPlan::SetTiles(const Convolution& c, Step& step) const {
+  const BlockMap& source = maps_[model_.network.layers[step.layer].input];
+  const BlockMap& map = maps_[step.layer];
+  const auto add = [&](int64_t from, int64_t to) {
+    const int64_t vector_bytes = int64_t{kernel_.lanes} * kBlockChannels;
+    for (int64_t left = map.tile_lanes / kernel_.lanes; left > 0;) {
+      const int vectors = NextVectors(left, kMostBlockVectors);
+      step.tiles.push_back({from, to, vectors, 0, 0});
+      from += vectors * vector_bytes;
+      to += vectors * vector_bytes;
+      left -= vectors;
+    }
+  };
+  if (!map.tile_a_pixel) return add(0, 0);
+  for (int y = 0; y < map.height; ++y) {
+    for (int x = 0; x < map.width; ++x) {
+      add(source.Offset(0, y * c.stride - c.pad_top, x * c.stride - c.pad_left),
+          map.Offset(0, y, x));
+    }
+  }
+  PairTiles(int64_t{kernel_.lanes} * kBlockChannels, step.tiles);
+}
+
+void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) const {
+  const BlockMap& map = maps_[0];
+  const int channels = model_.network.spec.input_channels;
+  uint8_t* const input = arena.data() + layout_.offsets[0];
+  FillBorder(0, arena);
+  for (int image = 0; image < count; ++image) {
+    for (int y = 0; y < map.height; ++y) {
+      for (int x = 0; x < map.width; ++x, pixels += channels) {
+        uint8_t values[kBlockChannels] = {};
+        for (int c = 0; c < channels; ++c) {
+          values[c] = static_cast<uint8_t>(model_.integer_input[256 * c + pixels[c]] + kSignedZero);
+        }
+        std::memcpy(input + map.Offset(0, y, x) + kBlockChannels * image, values, sizeof(values));
+      }
+    }
+  }
+}
+
+void BlockPlan::FillBorder(int layer, const Arena& arena) const {
+  const BlockMap& map = maps_[layer];
+  if (map.border == 0) return;
+  uint8_t* const to = arena.data() + layout_.offsets[layer];
+  const int zero = ZeroOf(model_.grids[layer].number);
+  const auto fill = [&](int y, int x, int tiles) {
+    std::memset(to + map.Offset(0, y, x), zero, tiles * map.tile_bytes());
+  };
+  const int border = map.border, across = map.width + 2 * border;
+  fill(-border, -border, border * across);
+  fill(map.height, -border, border * across);
+  for (int y = 0; y < map.height; ++y) {
+    fill(y, -border, border);
+    fill(y, map.width, border);
+  }
+}
+
+void BlockPlan::RunConvolution(const Step& step, const Arena& arena, int threads) const {
+  const Layer& layer = model_.network.layers[step.layer];
+  const uint8_t* source = arena.data() + layout_.offsets[layer.input];
+  uint8_t* const destination = arena.data() + layout_.offsets[step.layer];
+  FillBorder(step.layer, arena);
+  if (step.planes.has_value()) {
+    uint8_t* const planes = arena.data() + layout_.scratch_offset;
+    step.planes->Fill(source, planes);
+    source = planes;
+  }
+  if (threads == 1) {
+    kernel_.run(step.task, source, destination, 0, layer.out_channels);
+    return;
+  }
+  const int groups = layer.out_channels / kBlockChannels;
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int part = 0; part < threads; ++part) {
+    kernel_.run(step.task, source, destination, groups * part / threads * kBlockChannels,
+                groups * (part + 1) / threads * kBlockChannels);
+  }
+}
+
+void BlockPlan::RunMaxPool(int index, const Arena& arena) const {
+  const Layer& layer = model_.network.layers[index];
+  const BlockMap& source = maps_[layer.input];
+  const BlockMap& map = maps_[index];
+  const int run = batch_ * kBlockChannels;
+  const uint8_t* const from = arena.data() + layout_.offsets[layer.input];
+  uint8_t* const to = arena.data() + layout_.offsets[index];
+  FillBorder(index, arena);
+  for (int group = 0; group < map.channel_groups; ++group) {
+    for (int y = 0; y < map.height; ++y) {
+      for (int x = 0; x < map.width; ++x) {
+        uint8_t* const largest = to + map.Offset(group, y, x);
+        std::memset(largest, 0, run);
+        for (int tap = 0; tap < layer.kernel * layer.kernel; ++tap) {
+          const int row = y * layer.stride - layer.padding + tap / layer.kernel;
+          const int column = x * layer.stride - layer.padding + tap % layer.kernel;
+          if (row < 0 || row >= source.height || column < 0 || column >= source.width) continue;
+          const uint8_t* const values = from + source.Offset(group, row, column);
+          for (int i = 0; i < run; ++i) largest[i] = std::max(largest[i], values[i]);
+        }
+      }
+    }
+  }
+}
+
+void BlockPlan::Run(const Arena& arena, int threads, const Observer& observer) const {
+  auto step = steps_.begin();
+  for (int i = 0; i < static_cast<int>(model_.network.layers.size()); ++i) {
+    const Op op = model_.network.layers[i].op;
+    if (op == Op::kConv) {
+      RunConvolution(*step++, arena, threads);
+    } else if (op == Op::kMaxPool) {
+      RunMaxPool(i, arena);
+    } else {
+      continue;
+    }
+    if (observer) observer(i);
+  }
+}
+
+void BlockPlan::ReadMap(const Arena& arena, int layer, int image, uint8_t* values) const {
+  const BlockMap& map = maps_[layer];
+  const int channels = model_.network.layers[layer].out_channels;
+  const int zero = ZeroOf(model_.grids[layer].number);
+  const uint8_t* const from = arena.data() + layout_.offsets[layer];
+  for (int y = 0; y < map.height; ++y) {
+    for (int x = 0; x < map.width; ++x) {
+      for (int c = 0; c < channels; ++c) {
+        const int64_t offset = map.Offset(c / kBlockChannels, y, x) + kBlockChannels * image;
+        *values++ = static_cast<uint8_t>(from[offset + c % kBlockChannels] - zero);
+      }
+    }
+  }
+}
+
+}  // namespace cytopress

@@ -1,0 +1,162 @@
+#include "core/engine/block_weights.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace cytopress {
+namespace {
+
+// Reads weights by output channel, tap and source channel.
+class WeightReader {
+ public:
+  WeightReader(const Convolution& convolution, int source_channels)
+      : weights_(convolution.integer_weights.data()),
+        channels_(source_channels),
+        row_(int64_t{convolution.in_channels} * convolution.kernel_height *
+             convolution.kernel_width),
+        taps_(static_cast<int>(row_ / source_channels)),
+        covering_(convolution.in_channels != source_channels) {}
+
+  int taps() const { return taps_; }
+  int channels() const { return channels_; }
+  int8_t At(int row, int tap, int channel) const {
+    if (channel >= channels_) return 0;
+    return weights_[row_ * row + (covering_ ? int64_t{tap} * channels_ + channel
+                                            : int64_t{channel} * taps_ + tap)];
+  }
+
+ private:
+  const int8_t* weights_;
+  int channels_;
+  int64_t row_;
+  int taps_;
+  bool covering_;  // [out, tap, in] instead of [out, in, tap]
+};
+
+// The blocks of one row that are not zero.
+std::vector<Block> ReadRow(const WeightReader& reader, int row, int channel_groups, bool exact) {
+  std::vector<Block> blocks;
+  for (int tap = 0; tap < reader.taps(); ++tap) {
+    for (int group = 0; group < channel_groups; ++group) {
+      Block block;
+      block.id = static_cast<uint16_t>(tap * channel_groups + group);
+      bool zero = true;
+      for (int c = 0; c < kBlockChannels; ++c) {
+        block.weights[c] = reader.At(row, tap, group * kBlockChannels + c);
+        zero = zero && block.weights[c] == 0;
+      }
+      if (zero) continue;
+      if (exact) {
+        blocks.push_back(block);
+      } else {
+        AppendExact(block, blocks);
+      }
+    }
+  }
+  return blocks;
+}
+
+// A number of blocks to a group, and the cost of each of its blocks: how many micro-operations AVX2
+// spends on a vector's load, product, 16-bit sum and share of the widening, in percent of those
+// without groups.
+struct GroupCost {
+  int group;
+  int cost;
+};
+constexpr GroupCost kGroupCosts[] = {{1, 100}, {2, 78}, {4, 72}, {8, 70}};
+
+// The cheapest number of blocks to a group, by a sample of the rows.
+int ChooseGroup(const WeightReader& reader, int rows, int channel_groups) {
+  constexpr int kSamples = 16;
+  const int step = std::max(1, rows / kSamples);
+  int best = 1;
+  int64_t best_cost = std::numeric_limits<int64_t>::max();
+  for (const auto [group, block_cost] : kGroupCosts) {
+    int64_t cost = 0;
+    for (int row = 0; row < rows; row += step) {
+      const std::vector<Block> blocks = ReadRow(reader, row, channel_groups, /*exact=*/false);
+      cost += static_cast<int64_t>(GroupBlocks(blocks, group).size()) * block_cost;
+    }
+    if (cost < best_cost) {
+      best = group;
+      best_cost = cost;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
+                           bool adds_in_16_bits)
+    : channel_groups_((source_channels + kBlockChannels - 1) / kBlockChannels) {
+  const WeightReader reader(convolution, source_channels);
+  taps_ = reader.taps();
+  if (adds_in_16_bits) group_ = ChooseGroup(reader, convolution.out_channels, channel_groups_);
+  const int zero = ZeroOf(convolution.source);
+  for (int row = 0; row < convolution.out_channels; row += kBlockChannels) {
+    std::vector<Block> rows[kBlockChannels];
+    for (int j = 0; j < kBlockChannels; ++j) {
+      rows[j] = GroupBlocks(ReadRow(reader, row + j, channel_groups_, !adds_in_16_bits), group_);
+      int32_t sum = 0;
+      for (const Block& block : rows[j]) {
+        for (int8_t weight : block.weights) sum += weight;
+      }
+      initial_.push_back(-zero * sum);
+    }
+    AppendRows(rows);
+  }
+  ids_.shrink_to_fit();
+  weights_.shrink_to_fit();
+}
+
+void BlockWeights::AppendRows(const std::vector<Block>* rows) {
+  first_.push_back(static_cast<uint32_t>(ids_.size()));
+  size_t most = 0;
+  for (int j = 0; j < kBlockChannels; ++j) {
+    steps_.push_back(static_cast<uint16_t>(rows[j].size() / group_));
+    most = std::max(most, rows[j].size());
+  }
+  for (size_t step = 0; step < most; step += group_) {
+    for (int j = 0; j < kBlockChannels; ++j) {
+      for (size_t i = step; i < step + group_; ++i) {
+        const Block block = i < rows[j].size() ? rows[j][i] : Block();
+        ids_.push_back(block.id);
+        weights_.insert(weights_.end(), block.weights.begin(), block.weights.end());
+      }
+    }
+  }
+}
+
+int64_t BlockWeights::products() const {
+  return group_ * std::accumulate(steps_.begin(), steps_.end(), int64_t{0});
+}
+
+int64_t BlockWeights::bytes() const {
+  return static_cast<int64_t>(first_.size() * sizeof(uint32_t) +
+                              (steps_.size() + ids_.size()) * sizeof(uint16_t) + weights_.size() +
+                              initial_.size() * sizeof(int32_t));
+}
+
+BlockRows BlockWeights::View(const Convolution& convolution) const {
+  BlockRows rows;
+  rows.first = first_.data();
+  rows.steps = steps_.data();
+  rows.ids = ids_.data();
+  rows.weights = weights_.data();
+  rows.group = group_;
+  rows.initial = initial_.data();
+  rows.multiplier = convolution.multiplier.data();
+  rows.bias = convolution.bias.data();
+  rows.adds_residual = convolution.adds_residual;
+  rows.residual_multiplier = convolution.residual_multiplier;
+  rows.residual_zero = ZeroOf(convolution.residual);
+  const bool is_signed = convolution.destination == Number::kInt8;
+  rows.low = is_signed && !convolution.relu ? -128.0f : 0.0f;
+  rows.high = is_signed ? 127.0f : 255.0f;
+  rows.zero = ZeroOf(convolution.destination);
+  return rows;
+}
+
+}  // namespace cytopress

@@ -1,0 +1,53 @@
+// A convolution's weights as the block kernels read them.
+#ifndef CYTOPRESS_CORE_ENGINE_BLOCK_WEIGHTS_H_
+#define CYTOPRESS_CORE_ENGINE_BLOCK_WEIGHTS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "core/engine/block_grouping.h"
+#include "core/engine/block_kernel.h"
+#include "core/engine/convolution.h"
+
+namespace cytopress {
+
+// Signed maps are stored with this added, since the kernels multiply unsigned inputs.
+inline constexpr int kSignedZero = 128;
+
+inline int ZeroOf(Number number) { return number == Number::kInt8 ? kSignedZero : 0; }
+
+// The blocks that are not zero: 6 bytes each. A block's id is tap * channel_groups + channel / 4.
+class BlockWeights {
+ public:
+  // `source_channels`: of the map that the convolution reads; in_channels is a multiple of it where
+  // Simplify made a kernel that covers its whole input pointwise. The channels of a map are padded
+  // to a multiple of 4 with zero weights. Where sums of 16 bits would saturate, a block is stored
+  // as two that add up to it. REQUIRES: integer weights, out_channels a multiple of 4.
+  BlockWeights(const Convolution& convolution, int source_channels, bool adds_in_16_bits);
+
+  int taps() const { return taps_; }
+  int channel_groups() const { return channel_groups_; }
+  // Blocks that are multiplied for one position, those that only fill up groups too.
+  int64_t products() const;
+  int64_t bytes() const;
+
+  // Valid as long as this object and `convolution`, the one that it was made of.
+  BlockRows View(const Convolution& convolution) const;
+
+ private:
+  void AppendRows(const std::vector<Block>* rows);
+
+  int taps_;
+  int channel_groups_;
+  int group_ = 1;
+  // As BlockRows has them.
+  std::vector<uint32_t> first_;
+  std::vector<uint16_t> steps_;
+  std::vector<uint16_t> ids_;
+  std::vector<int8_t> weights_;
+  std::vector<int32_t> initial_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_BLOCK_WEIGHTS_H_

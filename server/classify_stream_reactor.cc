@@ -1,0 +1,174 @@
+#include "server/classify_stream_reactor.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "core/serving/error_details.h"
+#include "server/inference_service.h"
+#include "server/status.h"
+
+namespace cytopress {
+namespace {
+
+// Of a stream, read and not answered. More images than the batches of a few engines hold, so that
+// they stay busy while answers and requests travel.
+constexpr int64_t kMaxImages = 256;
+constexpr int64_t kMaxBytes = int64_t{16} << 20;
+
+absl::Status ShuttingDown() {
+  return WithReason(absl::UnavailableError("the server is shutting down; go on with another"),
+                    "SHUTTING_DOWN");
+}
+
+}  // namespace
+
+bool ClassifyStreams::Add(ClassifyStreamReactor* stream) {
+  absl::MutexLock lock(&mutex_);
+  streams_.insert(stream);
+  return !stopped_;
+}
+
+void ClassifyStreams::Remove(ClassifyStreamReactor* stream) {
+  absl::MutexLock lock(&mutex_);
+  streams_.erase(stream);
+}
+
+void ClassifyStreams::Stop() {
+  // Under the lock, so that none of them goes away meanwhile.
+  absl::MutexLock lock(&mutex_);
+  stopped_ = true;
+  for (ClassifyStreamReactor* stream : streams_) stream->Stop();
+}
+
+ClassifyStreamReactor* ClassifyStreamReactor::Start(ClassifyPipeline* pipeline,
+                                                    ClassifyStreams* streams,
+                                                    grpc::CallbackServerContext* context) {
+  const std::shared_ptr<ClassifyStreamReactor> reactor(
+      new ClassifyStreamReactor(pipeline, streams, context));
+  reactor->self_ = reactor;
+  if (streams->Add(reactor.get())) {
+    absl::MutexLock lock(&reactor->mutex_);
+    reactor->Proceed();
+  } else {
+    reactor->Stop();
+  }
+  return reactor.get();
+}
+
+void ClassifyStreamReactor::Stop() {
+  absl::MutexLock lock(&mutex_);
+  if (!end_.has_value()) end_ = ShuttingDown();
+  Proceed();
+}
+
+void ClassifyStreamReactor::OnReadDone(bool ok) {
+  ItemPtr item;
+  {
+    absl::MutexLock lock(&mutex_);
+    reading_ = false;
+    if (ok) {
+      item = std::move(next_);
+      item->images = item->request.request().images_size();
+      item->bytes = static_cast<int64_t>(item->request.ByteSizeLong());
+      ++items_;
+      images_ += item->images;
+      bytes_ += item->bytes;
+    } else if (!end_.has_value()) {
+      end_ = absl::OkStatus();  // the client has sent everything
+    }
+    Proceed();
+  }
+  if (item != nullptr) Submit(item);
+}
+
+void ClassifyStreamReactor::Submit(const ItemPtr& item) {
+  const v1::ClassifyRequest& request = item->request.request();
+  item->response.set_id(item->request.id());
+  const auto fail = [item](const absl::Status& status) {
+    *item->response.mutable_error() = ToRpcStatus(status);
+  };
+  if (absl::Status status = CheckClassifyRequest(request); !status.ok()) {
+    fail(status);
+    return Answered(item);
+  }
+  ClassifyTask task = ToClassifyTask(request);
+  task.bulk = true;
+  task.deadline = absl::FromChrono(context_->deadline());
+  task.cancelled = cancelled_;
+  task.done = [self = self_, item, fail](const absl::StatusOr<ClassifyOutcome>& outcome) {
+    if (outcome.ok()) {
+      FillClassifyResponse(*outcome, item->request.request().top_k(),
+                           item->response.mutable_response());
+    } else {
+      fail(outcome.status());
+    }
+    self->Answered(item);
+  };
+  pipeline_->Submit(std::move(task));
+}
+
+void ClassifyStreamReactor::Answered(ItemPtr item) {
+  absl::MutexLock lock(&mutex_);
+  item->request.Clear();
+  answered_.push_back(std::move(item));
+  Proceed();
+}
+
+void ClassifyStreamReactor::OnWriteDone(bool ok) {
+  absl::MutexLock lock(&mutex_);
+  writing_ = false;
+  const ItemPtr item = std::move(answered_.front());
+  answered_.pop_front();
+  --items_;
+  images_ -= item->images;
+  bytes_ -= item->bytes;
+  if (!ok) {
+    *cancelled_ = true;
+    end_ = absl::CancelledError("the client is gone");
+  }
+  Proceed();
+}
+
+void ClassifyStreamReactor::OnCancel() {
+  *cancelled_ = true;
+  absl::MutexLock lock(&mutex_);
+  end_ = absl::CancelledError("the client is gone");
+  Proceed();
+}
+
+void ClassifyStreamReactor::OnDone() {
+  streams_->Remove(this);
+  // Perhaps the last reference: nothing may touch the reactor after this.
+  const std::shared_ptr<ClassifyStreamReactor> self = std::move(self_);
+}
+
+bool ClassifyStreamReactor::MayRead() const {
+  return !reading_ && !end_.has_value() &&
+         (items_ == 0 || (images_ < kMaxImages && bytes_ < kMaxBytes));
+}
+
+void ClassifyStreamReactor::Proceed() {
+  if (finished_) return;
+  if (!writing_ && !answered_.empty()) {
+    if (*cancelled_) {
+      // Nobody reads them.
+      items_ -= static_cast<int64_t>(answered_.size());
+      answered_.clear();
+    } else {
+      writing_ = true;
+      StartWrite(&answered_.front()->response);
+    }
+  }
+  if (MayRead()) {
+    reading_ = true;
+    next_ = std::make_shared<Item>();
+    StartRead(&next_->request);
+  }
+  if (end_.has_value() && items_ == 0) {
+    finished_ = true;
+    AddTrailers(*end_, context_);
+    Finish(ToGrpcStatus(*end_));
+  }
+}
+
+}  // namespace cytopress

@@ -1,0 +1,102 @@
+// One ClassifyStream call.
+#ifndef CYTOPRESS_SERVER_CLASSIFY_STREAM_REACTOR_H_
+#define CYTOPRESS_SERVER_CLASSIFY_STREAM_REACTOR_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "core/serving/classify_pipeline.h"
+#include "cytopress/v1/inference.pb.h"
+
+namespace cytopress {
+
+class ClassifyStreamReactor;
+
+// The streams that are open. Thread-safe.
+class ClassifyStreams {
+ public:
+  // Ends every stream, also those yet to come, with UNAVAILABLE once what was read of it is
+  // answered.
+  void Stop();
+
+ private:
+  friend class ClassifyStreamReactor;
+  // False when they have been stopped.
+  bool Add(ClassifyStreamReactor* stream);
+  void Remove(ClassifyStreamReactor* stream);
+
+  absl::Mutex mutex_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<ClassifyStreamReactor*> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Reads requests while not too much of what was read is unanswered, hands them to the pipeline as
+// bulk work, and writes the answers in the order in which they come. The client that does not read
+// its answers is not read from either.
+class ClassifyStreamReactor
+    : public grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse> {
+ public:
+  // The reactor lives until gRPC and the pipeline are done with it. Both must outlive it.
+  static ClassifyStreamReactor* Start(ClassifyPipeline* pipeline, ClassifyStreams* streams,
+                                      grpc::CallbackServerContext* context);
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  // See ClassifyStreams::Stop.
+  void Stop();
+
+ private:
+  // A request from its reading until its answer is written.
+  struct Item {
+    v1::ClassifyStreamRequest request;
+    v1::ClassifyStreamResponse response;
+    int64_t images = 0;
+    int64_t bytes = 0;
+  };
+  using ItemPtr = std::shared_ptr<Item>;
+
+  ClassifyStreamReactor(ClassifyPipeline* pipeline, ClassifyStreams* streams,
+                        grpc::CallbackServerContext* context)
+      : pipeline_(pipeline), streams_(streams), context_(context) {}
+
+  void Submit(const ItemPtr& item) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Answered(ItemPtr item) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Starts what can be started now: a read, a write, or the end.
+  void Proceed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  ClassifyPipeline* const pipeline_;
+  ClassifyStreams* const streams_;
+  grpc::CallbackServerContext* const context_;
+  const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<ClassifyStreamReactor> self_;  // until OnDone
+  ItemPtr next_;                                 // gRPC's while a read is on its way
+
+  absl::Mutex mutex_;
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  // What the stream ends with, once nothing is unanswered any more.
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+  int64_t items_ ABSL_GUARDED_BY(mutex_) = 0;  // read, and their answers not written
+  int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<ItemPtr> answered_ ABSL_GUARDED_BY(mutex_);  // to be written; the first is gRPC's
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_CLASSIFY_STREAM_REACTOR_H_

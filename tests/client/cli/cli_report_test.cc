@@ -1,0 +1,143 @@
+// sweep, report and reproduce on the command line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/cli/cli.h"
+#include "tests/client/cli/cli_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int64_t kMaxReportBytes = 1 << 24;
+
+// Two cells, of which one is done.
+v1::Job SweepJob(v1::JobState state) {
+  v1::Job job;
+  job.set_id("job-1");
+  job.set_state(state);
+  job.mutable_spec()->set_model_name("blood");
+  job.mutable_spec()->mutable_dataset()->set_uri("nowhere.npz");
+  job.mutable_spec()->mutable_sweep()->add_sparsities(0.5);
+  job.mutable_spec()->mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+  job.mutable_spec()->mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT4);
+  return job;
+}
+
+v1::Model CellModel() {
+  v1::Model model;
+  model.set_name("blood-s50-int8");
+  model.set_version(3);
+  model.set_weights(v1::WEIGHT_TYPE_INT8);
+  model.add_class_names("basophil");
+  model.add_class_names("monocyte");
+  model.mutable_size()->set_dense_bytes(94000000);
+  model.mutable_size()->set_disk_bytes(9400000);
+  v1::Evaluation* test = model.add_evaluations();
+  test->set_split("test");
+  test->set_accuracy(0.9612);
+  for (const int count : {40, 2, 3, 55}) test->add_confusion(count);
+  v1::Provenance* provenance = model.mutable_provenance();
+  provenance->set_job_id("job-1");
+  provenance->set_dataset_name("blood");
+  *provenance->mutable_spec() = SweepJob(v1::JOB_STATE_RUNNING).spec();
+  return model;
+}
+
+TEST_F(CliTest, SweepSubmitsTheGrid) {
+  EXPECT_EQ(Run({"sweep", "--name", "blood", "--dataset", "synthetic", "--sparsities", "0,0.8",
+                 "--weights", "int8,int4", "--pattern", "block4", "--finetune-epochs", "3",
+                 "--from-dense", "--detach"}),
+            0);
+  EXPECT_THAT(out(), HasSubstr("cytopress report job-1"));
+  const v1::JobSpec& spec = service_.jobs.last_request.spec();
+  EXPECT_THAT(spec.sweep().sparsities(), ElementsAre(0, 0.8));
+  EXPECT_THAT(spec.sweep().weights(), ElementsAre(v1::WEIGHT_TYPE_INT8, v1::WEIGHT_TYPE_INT4));
+  EXPECT_TRUE(spec.sweep().from_dense());
+  EXPECT_EQ(spec.recipe().name(), "lossless");
+  EXPECT_EQ(spec.recipe().prune().pattern(), v1::PRUNE_PATTERN_BLOCK4);
+  EXPECT_EQ(spec.recipe().finetune().epochs(), 3);
+  EXPECT_EQ(spec.recipe().max_accuracy_drop(), 0);  // a lossy cell is shown, not an error
+  EXPECT_EQ(Run({"sweep", "--name", "blood", "--dataset", "synthetic", "--max-accuracy-drop",
+                 "0.05", "--detach"}),
+            0);
+  EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.05);
+  EXPECT_EQ(service_.jobs.last_request.spec().sweep().sparsities_size(), 7);
+  EXPECT_EQ(service_.jobs.last_request.spec().sweep().weights_size(), 3);
+  EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
+}
+
+TEST_F(CliTest, SweepFollowsTheJobAndWritesTheReport) {
+  service_.models.model = CellModel();
+  service_.jobs.scripts = {{{SweepJob(v1::JOB_STATE_SUCCEEDED)}, grpc::Status::OK}};
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"sweep", "--name", "blood", "--dataset", "synthetic", "--sparsities", "0.5",
+                 "--weights", "int8,int4", "--report", path}),
+            0);
+  EXPECT_THAT(out(), HasSubstr("job job-1 has made 1 of 2 models"));
+  EXPECT_THAT(out(), HasSubstr("1 of 2 models\n"));
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("<b>0.9612</b>"));
+}
+
+TEST_F(CliTest, SweepWantsAPlaceForItsReportBeforeItStarts) {
+  EXPECT_EQ(Run({"sweep", "--name", "blood", "--dataset", "synthetic", "--report",
+                 folder_ + "/missing/report.html"}),
+            2);
+  EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
+}
+
+TEST_F(CliTest, ReportOfARunningSweepMarksWhatIsOpen) {
+  service_.models.model = CellModel();
+  v1::Job job = SweepJob(v1::JOB_STATE_RUNNING);
+  job.mutable_progress()->set_fraction(0.5);
+  service_.jobs.jobs["job-1"] = job;
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0);
+  std::string html = *ReadFile(path, kMaxReportBytes);
+  EXPECT_THAT(html, HasSubstr(">open<"));
+  EXPECT_THAT(html, HasSubstr("50 % done"));
+  EXPECT_THAT(html, HasSubstr("cytopress reproduce blood-s50-int8@3"));
+  EXPECT_THAT(html, HasSubstr("--sparsities 0.5 --weights int8,int4"));
+  job.add_ledger()->set_stage("blood-s50-int4");
+  job.mutable_ledger(0)->set_note("not published: the guard stopped it");
+  job.set_state(v1::JOB_STATE_SUCCEEDED);
+  service_.jobs.jobs["job-1"] = job;
+  EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0);
+  html = *ReadFile(path, kMaxReportBytes);
+  EXPECT_THAT(html, Not(HasSubstr(">open<")));
+  EXPECT_THAT(html, HasSubstr(">not published<"));
+}
+
+TEST_F(CliTest, ReportTakesModelsToo) {
+  service_.models.model = CellModel();
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "blood-s50-int8", "--output", path, "--json"}), 0);
+  EXPECT_EQ(OutJson()["models"], 1);
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("50 % INT8"));
+  EXPECT_EQ(Run({"report", "nothing", "--output", path}), 3);
+  EXPECT_THAT(err(), HasSubstr("neither a job"));
+}
+
+TEST_F(CliTest, ReproduceRefusesOtherDataBeforeAnyWork) {
+  service_.models.model = CellModel();
+  v1::Provenance* provenance = service_.models.model.mutable_provenance();
+  provenance->set_dataset_hash("0123");
+  provenance->mutable_spec()->mutable_dataset()->set_uri("synthetic:200");
+  EXPECT_EQ(Run({"reproduce", "blood-s50-int8"}), 1);
+  EXPECT_THAT(err(), HasSubstr("the receipt's is 0123"));
+  EXPECT_THAT(err(), HasSubstr("Nothing was started"));
+  EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
+}
+
+TEST_F(CliTest, ReportCommandsHaveExamples) {
+  for (const char* command : {"sweep", "report", "reproduce"}) {
+    EXPECT_EQ(Run({command, "--help"}), 0) << command;
+    EXPECT_THAT(out(), HasSubstr("Examples:")) << command;
+  }
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,154 @@
+#include "client/report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/report/sections.h"
+#include "core/base/file.h"
+#include "tests/client/report/sample_report.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Why `html` is not well-formed: a tag that is never closed or closes another, or a '<' or '&' in
+// text; empty when it is.
+std::string Malformed(const std::string& html) {
+  static const auto* const kVoid = new std::set<std::string>{"meta", "br", "hr"};
+  std::vector<std::string> open;
+  size_t at = 0;
+  while ((at = html.find_first_of("<&", at)) != std::string::npos) {
+    if (html[at] == '&') {
+      const size_t end = html.find_first_of("; \n<", at);
+      if (end == std::string::npos || html[end] != ';') return html.substr(at, 40);
+      at = end;
+      continue;
+    }
+    const size_t end = html.find('>', at);
+    if (end == std::string::npos) return "a tag without an end";
+    std::string tag = html.substr(at + 1, end - at - 1);
+    const bool closes_itself = tag.back() == '/';
+    const bool closes = tag[0] == '/';
+    const std::string name = tag.substr(closes, tag.find_first_of(" \n/", closes) - closes);
+    if (tag[0] != '!' && closes) {
+      if (open.empty() || open.back() != name) {
+        return absl::StrCat("</", name, "> closes ", open.empty() ? "nothing" : open.back());
+      }
+      open.pop_back();
+    } else if (tag[0] != '!' && !closes_itself && kVoid->count(name) == 0) {
+      open.push_back(name);
+    }
+    at = end + 1;
+    if (!closes && (name == "style" || name == "script")) at = html.find("</" + name, at);
+  }
+  return open.empty() ? "" : absl::StrCat("<", open.back(), "> is never closed");
+}
+
+TEST(Malformed, NoticesWhatIsNotWellFormed) {
+  EXPECT_EQ(Malformed("<p>a &amp; b<br></p>"), "");
+  EXPECT_NE(Malformed("<p>a"), "");
+  EXPECT_NE(Malformed("<p><b>a</p></b>"), "");
+  EXPECT_NE(Malformed("<p>a & b</p>"), "");
+}
+
+TEST(RenderReport, IsOneWellFormedPageThatAsksNobodyForAnything) {
+  const std::string html = RenderReport(SampleReport());
+  // To look at in a browser.
+  if (const char* path = std::getenv("CYTOPRESS_SAMPLE_REPORT")) {
+    ASSERT_TRUE(WriteFileAtomically(path, html).ok());
+  }
+  EXPECT_EQ(Malformed(html), "");
+  for (const char* request : {"src=", "href=", "url(", "@import", "http:", "https:"}) {
+    EXPECT_THAT(html, Not(HasSubstr(request)));
+  }
+}
+
+TEST(RenderReport, EscapesWhatComesFromOutside) {
+  ReportData data = SampleReport();
+  data.title = "\"><script>alert(1)</script>";
+  data.cells[0].model->mutable_ledger(0)->set_note("<b>&");
+  data.jobs.clear();
+  const std::string html = RenderReport(data);
+  EXPECT_THAT(html, HasSubstr("&lt;i&gt;platelet&lt;/i&gt;"));
+  EXPECT_THAT(html, Not(HasSubstr("<i>platelet")));
+  EXPECT_THAT(html, Not(HasSubstr("<script>alert")));
+  EXPECT_THAT(html, HasSubstr("&lt;b&gt;&amp;"));
+  EXPECT_EQ(Malformed(html), "");
+}
+
+TEST(RenderReport, ShowsTheFiguresBesideThePapers) {
+  const ReportData data = SampleReport();
+  const std::string grid = GridSection(data);
+  for (const ReportCell& cell : data.cells) {
+    if (!cell.model.has_value()) continue;
+    EXPECT_THAT(grid,
+                HasSubstr(absl::StrFormat("<b>%.4f</b>", cell.model->evaluations(1).accuracy())));
+  }
+  for (const char* text : {"paper 0.9669, AUC 0.9983", "paper 0.3308, AUC 0.8148, collapsed",
+                           "paper 0.1824, AUC 0.5622, collapsed", ">open<", ">collapsed<",
+                           "no difference", "worse than dense"}) {
+    EXPECT_THAT(grid, HasSubstr(text));
+  }
+  const std::string html = RenderReport(data);
+  for (const char* text : {"20 of 21", "2330", "cytopress reproduce blood-s80-int4@1", "93 % done",
+                           "not the official BloodMNIST", "A processor (avx2)",
+                           "guard: collapsed: 100 % of the answers"}) {
+    EXPECT_THAT(html, HasSubstr(text));
+  }
+}
+
+TEST(RenderReport, SaysWhoseDataItIs) {
+  ReportData data = SampleReport();
+  data.identity = DataIdentity::kOfficial;
+  EXPECT_THAT(RenderReport(data), HasSubstr("It is the official BloodMNIST file"));
+  data.identity = DataIdentity::kUnknown;
+  EXPECT_THAT(RenderReport(data), HasSubstr("could not be checked"));
+  data.dense->mutable_provenance()->set_synthetic_data(true);
+  EXPECT_THAT(RenderReport(data), HasSubstr("say nothing about real cells"));
+}
+
+TEST(RenderReport, StandsWithNothingDoneYet) {
+  ReportData data;
+  data.title = "blood";
+  data.cells.push_back({0.5, v1::WEIGHT_TYPE_INT8, "blood-s50-int8", std::nullopt, "open"});
+  const std::string html = RenderReport(data);
+  EXPECT_EQ(Malformed(html), "");
+  EXPECT_THAT(html, HasSubstr("0 of 1"));
+  EXPECT_THAT(html, HasSubstr("No model has been made yet."));
+  EXPECT_EQ(ChartsSection(data), "");
+}
+
+TEST(SmallestLossless, IsChosenOnTheValidationSplit) {
+  ReportData data = SampleReport();
+  const ReportCell* chosen = SmallestLossless(data);
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_EQ(chosen->name, "blood-s80-int4");
+  for (ReportCell& cell : data.cells) {
+    if (cell.name == "blood-s80-int4") cell.model->mutable_evaluations(0)->set_accuracy(0.9);
+    if (cell.model.has_value()) cell.model->mutable_evaluations(1)->set_accuracy(0.1);
+  }
+  chosen = SmallestLossless(data);
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_EQ(chosen->name, "blood-s80-int8");
+  data.dense.reset();
+  EXPECT_EQ(SmallestLossless(data), nullptr);
+}
+
+TEST(ChartsSection, PutsTheBrokenModelsBelowTheAxis) {
+  const std::string charts = ChartsSection(SampleReport());
+  EXPECT_THAT(charts, HasSubstr("98 % INT4: 0.182"));
+  EXPECT_THAT(charts, HasSubstr("class=\"front\""));
+  EXPECT_THAT(charts, HasSubstr("<title id=\"by-latency-t\">"));
+}
+
+}  // namespace
+}  // namespace cytopress

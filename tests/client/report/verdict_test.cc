@@ -1,0 +1,50 @@
+#include "client/report/verdict.h"
+
+#include <gtest/gtest.h>
+
+namespace cytopress {
+namespace {
+
+v1::Certificate Certificate(int only_parent, int only_model, double p) {
+  v1::Certificate certificate;
+  certificate.set_only_parent_right(only_parent);
+  certificate.set_only_model_right(only_model);
+  certificate.set_mcnemar_p_value(p);
+  return certificate;
+}
+
+TEST(McNemarInWords, SaysWhichModelIsBetterOrThatNoneIs) {
+  EXPECT_EQ(McNemarInWords(Certificate(12, 9, 0.6636)),
+            "no significant difference to the dense model (p = 0.664): 12 images only that one "
+            "gets right, 9 only this one");
+  EXPECT_EQ(CompareWithParent(Certificate(60, 20, 1e-5)), Comparison::kWorse);
+  EXPECT_EQ(CompareWithParent(Certificate(20, 60, 1e-5)), Comparison::kBetter);
+  EXPECT_EQ(CompareWithParent(Certificate(60, 20, 0.05)), Comparison::kNoDifference);
+}
+
+TEST(VerdictOf, ReadsTheGuardsRemarks) {
+  EXPECT_EQ(VerdictOf(""), GuardVerdict::kFine);
+  EXPECT_EQ(VerdictOf("collapsed: 88 % of the answers are 'eosinophil' (validation accuracy 0.18)"),
+            GuardVerdict::kCollapsed);
+  EXPECT_EQ(VerdictOf("lost too much: validation accuracy 0.90, 0.07 below the dense model"),
+            GuardVerdict::kLostTooMuch);
+  EXPECT_EQ(VerdictOf("collapsed: ...; fine-tune 80 % follows"), GuardVerdict::kTemporary);
+  EXPECT_EQ(VerdictOf("collapsed: ...; not mended by: a (...); mended: b"), GuardVerdict::kMended);
+}
+
+TEST(VerdictOf, TakesTheLastLineOfAModelThatHasAScore) {
+  v1::Model model;
+  EXPECT_EQ(VerdictOf(model), GuardVerdict::kFine);
+  v1::LedgerEntry* line = model.add_ledger();
+  line->set_validation_accuracy(0.2);
+  line->set_guard("collapsed: all is one class; fine-tune follows");
+  line = model.add_ledger();
+  line->set_validation_accuracy(0.19);
+  line->set_guard("collapsed: all is one class");
+  model.add_ledger()->set_stage("publish");
+  EXPECT_EQ(VerdictOf(model), GuardVerdict::kCollapsed);
+  EXPECT_EQ(InWords(VerdictOf(model)), "collapsed");
+}
+
+}  // namespace
+}  // namespace cytopress

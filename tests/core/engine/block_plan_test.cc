@@ -1,0 +1,286 @@
+// Networks of random shapes and weights on every kernel, against plain loops, byte for byte.
+#include "core/engine/block_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "tests/core/engine/emulated_vnni_kernel.h"
+#include "tests/core/engine/reference.h"
+
+namespace cytopress {
+namespace {
+
+using Map = std::vector<int>;  // stored values of one image, NHWC
+
+struct Shape {
+  int height;
+  int width;
+  int channels;  // of the image
+  int stem_kernel;
+  int stem_stride;
+  bool pool;
+  int stride;  // of the block in the middle
+  float sparsity;
+  int largest_weight;
+};
+
+struct TestNetwork {
+  DenseModel model;
+  std::vector<Convolution> original;  // before Simplify
+};
+
+class NetworkMaker {
+ public:
+  explicit NetworkMaker(const Shape& shape) : shape_(shape), random_(7) {}
+
+  // A stem and three blocks as ResNets have them: with a stride, downsampled; plain; bottleneck.
+  TestNetwork Make() {
+    Layer input;
+    input.op = Op::kInput;
+    input.out_channels = shape_.channels;
+    input.out_height = shape_.height;
+    input.out_width = shape_.width;
+    Append(input);
+    int last = AddConv(0, 8, shape_.stem_kernel, shape_.stem_stride, true, -1);
+    if (shape_.pool) last = AddPool(last);
+    const int a = AddConv(last, 16, 3, shape_.stride, true, -1);
+    const int down = AddConv(last, 16, 1, shape_.stride, false, -1);
+    last = AddConv(a, 16, 3, 1, true, down);
+    const int b = AddConv(last, 20, 3, 1, true, -1);
+    last = AddConv(b, 16, 3, 1, true, last);
+    const int c = AddConv(last, 8, 1, 1, true, -1);
+    const int d = AddConv(c, 8, 3, 1, true, -1);
+    last = AddConv(d, 16, 1, 1, true, last);
+    Layer average;
+    average.op = Op::kGlobalAvgPool;
+    average.input = last;
+    Append(average);
+    NetworkSpec& spec = network_.model.network.spec;
+    spec.input_channels = shape_.channels;
+    spec.input_height = shape_.height;
+    spec.input_width = shape_.width;
+    for (int i = 0; i < 256 * shape_.channels; ++i) {
+      network_.model.integer_input.push_back(static_cast<int8_t>(i % 256 - 128));
+    }
+    return std::move(network_);
+  }
+
+ private:
+  int Append(const Layer& layer, const Convolution& convolution = {}) {
+    DenseModel& model = network_.model;
+    model.network.layers.push_back(layer);
+    model.grids.emplace_back();
+    model.grids.back().number = layer.op == Op::kInput || (layer.op == Op::kConv && !layer.relu)
+                                    ? Number::kInt8
+                                    : Number::kUint8;
+    network_.original.push_back(convolution);
+    model.convolutions.push_back(convolution);
+    if (layer.op == Op::kConv) Simplify(model.convolutions.back());
+    return static_cast<int>(model.network.layers.size()) - 1;
+  }
+
+  void SetOutput(Layer& layer, int padding) {
+    const Layer& input = network_.model.network.layers[layer.input];
+    layer.padding = padding;
+    layer.in_channels = input.out_channels;
+    layer.out_height = (input.out_height + 2 * padding - layer.kernel) / layer.stride + 1;
+    layer.out_width = (input.out_width + 2 * padding - layer.kernel) / layer.stride + 1;
+  }
+
+  int AddPool(int input) {
+    Layer layer;
+    layer.op = Op::kMaxPool;
+    layer.input = input;
+    layer.out_channels = network_.model.network.layers[input].out_channels;
+    layer.kernel = 3;
+    layer.stride = 2;
+    SetOutput(layer, 1);
+    return Append(layer);
+  }
+
+  int AddConv(int input, int channels, int kernel, int stride, bool relu, int residual) {
+    Layer layer;
+    layer.input = input;
+    layer.residual = residual;
+    layer.relu = relu;
+    layer.out_channels = channels;
+    layer.kernel = kernel;
+    layer.stride = stride;
+    SetOutput(layer, kernel / 2);
+    Convolution c = ShapeOf(network_.model.network, layer);
+    c.source = network_.model.grids[input].number;
+    c.destination = relu ? Number::kUint8 : Number::kInt8;
+    c.relu = relu;
+    c.adds_residual = residual >= 0;
+    if (c.adds_residual) c.residual = network_.model.grids[residual].number;
+    if (c.adds_residual) c.residual_multiplier = Uniform(0.3f, 0.9f);
+    for (int i = 0; i < channels * layer.in_channels * kernel * kernel; ++i) {
+      c.integer_weights.push_back(static_cast<int8_t>(RandomWeight()));
+    }
+    for (int o = 0; o < channels; ++o) {
+      // Some outputs overflow, some do not.
+      const float sum = static_cast<float>(layer.in_channels * kernel * kernel);
+      c.multiplier.push_back(Uniform(0.5f, 4.0f) / (std::sqrt(sum) * shape_.largest_weight));
+      c.bias.push_back(Uniform(-20.0f, 60.0f));
+    }
+    return Append(layer, c);
+  }
+
+  float Uniform(float low, float high) {
+    return low + (high - low) * static_cast<float>(random_() % 65536) / 65536.0f;
+  }
+
+  int RandomWeight() {
+    if (Uniform(0, 1) < shape_.sparsity) return 0;
+    const int largest = shape_.largest_weight;
+    if (random_() % 4 == 0) return random_() % 2 == 0 ? largest : -largest;
+    return static_cast<int>(random_() % (2 * largest + 1)) - largest;
+  }
+
+  const Shape shape_;
+  std::mt19937 random_;
+  TestNetwork network_;
+};
+
+Map Convolve(const Convolution& c, const Map& input, const Map* residual) {
+  const std::vector<int> sums = ReferenceConvolve<int>(c, input.data(), c.integer_weights);
+  Map output;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const size_t o = i % c.out_channels;
+    volatile float value = c.multiplier[o] * static_cast<float>(sums[i]);  // rounded by itself
+    value = value + c.bias[o];
+    if (residual != nullptr) {
+      volatile float added = c.residual_multiplier * static_cast<float>((*residual)[i]);
+      value = value + added;
+    }
+    if (c.relu && value < 0) value = 0;
+    const bool is_signed = c.destination == Number::kInt8;
+    output.push_back(std::clamp(static_cast<int>(std::nearbyint(value)), is_signed ? -128 : 0,
+                                is_signed ? 127 : 255));
+  }
+  return output;
+}
+
+Map MaxPool(const Layer& in, const Layer& layer, const Map& input) {
+  Map output(size_t(layer.out_height) * layer.out_width * layer.out_channels, 0);
+  for (size_t i = 0; i < output.size(); ++i) {
+    const int c = static_cast<int>(i) % layer.out_channels;
+    const int ox = static_cast<int>(i) / layer.out_channels % layer.out_width;
+    const int oy = static_cast<int>(i) / layer.out_channels / layer.out_width;
+    for (int tap = 0; tap < 9; ++tap) {
+      const int y = 2 * oy - 1 + tap / 3, x = 2 * ox - 1 + tap % 3;
+      if (y < 0 || y >= in.out_height || x < 0 || x >= in.out_width) continue;
+      output[i] = std::max(output[i], input[(y * in.out_width + x) * layer.out_channels + c]);
+    }
+  }
+  return output;
+}
+
+// Every layer's map of one image.
+std::vector<Map> Forward(const TestNetwork& network, const uint8_t* pixels) {
+  const std::vector<Layer>& layers = network.model.network.layers;
+  std::vector<Map> maps(layers.size());
+  for (int i = 0; i < layers[0].out_height * layers[0].out_width * layers[0].out_channels; ++i) {
+    maps[0].push_back(pixels[i] - 128);
+  }
+  for (size_t l = 1; l < layers.size(); ++l) {
+    const Layer& layer = layers[l];
+    if (layer.op == Op::kConv) {
+      maps[l] = Convolve(network.original[l], maps[layer.input],
+                         layer.residual >= 0 ? &maps[layer.residual] : nullptr);
+    } else if (layer.op == Op::kMaxPool) {
+      maps[l] = MaxPool(layers[layer.input], layer, maps[layer.input]);
+    }
+  }
+  return maps;
+}
+
+struct KernelCase {
+  std::string name;
+  const BlockKernel* kernel;  // null where this CPU does not have it
+};
+
+std::vector<KernelCase> Kernels() {
+  return {{"Portable", &PortableBlockKernel()},
+          {"Avx2", Avx2BlockKernel()},
+          {"Avx512Vnni", Avx512VnniBlockKernel()},
+          {"EmulatedVnni", &EmulatedVnniKernel()}};
+}
+
+class BlockPlanTest : public testing::TestWithParam<KernelCase> {
+ protected:
+  void ExpectExact(const Shape& shape, const std::vector<int>& batches, int threads = 1) {
+    const BlockKernel& kernel = *GetParam().kernel;
+    const TestNetwork network = NetworkMaker(shape).Make();
+    const std::vector<Layer>& layers = network.model.network.layers;
+    const int largest = *std::max_element(batches.begin(), batches.end());
+    const size_t image = size_t(shape.height) * shape.width * shape.channels;
+    std::vector<uint8_t> pixels(image * largest);
+    std::mt19937 random(3);
+    for (uint8_t& pixel : pixels) pixel = random() % 3 == 0 ? 255 : random() % 256;
+    std::vector<std::vector<Map>> expected;
+    for (int i = 0; i < largest; ++i) expected.push_back(Forward(network, &pixels[image * i]));
+
+    const BlockModel blocks = PackBlocks(network.model, kernel);
+    for (int batch : batches) {
+      const BlockPlan plan(network.model, blocks, kernel, batch);
+      Arena arena;
+      arena.Reserve(plan.arena_bytes());
+      std::fill_n(arena.data(), arena.bytes(), uint8_t{0xa5});  // nothing may be taken for granted
+      plan.FillInput(pixels.data(), batch, arena);
+      plan.Run(arena, threads, [&](int layer) {
+        for (int i = 0; i < batch; ++i) {
+          const Map& map = expected[i][layer];
+          std::vector<uint8_t> stored(map.size());
+          plan.ReadMap(arena, layer, i, stored.data());
+          const bool is_signed = network.model.grids[layer].number == Number::kInt8;
+          for (size_t v = 0; v < map.size(); ++v) {
+            const int value = is_signed ? static_cast<int8_t>(stored[v]) : stored[v];
+            ASSERT_EQ(value, map[v]) << "layer " << layer << " of " << layers.size() << ", image "
+                                     << i << " of " << batch << ", value " << v;
+          }
+        }
+      });
+      if (HasFatalFailure()) return;
+    }
+  }
+
+  void SetUp() override {
+    if (GetParam().kernel == nullptr) GTEST_SKIP() << "this CPU lacks the instructions";
+  }
+};
+
+TEST_P(BlockPlanTest, ImagenetStem) {
+  ExpectExact({15, 15, 3, 7, 2, true, 1, 0.8f, 127}, {1, 2, 3, 16, 32});
+}
+
+TEST_P(BlockPlanTest, Stride2StemOblong) {
+  ExpectExact({12, 17, 3, 3, 2, false, 2, 0.5f, 127}, {1, 4, 16, 32});
+}
+
+TEST_P(BlockPlanTest, CifarStemGray) {
+  ExpectExact({6, 5, 1, 3, 1, false, 2, 0.9f, 40}, {1, 8, 32});
+}
+
+// 2x2 and 1x1 maps: kernels that cover their input, taps that are dropped.
+TEST_P(BlockPlanTest, SmallMapsDenseWeights) {
+  ExpectExact({8, 8, 3, 7, 2, true, 2, 0.0f, 127}, {1, 2, 5, 16, 32});
+}
+
+TEST_P(BlockPlanTest, Int4) { ExpectExact({9, 9, 3, 3, 2, false, 2, 0.6f, 7}, {1, 32}); }
+
+TEST_P(BlockPlanTest, AllZero) { ExpectExact({8, 8, 3, 3, 2, false, 1, 1.0f, 127}, {1, 16}); }
+
+TEST_P(BlockPlanTest, Threads) {
+  ExpectExact({10, 10, 3, 3, 2, false, 2, 0.7f, 127}, {1, 32}, /*threads=*/3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, BlockPlanTest, testing::ValuesIn(Kernels()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,45 @@
+#include "tests/core/engine/emulated_vnni_kernel.h"
+
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+
+#include <cmath>
+
+#include "core/engine/block_kernel_loops.h"
+
+namespace cytopress {
+namespace {
+
+// The two that version 0.7.4 of SIMD Everywhere lacks.
+simde__m512 ConvertToFloat(simde__m512i a) {
+  int32_t from[16];
+  float to[16];
+  simde_mm512_storeu_si512(from, a);
+  for (int i = 0; i < 16; ++i) to[i] = static_cast<float>(from[i]);
+  return simde_mm512_loadu_ps(to);
+}
+
+simde__m512i ConvertToInt(simde__m512 a) {
+  float from[16];
+  int32_t to[16];
+  simde_mm512_storeu_ps(from, a);
+  for (int i = 0; i < 16; ++i) to[i] = static_cast<int32_t>(std::nearbyint(from[i]));
+  return simde_mm512_loadu_si512(to);
+}
+
+}  // namespace
+}  // namespace cytopress
+
+#define _mm512_cvtepi32_ps ConvertToFloat
+#define _mm512_cvtps_epi32 ConvertToInt
+#include "core/engine/block_vectors_avx512vnni.h"
+
+namespace cytopress {
+
+const BlockKernel& EmulatedVnniKernel() {
+  static constexpr BlockKernel kKernel = {"emulated-avx512vnni", Avx512Vnni::kLanes,
+                                          Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>};
+  return kKernel;
+}
+
+}  // namespace cytopress

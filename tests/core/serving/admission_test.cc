@@ -1,0 +1,152 @@
+#include "core/serving/admission.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/serving/error_details.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::Ge;
+using ::testing::IsEmpty;
+using ::testing::Le;
+
+AdmissionRequest Images(int64_t images) {
+  AdmissionRequest request;
+  request.images = images;
+  return request;
+}
+
+AdmissionRequest InTime(absl::Duration budget, absl::Duration predicted) {
+  AdmissionRequest request = Images(1);
+  request.budget = budget;
+  request.predicted = predicted;
+  return request;
+}
+
+TEST(AdmissionTest, RefusesWhatWouldComeTooLate) {
+  Admission admission({});
+  const absl::Status status =
+      admission.Admit(InTime(absl::Milliseconds(50), absl::Milliseconds(80))).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(admission.waiting_images(), 0);
+  EXPECT_TRUE(admission.Admit(InTime(absl::Milliseconds(80), absl::Milliseconds(80))).ok());
+  EXPECT_TRUE(admission.Admit(InTime(absl::InfiniteDuration(), absl::Hours(1))).ok());
+}
+
+TEST(AdmissionTest, ToldToComeAgainWhenTheDeadlineCouldBeMetAndNotAllAtOnce) {
+  Admission admission({});
+  std::vector<absl::Duration> delays;
+  for (int i = 0; i < 20; ++i) {
+    const absl::Status status =
+        admission.Admit(InTime(absl::Milliseconds(50), absl::Milliseconds(150))).status();
+    const auto delay = RetryDelayOf(status);
+    ASSERT_TRUE(delay.has_value());
+    EXPECT_THAT(*delay, AllOf(Ge(absl::Milliseconds(100)), Le(absl::Milliseconds(131))));
+    delays.push_back(*delay);
+  }
+  std::sort(delays.begin(), delays.end());
+  EXPECT_GT(delays.back() - delays.front(), absl::Milliseconds(1));
+}
+
+TEST(AdmissionTest, LeavesWhatHasExpiredToThePipeline) {
+  Admission admission({});
+  EXPECT_TRUE(admission.Admit(InTime(-absl::Milliseconds(1), absl::Milliseconds(1))).ok());
+}
+
+TEST(AdmissionTest, TheNumberOfImagesIsBoundedWhateverIsPredicted) {
+  AdmissionOptions options;
+  options.max_waiting_images = 4;
+  Admission admission(options);
+  const auto ticket = admission.Admit(Images(3));
+  ASSERT_TRUE(ticket.ok());
+  EXPECT_EQ(ErrorInfoOf(admission.Admit(Images(2)).status()).reason(), "QUEUE_FULL");
+  (*ticket)->LeaveQueue(1);
+  EXPECT_TRUE(admission.Admit(Images(2)).ok());
+}
+
+// Bulk work that has asked to be let in, by number.
+class BulkTest : public testing::Test {
+ protected:
+  BulkTest() {
+    options_.max_waiting_images = 100;
+    options_.max_waiting_images_for_bulk = 4;
+    options_.max_bytes = 1000;
+    admission_ = std::make_unique<Admission>(options_);
+  }
+  void Ask(int number, int64_t images, int64_t bytes = 0) {
+    admission_->AdmitInTurn(
+        images, bytes, [this, number](absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket) {
+          if (ticket.ok()) {
+            tickets_.push_back(*std::move(ticket));
+            admitted_.push_back(number);
+          } else {
+            EXPECT_EQ(ticket.status().code(), absl::StatusCode::kUnavailable);
+            turned_away_.push_back(number);
+          }
+        });
+  }
+
+  // Lets others in, whose tickets stay.
+  void EndAll() { std::exchange(tickets_, {}); }
+
+  AdmissionOptions options_;
+  std::unique_ptr<Admission> admission_;
+  std::vector<std::unique_ptr<Admission::Ticket>> tickets_;
+  std::vector<int> admitted_, turned_away_;
+};
+
+TEST_F(BulkTest, WaitsForItsTurnInsteadOfBeingRefused) {
+  Ask(1, 3);
+  Ask(2, 2);
+  Ask(3, 1);  // would fit, but it is not its turn
+  EXPECT_THAT(admitted_, ElementsAre(1));
+  tickets_[0]->LeaveQueue(1);
+  EXPECT_THAT(admitted_, ElementsAre(1, 2));
+  tickets_[0]->LeaveQueue(2);
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3));
+}
+
+TEST_F(BulkTest, LeavesRoomForOthers) {
+  Ask(1, 4, 400);
+  Ask(2, 4, 200);
+  EXPECT_THAT(admitted_, ElementsAre(1));
+  EXPECT_TRUE(admission_->Admit(Images(50)).ok());
+  tickets_[0]->LeaveQueue(4);
+  EXPECT_THAT(admitted_, ElementsAre(1)) << "half of the bytes are for others";
+  EndAll();
+  EXPECT_THAT(admitted_, ElementsAre(1, 2));
+}
+
+TEST_F(BulkTest, WhatNeverFitsComesInAlone) {
+  Ask(1, 1, 1);
+  Ask(2, 50, 5000);
+  EXPECT_THAT(admitted_, ElementsAre(1));
+  EndAll();
+  EXPECT_THAT(admitted_, ElementsAre(1, 2));
+}
+
+TEST_F(BulkTest, IsTurnedAwayWhenTheServerStops) {
+  Ask(1, 4);
+  Ask(2, 4);
+  admission_->Close();
+  Ask(3, 1);
+  EXPECT_THAT(turned_away_, ElementsAre(2, 3));
+  EXPECT_FALSE(admission_->AwaitEmpty(absl::ZeroDuration()));
+  EndAll();
+  EXPECT_TRUE(admission_->AwaitEmpty(absl::ZeroDuration()));
+  EXPECT_EQ(admission_->Admit(Images(1)).status().code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace cytopress

@@ -1,0 +1,170 @@
+#include <gmock/gmock.h>
+#include <grpcpp/support/sync_stream.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/image/image.h"
+#include "tests/server/test_server.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+using Stream = grpc::ClientReaderWriter<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>;
+
+void AddRaw(char shade, v1::ClassifyRequest* request) {
+  v1::RawImage* const raw = request->add_images()->mutable_raw();
+  raw->set_width(28);
+  raw->set_height(28);
+  raw->set_channels(3);
+  raw->set_pixels(std::string(28 * 28 * 3, shade));
+}
+
+v1::ClassifyStreamRequest Item(int64_t id, int images = 1) {
+  v1::ClassifyStreamRequest item;
+  item.set_id(id);
+  item.mutable_request()->set_model("cells");
+  item.mutable_request()->set_top_k(-1);
+  for (int i = 0; i < images; ++i) {
+    AddRaw(static_cast<char>(id + i), item.mutable_request());
+  }
+  return item;
+}
+
+class ClassifyStreamTest : public ServerTest {
+ protected:
+  void SetUp() override {
+    Publish("cells");
+    Start();
+    context_ = Context();
+    stream_ = inference_->ClassifyStream(context_.get());
+  }
+  // At most one image may wait: what is not bulk work would soon be refused.
+  void Configure(DaemonOptions* options) override {
+    options->serving.admission.max_waiting_images = 1;
+  }
+  void TearDown() override {
+    context_->TryCancel();
+    if (!finished_) stream_->Finish();
+  }
+  grpc::Status Finish() {
+    finished_ = true;
+    return stream_->Finish();
+  }
+
+  std::unique_ptr<grpc::ClientContext> context_;
+  std::unique_ptr<Stream> stream_;
+  bool finished_ = false;
+};
+
+TEST_F(ClassifyStreamTest, AnswersEveryRequestAsAUnaryCallWould) {
+  constexpr int kItems = 40;
+  std::thread writer([this] {
+    for (int i = 0; i < kItems; ++i) EXPECT_TRUE(stream_->Write(Item(i, 1 + i % 3)));
+    stream_->WritesDone();
+  });
+  std::map<int64_t, v1::ClassifyStreamResponse> answers;
+  v1::ClassifyStreamResponse answer;
+  while (stream_->Read(&answer)) answers[answer.id()] = answer;
+  writer.join();
+  EXPECT_TRUE(Finish().ok());
+  ASSERT_EQ(answers.size(), kItems);
+  for (int i = 0; i < kItems; ++i) {
+    ASSERT_TRUE(answers[i].has_response()) << answers[i].error().message();
+    ASSERT_EQ(answers[i].response().results_size(), 1 + i % 3);
+  }
+  v1::ClassifyResponse alone;
+  ASSERT_TRUE(inference_->Classify(Context().get(), Item(7).request(), &alone).ok());
+  EXPECT_EQ(answers[7].response().results(0).SerializeAsString(),
+            alone.results(0).SerializeAsString());
+  EXPECT_EQ(answers[7].response().model_version(), 1);
+}
+
+TEST_F(ClassifyStreamTest, AnErrorIsAnsweredAndTheStreamGoesOn) {
+  v1::ClassifyStreamRequest bad = Item(1);
+  bad.mutable_request()->add_images()->set_encoded("no picture");
+  v1::ClassifyStreamRequest missing = Item(2);
+  missing.mutable_request()->set_model("others");
+  v1::ClassifyStreamRequest empty;
+  empty.set_id(3);
+  for (const v1::ClassifyStreamRequest& item : {bad, missing, empty, Item(4)}) {
+    EXPECT_TRUE(stream_->Write(item));
+  }
+  stream_->WritesDone();
+  std::map<int64_t, v1::ClassifyStreamResponse> answers;
+  v1::ClassifyStreamResponse answer;
+  while (stream_->Read(&answer)) answers[answer.id()] = answer;
+  EXPECT_TRUE(Finish().ok());
+  EXPECT_EQ(answers[1].error().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(answers[1].error().message(), HasSubstr("images[1]"));
+  EXPECT_GE(answers[1].error().details_size(), 2) << "ErrorInfo and BadRequest";
+  EXPECT_EQ(answers[2].error().code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(answers[3].error().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(answers[4].has_response());
+}
+
+// Requests that are refused without a computation, with answers that are longer than they and that
+// no buffer on the way has room for.
+TEST_F(ClassifyStreamTest, WhoReadsNoAnswersIsNotReadFrom) {
+  constexpr int kItems = 20000;
+  v1::ClassifyStreamRequest item;
+  item.mutable_request()->set_model(std::string(1000, '!'));
+  item.mutable_request()->add_images()->set_encoded("x");
+  std::atomic<int> written{0};
+  std::thread writer([&] {
+    for (int i = 0; i < kItems; ++i) {
+      if (!stream_->Write(item)) return;
+      ++written;
+    }
+    stream_->WritesDone();
+  });
+  // Until the writer is stuck.
+  int before = -1;
+  while (written > before) {
+    before = written;
+    absl::SleepFor(absl::Milliseconds(400));
+  }
+  EXPECT_LT(written, kItems);
+  int answers = 0;
+  v1::ClassifyStreamResponse answer;
+  while (stream_->Read(&answer)) answers += answer.has_error() ? 1 : 0;
+  writer.join();
+  EXPECT_EQ(answers, kItems);
+  EXPECT_TRUE(Finish().ok());
+}
+
+TEST_F(ClassifyStreamTest, AClientMayGiveUp) {
+  for (int i = 0; i < 20; ++i) stream_->Write(Item(i, 8));
+  context_->TryCancel();
+  EXPECT_EQ(Finish().error_code(), grpc::StatusCode::CANCELLED);
+  v1::ClassifyResponse alone;
+  // The server goes on, and the queue is left to others.
+  grpc::Status status;
+  do {
+    status = inference_->Classify(Context().get(), Item(7).request(), &alone);
+  } while (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+TEST_F(ClassifyStreamTest, AServerThatStopsEndsTheStream) {
+  EXPECT_TRUE(stream_->Write(Item(1)));
+  v1::ClassifyStreamResponse answer;
+  EXPECT_TRUE(stream_->Read(&answer));
+  const absl::Time start = absl::Now();
+  std::thread stopping([this] { daemon_->Shutdown(); });
+  EXPECT_FALSE(stream_->Read(&answer));
+  EXPECT_EQ(Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  stopping.join();
+  EXPECT_LT(absl::Now() - start, DaemonOptions().drain_patience);
+}
+
+}  // namespace
+}  // namespace cytopress
