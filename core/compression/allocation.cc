@@ -12,7 +12,8 @@ std::vector<int> ChooseAt(const std::vector<std::vector<LayerChoice>>& layers, d
     size_t best = 0;
     const auto cost = [&](size_t i) { return choices[i].loss + price * choices[i].bytes; };
     for (size_t i = 1; i < choices.size(); ++i) {
-      if (cost(i) < cost(best) || (cost(i) == cost(best) && choices[i].bytes < choices[best].bytes)) {
+      if (cost(i) < cost(best) ||
+          (cost(i) == cost(best) && choices[i].bytes < choices[best].bytes)) {
         best = i;
       }
     }
@@ -21,7 +22,8 @@ std::vector<int> ChooseAt(const std::vector<std::vector<LayerChoice>>& layers, d
   return chosen;
 }
 
-double BytesOf(const std::vector<std::vector<LayerChoice>>& layers, const std::vector<int>& chosen) {
+double BytesOf(const std::vector<std::vector<LayerChoice>>& layers,
+               const std::vector<int>& chosen) {
   double bytes = 0;
   for (size_t i = 0; i < layers.size(); ++i) bytes += layers[i][chosen[i]].bytes;
   return bytes;

@@ -17,9 +17,9 @@ struct LayerChoice {
 };
 
 // For each layer the index of its choice: those whose sum of losses is (nearly) the smallest among
-// all whose bytes sum up to at most `max_bytes`; the smallest choices when nothing fits. By bisection
-// of the price of a byte (Shoham and Gersho, "Efficient bit allocation for an arbitrary set of
-// quantizers", 1988). REQUIRES: every layer has a choice.
+// all whose bytes sum up to at most `max_bytes`; the smallest choices when nothing fits. By
+// bisection of the price of a byte (Shoham and Gersho, "Efficient bit allocation for an arbitrary
+// set of quantizers", 1988). REQUIRES: every layer has a choice.
 std::vector<int> Allocate(const std::vector<std::vector<LayerChoice>>& layers, double max_bytes);
 
 }  // namespace cytopress

@@ -42,13 +42,12 @@ absl::StatusOr<std::optional<v1::Model>> FindTry(const PipelineState& state, siz
   return std::optional<v1::Model>();
 }
 
-// What the first `count` tries came to. The registry remembers it, so that a resumed job searches on
-// where it was: the budgets follow from the results.
+// What the first `count` tries came to. The registry remembers it, so that a resumed job searches
+// on where it was: the budgets follow from the results.
 absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, size_t count) {
   std::vector<GoalTry> tries;
   for (size_t i = 0; i < count; ++i) {
-    const std::optional<double> budget =
-        NextBudget(state.spec.goal(), DenseBytes(state), tries);
+    const std::optional<double> budget = NextBudget(state.spec.goal(), DenseBytes(state), tries);
     if (!budget) break;
     GoalTry done;
     done.budget = *budget;
@@ -122,9 +121,9 @@ class TryStage : public Stage {
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_));
-    const std::optional<double> budget = tries.size() < index_
-                                             ? std::nullopt
-                                             : NextBudget(state.spec.goal(), DenseBytes(state), tries);
+    const std::optional<double> budget =
+        tries.size() < index_ ? std::nullopt
+                              : NextBudget(state.spec.goal(), DenseBytes(state), tries);
     StageOutcome outcome;
     if (!budget) {
       outcome.note = "not needed: the search is over";
@@ -163,8 +162,8 @@ class TryStage : public Stage {
 
   bool OutOfTime(const PipelineState& state) const {
     const double seconds = state.spec.goal().time_budget_seconds();
-    return seconds > 0 && RealClock()->Steady() + search_->longest_try >
-                              search_->started + absl::Seconds(seconds);
+    return seconds > 0 &&
+           RealClock()->Steady() + search_->longest_try > search_->started + absl::Seconds(seconds);
   }
 
   absl::Status Try(double budget, PipelineState& state, StageContext& context,
@@ -172,9 +171,8 @@ class TryStage : public Stage {
     const auto restart = MakeRestartStage(absl::StrCat(name(), " restart"));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, 0, 0.01));
     if (search_->sensitivity.empty()) {
-      search_->sensitivity =
-          MeasureSensitivity(*state.network, state.dataset, recipe_.quantize(), kSensitivityImages,
-                             recipe_.seed());
+      search_->sensitivity = MeasureSensitivity(*state.network, state.dataset, recipe_.quantize(),
+                                                kSensitivityImages, recipe_.seed());
     }
     const Plan plan = MakePlan(recipe_, state, search_->sensitivity, budget);
     outcome.note = plan.text;
@@ -216,12 +214,11 @@ class PublishBestStage : public Stage {
           "); allow a larger max_accuracy_drop, max_bytes, max_latency_ms or time budget"));
     }
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, *best));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
+                               state.context.registry->Read({model->name(), model->version()}));
     CYTOPRESS_ASSIGN_OR_RETURN(
-        const std::string bytes,
-        state.context.registry->Read({model->name(), model->version()}));
-    CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion published,
-                               state.context.registry->Publish(state.spec.model_name(), bytes,
-                                                               state.context.job_id));
+        const ModelVersion published,
+        state.context.registry->Publish(state.spec.model_name(), bytes, state.context.job_id));
     state.published = ToString(published);
     StageOutcome outcome;
     outcome.packed_bytes = model->size().packed_bytes();

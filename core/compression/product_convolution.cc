@@ -42,9 +42,9 @@ torch::Tensor Im2Col(const torch::Tensor& input, const Geometry& g) {
       at::constant_pad_nd(map, {0, 0, g.padding, g.padding, g.padding, g.padding}).contiguous();
   const int64_t row = g.padded_width * g.channels;
   return padded
-      .as_strided({g.images, g.out_height(), g.out_width(), g.kernel, g.kernel, g.channels},
-                  {g.padded_height * row, g.stride * row, g.stride * g.channels, row, g.channels,
-                   1})
+      .as_strided(
+          {g.images, g.out_height(), g.out_width(), g.kernel, g.kernel, g.channels},
+          {g.padded_height * row, g.stride * row, g.stride * g.channels, row, g.channels, 1})
       .reshape({g.out_positions(), g.kernel * g.kernel * g.channels});
 }
 
@@ -55,8 +55,8 @@ torch::Tensor Col2Im(const torch::Tensor& columns, const Geometry& g) {
     padded = columns.view({g.images, g.padded_height, g.padded_width, g.channels});
   } else {
     padded = torch::zeros({g.images, g.padded_height, g.padded_width, g.channels});
-    const torch::Tensor taps = columns.view(
-        {g.images, g.out_height(), g.out_width(), g.kernel, g.kernel, g.channels});
+    const torch::Tensor taps =
+        columns.view({g.images, g.out_height(), g.out_width(), g.kernel, g.kernel, g.channels});
     for (int64_t row = 0; row < g.kernel; ++row) {
       for (int64_t column = 0; column < g.kernel; ++column) {
         Tap(padded, g, row, column).add_(taps.select(3, row).select(3, column));

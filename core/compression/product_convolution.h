@@ -16,9 +16,9 @@ torch::Tensor ProductConvolution(const torch::Tensor& input, const torch::Tensor
                                  int64_t stride, int64_t padding);
 
 // Whether ProductConvolution is the faster way for these arguments: training in FP32 on a CPU,
-// outputs of at most 4x4. oneDNN's convolutions block along rows, which such maps leave mostly empty; measured
-// over the layers of a ResNet-50 at 28x28 with AVX2, the product is up to five times as fast on
-// them and slower on larger ones.
+// outputs of at most 4x4. oneDNN's convolutions block along rows, which such maps leave mostly
+// empty; measured over the layers of a ResNet-50 at 28x28 with AVX2, the product is up to five
+// times as fast on them and slower on larger ones.
 bool PrefersProduct(const torch::Tensor& input, const torch::Tensor& weight, int64_t stride,
                     int64_t padding);
 

@@ -66,8 +66,8 @@ int64_t Removed(double sparsity, size_t groups) {
 // On the way to options.sparsity() every layer is as far on its own way.
 double LayerSparsity(const v1::PruneOptions& options, const std::string& weight_name,
                      double sparsity) {
-  const auto own = options.layer_sparsity().find(
-      std::string(absl::StripSuffix(weight_name, ".weight")));
+  const auto own =
+      options.layer_sparsity().find(std::string(absl::StripSuffix(weight_name, ".weight")));
   if (own == options.layer_sparsity().end()) return sparsity;
   return options.sparsity() > 0 ? own->second * sparsity / options.sparsity() : own->second;
 }
@@ -117,8 +117,7 @@ Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& option
       const torch::Tensor scores = GroupScores(weight, group);
       std::vector<float> values;
       Append(scores, values);
-      Threshold threshold(values,
-                          Removed(LayerSparsity(options, name, sparsity), values.size()));
+      Threshold threshold(values, Removed(LayerSparsity(options, name, sparsity), values.size()));
       masks[name] = MaskOf(scores, weight, group, threshold);
     }
     return masks;

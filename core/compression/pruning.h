@@ -28,8 +28,8 @@ using Masks = std::map<std::string, torch::Tensor>;
 // smallest of every four neighbouring input channels and ignores method and sparsity (Mishra et
 // al., "Accelerating Sparse Deep Neural Networks", 2021).
 //
-// PruneOptions.layer_sparsity: every layer by its own magnitudes, to its own sparsity in proportion to
-// how far `sparsity` is on its way to options.sparsity().
+// PruneOptions.layer_sparsity: every layer by its own magnitudes, to its own sparsity in proportion
+// to how far `sparsity` is on its way to options.sparsity().
 //
 // Unstructured and blocks: exactly round(sparsity * groups) groups go, of the network or of each
 // layer; among equals the earlier ones first. Layers whose input channels are not a multiple of

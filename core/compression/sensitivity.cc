@@ -13,7 +13,7 @@
 namespace cytopress {
 namespace {
 
-constexpr double kSparsities[] = {0,   0.3,  0.5,  0.6,  0.7,  0.75, 0.8,
+constexpr double kSparsities[] = {0,    0.3, 0.5,  0.6,  0.7,  0.75, 0.8,
                                   0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99};
 constexpr int kFisherBatch = 8;
 constexpr int kIntegers = 256;

@@ -19,10 +19,10 @@ struct LayerSensitivity {
 
 // The choices of every prunable layer, in the network's order. The loss of a choice is half the sum
 // of F * d^2 over the layer's weights: d is the change of a weight that is pruned by magnitude or
-// rounded, and F the diagonal of the empirical Fisher information, measured by one backward pass over
-// `images` training images (Hassibi and Stork, "Second Order Derivatives for Network Pruning", 1993;
-// Theis et al., "Faster Gaze Prediction with Dense Networks and Fisher Pruning", 2018). Bytes are the
-// entropy of the integers. The network is left as it was.
+// rounded, and F the diagonal of the empirical Fisher information, measured by one backward pass
+// over `images` training images (Hassibi and Stork, "Second Order Derivatives for Network Pruning",
+// 1993; Theis et al., "Faster Gaze Prediction with Dense Networks and Fisher Pruning", 2018). Bytes
+// are the entropy of the integers. The network is left as it was.
 std::vector<LayerSensitivity> MeasureSensitivity(TorchNetwork& network, const Dataset& dataset,
                                                  const v1::QuantizeOptions& options, int64_t images,
                                                  uint64_t seed);

@@ -55,9 +55,10 @@ std::unique_ptr<Stage> MakePublishStage(const std::string& model_name);
 std::unique_ptr<Stage> MakeCellStage(const std::string& model_name,
                                      const v1::QuantizeOptions& options);
 
-// The tries of a goal, each from the dense parent: what each layer can spare decides what is removed
-// from it (sensitivity.h, allocation.h), fine-tuning and a cell follow. Then the publication of the
-// best under the job's model name; FAILED_PRECONDITION when no try keeps to the goal.
+// The tries of a goal, each from the dense parent: what each layer can spare decides what is
+// removed from it (sensitivity.h, allocation.h), fine-tuning and a cell follow. Then the
+// publication of the best under the job's model name; FAILED_PRECONDITION when no try keeps to the
+// goal.
 void AddGoalStages(const v1::JobSpec& spec, std::vector<std::unique_ptr<Stage>>& stages);
 
 }  // namespace cytopress

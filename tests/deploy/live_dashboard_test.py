@@ -72,7 +72,7 @@ class Programs:
         ready = self.folder / "ready.json"
         self.start("cytopressd", BIN / "cytopressd", "--listen=127.0.0.1:0",
                    "--metrics-listen=127.0.0.1:0", f"--state={state}", f"--database={database}",
-                   f"--ready-file={ready}", "--workers=0")
+                   f"--ready-file={ready}", "--workers=0", "--zoo", "")
         self.wait_until(ready.exists)
         ports = json.loads(ready.read_text(encoding="utf-8"))
         self.rpc, self.metrics = ports["port"], ports["metrics_port"]

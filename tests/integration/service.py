@@ -66,7 +66,7 @@ class Service:
             self.process = subprocess.Popen(
                 [BIN / "cytopressd", "--listen", f"127.0.0.1:{self.port or 0}",
                  "--metrics-listen", "127.0.0.1:0", "--state", self.state, "--ready-file", ready,
-                 "--workers", "1", "--worker-binary", BIN / "cytopress-worker"],
+                 "--zoo", "", "--workers", "1", "--worker-binary", BIN / "cytopress-worker"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
         def ports():

@@ -78,8 +78,18 @@ class ProgramTest : public testing::Test {
     return log.ok() ? *log : log.status().ToString();
   }
   std::vector<std::string> ServerArguments() const {
-    return {"--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",  "--workers",
-            "0",        "--state",     folder_ + "/state", "--ready-file", folder_ + "/ready.json"};
+    return {"--listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+            "--workers",
+            "0",
+            "--state",
+            folder_ + "/state",
+            "--ready-file",
+            folder_ + "/ready.json",
+            "--zoo",
+            ""};
   }
 
   const std::string folder_;

@@ -35,7 +35,7 @@ start_server() {
   local began ended
   rm -f "$folder/ready.json"
   began="$(date +%s%N)"
-  "$BIN/cytopressd" --state "$folder/state" --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
+  "$BIN/cytopressd" --zoo "" --state "$folder/state" --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
     --workers 0 --default-model cells --inference-threads 1 --decode-threads 1 \
     --log-level warn --ready-file "$folder/ready.json" &
   server_pid=$!

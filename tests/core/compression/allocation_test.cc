@@ -44,8 +44,8 @@ TEST(AllocateTest, GivesTheSmallestWhenNothingFits) {
   EXPECT_THAT(Allocate(layers, 0.5), testing::ElementsAre(1, 1));
 }
 
-// Against every combination: within the bytes, and no more loss than any combination that leaves room
-// for one more layer, which is what choosing by price may waste.
+// Against every combination: within the bytes, and no more loss than any combination that leaves
+// room for one more layer, which is what choosing by price may waste.
 TEST(AllocateTest, IsCloseToTheBestCombination) {
   std::mt19937 random(3);
   std::uniform_real_distribution<double> uniform(0, 1);
