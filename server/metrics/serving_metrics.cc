@@ -51,7 +51,12 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
       refused_(prometheus::BuildCounter()
                    .Name("cytopress_classify_refused_total")
                    .Help("Classify requests that were not let in, by reason")
-                   .Register(*registry)) {}
+                   .Register(*registry)) {
+  // From the start, so that the first refusal is a change and not the birth of a series.
+  for (const char* reason : {"deadline_unreachable", "queue_full"}) {
+    refused_.Add({{"reason", reason}});
+  }
+}
 
 const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
   absl::MutexLock lock(&mutex_);
