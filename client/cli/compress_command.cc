@@ -19,6 +19,8 @@ constexpr char kExamples[] =
     "  cytopress compress --name blood4 --base blood@1 --dataset bloodmnist.npz --weights int4\n"
     "  cytopress compress --name small --base blood@1 --dataset bloodmnist.npz --recipe lossless\n"
     "      --sparsity 0.9 --pattern block4 --weights int4 --aware-epochs 2\n"
+    "  cytopress compress --name tiny --base blood@1 --dataset bloodmnist.npz --recipe lossless\n"
+    "      --max-accuracy-drop 0.006 --max-bytes 2MB --time-budget 2h\n"
     "  cytopress compress --name blood --dataset cells/ --recipe-file mine.json --detach\n"
     "  cytopress compress --name demo --dataset synthetic --recipe quick --architecture resnet18\n"
     "\n"
@@ -57,6 +59,7 @@ void AddCompressCommand(CLI::App* app, CliContext* context) {
   command->add_option("--name", flags->name, "publish the model under this name")->required();
   AddRecipeFlags(command, flags.get());
   AddCellFlags(command, flags.get());
+  AddGoalFlags(command, flags.get());
   command->add_option("--request-id", flags->request_id,
                       "asking again with the same id answers with the same job");
   CLI::Option* watch_flag = command->add_flag("--watch", *watch, "follow the job (default)");

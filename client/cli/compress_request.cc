@@ -141,10 +141,44 @@ absl::Status CheckTogether(const CompressFlags& flags) {
                    " the network is already trained: leave one of the two out"));
 }
 
+bool HasGoal(const CompressFlags& flags) {
+  return flags.max_bytes.has_value() || flags.max_latency_ms.has_value() ||
+         flags.time_budget_seconds.has_value() || flags.max_tries.has_value();
+}
+
+std::string RecipeName(const CompressFlags& flags) {
+  if (!flags.recipe.empty()) return flags.recipe;
+  return HasGoal(flags) ? "lossless" : "paper";
+}
+
+absl::Status CheckGoal(const CompressFlags& flags) {
+  const char* const searched = flags.sparsity.has_value() ? "--sparsity"
+                               : !flags.weights.empty()   ? "--weights"
+                                                          : nullptr;
+  if (!HasGoal(flags) || searched == nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(searched,
+                   " is what --max-bytes, --max-latency-ms, --time-budget and --max-tries have "
+                   "searched for: leave it out"));
+}
+
+// The recipe keeps its way of fine-tuning and rounding; what is removed is searched for.
+v1::Goal BuildGoal(const CompressFlags& flags, v1::Recipe* recipe) {
+  recipe->mutable_prune()->clear_sparsity();
+  v1::Goal goal;
+  goal.set_max_accuracy_drop(flags.max_accuracy_drop.value_or(0));
+  goal.set_max_bytes(static_cast<int64_t>(flags.max_bytes.value_or(0)));
+  goal.set_max_latency_ms(flags.max_latency_ms.value_or(0));
+  goal.set_time_budget_seconds(flags.time_budget_seconds.value_or(0));
+  goal.set_max_tries(flags.max_tries.value_or(0));
+  return goal;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags) {
   CYTOPRESS_RETURN_IF_ERROR(CheckTogether(flags));
+  CYTOPRESS_RETURN_IF_ERROR(CheckGoal(flags));
   v1::CompressRequest request;
   request.set_request_id(flags.request_id);
   v1::JobSpec* spec = request.mutable_spec();
@@ -156,7 +190,7 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   if (!flags.architecture.empty()) spec->mutable_network()->set_architecture(flags.architecture);
   if (!flags.stem.empty()) spec->mutable_network()->set_stem(StemsByName().at(flags.stem));
   CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_recipe(), flags.recipe_file.empty()
-                                                          ? NamedRecipe(flags.recipe)
+                                                          ? NamedRecipe(RecipeName(flags))
                                                           : ReadRecipe(flags.recipe_file));
   v1::Recipe* recipe = spec->mutable_recipe();
   OverrideStages(flags, recipe);
@@ -170,6 +204,7 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   if (flags.max_accuracy_drop.has_value()) {
     recipe->set_max_accuracy_drop(*flags.max_accuracy_drop);
   }
+  if (HasGoal(flags)) *spec->mutable_goal() = BuildGoal(flags, recipe);
   return request;
 }
 

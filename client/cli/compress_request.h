@@ -18,7 +18,7 @@ struct CompressFlags {
   std::string dataset;
   std::vector<std::string> class_names;
   std::string base;
-  std::string recipe = "paper";
+  std::string recipe;  // "" = paper; of a goal, lossless
   std::string recipe_file;  // replaces `recipe`
   std::string architecture;
   std::string stem;
@@ -46,6 +46,11 @@ struct CompressFlags {
   std::string on_collapse;
   std::string device;
   std::optional<double> max_accuracy_drop;
+  // A goal, which asks for a search (Goal in recipe.proto): any of these four makes the job one.
+  std::optional<double> max_bytes;
+  std::optional<double> max_latency_ms;
+  std::optional<double> time_budget_seconds;
+  std::optional<int> max_tries;
   std::string request_id;
 };
 

@@ -16,6 +16,7 @@ constexpr char kTraining[] = "Training";
 constexpr char kPruning[] = "Pruning and fine-tuning";
 constexpr char kQuantization[] = "Quantization";
 constexpr char kGuard[] = "Collapse guard";
+constexpr char kGoal[] = "Goal (searches for sparsity and bits, layer by layer)";
 
 // "--x" and "--no-x"; neither leaves what the recipe says.
 void AddSwitch(CLI::App* command, const std::string& name, std::optional<bool>* value,
@@ -45,11 +46,10 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
       ->delimiter(',');
   command->add_option("--base", flags->base,
                       "compress this model instead of training one: NAME[@V]");
-  CLI::Option* recipe =
-      command
-          ->add_option("--recipe", flags->recipe,
-                       absl::StrCat("one of ", absl::StrJoin(RecipeNames(), ", ")))
-          ->capture_default_str();
+  const std::string unsaid = flags->recipe.empty() ? "paper; with a goal lossless" : flags->recipe;
+  CLI::Option* recipe = command->add_option(
+      "--recipe", flags->recipe,
+      absl::StrCat("one of ", absl::StrJoin(RecipeNames(), ", "), "; default: ", unsaid));
   command
       ->add_option("--recipe-file", flags->recipe_file,
                    "a recipe of your own, as JSON; the flags below go over it")
@@ -150,6 +150,30 @@ void AddCellFlags(CLI::App* command, CompressFlags* flags) {
       ->group(kPruning);
   AddChoice(command, "--weights", &flags->weights, WeightTypesByName(), "how weights are stored",
             kQuantization);
+}
+
+void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
+  command
+      ->add_option("--max-bytes", flags->max_bytes,
+                   "largest file, e.g. 2MB; each try that keeps to it and to --max-accuracy-drop "
+                   "is published, at the end the smallest")
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{
+          {"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"kib", 1024}, {"mib", 1024 * 1024}}))
+      ->group(kGoal);
+  command
+      ->add_option("--max-latency-ms", flags->max_latency_ms,
+                   "for one image on one thread of the worker's processor")
+      ->check(CLI::PositiveNumber)
+      ->group(kGoal);
+  command
+      ->add_option("--time-budget", flags->time_budget_seconds,
+                   "of the search: no try begins that would end later, e.g. 2h, 30min")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}}))
+      ->group(kGoal);
+  command->add_option("--max-tries", flags->max_tries, "of the search (6)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGoal);
 }
 
 }  // namespace cytopress

@@ -12,6 +12,8 @@ namespace cytopress {
 void AddRecipeFlags(CLI::App* command, CompressFlags* flags);
 // What a sweep has a list of: --sparsity and --weights.
 void AddCellFlags(CLI::App* command, CompressFlags* flags);
+// What the model must keep to, in place of those two.
+void AddGoalFlags(CLI::App* command, CompressFlags* flags);
 
 }  // namespace cytopress
 

@@ -137,6 +137,36 @@ TEST(BuildCompressRequest, RefusesFlagsThatMeanNothingTogether) {
   EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(BuildCompressRequest, AsksForASearchWhenAGoalIsGiven) {
+  CompressFlags flags = Flags();
+  flags.base = "blood@1";
+  EXPECT_EQ(Build(flags).recipe().name(), "paper");
+  flags.max_accuracy_drop = 0.006;
+  EXPECT_FALSE(Build(flags).has_goal());  // alone it is the guard's
+  flags.max_bytes = 2000000;
+  flags.max_latency_ms = 3;
+  flags.time_budget_seconds = 7200;
+  flags.max_tries = 4;
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+  EXPECT_EQ(spec.recipe().name(), "lossless");
+  EXPECT_DOUBLE_EQ(spec.goal().max_accuracy_drop(), 0.006);
+  EXPECT_EQ(spec.goal().max_bytes(), 2000000);
+  EXPECT_DOUBLE_EQ(spec.goal().max_latency_ms(), 3);
+  EXPECT_DOUBLE_EQ(spec.goal().time_budget_seconds(), 7200);
+  EXPECT_EQ(spec.goal().max_tries(), 4);
+  EXPECT_EQ(spec.recipe().prune().sparsity(), 0);  // the preset's would contradict the search
+  EXPECT_EQ(spec.recipe().finetune().epochs(), 8);
+
+  flags.sparsity = 0.9;
+  const absl::Status status = BuildCompressRequest(flags).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--sparsity"));
+  flags.sparsity.reset();
+  flags.weights = "int4";
+  EXPECT_THAT(std::string(BuildCompressRequest(flags).status().message()), HasSubstr("--weights"));
+}
+
 TEST(BuildCompressRequest, ZeroLeavesAStageOut) {
   CompressFlags flags = Flags();
   flags.sparsity = 0;
