@@ -168,8 +168,8 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--time-budget", flags->time_budget_seconds,
                    "of the search: no try begins that would end later, e.g. 2h, 30min")
-      ->transform(CLI::AsNumberWithUnit(
-          std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}}))
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}}))
       ->group(kGoal);
   command->add_option("--max-tries", flags->max_tries, "of the search (6)")
       ->check(CLI::PositiveNumber)

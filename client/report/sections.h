@@ -13,7 +13,7 @@ namespace cytopress {
 std::string EscapeHtml(absl::string_view text);
 
 std::string WeightName(v1::WeightType weights);  // "INT8"
-std::string CellName(const ReportCell& cell);    // "80 % INT4"
+std::string CellName(const ReportCell& cell);    // "80 % INT4", "80 % INT8, 1×4 blocks"
 std::string ModelReference(const v1::Model& model);
 
 // How a cell did, in one word or two, and the class of its colour.

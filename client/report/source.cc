@@ -205,6 +205,14 @@ void AddCommands(ReportData* data) {
   }
 }
 
+// The name of the first job or, of models alone, as many names as a title has room for.
+std::string TitleOf(const std::vector<std::string>& references, const ReportData& data) {
+  constexpr size_t kMaxNames = 3;
+  if (!data.jobs.empty()) return data.jobs[0].spec().model_name();
+  if (references.size() <= kMaxNames) return absl::StrJoin(references, ", ");
+  return absl::StrCat(references[0], " and ", references.size() - 1, " more models");
+}
+
 }  // namespace
 
 double AskedSparsity(const v1::Model& model) {
@@ -275,8 +283,7 @@ absl::StatusOr<ReportData> CollectReport(Client* client,
     std::move(cells.begin(), cells.end(), std::back_inserter(data.cells));
     data.jobs.push_back(*std::move(job));
   }
-  data.title =
-      data.jobs.empty() ? absl::StrJoin(references, ", ") : data.jobs[0].spec().model_name();
+  data.title = TitleOf(references, data);
   data.made = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
   FindDense(client, &data);
   if (const v1::Model* model = AnyModel(data)) DescribeData(*model, &data);

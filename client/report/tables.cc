@@ -39,6 +39,17 @@ const PaperCell* PaperValue(double sparsity, v1::WeightType weights) {
   return nullptr;
 }
 
+std::string PatternOf(const v1::Model& model) {
+  switch (model.provenance().spec().recipe().prune().pattern()) {
+    case v1::PRUNE_PATTERN_BLOCK4:
+      return ", 1×4 blocks";
+    case v1::PRUNE_PATTERN_TWO_OF_FOUR:
+      return ", 2:4";
+    default:
+      return "";
+  }
+}
+
 std::string Percent(double sparsity) { return absl::StrFormat("%g %%", 100 * sparsity); }
 
 std::string Times(const v1::ModelSize& size) {
@@ -126,17 +137,6 @@ std::string Grid(const ReportData& data) {
   return html + "</tbody></table>\n";
 }
 
-std::string PatternOf(const v1::Model& model) {
-  switch (model.provenance().spec().recipe().prune().pattern()) {
-    case v1::PRUNE_PATTERN_BLOCK4:
-      return ", 1×4 blocks";
-    case v1::PRUNE_PATTERN_TWO_OF_FOUR:
-      return ", 2:4";
-    default:
-      return "";
-  }
-}
-
 std::string ClassName(const ReportData& data, int index) {
   if (index < 0 || index >= static_cast<int>(data.class_names.size())) {
     return absl::StrCat("class ", index);
@@ -168,8 +168,8 @@ std::string ModelRow(const ReportData& data, const ReportCell& cell) {
   if (test == nullptr) test = &none;
   return absl::StrCat(
       "<tr><th scope=\"row\">", EscapeHtml(ModelReference(model)), "<small>", CellName(cell),
-      PatternOf(model), "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>",
-      Times(model.size()), "</small></td><td>", Figure4(test->accuracy()),
+      "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>", Times(model.size()),
+      "</small></td><td>", Figure4(test->accuracy()),
       Interval(test->accuracy_low(), test->accuracy_high()), "</td><td>", Figure4(test->auc()),
       Interval(test->auc_low(), test->auc_high()), "</td>", CertificateColumns(data, cell), "<td>",
       Figure4(test->expected_calibration_error()), "</td></tr>\n");
@@ -347,7 +347,8 @@ std::string WeightName(v1::WeightType weights) {
 }
 
 std::string CellName(const ReportCell& cell) {
-  return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights));
+  return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights),
+                      cell.model.has_value() && cell.sparsity > 0 ? PatternOf(*cell.model) : "");
 }
 
 std::string ModelReference(const v1::Model& model) {
