@@ -18,7 +18,7 @@ struct CompressFlags {
   std::string dataset;
   std::vector<std::string> class_names;
   std::string base;
-  std::string recipe;  // "" = paper; of a goal, lossless
+  std::string recipe;       // "" = paper; of a goal, lossless
   std::string recipe_file;  // replaces `recipe`
   std::string architecture;
   std::string stem;
