@@ -8,15 +8,9 @@
 namespace cytopress {
 namespace {
 
-// std::shuffle and the standard distributions differ between libraries; these do not.
-int64_t Below(std::mt19937_64& random, int64_t bound) {
-  return static_cast<int64_t>(random() % static_cast<uint64_t>(bound));
-}
-
+// std::shuffle differs between libraries; this does not.
 void Shuffle(std::vector<int64_t>& values, std::mt19937_64& random) {
-  for (int64_t i = static_cast<int64_t>(values.size()) - 1; i > 0; --i) {
-    std::swap(values[i], values[Below(random, i + 1)]);
-  }
+  for (uint64_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random() % i]);
 }
 
 std::mt19937_64 Generator(uint64_t seed, uint64_t stream, uint64_t position) {
@@ -24,47 +18,15 @@ std::mt19937_64 Generator(uint64_t seed, uint64_t stream, uint64_t position) {
   return std::mt19937_64(sequence);
 }
 
-// Where an output pixel comes from: a turn or flip of the source, then a shift.
-struct Pose {
-  bool flip_x = false, flip_y = false, transpose = false;
-  int dx = 0, dy = 0;
-};
-
-Pose RandomPose(std::mt19937_64& random, const Augmentation& augmentation, bool square) {
-  Pose pose;
-  if (augmentation.flips) {
-    const uint64_t bits = random();
-    pose.flip_x = bits & 1;
-    pose.flip_y = bits & 2;
-    pose.transpose = square && (bits & 4);
-  }
-  if (augmentation.shift_pixels > 0) {
-    const int range = 2 * augmentation.shift_pixels + 1;
-    pose.dx = static_cast<int>(Below(random, range)) - augmentation.shift_pixels;
-    pose.dy = static_cast<int>(Below(random, range)) - augmentation.shift_pixels;
-  }
-  return pose;
-}
-
-struct ImageShape {
-  int height, width, channels;
-};
-
-void CopyPosed(const uint8_t* from, const ImageShape& shape, const Pose& pose, uint8_t* to) {
-  for (int y = 0; y < shape.height; ++y) {
-    for (int x = 0; x < shape.width; ++x) {
-      int sx = std::clamp(x + pose.dx, 0, shape.width - 1);
-      int sy = std::clamp(y + pose.dy, 0, shape.height - 1);
-      if (pose.flip_x) sx = shape.width - 1 - sx;
-      if (pose.flip_y) sy = shape.height - 1 - sy;
-      if (pose.transpose) std::swap(sx, sy);
-      const uint8_t* source = from + (int64_t{sy} * shape.width + sx) * shape.channels;
-      for (int c = 0; c < shape.channels; ++c) *to++ = source[c];
-    }
-  }
-}
-
 }  // namespace
+
+void MixUp(double alpha, uint64_t seed, Batch& batch) {
+  std::mt19937_64 random(seed);
+  batch.share = BetaShare(random, alpha);
+  batch.images = torch::lerp(batch.images.roll(1, 0), batch.images, batch.share)
+                     .contiguous(at::MemoryFormat::ChannelsLast);
+  batch.partner_labels = batch.labels.roll(1, 0);
+}
 
 BatchLoader::BatchLoader(const Dataset& dataset, const Split& split, int batch_size, uint64_t seed,
                          int64_t max_images)
@@ -101,8 +63,7 @@ Batch BatchLoader::TrainBatch(int64_t step, const Augmentation& augmentation) {
   for (int64_t i = 0; i < count; ++i) {
     const int64_t image = shuffled_[begin + i];
     numbers[i] = image;
-    CopyPosed(&split_.pixels[image * bytes], shape,
-              RandomPose(random, augmentation, shape.height == shape.width), &pixels[i * bytes]);
+    Augment(&split_.pixels[image * bytes], shape, augmentation, random, &pixels[i * bytes]);
     labels[i] = split_.labels[image];
   }
   return Assemble(std::move(pixels), labels, numbers);

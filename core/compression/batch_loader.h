@@ -7,22 +7,23 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/compression/augmentation.h"
 #include "core/dataset/dataset.h"
 
 namespace cytopress {
-
-// Cells have no up, no left and no fixed place: flips and quarter turns are exact, a shift repeats
-// the edge pixels.
-struct Augmentation {
-  bool flips = true;     // horizontal and vertical flips, and quarter turns of square images
-  int shift_pixels = 2;  // up to so many pixels each way; 0 = none
-};
 
 struct Batch {
   torch::Tensor images;           // float [N, C, H, W], channels_last, normalized
   torch::Tensor labels;           // int64 [N]
   torch::Tensor images_of_split;  // int64 [N]: their numbers in the split
+  // Set by MixUp: each image is `share` of its own and the rest of a partner.
+  torch::Tensor partner_labels;  // int64 [N]
+  double share = 1;
 };
+
+// Mixes each image with its neighbour in the batch, all with one share from Beta(alpha, alpha)
+// (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018). alpha in (0, 4]. Thread-safe.
+void MixUp(double alpha, uint64_t seed, Batch& batch);
 
 // Deterministic: the order and the augmentation of an epoch depend on the seed and the epoch's
 // number alone, so training resumes after any epoch as if it had never stopped. Thread-compatible.

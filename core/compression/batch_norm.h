@@ -19,6 +19,14 @@ inline constexpr int64_t kReestimationImages = 4096;
 void ReestimateBatchNorm(const TorchNetwork& network, const Dataset& dataset, uint64_t seed,
                          int64_t images = kReestimationImages);
 
+// For a network whose batch norms are identities because the file that it came from has them folded
+// into its weights (TorchNetwork::Import). Measures each one's input over up to `images` training
+// images and makes the measured mean and variance its statistics, and what undoes them its scale
+// and shift: the network answers as before, and in training, which normalizes by the statistics of
+// the batch, it begins where it was.
+void UnfoldBatchNorm(const TorchNetwork& network, const Dataset& dataset, uint64_t seed,
+                     int64_t images = kReestimationImages / 4);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_COMPRESSION_BATCH_NORM_H_

@@ -1,9 +1,11 @@
 // How a job begins.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status_macros.h"
+#include "core/compression/batch_norm.h"
 #include "core/compression/encoding.h"
 #include "core/compression/publishing.h"
 #include "core/compression/scoring.h"
@@ -11,6 +13,18 @@
 
 namespace cytopress {
 namespace {
+
+absl::Status TakeWeights(const Artifact& artifact, PipelineState& state) {
+  const TensorMap tensors = DecodeTensors(artifact.tensors);
+  CYTOPRESS_RETURN_IF_ERROR(state.network->Import(tensors));
+  const Network& network = state.network->network();
+  const bool folded =
+      std::any_of(network.layers.begin(), network.layers.end(), [&](const Layer& layer) {
+        return layer.op == Op::kConv && tensors.count(layer.name + ".bias") != 0;
+      });
+  if (folded) UnfoldBatchNorm(*state.network, state.dataset, state.spec.recipe().seed());
+  return absl::OkStatus();
+}
 
 class LoadStage : public Stage {
  public:
@@ -78,7 +92,7 @@ class LoadStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
     state.network = std::make_unique<TorchNetwork>(std::move(network), state.device,
                                                    state.spec.recipe().seed());
-    return state.network->Import(DecodeTensors(artifact.tensors));
+    return TakeWeights(artifact, state);
   }
 
   static absl::Status CheckFits(const Artifact& artifact, const PipelineState& state) {
@@ -106,7 +120,7 @@ class RestartStage : public Stage {
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
-    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(DecodeTensors(artifact.tensors)));
+    CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));
     state.masks.clear();
     StageOutcome outcome;
     outcome.score = state.dense;

@@ -7,7 +7,10 @@
 namespace cytopress {
 namespace {
 
+// Sides of the output.
 constexpr int64_t kLargestProductMap = 4;
+constexpr int64_t kLargestBfloat16Map = 7;
+constexpr int64_t kLargestBfloat16Pointwise = 14;
 
 struct Geometry {
   // input_shape: [N, C, H, W].
@@ -54,7 +57,7 @@ torch::Tensor Col2Im(const torch::Tensor& columns, const Geometry& g) {
   if (g.is_pointwise()) {
     padded = columns.view({g.images, g.padded_height, g.padded_width, g.channels});
   } else {
-    padded = torch::zeros({g.images, g.padded_height, g.padded_width, g.channels});
+    padded = torch::zeros({g.images, g.padded_height, g.padded_width, g.channels}, columns.options());
     const torch::Tensor taps =
         columns.view({g.images, g.out_height(), g.out_width(), g.kernel, g.kernel, g.channels});
     for (int64_t row = 0; row < g.kernel; ++row) {
@@ -78,12 +81,14 @@ class Function : public torch::autograd::Function<Function> {
                                const torch::Tensor& input, const torch::Tensor& weight,
                                int64_t stride, int64_t padding) {
     const Geometry g(input.sizes(), weight.size(2), stride, padding);
-    const torch::Tensor columns = Im2Col(input, g);
-    context->save_for_backward({columns, weight});
+    const at::ScalarType type = AutocastEnabled(input.device()) ? at::kBFloat16 : at::kFloat;
+    const torch::Tensor columns = Im2Col(input.to(type), g), matrix = Matrix(weight.to(type));
+    context->save_for_backward({columns, matrix});
+    context->saved_data["weight_shape"] = weight.sizes().vec();
     context->saved_data["input_shape"] = input.sizes().vec();
     context->saved_data["stride"] = stride;
     context->saved_data["padding"] = padding;
-    return at::mm(columns, Matrix(weight).t())
+    return at::mm(columns, matrix.t())
         .view({g.images, g.out_height(), g.out_width(), weight.size(0)})
         .permute({0, 3, 1, 2});
   }
@@ -91,19 +96,21 @@ class Function : public torch::autograd::Function<Function> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const torch::autograd::variable_list saved = context->get_saved_variables();
-    const torch::Tensor &columns = saved[0], &weight = saved[1];
+    const torch::Tensor &columns = saved[0], &matrix = saved[1];
     const std::vector<int64_t> shape = context->saved_data["input_shape"].toIntVector();
-    const Geometry g(shape, weight.size(2), context->saved_data["stride"].toInt(),
+    const std::vector<int64_t> weight_shape = context->saved_data["weight_shape"].toIntVector();
+    const Geometry g(shape, weight_shape[2], context->saved_data["stride"].toInt(),
                      context->saved_data["padding"].toInt());
     const torch::Tensor gradient =
-        gradients[0].permute({0, 2, 3, 1}).reshape({g.out_positions(), weight.size(0)});
+        gradients[0].permute({0, 2, 3, 1}).reshape({g.out_positions(), weight_shape[0]});
     torch::Tensor input_gradient, weight_gradient;
     if (context->needs_input_grad(0)) {
-      input_gradient = Col2Im(at::mm(gradient, Matrix(weight)), g);
+      input_gradient = Col2Im(at::mm(gradient, matrix), g);
     }
     if (context->needs_input_grad(1)) {
       weight_gradient = at::mm(gradient.t(), columns)
-                            .view({weight.size(0), g.kernel, g.kernel, g.channels})
+                            .to(at::kFloat)
+                            .view({weight_shape[0], g.kernel, g.kernel, g.channels})
                             .permute({0, 3, 1, 2});
     }
     return {input_gradient, weight_gradient, torch::Tensor(), torch::Tensor()};
@@ -119,12 +126,13 @@ torch::Tensor ProductConvolution(const torch::Tensor& input, const torch::Tensor
 
 bool PrefersProduct(const torch::Tensor& input, const torch::Tensor& weight, int64_t stride,
                     int64_t padding) {
-  if (!at::GradMode::is_enabled() || !input.device().is_cpu() ||
-      input.scalar_type() != torch::kFloat32 || AutocastEnabled(input.device())) {
-    return false;
-  }
+  if (!at::GradMode::is_enabled() || !input.device().is_cpu()) return false;
   const Geometry g(input.sizes(), weight.size(2), stride, padding);
-  return g.out_height() <= kLargestProductMap && g.out_width() <= kLargestProductMap;
+  int64_t largest = kLargestProductMap;
+  if (AutocastEnabled(input.device())) {
+    largest = g.kernel == 1 ? kLargestBfloat16Pointwise : kLargestBfloat16Map;
+  }
+  return g.out_height() <= largest && g.out_width() <= largest;
 }
 
 }  // namespace cytopress

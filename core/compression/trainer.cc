@@ -38,10 +38,9 @@ Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainO
       setup_(std::move(setup)),
       masks_(setup_.masks != nullptr ? *setup_.masks : no_masks_),
       loader_(dataset, dataset.train, options.batch_size(), setup_.seed, options.max_images()),
+      augmentation_(Augmentation::FromProto(options)),
       optimizer_(network.Parameters(),
                  {options.momentum(), std::max(options.weight_decay(), 0.0)}) {
-  augmentation_.flips = !options.no_flips();
-  augmentation_.shift_pixels = std::max(options.shift_pixels(), 0);
   if (options_.ema_decay() > 0) {
     for (const auto& [name, tensor] : network_.tensors()) {
       average_[name] = tensor.detach().clone();
@@ -78,7 +77,11 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
   for (int64_t step = 0; step < report.steps; ++step) {
     report.learning_rate = LearningRate(step);
     PruneFurther(epoch_ * report.steps + step);
-    const Batch batch = loader_.TrainBatch(step, augmentation_);
+    Batch batch = loader_.TrainBatch(step, augmentation_);
+    if (options_.mixup_alpha() > 0) {
+      const uint64_t number = static_cast<uint64_t>(epoch_ * report.steps + step);
+      MixUp(options_.mixup_alpha(), (setup_.seed << 32) + number, batch);
+    }
     loss_sum += Step(batch, report.learning_rate);
     UpdateAverage(epoch_ * report.steps + step);
     images += batch.labels.size(0);
@@ -103,9 +106,15 @@ torch::Tensor Trainer::Loss(const Batch& batch) const {
   const torch::Tensor logits =
       network_.Forward(batch.images.to(network_.device()), TorchNetwork::Mode::kTrain, setup_.hooks)
           .to(torch::kFloat32);
-  const torch::Tensor labels_loss = at::cross_entropy_loss(
-      logits, batch.labels.to(network_.device()),
-      /*weight=*/{}, at::Reduction::Mean, /*ignore_index=*/-100, options_.label_smoothing());
+  const auto loss_of = [&](const torch::Tensor& labels) {
+    return at::cross_entropy_loss(logits, labels.to(network_.device()), /*weight=*/{},
+                                  at::Reduction::Mean, /*ignore_index=*/-100,
+                                  options_.label_smoothing());
+  };
+  torch::Tensor labels_loss = loss_of(batch.labels);
+  if (batch.partner_labels.defined()) {
+    labels_loss = batch.share * labels_loss + (1 - batch.share) * loss_of(batch.partner_labels);
+  }
   if (!setup_.teacher_logits.defined() || options_.distillation() <= 0) return labels_loss;
   const double temperature = options_.distillation_temperature();
   const torch::Tensor teacher =

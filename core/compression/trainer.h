@@ -97,7 +97,7 @@ class Trainer {
   Masks no_masks_;
   Masks& masks_;
   BatchLoader loader_;
-  Augmentation augmentation_;
+  const Augmentation augmentation_;
   bool bfloat16_ = false;
   NesterovSgd optimizer_;
   int64_t epoch_ = 0;  // finished epochs

@@ -172,6 +172,15 @@ void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Che
   checker->IsFraction(prefix + ".ema_decay", train.ema_decay());
   checker->IsFraction(prefix + ".label_smoothing", train.label_smoothing());
   checker->InRange(prefix + ".shift_pixels", train.shift_pixels(), -1, kMaxShift);
+  checker->InRange(prefix + ".rotate_degrees", train.rotate_degrees(), 0.0, 180.0);
+  checker->InRange(prefix + ".zoom", train.zoom(), 0.0, 0.5);
+  checker->InRange(prefix + ".color_jitter", train.color_jitter(), 0.0, 0.5);
+  checker->InRange(prefix + ".mixup_alpha", train.mixup_alpha(), 0.0, 4.0);
+  if (train.mixup_alpha() > 0 && train.distillation() > 0) {
+    checker->Add(prefix + ".mixup_alpha",
+                 "does not go with distillation, whose teacher has answered unmixed images; leave "
+                 "one of the two out");
+  }
   if (train.max_images() < 0) {
     checker->Add(prefix + ".max_images",
                  absl::StrCat(train.max_images(), " is negative; 0 takes all images"));

@@ -75,11 +75,13 @@ TEST(BatchLoaderTest, FlipsAndTurnsAreTheEightPosesOfASquare) {
   dataset.train.pixels = {0, 51, 102, 204};
   dataset.train.labels = {0};
   BatchLoader loader(dataset, dataset.train, 1, 5);
+  Augmentation flips;
+  flips.shift_pixels = 0;
   std::set<std::vector<int>> poses;
   for (int epoch = 0; epoch < 200; ++epoch) {
     loader.StartEpoch(epoch);
     const torch::Tensor image =
-        (loader.TrainBatch(0, {/*flips=*/true, /*shift_pixels=*/0}).images * 255).round().flatten();
+        (loader.TrainBatch(0, flips).images * 255).round().flatten();
     std::vector<int> pose;
     for (int i = 0; i < 4; ++i) pose.push_back(image[i].item<int>());
     poses.insert(pose);
@@ -88,6 +90,24 @@ TEST(BatchLoaderTest, FlipsAndTurnsAreTheEightPosesOfASquare) {
   EXPECT_TRUE(poses.count({0, 51, 102, 204}));
   EXPECT_TRUE(poses.count({0, 102, 51, 204}));
   EXPECT_FALSE(poses.count({51, 102, 0, 204}));
+}
+
+// Image i is full of i, so what is left of it and of its partner can be read off the mixture.
+TEST(BatchLoaderTest, MixUpMixesImagesAndNamesTheirPartners) {
+  const Dataset dataset = NumberedDataset(8);
+  BatchLoader loader(dataset, dataset.train, 8, 1);
+  loader.StartEpoch(0);
+  Batch batch = loader.TrainBatch(0, {});
+  MixUp(1, 5, batch);
+  EXPECT_GT(batch.share, 0);
+  EXPECT_LT(batch.share, 1);
+  EXPECT_TRUE(batch.images.is_contiguous(at::MemoryFormat::ChannelsLast));
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(batch.partner_labels[i].item<int64_t>(), batch.labels[(i + 7) % 8].item<int64_t>());
+    const double mixed = batch.share * batch.labels[i].item<double>() +
+                         (1 - batch.share) * batch.partner_labels[i].item<double>();
+    EXPECT_NEAR(batch.images[i].mean().item<double>(), (mixed / 255 - 0.5) / 0.5, 1e-5);
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/compression/batch_loader.h"
 #include "tests/core/compression/test_data.h"
 
 namespace cytopress {
@@ -43,6 +44,43 @@ TEST(ReestimateBatchNormTest, AveragesOverAllBatchesAndLeavesTheWeightsAlone) {
   for (const auto& [name, tensor] : network.Parameters()) {
     EXPECT_TRUE(tensor.equal(untouched.tensors().at(name))) << name;
   }
+}
+
+// As Import leaves a folded model: identities, biases of any size, activations of any size.
+TEST(UnfoldBatchNormTest, AnswersAsBeforeAndInTrainingToo) {
+  torch::NoGradGuard no_grad;
+  at::manual_seed(1);
+  Dataset dataset = SpotDataset();
+  dataset.train = DrawSpots(128, 5);  // one batch
+  const TorchNetwork network = SmallNetwork();
+  for (const auto& [name, tensor] : network.tensors()) {
+    torch::Tensor values = tensor;
+    if (name.find("bn") == std::string::npos) continue;
+    if (name.find(".bias") != std::string::npos) values.copy_(torch::randn_like(values));
+    if (name.find(".weight") != std::string::npos) values.fill_(1);
+  }
+  BatchLoader loader(dataset, dataset.train, 128, 1);
+  const torch::Tensor images = loader.EvaluationBatch(0).images;
+  const torch::Tensor before = network.Forward(images, TorchNetwork::Mode::kEvaluate);
+  const torch::Tensor broken = network.Forward(images, TorchNetwork::Mode::kTrain,
+                                               [] {
+                                                 TorchNetwork::Hooks keep;
+                                                 keep.batch_norm_momentum = 0;
+                                                 return keep;
+                                               }());
+  UnfoldBatchNorm(network, dataset, 1);
+  const double size = before.abs().max().item<double>();
+  EXPECT_GT((broken - before).abs().max().item<double>(), 0.1 * size);
+  EXPECT_LT((network.Forward(images, TorchNetwork::Mode::kEvaluate) - before)
+                .abs()
+                .max()
+                .item<double>(),
+            1e-3 * size);
+  EXPECT_LT((network.Forward(images, TorchNetwork::Mode::kTrain) - before)
+                .abs()
+                .max()
+                .item<double>(),
+            1e-2 * size);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/compression/precision.h"
+
 namespace cytopress {
 namespace {
 
@@ -34,19 +36,54 @@ TEST_P(ProductConvolutionTest, EqualsLibTorchsWithItsGradients) {
   EXPECT_TRUE(results[1][0].is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
+TEST_P(ProductConvolutionTest, UnderAutocastEqualsItToThePrecisionOfBfloat16) {
+  const Case& c = GetParam();
+  torch::manual_seed(1);
+  const torch::Tensor input =
+      torch::randn({3, 5, c.side, c.side}).contiguous(at::MemoryFormat::ChannelsLast);
+  const torch::Tensor weight = torch::randn({7, 5, c.kernel, c.kernel});
+  const torch::Tensor x = input.clone().requires_grad_(), w = weight.clone().requires_grad_();
+  const torch::Tensor expected = at::conv2d(x, w, {}, c.stride, c.padding);
+  expected.sum().backward();
+  const torch::Tensor x2 = input.clone().requires_grad_(), w2 = weight.clone().requires_grad_();
+  torch::Tensor y;
+  {
+    AutocastScope autocast(torch::kCPU, true);
+    y = ProductConvolution(x2, w2, c.stride, c.padding);
+  }
+  EXPECT_EQ(y.scalar_type(), torch::kBFloat16);
+  y.to(torch::kFloat32).sum().backward();
+  EXPECT_EQ(w2.grad().scalar_type(), torch::kFloat32);
+  EXPECT_EQ(x2.grad().scalar_type(), torch::kFloat32);
+  const auto close = [](const torch::Tensor& a, const torch::Tensor& b) {
+    return (a.to(torch::kFloat32) - b).norm().item<double>() < 0.01 * b.norm().item<double>();
+  };
+  EXPECT_TRUE(close(y, expected));
+  EXPECT_TRUE(close(x2.grad(), x.grad()));
+  EXPECT_TRUE(close(w2.grad(), w.grad()));
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, ProductConvolutionTest,
                          testing::Values(Case{4, 1, 1, 0}, Case{7, 1, 2, 0}, Case{4, 3, 1, 1},
                                          Case{7, 3, 2, 1}, Case{2, 3, 1, 1}, Case{1, 3, 1, 1},
                                          Case{9, 7, 2, 3}));
 
-TEST(PrefersProductTest, SmallMapsInFp32WhileTraining) {
-  const torch::Tensor weight = torch::zeros({8, 4, 3, 3});
-  EXPECT_TRUE(PrefersProduct(torch::zeros({2, 4, 4, 4}), weight, 1, 1));
-  EXPECT_TRUE(PrefersProduct(torch::zeros({2, 4, 7, 7}), weight, 2, 1));
-  EXPECT_FALSE(PrefersProduct(torch::zeros({2, 4, 7, 7}), weight, 1, 1));
-  EXPECT_FALSE(PrefersProduct(torch::zeros({2, 4, 4, 4}).to(torch::kBFloat16), weight, 1, 1));
+TEST(PrefersProductTest, SmallMapsWhileTraining) {
+  const torch::Tensor weight = torch::zeros({8, 4, 3, 3}), pointwise = torch::zeros({8, 4, 1, 1});
+  const auto map = [](int64_t side) { return torch::zeros({2, 4, side, side}); };
+  EXPECT_TRUE(PrefersProduct(map(4), weight, 1, 1));
+  EXPECT_TRUE(PrefersProduct(map(7), weight, 2, 1));
+  EXPECT_FALSE(PrefersProduct(map(7), weight, 1, 1));
+  EXPECT_FALSE(PrefersProduct(map(7), pointwise, 1, 0));
+  {
+    AutocastScope autocast(torch::kCPU, true);
+    EXPECT_TRUE(PrefersProduct(map(7), weight, 1, 1));
+    EXPECT_FALSE(PrefersProduct(map(14), weight, 1, 1));
+    EXPECT_TRUE(PrefersProduct(map(14), pointwise, 1, 0));
+    EXPECT_FALSE(PrefersProduct(map(28), pointwise, 1, 0));
+  }
   torch::NoGradGuard no_grad;
-  EXPECT_FALSE(PrefersProduct(torch::zeros({2, 4, 4, 4}), weight, 1, 1)) << "nothing to train";
+  EXPECT_FALSE(PrefersProduct(map(4), weight, 1, 1)) << "nothing to train";
 }
 
 }  // namespace

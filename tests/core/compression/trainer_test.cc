@@ -52,6 +52,19 @@ TEST(TrainerTest, LearnsWhatCanBeLearned) {
   EXPECT_GT(trainer.images_per_second(), 0);
 }
 
+TEST(TrainerTest, LearnsFromMixedImages) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork(), plain = SmallNetwork();
+  v1::TrainOptions options = Options(4);
+  Trainer plain_trainer(plain, dataset, options, Seeded());
+  ASSERT_TRUE(plain_trainer.Run(NoHooks()).ok());
+  options.set_mixup_alpha(0.2);
+  Trainer trainer(network, dataset, options, Seeded());
+  ASSERT_TRUE(trainer.Run(NoHooks()).ok());
+  EXPECT_GT(trainer.best().accuracy, 0.9);
+  EXPECT_FALSE(network.tensors().at("fc.weight").equal(plain.tensors().at("fc.weight")));
+}
+
 TEST(TrainerTest, MasksHoldThroughTraining) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();

@@ -97,6 +97,18 @@ INSTANTIATE_TEST_SUITE_P(
                  [](v1::JobSpec* s) { Train(s)->set_label_smoothing(1.0); }},
         BadField{"recipe.train.shift_pixels",
                  [](v1::JobSpec* s) { Train(s)->set_shift_pixels(-2); }},
+        BadField{"recipe.train.rotate_degrees",
+                 [](v1::JobSpec* s) { Train(s)->set_rotate_degrees(181); }},
+        BadField{"recipe.train.zoom", [](v1::JobSpec* s) { Train(s)->set_zoom(0.6); }},
+        BadField{"recipe.train.color_jitter",
+                 [](v1::JobSpec* s) { Train(s)->set_color_jitter(-0.1); }},
+        BadField{"recipe.train.mixup_alpha",
+                 [](v1::JobSpec* s) { Train(s)->set_mixup_alpha(5); }},
+        BadField{"recipe.train.mixup_alpha",
+                 [](v1::JobSpec* s) {
+                   Train(s)->set_mixup_alpha(0.2);
+                   Train(s)->set_distillation(0.5);
+                 }},
         BadField{"recipe.train.max_images", [](v1::JobSpec* s) { Train(s)->set_max_images(-1); }},
         BadField{"recipe.train.precision", [](v1::JobSpec* s) { Train(s)->set_precision("fp8"); }},
         BadField{"recipe.finetune.epochs",
