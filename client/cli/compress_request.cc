@@ -79,6 +79,7 @@ void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
   if (flags.calibration_images.has_value()) {
     quantize->set_calibration_images(*flags.calibration_images);
   }
+  if (flags.group_size.has_value()) quantize->set_group_size(*flags.group_size);
   if (flags.aware_epochs == 0) quantize->clear_aware();
   if (flags.aware_epochs.value_or(0) != 0) {
     quantize->mutable_aware()->set_epochs(*flags.aware_epochs);
@@ -162,6 +163,18 @@ absl::Status CheckGoal(const CompressFlags& flags) {
                    "searched for: leave it out"));
 }
 
+// A preset's sparsity and weights give way to the search; those that a user wrote down do not.
+absl::Status CheckRecipeOfGoal(const CompressFlags& flags, const v1::Recipe& recipe) {
+  if (!HasGoal(flags) || flags.recipe_file.empty()) return absl::OkStatus();
+  const bool sparsity = recipe.prune().sparsity() > 0;
+  const bool weights = recipe.quantize().weights() != v1::WEIGHT_TYPE_UNSPECIFIED;
+  if (!sparsity && !weights) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      flags.recipe_file, " has ", sparsity ? "prune.sparsity" : "quantize.weights",
+      ", which is what --max-bytes, --max-latency-ms, --time-budget and --max-tries have searched "
+      "for: leave it out"));
+}
+
 // The recipe keeps its way of fine-tuning and rounding; what is removed is searched for.
 v1::Goal BuildGoal(const CompressFlags& flags, v1::Recipe* recipe) {
   recipe->mutable_prune()->clear_sparsity();
@@ -193,6 +206,7 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
                                                           ? NamedRecipe(RecipeName(flags))
                                                           : ReadRecipe(flags.recipe_file));
   v1::Recipe* recipe = spec->mutable_recipe();
+  CYTOPRESS_RETURN_IF_ERROR(CheckRecipeOfGoal(flags, *recipe));
   OverrideStages(flags, recipe);
   OverridePruning(flags, recipe);
   OverrideQuantization(flags, recipe);

@@ -113,7 +113,8 @@ void PrintProvenance(const v1::Model& model, std::ostream* out) {
        << Printable(provenance.dataset_hash()) << '\n';
   if (!provenance.processor().empty()) {
     *out << "  with:       " << Versions(provenance) << "; " << Printable(provenance.processor())
-         << ", " << provenance.threads() << " threads\n";
+         << ", " << provenance.threads() << " threads"
+         << (provenance.device().empty() ? "" : ", " + Printable(provenance.device())) << "\n";
   }
 }
 

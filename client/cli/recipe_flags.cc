@@ -115,6 +115,10 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
                    "training images for ranges and rounding")
       ->group(kQuantization);
   command
+      ->add_option("--group-size", flags->group_size,
+                   "int4: so many weights share a scale, e.g. 64; 0 = a whole channel")
+      ->group(kQuantization);
+  command
       ->add_option("--aware-epochs", flags->aware_epochs, "train with rounded weights; 0 = do not")
       ->group(kQuantization);
   AddSwitch(command, "reestimate-batch-norm", &flags->reestimate_batch_norm,

@@ -77,6 +77,7 @@ class Comparer {
     same_data_ = Add("data set", a.dataset_hash().substr(0, 16), b.dataset_hash().substr(0, 16)) &&
                  a.dataset_hash() == b.dataset_hash();
     bool same = Add("processor", a.processor(), b.processor());
+    same &= Add("device", a.device(), b.device());
     same &= Add("threads", absl::StrCat(a.threads()), absl::StrCat(b.threads()));
     std::set<std::string> libraries;
     for (const auto& [library, version] : a.versions()) libraries.insert(library);

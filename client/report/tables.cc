@@ -329,6 +329,7 @@ std::string ProvenanceTable(const v1::Model& model) {
   facts.Add("job", absl::StrCat("<code>", EscapeHtml(provenance.job_id()), "</code>"));
   facts.Add("processor", EscapeHtml(provenance.processor()));
   facts.Add("threads", absl::StrCat(provenance.threads()));
+  if (!provenance.device().empty()) facts.Add("device", EscapeHtml(provenance.device()));
   facts.Add("libraries", libraries);
   facts.Add("file’s SHA-256", absl::StrCat("<code>", EscapeHtml(model.sha256()), "</code>"));
   return facts.Table("Provenance");

@@ -2,6 +2,8 @@
 #include "core/artifact/artifact.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "core/artifact/float16.h"
 #include "core/artifact/tensor_codec.h"
@@ -33,6 +35,12 @@ int64_t StoredTensor::count() const {
   return product;
 }
 
+int64_t GroupsOfChannel(const std::vector<int64_t>& shape, int64_t group_size) {
+  const int64_t channel = std::accumulate(shape.begin() + 1, shape.end(), int64_t{1},
+                                          std::multiplies<int64_t>());
+  return (channel + group_size - 1) / group_size;
+}
+
 Tensor Dequantize(const StoredTensor& stored) {
   Tensor tensor;
   tensor.shape = stored.shape;
@@ -55,7 +63,7 @@ v1::ModelSize MeasureSize(const Artifact& artifact, int64_t disk_bytes) {
   size.set_disk_bytes(disk_bytes);
   int64_t packed = 0;
   for (const auto& [name, tensor] : artifact.tensors) {
-    packed += PackedBytes({tensor.encoding, tensor.shape});
+    packed += PackedBytes({tensor.encoding, tensor.shape, false, 0, tensor.group_size});
   }
   size.set_packed_bytes(packed);
   const absl::StatusOr<Network> network = BuildNetwork(artifact.network);

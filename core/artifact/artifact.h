@@ -30,15 +30,26 @@ inline constexpr int64_t kMaxArtifactFileBytes = int64_t{1} << 30;
 
 // A tensor as it is stored. Exactly one of `floats` (kFloat32, kFloat16) and `integers` (kInt8,
 // kInt4) is filled: value = integers[i] * scales[channel of i].
+//
+// With a group size (kInt4 only), every run of so many consecutive values of an output channel, the
+// last one perhaps shorter, has a multiplier in [1, kMostGroupMultiplier], and what the file holds
+// is integer / multiplier, in [-7, 7]: scales of two levels (Dai et al., "VS-Quant: Per-vector
+// Scaled Quantization", 2021). The products fit 8 bits, so whoever computes with them need not know.
 struct StoredTensor {
   Encoding encoding = Encoding::kFloat32;
   std::vector<int64_t> shape;
   std::vector<float> floats;  // kFloat16: already rounded to what FP16 holds after a read
   std::vector<int8_t> integers;
   std::vector<float> scales;  // shape[0] of them
+  int64_t group_size = 0;            // 0: no groups
+  std::vector<uint8_t> multipliers;  // of the groups, channel after channel
 
   int64_t count() const;
 };
+inline constexpr int kMostGroupMultiplier = 16;
+
+// Groups of one output channel. REQUIRES: group_size > 0.
+int64_t GroupsOfChannel(const std::vector<int64_t>& shape, int64_t group_size);
 
 // FP32 values of a stored tensor. REQUIRES: its values and scales fit its shape.
 Tensor Dequantize(const StoredTensor& tensor);
@@ -98,6 +109,9 @@ absl::StatusOr<std::string> ReplaceMetadata(absl::string_view bytes, const FileM
 // every weight type; nonzero parameters are those less the zeros among the stored weights; packed
 // bytes are of all stored tensors with every value, zeros too, and their scales.
 v1::ModelSize MeasureSize(const Artifact& artifact, int64_t disk_bytes);
+
+// Of the library that packs the file, such as "1.5.4".
+std::string ZstdVersion();
 
 // Proto <-> plain structs.
 v1::NetworkSpec ToProto(const NetworkSpec& spec);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -147,8 +148,34 @@ absl::Status CheckFloats(const std::string& name, const StoredTensor& tensor) {
   return absl::OkStatus();
 }
 
+// That the integers are what 4 bits and their group's multiplier make.
+absl::Status CheckGroups(const std::string& name, const StoredTensor& tensor) {
+  const int64_t channel = tensor.count() / tensor.shape[0];
+  const int64_t groups = GroupsOfChannel(tensor.shape, tensor.group_size);
+  if (tensor.encoding != Encoding::kInt4 ||
+      static_cast<int64_t>(tensor.multipliers.size()) != tensor.shape[0] * groups) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the tensor ", name, " has ", tensor.multipliers.size(),
+                     " multipliers of groups of ", tensor.group_size,
+                     "; only INT4 tensors have such groups, and each of them one multiplier"));
+  }
+  for (int64_t i = 0; i < tensor.count(); ++i) {
+    const int multiplier =
+        tensor.multipliers[i / channel * groups + i % channel / tensor.group_size];
+    const int integer = tensor.integers[i];
+    if (multiplier < 1 || multiplier > kMostGroupMultiplier || integer % multiplier != 0 ||
+        std::abs(integer / multiplier) > 7) {
+      return absl::InvalidArgumentError(absl::StrCat("the tensor ", name, " holds ", integer,
+                                                     " in a group with the multiplier ",
+                                                     multiplier));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckIntegers(const std::string& name, const StoredTensor& tensor) {
-  const int largest = tensor.encoding == Encoding::kInt4 ? 7 : 127;
+  if (tensor.group_size > 0) CYTOPRESS_RETURN_IF_ERROR(CheckGroups(name, tensor));
+  const int largest = tensor.encoding == Encoding::kInt4 && tensor.group_size == 0 ? 7 : 127;
   for (const int value : tensor.integers) {
     if (value < -largest || value > largest) {
       return absl::InvalidArgumentError(

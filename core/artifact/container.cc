@@ -134,4 +134,6 @@ absl::StatusOr<absl::string_view> VerifiedFrames(absl::string_view bytes,
   return bytes.substr(head.frames_begin, end - head.frames_begin);
 }
 
+std::string ZstdVersion() { return ZSTD_versionString(); }
+
 }  // namespace cytopress

@@ -38,6 +38,7 @@ struct Frame {
     added->mutable_shape()->Assign(tensor.shape.begin(), tensor.shape.end());
     added->set_sparse(layout.sparse);
     added->set_nonzeros(layout.nonzeros);
+    added->set_group_size(layout.group_size);
     AppendPacked(tensor, layout, bytes);
   }
 
@@ -98,6 +99,12 @@ absl::StatusOr<TensorLayout> LayoutOf(const v1::TensorEntry& entry) {
   layout.shape.assign(entry.shape().begin(), entry.shape().end());
   layout.sparse = entry.sparse();
   layout.nonzeros = entry.nonzeros();
+  layout.group_size = entry.group_size();
+  if (layout.group_size < 0 || (layout.group_size > 0 && layout.encoding != Encoding::kInt4)) {
+    return absl::InvalidArgumentError(absl::StrCat("the tensor ", entry.name(),
+                                                   " cannot have groups of ", layout.group_size,
+                                                   " values"));
+  }
   if (layout.nonzeros < 0 || layout.nonzeros > (layout.sparse ? layout.count() : 0)) {
     return absl::InvalidArgumentError(absl::StrCat("the tensor ", entry.name(), " cannot have ",
                                                    layout.nonzeros, " values that are not zero"));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/float16.h"
+#include "core/base/status_macros.h"
 
 namespace cytopress {
 namespace {
@@ -69,6 +70,22 @@ std::vector<int8_t> FromNibbles(absl::string_view bytes, int64_t count) {
     integers[i] = static_cast<int8_t>((nibble ^ 8) - 8);
   }
   return integers;
+}
+
+int64_t Groups(const TensorLayout& layout) {
+  return layout.group_size > 0 ? layout.shape[0] * GroupsOfChannel(layout.shape, layout.group_size)
+                               : 0;
+}
+
+// Calls `visit(integer, multiplier)` for every integer of a tensor that has groups.
+template <typename Visit>
+void ForEachInGroups(StoredTensor& tensor, const Visit& visit) {
+  const int64_t channel = tensor.count() / tensor.shape[0];
+  const int64_t groups = GroupsOfChannel(tensor.shape, tensor.group_size);
+  for (int64_t i = 0; i < tensor.count(); ++i) {
+    const int64_t group = i / channel * groups + i % channel / tensor.group_size;
+    visit(tensor.integers[i], tensor.multipliers[group]);
+  }
 }
 
 int64_t ValueBytes(Encoding encoding, int64_t count) {
@@ -184,6 +201,7 @@ int64_t TensorLayout::count() const {
 
 TensorLayout ChooseLayout(const StoredTensor& tensor) {
   TensorLayout layout{tensor.encoding, tensor.shape};
+  layout.group_size = tensor.group_size;
   const int64_t count = tensor.count();
   int64_t zeros = 0;
   for (int64_t i = 0; i < count; ++i) zeros += IsZero(tensor, i) ? 1 : 0;
@@ -196,10 +214,25 @@ TensorLayout ChooseLayout(const StoredTensor& tensor) {
 
 int64_t PackedBytes(const TensorLayout& layout) {
   return MaskBytes(layout) + ValueBytes(layout.encoding, ValueCount(layout)) +
-         (IsInteger(layout.encoding) ? layout.shape[0] * 4 : 0);
+         (IsInteger(layout.encoding) ? layout.shape[0] * 4 : 0) + (Groups(layout) + 1) / 2;
 }
 
 void AppendPacked(const StoredTensor& tensor, const TensorLayout& layout, std::string& out) {
+  if (tensor.group_size > 0) {
+    StoredTensor plain = tensor;
+    ForEachInGroups(plain, [](int8_t& integer, uint8_t multiplier) {
+      integer = static_cast<int8_t>(integer / multiplier);
+    });
+    plain.group_size = 0;
+    TensorLayout plain_layout = layout;
+    plain_layout.group_size = 0;
+    AppendPacked(plain, plain_layout, out);
+    std::vector<int8_t> nibbles;
+    for (const uint8_t multiplier : tensor.multipliers) {
+      nibbles.push_back(static_cast<int8_t>(multiplier - 1));
+    }
+    return AppendNibbles(nibbles, out);
+  }
   if (layout.sparse) {
     AppendMaskAndValues(tensor, out);
   } else {
@@ -209,6 +242,20 @@ void AppendPacked(const StoredTensor& tensor, const TensorLayout& layout, std::s
 }
 
 absl::StatusOr<StoredTensor> Unpack(absl::string_view bytes, const TensorLayout& layout) {
+  if (layout.group_size > 0) {
+    TensorLayout plain = layout;
+    plain.group_size = 0;
+    const int64_t plain_bytes = PackedBytes(plain);
+    CYTOPRESS_ASSIGN_OR_RETURN(StoredTensor tensor, Unpack(bytes.substr(0, plain_bytes), plain));
+    tensor.group_size = layout.group_size;
+    for (const int8_t nibble : FromNibbles(bytes.substr(plain_bytes), Groups(layout))) {
+      tensor.multipliers.push_back(static_cast<uint8_t>((nibble & 0xf) + 1));
+    }
+    ForEachInGroups(tensor, [](int8_t& integer, uint8_t multiplier) {
+      integer = static_cast<int8_t>(integer * multiplier);
+    });
+    return tensor;
+  }
   const absl::string_view mask = bytes.substr(0, MaskBytes(layout));
   bytes.remove_prefix(mask.size());
   const int64_t value_bytes = ValueBytes(layout.encoding, ValueCount(layout));

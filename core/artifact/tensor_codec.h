@@ -20,6 +20,7 @@ struct TensorLayout {
   std::vector<int64_t> shape;
   bool sparse = false;   // a mask of the values that are not zero, then those; else all values
   int64_t nonzeros = 0;  // of a sparse tensor
+  int64_t group_size = 0;
 
   int64_t count() const;
 };

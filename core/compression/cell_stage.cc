@@ -44,7 +44,7 @@ class CellStage : public Stage {
       return status;
     }
     state.ledger = ledger;
-    state.frozen_scales.clear();
+    state.frozen_grids.clear();
     CYTOPRESS_RETURN_IF_ERROR(state.network->Import(network));
     return outcome;
   }

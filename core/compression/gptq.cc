@@ -36,8 +36,8 @@ torch::Tensor GramMatrix(const Layer& layer, const torch::Tensor& input) {
   return gram;
 }
 
-torch::Tensor Round(const torch::Tensor& column, const torch::Tensor& scales, int levels) {
-  return (column / scales).round().clamp(-levels, levels) * scales;
+torch::Tensor Round(const torch::Tensor& column, const torch::Tensor& steps, int levels) {
+  return (column / steps).round().clamp(-levels, levels) * steps;
 }
 
 // Upper triangular U with U^T U = inverse of the damped Hessian.
@@ -54,23 +54,24 @@ torch::Tensor InverseFactor(const torch::Tensor& gram) {
 
 // The integers that rounded values are multiples of.
 StoredTensor ToIntegers(const torch::Tensor& rounded, const torch::Tensor& weight,
-                        const IntegerFormat& format, const std::vector<float>& scales) {
+                        const IntegerFormat& format, const WeightGrid& grid) {
   const torch::Tensor plain = rounded.to(torch::kCPU, torch::kFloat32).contiguous();
   Tensor values;
   values.shape = weight.sizes().vec();
   values.values.assign(plain.data_ptr<float>(), plain.data_ptr<float>() + plain.numel());
-  return RoundWeight(values, format, scales);
+  return RoundWeight(values, format, grid);
 }
 
 }  // namespace
 
 torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tensor& gram,
-                                  const torch::Tensor& scales, int levels) {
+                                  const torch::Tensor& steps, int levels) {
   const torch::Tensor order = std::get<1>(gram.diagonal().sort(0, /*descending=*/true));
   torch::Tensor left = weight.to(torch::kFloat64).index_select(1, order).contiguous();
   const torch::Tensor kept = (left != 0).to(torch::kFloat64);
   const torch::Tensor factor = InverseFactor(gram.index_select(0, order).index_select(1, order));
-  const torch::Tensor steps = scales.to(torch::kFloat64);
+  const torch::Tensor ordered_steps =
+      steps.to(torch::kFloat64).expand({left.size(0), left.size(1)}).index_select(1, order);
   torch::Tensor rounded = torch::zeros_like(left);
   const int64_t fan_in = left.size(1);
   for (int64_t begin = 0; begin < fan_in; begin += kColumns) {
@@ -78,7 +79,7 @@ torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tens
     torch::Tensor errors = torch::zeros({left.size(0), end - begin}, left.options());
     for (int64_t column = begin; column < end; ++column) {
       const torch::Tensor value = left.select(1, column);
-      const torch::Tensor integer = Round(value, steps, levels) * kept.select(1, column);
+      const torch::Tensor integer = Round(value, ordered_steps.select(1, column), levels) * kept.select(1, column);
       rounded.select(1, column).copy_(integer);
       const torch::Tensor error = (value - integer) / factor[column][column];
       errors.select(1, column - begin).copy_(error);
@@ -94,7 +95,7 @@ torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tens
 }
 
 IntegerWeights RoundWithCompensation(const TorchNetwork& network, const Dataset& dataset,
-                                     const v1::QuantizeOptions& options, const WeightScales& scales,
+                                     const v1::QuantizeOptions& options, const WeightGrids& grids,
                                      uint64_t seed) {
   torch::NoGradGuard no_grad;
   BatchLoader loader(dataset, dataset.train, options.calibration_images(), seed,
@@ -109,8 +110,8 @@ IntegerWeights RoundWithCompensation(const TorchNetwork& network, const Dataset&
     torch::Tensor weight = network.tensors().at(name);
     const torch::Tensor rounded = CompensatedRounding(
         weight.contiguous().reshape({layer.out_channels, -1}), GramMatrix(layer, input),
-        torch::tensor(scales.at(name)).to(weight.device()), format.levels);
-    integers[name] = ToIntegers(rounded, weight, format, scales.at(name));
+        StepsOf(grids.at(name), weight.sizes().vec()).to(weight.device()), format.levels);
+    integers[name] = ToIntegers(rounded, weight, format, grids.at(name));
     AssignIntegers({{name, integers[name]}}, network);
   };
   network.Forward(loader.EvaluationBatch(0).images.to(network.device()),

@@ -19,13 +19,13 @@ namespace cytopress {
 // give. Leaves the rounded values in the network. `images` training images are used; memory holds
 // all their activations of two layers, and twice the squared fan-in of the widest layer in doubles.
 IntegerWeights RoundWithCompensation(const TorchNetwork& network, const Dataset& dataset,
-                                     const v1::QuantizeOptions& options, const WeightScales& scales,
+                                     const v1::QuantizeOptions& options, const WeightGrids& grids,
                                      uint64_t seed);
 
 // One weight matrix [out, in] given the Gram matrix [in, in] of its inputs; returns the rounded
-// values, multiples of the scales [out] within +-levels. Zeros of `weight` stay.
+// values, multiples of the steps [out, in] or [out, 1] within +-levels. Zeros of `weight` stay.
 torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tensor& gram,
-                                  const torch::Tensor& scales, int levels);
+                                  const torch::Tensor& steps, int levels);
 
 }  // namespace cytopress
 

@@ -191,8 +191,11 @@ class PipelineRun {
     const Score& dense = state_.dense;
     table["dense"] =
         torch::tensor({dense.accuracy, dense.auc, dense.answer_share}, torch::kFloat64);
-    for (const auto& [name, scales] : state_.frozen_scales) {
-      table["scales/" + name] = torch::tensor(scales);
+    for (const auto& [name, grid] : state_.frozen_grids) {
+      table["scales/" + name] = torch::tensor(grid.scales);
+      table["group_size/" + name] = torch::tensor(grid.group_size);
+      table["multipliers/" + name] = torch::tensor(
+          std::vector<int>(grid.multipliers.begin(), grid.multipliers.end()), torch::kInt32);
     }
     PutAll("network/", state_.network->tensors(), table);
     PutAll("mask/", state_.masks, table);
@@ -217,8 +220,12 @@ class PipelineRun {
       const auto scales = table.find("scales/" + name);
       if (scales == table.end()) continue;
       const torch::Tensor plain = scales->second.contiguous();
-      state_.frozen_scales[name].assign(plain.data_ptr<float>(),
-                                        plain.data_ptr<float>() + plain.numel());
+      const torch::Tensor multipliers = table.at("multipliers/" + name).contiguous();
+      WeightGrid& grid = state_.frozen_grids[name];
+      grid.scales.assign(plain.data_ptr<float>(), plain.data_ptr<float>() + plain.numel());
+      grid.group_size = table.at("group_size/" + name).item<int64_t>();
+      grid.multipliers.assign(multipliers.data_ptr<int>(),
+                              multipliers.data_ptr<int>() + multipliers.numel());
     }
     if (table.count("ledger/0") != 0) state_.ledger.clear();  // it has the line of loading, too
     for (size_t i = 0; table.count(absl::StrCat("ledger/", i)) != 0; ++i) {

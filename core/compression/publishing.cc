@@ -29,7 +29,10 @@ v1::Provenance MakeProvenance(const PipelineState& state) {
   versions["cytopress"] = CYTOPRESS_VERSION;
   versions["libtorch"] = TORCH_VERSION;
   versions["protobuf"] = google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION);
+  versions["onednn"] = OneDnnVersion();
+  versions["zstd"] = ZstdVersion();
   provenance.set_processor(ProcessorName());
+  provenance.set_device(state.device.str());
   provenance.set_threads(at::get_num_threads());
   return provenance;
 }

@@ -36,7 +36,7 @@ class QuantizeStage : public Stage {
   // Better rounding, from the cheapest on.
   absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext& context,
                                                    int attempt) override {
-    if (!HasIntegers(options_) || !state.frozen_scales.empty()) return std::nullopt;
+    if (!HasIntegers(options_) || !state.frozen_grids.empty()) return std::nullopt;
     v1::QuantizeOptions better = options_;
     better.set_reestimate_batch_norm(true);
     if (attempt == 1) {
@@ -64,20 +64,23 @@ class QuantizeStage : public Stage {
 
   static IntegerWeights Round(const v1::QuantizeOptions& options, PipelineState& state) {
     const uint64_t seed = state.spec.recipe().seed();
-    if (!state.frozen_scales.empty()) {
-      return RoundToNearest(*state.network, options, state.frozen_scales);
+    if (!state.frozen_grids.empty()) {
+      return RoundToNearest(*state.network, options, state.frozen_grids);
     }
-    const WeightScales scales = FindWeightScales(*state.network, options);
+    const WeightGrids grids = FindWeightGrids(*state.network, options);
     return options.rounding() == v1::ROUNDING_GPTQ
-               ? RoundWithCompensation(*state.network, state.dataset, options, scales, seed)
-               : RoundToNearest(*state.network, options, scales);
+               ? RoundWithCompensation(*state.network, state.dataset, options, grids, seed)
+               : RoundToNearest(*state.network, options, grids);
   }
 
   static std::string Describe(const v1::QuantizeOptions& options, const PipelineState& state) {
     std::string text = absl::StrCat(v1::WeightType_Name(options.weights()).substr(12),
                                     " weights only, activations still floating-point");
     if (!HasIntegers(options)) return text;
-    if (!state.frozen_scales.empty()) return text + ", scales of the training";
+    if (!state.frozen_grids.empty()) return text + ", scales of the training";
+    if (options.weights() == v1::WEIGHT_TYPE_INT4 && options.group_size() > 0) {
+      absl::StrAppend(&text, ", groups of ", options.group_size());
+    }
     absl::StrAppend(
         &text, ", ranges by ", v1::RangeMethod_Name(options.weight_range()).substr(13),
         ", rounded ",

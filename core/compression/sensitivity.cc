@@ -112,7 +112,7 @@ std::vector<LayerSensitivity> MeasureSensitivity(TorchNetwork& network, const Da
       typed.set_weights(type);
       const IntegerFormat format = FormatOf(network.network(), layer, typed);
       const StoredTensor rounded =
-          RoundWeight(weight, format, ChannelScales(weight, format.levels, typed));
+          RoundWeight(weight, format, FindGrid(weight, format, typed));
       for (const double sparsity : kSparsities) {
         sensitivity.choices.push_back(costs.Cost(sparsity, rounded, type));
       }

@@ -34,7 +34,7 @@ struct PipelineState {
   Dataset dataset;
   std::unique_ptr<TorchNetwork> network;
   Masks masks;                   // empty until pruned
-  WeightScales frozen_scales;    // of quantization-aware training; empty without it
+  WeightGrids frozen_grids;      // of quantization-aware training; empty without it
   std::string parent;            // "name@version" of the dense model this one is made from
   std::string published_parent;  // the same, when this job made it
   Score dense;                   // of the dense model, validation split

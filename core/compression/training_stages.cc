@@ -249,14 +249,14 @@ class AwareStage : public Stage {
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     // A resumed attempt has the scales in its checkpoint: the weights have moved on since.
-    if (state.frozen_scales.empty()) {
-      state.frozen_scales = FindWeightScales(*state.network, options_);
+    if (state.frozen_grids.empty()) {
+      state.frozen_grids = FindWeightGrids(*state.network, options_);
     }
     TrainerSetup setup;
-    setup.hooks = RoundingHooks(*state.network, options_, state.frozen_scales);
+    setup.hooks = RoundingHooks(*state.network, options_, state.frozen_grids);
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
                                RunTraining(options_.aware(), std::move(setup), state, context));
-    AssignIntegers(RoundToNearest(*state.network, options_, state.frozen_scales), *state.network);
+    AssignIntegers(RoundToNearest(*state.network, options_, state.frozen_grids), *state.network);
     outcome.note += ", weights rounded in the forward pass";
     return outcome;
   }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 namespace cytopress {
@@ -64,6 +67,60 @@ float ScaleOfLeastError(const float* values, int64_t count, float largest, int l
   return best_scale;
 }
 
+// The step that the range method wants for these values; 0 when they are all but zero.
+float StepOf(const float* values, int64_t count, int levels, const v1::QuantizeOptions& options) {
+  const float largest = LargestMagnitude(values, count);
+  if (!(largest > 0)) return 0;
+  float step = largest / static_cast<float>(levels);
+  if (options.weight_range() == v1::RANGE_METHOD_PERCENTILE) {
+    step = MagnitudePercentile(values, count, options.weight_percentile()) /
+           static_cast<float>(levels);
+  } else if (options.weight_range() == v1::RANGE_METHOD_MSE) {
+    step = ScaleOfLeastError(values, count, largest, levels);
+  }
+  return std::isnormal(step) ? step : 0;
+}
+
+// The multiplier of a group that wants `step`, given its channel's scale.
+uint8_t MultiplierOf(const float* values, int64_t count, float step, float scale, int levels,
+                     v1::RangeMethod range) {
+  const float wanted = step / scale;
+  // Covering the largest magnitude must not clip it.
+  int best = static_cast<int>(range == v1::RANGE_METHOD_PERCENTILE ? std::nearbyint(wanted)
+                                                                   : std::ceil(wanted - 1e-3f));
+  best = std::clamp(best, 1, kMostGroupMultiplier);
+  if (range != v1::RANGE_METHOD_MSE) return static_cast<uint8_t>(best);
+  double best_error = std::numeric_limits<double>::max();
+  for (int multiplier = 1; multiplier <= kMostGroupMultiplier; ++multiplier) {
+    const double error =
+        SquaredError(values, count, scale * static_cast<float>(multiplier), levels);
+    if (error < best_error) {
+      best_error = error;
+      best = multiplier;
+    }
+  }
+  return static_cast<uint8_t>(best);
+}
+
+// The scale and the multipliers of one channel.
+void AddGroups(const float* values, int64_t count, const IntegerFormat& format,
+               const v1::QuantizeOptions& options, WeightGrid& grid) {
+  std::vector<float> steps;
+  for (int64_t begin = 0; begin < count; begin += format.group_size) {
+    const int64_t size = std::min(format.group_size, count - begin);
+    steps.push_back(StepOf(values + begin, size, format.levels, options));
+  }
+  const float coarsest = *std::max_element(steps.begin(), steps.end());
+  const float scale = coarsest / kMostGroupMultiplier;
+  grid.scales.push_back(std::isnormal(scale) ? scale : 1);
+  for (size_t group = 0; group < steps.size(); ++group) {
+    const int64_t begin = static_cast<int64_t>(group) * format.group_size;
+    const int64_t size = std::min(format.group_size, count - begin);
+    grid.multipliers.push_back(MultiplierOf(values + begin, size, steps[group], grid.scales.back(),
+                                            format.levels, options.weight_range()));
+  }
+}
+
 // Calls `visit(name, weight, format)` for every weight.
 template <typename Visit>
 void ForEachWeight(const TorchNetwork& network, const v1::QuantizeOptions& options,
@@ -84,68 +141,83 @@ IntegerFormat FormatOf(const Network& network, const Layer& layer,
   const bool sensitive = layer.op == Op::kLinear || layer.name == first->name;
   const auto own = options.layer_weights().find(layer.name);
   const auto type = own == options.layer_weights().end() ? options.weights() : own->second;
-  if (type == v1::WEIGHT_TYPE_INT4 && !sensitive) return {Encoding::kInt4, 7};
+  if (type == v1::WEIGHT_TYPE_INT4 && !sensitive) {
+    return {Encoding::kInt4, 7, options.group_size()};
+  }
   return {Encoding::kInt8, options.reduced_range() ? 64 : 127};
 }
 
-std::vector<float> ChannelScales(const Tensor& weight, int levels,
-                                 const v1::QuantizeOptions& options) {
+WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
+                    const v1::QuantizeOptions& options) {
   const int64_t channels = weight.shape[0];
   const int64_t row = static_cast<int64_t>(weight.values.size()) / channels;
-  std::vector<float> scales(channels, 1.0f);
+  WeightGrid grid;
+  grid.group_size = format.group_size;
   for (int64_t channel = 0; channel < channels; ++channel) {
     const float* values = &weight.values[channel * row];
-    const float largest = LargestMagnitude(values, row);
-    if (!(largest > 0)) continue;  // all zero: any scale will do
-    switch (options.weight_range()) {
-      case v1::RANGE_METHOD_PERCENTILE:
-        scales[channel] = MagnitudePercentile(values, row, options.weight_percentile()) /
-                          static_cast<float>(levels);
-        break;
-      case v1::RANGE_METHOD_MSE:
-        scales[channel] = ScaleOfLeastError(values, row, largest, levels);
-        break;
-      default:
-        scales[channel] = largest / static_cast<float>(levels);
+    if (format.group_size > 0) {
+      AddGroups(values, row, format, options, grid);
+      continue;
     }
-    if (!std::isnormal(scales[channel])) scales[channel] = 1;  // all but zero
+    const float step = StepOf(values, row, format.levels, options);
+    grid.scales.push_back(step > 0 ? step : 1);  // all zero: any scale will do
   }
-  return scales;
+  return grid;
 }
 
-WeightScales FindWeightScales(const TorchNetwork& network, const v1::QuantizeOptions& options) {
-  WeightScales scales;
+torch::Tensor StepsOf(const WeightGrid& grid, const std::vector<int64_t>& shape) {
+  const torch::Tensor scales = torch::tensor(grid.scales).unsqueeze(1);
+  if (grid.group_size == 0) return scales;
+  const int64_t groups = GroupsOfChannel(shape, grid.group_size);
+  const torch::Tensor multipliers =
+      torch::tensor(std::vector<int>(grid.multipliers.begin(), grid.multipliers.end()))
+          .to(torch::kFloat32)
+          .view({shape[0], groups});
+  const int64_t row = std::accumulate(shape.begin() + 1, shape.end(), int64_t{1},
+                                      std::multiplies<int64_t>());
+  return (scales * multipliers).repeat_interleave(grid.group_size, 1).narrow(1, 0, row);
+}
+
+WeightGrids FindWeightGrids(const TorchNetwork& network, const v1::QuantizeOptions& options) {
+  WeightGrids grids;
   ForEachWeight(
       network, options,
       [&](const std::string& name, const torch::Tensor& weight, const IntegerFormat& format) {
-        scales[name] = ChannelScales(ToPlain(weight), format.levels, options);
+        grids[name] = FindGrid(ToPlain(weight), format, options);
       });
-  return scales;
+  return grids;
 }
 
 StoredTensor RoundWeight(const Tensor& weight, const IntegerFormat& format,
-                         const std::vector<float>& scales) {
+                         const WeightGrid& grid) {
   StoredTensor stored;
   stored.encoding = format.encoding;
   stored.shape = weight.shape;
-  stored.scales = scales;
+  stored.scales = grid.scales;
+  stored.group_size = grid.group_size;
+  stored.multipliers = grid.multipliers;
   stored.integers.resize(weight.values.size());
-  const size_t row = weight.values.size() / scales.size();
+  const size_t row = weight.values.size() / grid.scales.size();
+  const size_t group_size = grid.group_size > 0 ? static_cast<size_t>(grid.group_size) : row;
+  const size_t groups = (row + group_size - 1) / group_size;
   const auto bound = static_cast<float>(format.levels);
   for (size_t i = 0; i < weight.values.size(); ++i) {
-    stored.integers[i] = static_cast<int8_t>(
-        std::clamp(std::nearbyint(weight.values[i] / scales[i / row]), -bound, bound));
+    const size_t channel = i / row, group = channel * groups + i % row / group_size;
+    const int multiplier = grid.group_size > 0 ? grid.multipliers[group] : 1;
+    const float step = grid.scales[channel] * static_cast<float>(multiplier);
+    const float rounded = std::clamp(std::nearbyint(weight.values[i] / step), -bound, bound);
+    stored.integers[i] = static_cast<int8_t>(static_cast<int>(rounded) * multiplier);
   }
   return stored;
 }
 
 IntegerWeights RoundToNearest(const TorchNetwork& network, const v1::QuantizeOptions& options,
-                              const WeightScales& scales) {
+                              const WeightGrids& grids) {
   IntegerWeights integers;
   ForEachWeight(
       network, options,
       [&](const std::string& name, const torch::Tensor& weight, const IntegerFormat& format) {
-        integers[name] = RoundWeight(ToPlain(weight), format, scales.at(name));
+        integers[name] = RoundWeight(ToPlain(weight), format, grids.at(name));
       });
   return integers;
 }
@@ -160,23 +232,29 @@ void AssignIntegers(const IntegerWeights& integers, const TorchNetwork& network)
 }
 
 TorchNetwork::Hooks RoundingHooks(const TorchNetwork& network, const v1::QuantizeOptions& options,
-                                  const WeightScales& scales) {
-  struct Grid {
-    torch::Tensor scale, zero;
+                                  const WeightGrids& grids) {
+  struct Rounding {
+    torch::Tensor steps;
     int levels = 0;
   };
-  auto grids = std::make_shared<std::map<std::string, Grid>>();
+  auto roundings = std::make_shared<std::map<std::string, Rounding>>();
   ForEachWeight(
       network, options,
       [&](const std::string& name, const torch::Tensor& weight, const IntegerFormat& format) {
-        const torch::Tensor scale = torch::tensor(scales.at(name)).to(weight.device());
-        (*grids)[name] = {scale, torch::zeros_like(scale, torch::kInt32), format.levels};
+        torch::Tensor steps = StepsOf(grids.at(name), weight.sizes().vec());
+        std::vector<int64_t> shape = weight.sizes().vec();
+        if (steps.size(1) == 1) std::fill(shape.begin() + 1, shape.end(), 1);
+        (*roundings)[name] = {steps.view(shape).to(weight.device()), format.levels};
       });
   TorchNetwork::Hooks hooks;
-  hooks.weight = [grids](const std::string& name, const torch::Tensor& weight) {
-    const Grid& grid = grids->at(name);
-    return at::fake_quantize_per_channel_affine(weight, grid.scale, grid.zero, /*axis=*/0,
-                                                -grid.levels, grid.levels);
+  hooks.weight = [roundings](const std::string& name, const torch::Tensor& weight) {
+    const Rounding& rounding = roundings->at(name);
+    const torch::Tensor bound = rounding.steps * rounding.levels;
+    const torch::Tensor clipped = at::minimum(at::maximum(weight, -bound), bound);
+    torch::NoGradGuard no_grad;
+    const torch::Tensor error = (clipped / rounding.steps).round_().mul_(rounding.steps) - clipped;
+    at::AutoGradMode with_gradients(true);
+    return clipped + error;
   };
   return hooks;
 }

@@ -17,7 +17,8 @@ namespace cytopress {
 // "Quantizing deep convolutional networks", 2018).
 struct IntegerFormat {
   Encoding encoding = Encoding::kInt8;
-  int levels = 127;  // INT8: 127, or 64 with reduced_range; INT4: 7
+  int levels = 127;        // INT8: 127, or 64 with reduced_range; INT4: 7
+  int64_t group_size = 0;  // INT4: see StoredTensor; 0 = no groups
 };
 
 // The format of a layer's weight. The stem and the classifier are INT8 in INT4 models too, where
@@ -25,27 +26,38 @@ struct IntegerFormat {
 IntegerFormat FormatOf(const Network& network, const Layer& layer,
                        const v1::QuantizeOptions& options);
 
-// By weight tensor name, one scale an output channel, positive.
-using WeightScales = std::map<std::string, std::vector<float>>;
+// What one weight tensor's values are rounded to: multiples of its channel's scale, or with groups,
+// of the scale times the group's multiplier.
+struct WeightGrid {
+  std::vector<float> scales;  // one an output channel, positive
+  int64_t group_size = 0;
+  std::vector<uint8_t> multipliers;  // as StoredTensor's
+};
 
-// The scales of one weight by QuantizeOptions.weight_range: MIN_MAX from the largest magnitude,
+// By weight tensor name.
+using WeightGrids = std::map<std::string, WeightGrid>;
+
+// The grid of one weight by QuantizeOptions.weight_range: MIN_MAX from the largest magnitude,
 // PERCENTILE from that percentile of the magnitudes that are not zero, MSE from the clipping, among
-// 1/64 steps of the largest magnitude, with the smallest sum of squared rounding errors.
-std::vector<float> ChannelScales(const Tensor& weight, int levels,
-                                 const v1::QuantizeOptions& options);
+// 1/64 steps of the largest magnitude, with the smallest sum of squared rounding errors. With
+// groups each of them is asked; the channel's scale lets the coarsest have the largest multiplier.
+WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
+                    const v1::QuantizeOptions& options);
+
+// The step of every value, float [out, values of a channel], or [out, 1] without groups.
+torch::Tensor StepsOf(const WeightGrid& grid, const std::vector<int64_t>& shape);
 
 // Of every weight in the network.
-WeightScales FindWeightScales(const TorchNetwork& network, const v1::QuantizeOptions& options);
+WeightGrids FindWeightGrids(const TorchNetwork& network, const v1::QuantizeOptions& options);
 
 // To the nearest integer, clipped to the levels.
-StoredTensor RoundWeight(const Tensor& weight, const IntegerFormat& format,
-                         const std::vector<float>& scales);
+StoredTensor RoundWeight(const Tensor& weight, const IntegerFormat& format, const WeightGrid& grid);
 
 // Integers by weight tensor name; batch norms are not folded in.
 using IntegerWeights = std::map<std::string, StoredTensor>;
 
 IntegerWeights RoundToNearest(const TorchNetwork& network, const v1::QuantizeOptions& options,
-                              const WeightScales& scales);
+                              const WeightGrids& grids);
 
 // Puts what the integers stand for into the network.
 void AssignIntegers(const IntegerWeights& integers, const TorchNetwork& network);
@@ -54,7 +66,7 @@ void AssignIntegers(const IntegerWeights& integers, const TorchNetwork& network)
 // estimator of Bengio et al., 2013, as in Jacob et al., "Quantization and Training of Neural
 // Networks", 2018), on scales that stay as they are; clipped weights get no gradient.
 TorchNetwork::Hooks RoundingHooks(const TorchNetwork& network, const v1::QuantizeOptions& options,
-                                  const WeightScales& scales);
+                                  const WeightGrids& grids);
 
 }  // namespace cytopress
 

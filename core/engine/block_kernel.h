@@ -52,7 +52,10 @@ inline constexpr int kMostBlockVectors = 8;
 
 struct BlockTask {
   BlockRows rows;
-  const int32_t* offsets;  // bytes from a tile's source to the inputs of a block, by id
+  // Bytes from a tile's source to the inputs of a block, by id. Null: the ids are those distances,
+  // in units of 4 bytes, which spares a load a block.
+  const int32_t* offsets = nullptr;
+  bool one_position = false;  // of the only tile, which has one vector; only with null offsets
   const BlockTile* tiles;
   int tile_count;
   int64_t channel_stride;  // bytes from 4 output channels to the next 4 of a tile

@@ -11,6 +11,7 @@ namespace {
 struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr bool kAddsIn16Bits = true;
+  static constexpr bool kGathers = false;
   using Int = __m256i;
   using Float = __m256;
 

@@ -3,7 +3,9 @@
 //
 // V has: Int and Float, vectors of kLanes 32-bit values; Load and Store of 4 * kLanes bytes as Int;
 // Set(int32_t), Set(float); Accumulate<G>(sum, sources, offset, weights), which adds G blocks'
-// products; and the operations that Finish uses.
+// products; where kGathers is true, AccumulateGathered(sum, source, ids, weights), which adds to
+// lane i the product of block i with the 4 bytes that are 4 * ids[i] from the source; and the
+// operations that Finish uses.
 #ifndef CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_LOOPS_H_
 #define CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_LOOPS_H_
 
@@ -26,15 +28,24 @@ inline int64_t VectorOffset(int u, int64_t gap) {
   return 4 * V::kLanes * u + (U % 2 == 0 && u >= U / 2 ? gap : 0);
 }
 
+// Distances of blocks' inputs that a table has by id, and those that the ids are themselves.
+struct TableDistance {
+  const int32_t* offsets;
+  int64_t operator()(uint16_t id) const { return offsets[id]; }
+};
+struct OwnDistance {
+  int64_t operator()(uint16_t id) const { return int64_t{4} * id; }
+};
+
 // Adds one step's blocks of one row to its sums for U vectors of positions from `source` on.
-template <typename V, int U, int G>
-inline void AddStep(const int32_t* offsets, const uint16_t* ids, const int8_t* weights,
+template <typename V, int U, int G, typename Distance>
+inline void AddStep(const Distance& distance, const uint16_t* ids, const int8_t* weights,
                     const uint8_t* source, int64_t gap, typename V::Int* sums) {
   typename V::Int block[G];
   const uint8_t* inputs[G];
   for (int g = 0; g < G; ++g) {
     block[g] = V::Set(LoadBlock(weights + kBlockChannels * g));
-    inputs[g] = source + offsets[ids[g]];
+    inputs[g] = source + distance(ids[g]);
   }
   for (int u = 0; u < U; ++u) {
     sums[u] = V::template Accumulate<G>(sums[u], inputs, VectorOffset<V, U>(u, gap), block);
@@ -42,9 +53,9 @@ inline void AddStep(const int32_t* offsets, const uint16_t* ids, const int8_t* w
 }
 
 // The sums of 4 rows, one after the other: for so many positions that they fill the registers.
-template <typename V, int U, int G>
-inline void SumRows(const BlockTask& task, int row, const uint8_t* source, int64_t gap,
-                    typename V::Int (*sums)[U]) {
+template <typename V, int U, int G, typename Distance>
+inline void SumRows(const BlockTask& task, const Distance& distance, int row, const uint8_t* source,
+                    int64_t gap, typename V::Int (*sums)[U]) {
   constexpr int kStep = kBlockChannels * G;
   const uint32_t first = task.rows.first[row / kBlockChannels];
   for (int j = 0; j < kBlockChannels; ++j) {
@@ -55,7 +66,7 @@ inline void SumRows(const BlockTask& task, int row, const uint8_t* source, int64
     const uint16_t* const end = id + int64_t{kStep} * task.rows.steps[row + j];
     const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * (first + j * G);
     for (; id != end; id += kStep, weights += kBlockChannels * kStep) {
-      AddStep<V, U, G>(task.offsets, id, weights, source, gap, local);
+      AddStep<V, U, G>(distance, id, weights, source, gap, local);
     }
     for (int u = 0; u < U; ++u) sums[j][u] = local[u];
   }
@@ -63,9 +74,9 @@ inline void SumRows(const BlockTask& task, int row, const uint8_t* source, int64
 
 // The same, all 4 at once: for few positions, where the end of each row's loop, which the CPU
 // cannot foresee, would cost more than the blocks of zeros that make the rows equally long.
-template <typename V, int U, int G>
-inline void SumRowsTogether(const BlockTask& task, int row, const uint8_t* source, int64_t gap,
-                            typename V::Int (*sums)[U]) {
+template <typename V, int U, int G, typename Distance>
+inline void SumRowsTogether(const BlockTask& task, const Distance& distance, int row,
+                            const uint8_t* source, int64_t gap, typename V::Int (*sums)[U]) {
   constexpr int kStep = kBlockChannels * G;
   typename V::Int local[kBlockChannels][U];
   int steps = 0;
@@ -79,14 +90,49 @@ inline void SumRowsTogether(const BlockTask& task, int row, const uint8_t* sourc
   const uint16_t* const end = id + int64_t{kStep} * steps;
   const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
   for (; id != end; id += kStep, weights += kBlockChannels * kStep) {
+    uint16_t ids[kStep];
+    std::memcpy(ids, id, sizeof(ids));  // in one load, where they are few
     for (int j = 0; j < kBlockChannels; ++j) {
-      AddStep<V, U, G>(task.offsets, id + j * G, weights + kBlockChannels * j * G, source, gap,
+      AddStep<V, U, G>(distance, ids + j * G, weights + kBlockChannels * j * G, source, gap,
                        local[j]);
     }
   }
   for (int j = 0; j < kBlockChannels; ++j) {
     for (int u = 0; u < U; ++u) sums[j][u] = local[j][u];
   }
+}
+
+// The same for a single position: the lanes are blocks, 4 steps of the 4 rows.
+template <typename V>
+inline void SumOnePosition(const BlockTask& task, int row, const uint8_t* source,
+                           typename V::Int (*sums)[1]) {
+  int steps = 0;
+  for (int j = 0; j < kBlockChannels; ++j) {
+    if (task.rows.steps[row + j] > steps) steps = task.rows.steps[row + j];
+  }
+  const uint32_t first = task.rows.first[row / kBlockChannels];
+  const uint16_t* const ids = task.rows.ids + first;
+  const int8_t* const weights = task.rows.weights + int64_t{kBlockChannels} * first;
+  const int blocks = kBlockChannels * steps;
+  int block = 0;
+  typename V::Int lanes = V::Set(0);
+  for (; block + V::kLanes <= blocks; block += V::kLanes) {
+    lanes = V::AccumulateGathered(lanes, source, ids + block, weights + kBlockChannels * block);
+  }
+  int32_t totals[V::kLanes];
+  V::Store(reinterpret_cast<uint8_t*>(totals), lanes);
+  int32_t row_sums[kBlockChannels];
+  for (int j = 0; j < kBlockChannels; ++j) {
+    row_sums[j] = task.rows.initial[row + j];
+    for (int i = j; i < V::kLanes; i += kBlockChannels) row_sums[j] += totals[i];
+  }
+  for (; block < blocks; ++block) {
+    for (int c = 0; c < kBlockChannels; ++c) {
+      row_sums[block % kBlockChannels] +=
+          source[4 * ids[block] + c] * weights[kBlockChannels * block + c];
+    }
+  }
+  for (int j = 0; j < kBlockChannels; ++j) sums[j][0] = V::Set(row_sums[j]);
 }
 
 // What is stored for a sum: one byte in each 32-bit lane, at its lowest bits.
@@ -104,6 +150,16 @@ inline typename V::Int Finish(const BlockRows& rows, int row, typename V::Int su
   return V::Add(V::Round(value), V::Set(rows.zero));
 }
 
+template <typename V, int U, int G, typename Distance>
+inline void Sum(const BlockTask& task, const Distance& distance, int row, const uint8_t* source,
+                int64_t gap, typename V::Int (*sums)[U]) {
+  if constexpr (U <= 2) {
+    SumRowsTogether<V, U, G>(task, distance, row, source, gap, sums);
+  } else {
+    SumRows<V, U, G>(task, distance, row, source, gap, sums);
+  }
+}
+
 template <typename V, int U, int G>
 void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source,
              uint8_t* destination, int first_row, int last_row) {
@@ -111,10 +167,15 @@ void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source
   destination += tile.destination;
   for (int row = first_row; row < last_row; row += kBlockChannels) {
     typename V::Int sums[kBlockChannels][U];
-    if constexpr (U <= 2) {
-      SumRowsTogether<V, U, G>(task, row, source, tile.source_gap, sums);
-    } else {
-      SumRows<V, U, G>(task, row, source, tile.source_gap, sums);
+    bool summed = false;
+    if constexpr (V::kGathers && U == 1) {
+      summed = task.one_position;
+      if (summed) SumOnePosition<V>(task, row, source, sums);
+    }
+    if (!summed && task.offsets == nullptr) {
+      Sum<V, U, G>(task, OwnDistance(), row, source, tile.source_gap, sums);
+    } else if (!summed) {
+      Sum<V, U, G>(task, TableDistance{task.offsets}, row, source, tile.source_gap, sums);
     }
     uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
     for (int u = 0; u < U; ++u) {

@@ -14,6 +14,7 @@ struct Eight {
 struct Portable {
   static constexpr int kLanes = 8;
   static constexpr bool kAddsIn16Bits = false;
+  static constexpr bool kGathers = false;
   using Int = Eight<int32_t>;
   using Float = Eight<float>;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 namespace cytopress {
 namespace {
@@ -107,13 +108,27 @@ void BlockPlan::AddConvolution(int layer, const BlockWeights& weights) {
   SetOffsets(convolution, weights, step);
   SetTiles(convolution, step);
   step.task.rows = weights.View(convolution);
+  UseOwnDistances(weights, step);
   step.task.channel_stride = maps_[layer].tile_lanes * kBlockChannels;
   steps_.push_back(std::move(step));
   // A vector's buffer stays where it is when the vector moves.
   BlockTask& task = steps_.back().task;
-  task.offsets = steps_.back().offsets.data();
+  task.offsets = steps_.back().ids.empty() ? steps_.back().offsets.data() : nullptr;
+  if (task.offsets == nullptr) task.rows.ids = steps_.back().ids.data();
   task.tiles = steps_.back().tiles.data();
   task.tile_count = static_cast<int>(steps_.back().tiles.size());
+}
+
+void BlockPlan::UseOwnDistances(const BlockWeights& weights, Step& step) const {
+  constexpr int kUnit = 4;
+  const BlockMap& map = maps_[step.layer];
+  if (map.tile_a_pixel) return;  // many positions share a block's table look-up
+  const int64_t farthest = *std::max_element(step.offsets.begin(), step.offsets.end());
+  if (farthest > int64_t{kUnit} * std::numeric_limits<uint16_t>::max()) return;
+  for (const uint16_t id : weights.ids()) {
+    step.ids.push_back(static_cast<uint16_t>(step.offsets[id] / kUnit));
+  }
+  step.task.one_position = int64_t{map.height} * map.width * map.images == 1;
 }
 
 void BlockPlan::SetOffsets(const Convolution& c, const BlockWeights& weights, Step& step) const {

@@ -48,6 +48,7 @@ class BlockPlan {
     int layer = 0;
     BlockTask task;
     std::vector<int32_t> offsets;
+    std::vector<uint16_t> ids;  // in place of the weights' own; empty: those
     std::vector<BlockTile> tiles;
     std::optional<BlockPlanes> planes;
   };
@@ -55,6 +56,8 @@ class BlockPlan {
   void ShapeMaps(const std::vector<int>& buffer_of);
   void AddConvolution(int layer, const BlockWeights& weights);
   void SetOffsets(const Convolution& convolution, const BlockWeights& weights, Step& step) const;
+  // Where positions are few: distances in place of ids that point at distances.
+  void UseOwnDistances(const BlockWeights& weights, Step& step) const;
   void SetTiles(const Convolution& convolution, Step& step) const;
   void RunConvolution(const Step& step, const Arena& arena, int threads) const;
   void RunMaxPool(int layer, const Arena& arena) const;

@@ -11,6 +11,7 @@ namespace {
 struct Avx512Vnni {
   static constexpr int kLanes = 16;
   static constexpr bool kAddsIn16Bits = false;
+  static constexpr bool kGathers = true;
   using Int = __m512i;
   using Float = __m512;
 
@@ -25,6 +26,14 @@ struct Avx512Vnni {
       sum = _mm512_dpbusd_epi32(sum, Load(inputs[g] + offset), blocks[g]);
     }
     return sum;
+  }
+
+  static Int AccumulateGathered(Int sum, const uint8_t* source, const uint16_t* ids,
+                                const int8_t* weights) {
+    const __m512i distances =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(ids)));
+    return _mm512_dpbusd_epi32(sum, _mm512_i32gather_epi32(distances, source, 4),
+                               _mm512_loadu_si512(weights));
   }
 
   static Float ToFloat(Int a) { return _mm512_cvtepi32_ps(a); }

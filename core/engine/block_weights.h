@@ -27,6 +27,7 @@ class BlockWeights {
 
   int taps() const { return taps_; }
   int channel_groups() const { return channel_groups_; }
+  const std::vector<uint16_t>& ids() const { return ids_; }
   // Blocks that are multiplied for one position, those that only fill up groups too.
   int64_t products() const;
   int64_t bytes() const;

@@ -44,4 +44,9 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
   }
 }
 
+std::string OneDnnVersion() {
+  const dnnl_version_t* const version = dnnl_version();
+  return absl::StrCat(version->major, ".", version->minor, ".", version->patch);
+}
+
 }  // namespace cytopress

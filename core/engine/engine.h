@@ -52,6 +52,9 @@ struct EngineOptions {
 absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
                                                      const EngineOptions& options = {});
 
+// Of the library that computes dense models, such as "2.6.0".
+std::string OneDnnVersion();
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_ENGINE_ENGINE_H_

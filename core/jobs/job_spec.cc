@@ -22,6 +22,7 @@ constexpr int kMaxTextLength = 256;
 constexpr int kMaxPathLength = 4096;
 constexpr int kMaxEpochs = 1000;
 constexpr int kMaxBatch = 4096;
+constexpr int kLeastGroup = 8, kMostGroup = 4096;
 constexpr int kMaxShift = 64;
 constexpr int kMaxCalibrationImages = 1000000;
 constexpr int kMaxDeviceDigits = 3;
@@ -219,6 +220,9 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
                    kMaxCalibrationImages);
   checker->InRange("recipe.quantize.activation_percentile", quantize.activation_percentile(), 0.0,
                    100.0);
+  if (quantize.group_size() != 0) {
+    checker->InRange("recipe.quantize.group_size", quantize.group_size(), kLeastGroup, kMostGroup);
+  }
   checker->InRange("recipe.quantize.weight_percentile", quantize.weight_percentile(), 0.0, 100.0);
   checker->IsValid<v1::RangeMethod>("recipe.quantize.weight_range", quantize.weight_range());
   checker->IsValid<v1::RangeMethod>("recipe.quantize.activation_range",
@@ -298,7 +302,8 @@ void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
   }
 }
 
-void CheckRecipe(const v1::Recipe& recipe, Checker* checker) {
+void CheckRecipe(const v1::JobSpec& spec, Checker* checker) {
+  const v1::Recipe& recipe = spec.recipe();
   if (recipe.name().size() > kMaxTextLength) {
     checker->Add("recipe.name", absl::StrCat("is ", recipe.name().size(), " bytes long; at most ",
                                              kMaxTextLength));
@@ -307,6 +312,12 @@ void CheckRecipe(const v1::Recipe& recipe, Checker* checker) {
   if (recipe.has_finetune()) CheckTraining("recipe.finetune", recipe.finetune(), checker);
   CheckPruning(recipe, checker);
   CheckQuantization(recipe.quantize(), checker);
+  // A sweep and a goal choose the types of their models themselves.
+  if (recipe.quantize().group_size() != 0 && !spec.has_sweep() && !spec.has_goal() &&
+      recipe.quantize().weights() != v1::WEIGHT_TYPE_INT4) {
+    checker->Add("recipe.quantize.group_size",
+                 "is for WEIGHT_TYPE_INT4 only; choose that type or leave it out");
+  }
   checker->IsValid<v1::CollapsePolicy>("recipe.on_collapse", recipe.on_collapse());
   checker->InRange("recipe.max_accuracy_drop", recipe.max_accuracy_drop(), 0.0, 1.0);
 }
@@ -331,7 +342,7 @@ std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
   CheckDataset(spec.dataset(), &checker);
   CheckBaseModel(spec, &checker);
   CheckNetwork(spec.network(), &checker);
-  CheckRecipe(spec.recipe(), &checker);
+  CheckRecipe(spec, &checker);
   CheckSweep(spec, &checker);
   CheckGoal(spec, &checker);
   CheckDevice(spec.device(), &checker);

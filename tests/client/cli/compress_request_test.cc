@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/recipe_flags.h"
 #include "core/base/file.h"
 #include "core/jobs/job_spec.h"
 
@@ -165,6 +167,41 @@ TEST(BuildCompressRequest, AsksForASearchWhenAGoalIsGiven) {
   flags.sparsity.reset();
   flags.weights = "int4";
   EXPECT_THAT(std::string(BuildCompressRequest(flags).status().message()), HasSubstr("--weights"));
+}
+
+TEST(BuildCompressRequest, AGoalRefusesWhatAFileSaysOfSparsityAndWeights) {
+  const std::string file = testing::TempDir() + "goal_recipe.json";
+  CompressFlags flags = Flags();
+  flags.base = "blood@1";
+  flags.max_tries = 2;
+  flags.recipe_file = file;
+  const auto error_of = [&](const std::string& recipe) {
+    EXPECT_TRUE(WriteFileAtomically(file, recipe).ok());
+    return std::string(BuildCompressRequest(flags).status().message());
+  };
+  EXPECT_THAT(error_of(R"({"prune": {"sparsity": 0.8}})"), HasSubstr("prune.sparsity"));
+  EXPECT_THAT(error_of(R"({"quantize": {"weights": "WEIGHT_TYPE_INT4"}})"),
+              HasSubstr("quantize.weights"));
+  EXPECT_EQ(error_of(R"({"finetune": {"epochs": 2}})"), "");
+}
+
+TEST(GoalFlags, HaveUnits) {
+  const auto parse = [](std::vector<std::string> arguments) {
+    CLI::App app;
+    CompressFlags flags;
+    AddGoalFlags(&app, &flags);
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the end
+    app.parse(arguments);
+    return flags;
+  };
+  EXPECT_EQ(parse({"--max-bytes", "1500"}).max_bytes, 1500);
+  EXPECT_EQ(parse({"--max-bytes", "2MB"}).max_bytes, 2e6);
+  EXPECT_EQ(parse({"--max-bytes", "1.5 MiB"}).max_bytes, 1.5 * 1024 * 1024);
+  EXPECT_EQ(parse({"--time-budget", "90"}).time_budget_seconds, 90);
+  EXPECT_EQ(parse({"--time-budget", "2h"}).time_budget_seconds, 7200);
+  EXPECT_EQ(parse({"--time-budget", "30min"}).time_budget_seconds, 1800);
+  EXPECT_THROW(parse({"--max-bytes", "2 cells"}), CLI::ParseError);
+  EXPECT_THROW(parse({"--max-latency-ms", "-1"}), CLI::ParseError);
 }
 
 TEST(BuildCompressRequest, ZeroLeavesAStageOut) {

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/artifact/artifact.h"
 #include "core/artifact/container.h"
 #include "core/artifact/float16.h"
@@ -26,6 +28,29 @@ void ExpectSameTensors(const Artifact& read, const Artifact& written) {
     }
     EXPECT_EQ(other.floats, floats) << name;
   }
+}
+
+TEST(FormatTest, GroupsReturn) {
+  SampleOptions options;
+  options.weights = v1::WEIGHT_TYPE_INT4;
+  Artifact written = SampleArtifact(options);
+  const auto grouped =
+      std::find_if(written.tensors.begin(), written.tensors.end(),
+                   [](const auto& entry) { return entry.second.encoding == Encoding::kInt4; });
+  ASSERT_NE(grouped, written.tensors.end());
+  StoredTensor& tensor = grouped->second;
+  tensor.group_size = 24;
+  tensor.multipliers.assign(tensor.shape[0] * GroupsOfChannel(tensor.shape, 24), 3);
+  for (int8_t& integer : tensor.integers) integer = static_cast<int8_t>(3 * integer);
+  const absl::StatusOr<std::string> file = SerializeArtifact(written);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const absl::StatusOr<Artifact> read = ParseArtifact(*file);
+  ASSERT_TRUE(read.ok()) << read.status();
+  ExpectSameTensors(*read, written);
+  EXPECT_EQ(read->tensors.at(grouped->first).multipliers, tensor.multipliers);
+
+  *std::find_if(tensor.integers.begin(), tensor.integers.end(), [](int q) { return q != 0; }) += 1;
+  EXPECT_THAT(std::string(SerializeArtifact(written).status().message()), HasSubstr("multiplier"));
 }
 
 class RoundTripTest : public testing::TestWithParam<v1::WeightType> {};

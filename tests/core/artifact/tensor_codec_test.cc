@@ -112,6 +112,42 @@ TEST(TensorCodecTest, EveryEncodingReturnsFromTheSparseLayout) {
   }
 }
 
+// Groups of two values: nibbles of integer / multiplier, then the scale, then multipliers less one.
+TEST(TensorCodecTest, GroupsKeepFourBitsAndAMultiplier) {
+  StoredTensor tensor;
+  tensor.encoding = Encoding::kInt4;
+  tensor.shape = {1, 5};
+  tensor.integers = {5, -7, 3, 0, -112};
+  tensor.scales = {1.0f};
+  tensor.group_size = 2;
+  tensor.multipliers = {1, 3, 16};
+  const TensorLayout layout = ChooseLayout(tensor);
+  EXPECT_FALSE(layout.sparse);
+  const std::string bytes = Pack(tensor, layout);
+  EXPECT_EQ(bytes, std::string("\x95\x01\x09\x00\x00\x80\x3f\x20\x0f", 9));
+  const absl::StatusOr<StoredTensor> back = Unpack(bytes, layout);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->integers, tensor.integers);
+  EXPECT_EQ(back->multipliers, tensor.multipliers);
+  EXPECT_EQ(back->group_size, 2);
+}
+
+TEST(TensorCodecTest, GroupsReturnFromTheSparseLayout) {
+  StoredTensor tensor;
+  tensor.encoding = Encoding::kInt4;
+  tensor.shape = {2, 10};
+  tensor.integers = {0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -14};
+  tensor.scales = {1.0f, 2.0f};
+  tensor.group_size = 8;
+  tensor.multipliers = {3, 1, 1, 2};
+  const TensorLayout layout = ChooseLayout(tensor);
+  EXPECT_TRUE(layout.sparse);
+  const absl::StatusOr<StoredTensor> back = Unpack(Pack(tensor, layout), layout);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->integers, tensor.integers);
+  EXPECT_EQ(back->scales, tensor.scales);
+}
+
 TEST(TensorCodecTest, MinusZeroStays) {
   StoredTensor tensor;
   tensor.shape = {4};

@@ -12,7 +12,7 @@ std::map<std::string, StoredTensor> Encode(const TorchNetwork& network, v1::Weig
   v1::QuantizeOptions options;
   options.set_weights(weights);
   const IntegerWeights integers =
-      RoundToNearest(network, options, FindWeightScales(network, options));
+      RoundToNearest(network, options, FindWeightGrids(network, options));
   return *EncodeIntegers(network.network(), network.Export(), integers);
 }
 

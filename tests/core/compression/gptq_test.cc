@@ -38,23 +38,34 @@ double OutputError(const Case& c, const torch::Tensor& rounded) {
 
 TEST(CompensatedRoundingTest, HalvesTheErrorOfTheOutput) {
   const Case c = MakeCase();
-  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales, 7);
+  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7);
   EXPECT_LT(OutputError(c, rounded), 0.5 * OutputError(c, c.nearest));
 }
 
 TEST(CompensatedRoundingTest, GivesMultiplesOfTheScaleWithinTheLevels) {
   const Case c = MakeCase();
   const torch::Tensor integers =
-      CompensatedRounding(c.weight, c.gram, c.scales, 7) / c.scales.unsqueeze(1);
+      CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7) / c.scales.unsqueeze(1);
   EXPECT_LT((integers - integers.round()).abs().max().item<double>(), 1e-5);
   EXPECT_LE(integers.abs().max().item<double>(), 7 + 1e-5);
+}
+
+TEST(CompensatedRoundingTest, KeepsToStepsThatDifferWithinAChannel) {
+  const Case c = MakeCase();
+  const torch::Tensor steps =
+      c.scales.unsqueeze(1) * at::cat({torch::ones({100}), 2 * torch::ones({100})});
+  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, steps, 7);
+  const torch::Tensor integers = rounded / steps;
+  EXPECT_LT((integers - integers.round()).abs().max().item<double>(), 1e-5);
+  const torch::Tensor nearest = (c.weight / steps).round() * steps;
+  EXPECT_LT(OutputError(c, rounded), 0.5 * OutputError(c, nearest));
 }
 
 TEST(CompensatedRoundingTest, ZerosStayAndAreMadeUpFor) {
   Case c = MakeCase();
   c.weight = c.weight * (torch::rand({16, 200}) > 0.5);
   c.nearest = (c.weight / c.scales.unsqueeze(1)).round() * c.scales.unsqueeze(1);
-  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales, 7);
+  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7);
   EXPECT_EQ(rounded.masked_select(c.weight == 0).abs().max().item<double>(), 0);
   EXPECT_LT(OutputError(c, rounded), 0.7 * OutputError(c, c.nearest));
 }
@@ -63,7 +74,7 @@ TEST(CompensatedRoundingTest, StandsInputsThatAreAlwaysZero) {
   Case c = MakeCase();
   c.gram.narrow(0, 0, 50).zero_();
   c.gram.narrow(1, 0, 50).zero_();
-  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales, 7);
+  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7);
   EXPECT_TRUE(rounded.isfinite().all().item<bool>());
   // Nothing to gain there: the nearest.
   EXPECT_LT((rounded - c.nearest).narrow(1, 0, 50).abs().max().item<double>(), 1e-5);
@@ -92,8 +103,8 @@ TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest)
     }
     ApplyMasks(MagnitudeMasks(*each, {}, 0.5), *each);
   }
-  const WeightScales scales = FindWeightScales(network, Int4());
-  AssignIntegers(RoundToNearest(nearest, Int4(), scales), nearest);
+  const WeightGrids grids = FindWeightGrids(network, Int4());
+  AssignIntegers(RoundToNearest(nearest, Int4(), grids), nearest);
   const IntegerWeights integers = RoundWithCompensation(gptq, dataset, Int4(), scales, 1);
   for (const auto& [name, stored] : integers) {
     const torch::Tensor values = gptq.tensors().at(name).contiguous();

@@ -56,7 +56,7 @@ TEST_P(ProductConvolutionTest, UnderAutocastEqualsItToThePrecisionOfBfloat16) {
   EXPECT_EQ(w2.grad().scalar_type(), torch::kFloat32);
   EXPECT_EQ(x2.grad().scalar_type(), torch::kFloat32);
   const auto close = [](const torch::Tensor& a, const torch::Tensor& b) {
-    return (a.to(torch::kFloat32) - b).norm().item<double>() < 0.01 * b.norm().item<double>();
+    return (a.to(torch::kFloat32) - b).norm().item<double>() < 0.03 * b.norm().item<double>();
   };
   EXPECT_TRUE(close(y, expected));
   EXPECT_TRUE(close(x2.grad(), x.grad()));

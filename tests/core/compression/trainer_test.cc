@@ -183,14 +183,14 @@ TEST(TrainerTest, QuantizationAwareTrainingEndsOnTheGrid) {
   TorchNetwork network = SmallNetwork();
   v1::QuantizeOptions quantize;
   quantize.set_weights(v1::WEIGHT_TYPE_INT4);
-  const WeightScales scales = FindWeightScales(network, quantize);
+  const WeightGrids grids = FindWeightGrids(network, quantize);
   const v1::TrainOptions options = Options(6);
   TrainerSetup setup = Seeded();
-  setup.hooks = RoundingHooks(network, quantize, scales);
+  setup.hooks = RoundingHooks(network, quantize, grids);
   Trainer trainer(network, dataset, options, setup);
   ASSERT_TRUE(trainer.Run(NoHooks()).ok());
   EXPECT_GT(trainer.best().accuracy, 0.9);
-  AssignIntegers(RoundToNearest(network, quantize, scales), network);
+  AssignIntegers(RoundToNearest(network, quantize, grids), network);
   const auto rounded = EvaluateNetwork(network, dataset, dataset.val, /*bfloat16=*/false);
   EXPECT_NEAR(rounded->accuracy, trainer.best().accuracy, 0.02);
 }

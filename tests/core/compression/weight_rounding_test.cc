@@ -18,11 +18,13 @@ v1::QuantizeOptions Options(v1::WeightType weights, v1::RangeMethod range) {
   return options;
 }
 
+constexpr IntegerFormat kInt4 = {Encoding::kInt4, 7};
+
 TEST(RoundWeightTest, IsWithinHalfAStepPerChannel) {
   const Tensor weight = {{2, 3}, {0.5f, -1.27f, 0.004f, 10.0f, -70.0f, 0.0f}};
   for (const IntegerFormat format : {IntegerFormat{Encoding::kInt8, 127}, {Encoding::kInt4, 7}}) {
-    const auto scales = ChannelScales(weight, format.levels, Options({}, v1::RANGE_METHOD_MIN_MAX));
-    const StoredTensor stored = RoundWeight(weight, format, scales);
+    const WeightGrid grid = FindGrid(weight, format, Options({}, v1::RANGE_METHOD_MIN_MAX));
+    const StoredTensor stored = RoundWeight(weight, format, grid);
     EXPECT_FLOAT_EQ(stored.scales[0], 1.27f / format.levels);
     EXPECT_FLOAT_EQ(stored.scales[1], 70.0f / format.levels);
     EXPECT_EQ(stored.integers[1], -format.levels);
@@ -38,9 +40,9 @@ TEST(RoundWeightTest, AnEmptyChannelStaysEmpty) {
   const Tensor weight = {{1, 2}, {0, 0}};
   for (const auto range :
        {v1::RANGE_METHOD_MIN_MAX, v1::RANGE_METHOD_PERCENTILE, v1::RANGE_METHOD_MSE}) {
-    const auto scales = ChannelScales(weight, 127, Options({}, range));
-    EXPECT_GT(scales[0], 0);
-    EXPECT_EQ(RoundWeight(weight, {}, scales).integers, (std::vector<int8_t>{0, 0}));
+    const WeightGrid grid = FindGrid(weight, {}, Options({}, range));
+    EXPECT_GT(grid.scales[0], 0);
+    EXPECT_EQ(RoundWeight(weight, {}, grid).integers, (std::vector<int8_t>{0, 0}));
   }
 }
 
@@ -62,25 +64,76 @@ double SquaredError(const Tensor& weight, const StoredTensor& stored) {
   return sum;
 }
 
-TEST(ChannelScalesTest, MseClipsWhereTheErrorIsSmallest) {
+TEST(FindGridTest, MseClipsWhereTheErrorIsSmallest) {
   const Tensor weight = BellWithOutlier();
-  const auto scales = ChannelScales(weight, 7, Options({}, v1::RANGE_METHOD_MSE));
-  const double error = SquaredError(weight, RoundWeight(weight, {Encoding::kInt4, 7}, scales));
-  for (float factor : {0.9f, 0.95f, 1.05f, 1.1f, 20 / (7 * scales[0])}) {
-    const auto other = RoundWeight(weight, {Encoding::kInt4, 7}, {scales[0] * factor});
+  const float scale =
+      FindGrid(weight, kInt4, Options({}, v1::RANGE_METHOD_MSE)).scales[0];
+  const double error = SquaredError(weight, RoundWeight(weight, kInt4, {{scale}}));
+  for (float factor : {0.9f, 0.95f, 1.05f, 1.1f, 20 / (7 * scale)}) {
+    const auto other = RoundWeight(weight, kInt4, {{scale * factor}});
     EXPECT_LE(error, SquaredError(weight, other) * 1.02) << factor;
   }
-  EXPECT_LT(scales[0] * 7, 20) << "the outlier is clipped";
+  EXPECT_LT(scale * 7, 20) << "the outlier is clipped";
 }
 
-TEST(ChannelScalesTest, PercentileLeavesOutTheOutlierAndTheZeros) {
+TEST(FindGridTest, PercentileLeavesOutTheOutlierAndTheZeros) {
   Tensor weight = BellWithOutlier();
-  const auto scales = ChannelScales(weight, 7, Options({}, v1::RANGE_METHOD_PERCENTILE));
+  const auto scales_of = [](const Tensor& values) {
+    return FindGrid(values, kInt4, Options({}, v1::RANGE_METHOD_PERCENTILE)).scales;
+  };
+  const std::vector<float> scales = scales_of(weight);
   EXPECT_GT(scales[0] * 7, 2);
   EXPECT_LT(scales[0] * 7, 4);
   weight.values.resize(4001, 0.0f);  // pruned
   weight.shape[1] = 4001;
-  EXPECT_EQ(ChannelScales(weight, 7, Options({}, v1::RANGE_METHOD_PERCENTILE)), scales);
+  EXPECT_EQ(scales_of(weight), scales);
+}
+
+// Three groups of 8 whose sizes differ by more than one scale of four bits can serve.
+Tensor LoudAndQuiet() {
+  Tensor weight = {{2, 20}, {}};
+  for (int i = 0; i < 40; ++i) {
+    const float size = i % 20 < 8 ? 1.0f : i % 20 < 16 ? 0.1f : 0.4f;
+    weight.values.push_back(size * std::sin(static_cast<float>(i) + 1));
+  }
+  return weight;
+}
+
+TEST(FindGridTest, GroupsGiveQuietWeightsStepsOfTheirOwn) {
+  const Tensor weight = LoudAndQuiet();
+  const IntegerFormat grouped = {Encoding::kInt4, 7, 8};
+  for (const auto range :
+       {v1::RANGE_METHOD_MIN_MAX, v1::RANGE_METHOD_PERCENTILE, v1::RANGE_METHOD_MSE}) {
+    const WeightGrid grid = FindGrid(weight, grouped, Options({}, range));
+    ASSERT_EQ(grid.multipliers.size(), 6u);
+    EXPECT_EQ(grid.multipliers[0], kMostGroupMultiplier);
+    EXPECT_LE(grid.multipliers[1], 3);
+    const StoredTensor stored = RoundWeight(weight, grouped, grid);
+    const StoredTensor plain =
+        RoundWeight(weight, kInt4, FindGrid(weight, kInt4, Options({}, range)));
+    EXPECT_LT(SquaredError(weight, stored), 0.7 * SquaredError(weight, plain));
+    // A value is what the steps say, and its integer fits four bits and the multiplier.
+    const torch::Tensor steps = StepsOf(grid, weight.shape).contiguous();
+    const Tensor back = Dequantize(stored);
+    for (int i = 0; i < 40; ++i) {
+      const float step = steps.data_ptr<float>()[i];
+      const float integer = back.values[i] / step;
+      EXPECT_NEAR(integer, std::nearbyint(integer), 1e-4);
+      EXPECT_LE(std::abs(integer), 7.001f);
+      if (range == v1::RANGE_METHOD_MIN_MAX) {
+        EXPECT_LE(std::abs(back.values[i] - weight.values[i]), 0.505f * step);
+      }
+    }
+  }
+}
+
+TEST(FindGridTest, GroupsOfNothingStayEmpty) {
+  const Tensor weight = {{1, 20}, std::vector<float>(20, 0.0f)};
+  const IntegerFormat grouped = {Encoding::kInt4, 7, 8};
+  const StoredTensor stored =
+      RoundWeight(weight, grouped, FindGrid(weight, grouped, Options({}, v1::RANGE_METHOD_MSE)));
+  EXPECT_EQ(stored.integers, std::vector<int8_t>(20, 0));
+  EXPECT_GT(stored.scales[0], 0);
 }
 
 TEST(FormatTest, TheStemAndTheClassifierStayAtInt8) {
@@ -108,20 +161,25 @@ TEST(FormatTest, ALayerMayHaveATypeOfItsOwn) {
 }
 
 // What training sees is what will be stored.
-TEST(RoundingHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
+class RoundingHooksTest : public testing::TestWithParam<int> {};
+
+TEST_P(RoundingHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
   const TorchNetwork network = SmallNetwork();
-  const v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_MSE);
-  const WeightScales scales = FindWeightScales(network, options);
+  v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_MSE);
+  options.set_group_size(GetParam());
+  const WeightGrids grids = FindWeightGrids(network, options);
   const torch::Tensor input = torch::randn({4, 3, 16, 16});
   const torch::Tensor hooked = network.Forward(input, TorchNetwork::Mode::kEvaluate,
-                                               RoundingHooks(network, options, scales));
+                                               RoundingHooks(network, options, grids));
   hooked.sum().backward();
   // The residual branches start at zero, so only what all images pass has a gradient yet.
   EXPECT_GT(network.tensors().at("conv1.weight").grad().abs().sum().item<float>(), 0);
-  AssignIntegers(RoundToNearest(network, options, scales), network);
+  AssignIntegers(RoundToNearest(network, options, grids), network);
   const torch::Tensor stored = network.Forward(input, TorchNetwork::Mode::kEvaluate);
   EXPECT_LT((hooked - stored).abs().max().item<float>(), 1e-3);
 }
+
+INSTANTIATE_TEST_SUITE_P(GroupSizes, RoundingHooksTest, testing::Values(0, 32));
 
 }  // namespace
 }  // namespace cytopress

@@ -4,13 +4,14 @@
 #include <simde/x86/avx512.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "core/engine/block_kernel_loops.h"
 
 namespace cytopress {
 namespace {
 
-// The two that version 0.7.4 of SIMD Everywhere lacks.
+// Those that version 0.7.4 of SIMD Everywhere lacks.
 simde__m512 ConvertToFloat(simde__m512i a) {
   int32_t from[16];
   float to[16];
@@ -27,9 +28,27 @@ simde__m512i ConvertToInt(simde__m512 a) {
   return simde_mm512_loadu_si512(to);
 }
 
+simde__m512i Widen(simde__m256i a) {
+  uint16_t from[16];
+  int32_t to[16];
+  simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(from), a);
+  for (int i = 0; i < 16; ++i) to[i] = from[i];
+  return simde_mm512_loadu_si512(to);
+}
+
+simde__m512i Gather(simde__m512i distances, const uint8_t* from, int scale) {
+  int32_t at[16], to[16];
+  simde_mm512_storeu_si512(at, distances);
+  for (int i = 0; i < 16; ++i) std::memcpy(&to[i], from + scale * at[i], sizeof(to[i]));
+  return simde_mm512_loadu_si512(to);
+}
+
 }  // namespace
 }  // namespace cytopress
 
+#undef _mm512_cvtepu16_epi32
+#define _mm512_cvtepu16_epi32 Widen
+#define _mm512_i32gather_epi32 Gather
 #define _mm512_cvtepi32_ps ConvertToFloat
 #define _mm512_cvtps_epi32 ConvertToInt
 #include "core/engine/block_vectors_avx512vnni.h"

@@ -121,6 +121,16 @@ INSTANTIATE_TEST_SUITE_P(
                  [](v1::JobSpec* s) { Quantize(s)->set_weights(static_cast<v1::WeightType>(7)); }},
         BadField{"recipe.quantize.calibration_images",
                  [](v1::JobSpec* s) { Quantize(s)->set_calibration_images(-1); }},
+        BadField{"recipe.quantize.group_size",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT4);
+                   Quantize(s)->set_group_size(4);
+                 }},
+        BadField{"recipe.quantize.group_size",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT8);
+                   Quantize(s)->set_group_size(64);
+                 }},
         BadField{"recipe.quantize.activation_percentile",
                  [](v1::JobSpec* s) { Quantize(s)->set_activation_percentile(100.1); }},
         BadField{"recipe.max_accuracy_drop",
