@@ -133,7 +133,6 @@ absl::Status CheckTogether(const CompressFlags& flags) {
   }
   if (flags.base.empty()) return absl::OkStatus();
   const char* const unfit = !flags.architecture.empty() ? "--architecture"
-                            : !flags.stem.empty()       ? "--stem"
                             : flags.epochs.has_value()  ? "--epochs"
                                                         : nullptr;
   if (unfit == nullptr) return absl::OkStatus();

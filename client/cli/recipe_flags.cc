@@ -64,7 +64,7 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
                    "resnet18, resnet34, resnet50 (default) or resnet101")
       ->group(kTraining);
   AddChoice(command, "--stem", &flags->stem, StemsByName(),
-            "first layer: imagenet (default), cifar or stride2", kTraining);
+            "first layer: imagenet (default), cifar or stride2; with --base another than the base's", kTraining);
   command->add_option("--epochs", flags->epochs, "of training from scratch")->group(kTraining);
   command
       ->add_option("--learning-rate", flags->learning_rate,

@@ -87,8 +87,14 @@ class LoadStage : public Stage {
                                ParseModelVersion(state.spec.base_model()));
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
     state.parent = absl::StrCat(model.name(), "@", model.version());
-    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
+    CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ReadParent(state));
     CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
+    if (state.spec.network().stem() != v1::STEM_UNSPECIFIED) {
+      v1::NetworkSpec asked;
+      asked.set_stem(state.spec.network().stem());
+      CYTOPRESS_ASSIGN_OR_RETURN(const NetworkSpec other, FromProto(asked));
+      artifact.network.stem = other.stem;
+    }
     CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
     state.network = std::make_unique<TorchNetwork>(std::move(network), state.device,
                                                    state.spec.recipe().seed());

@@ -138,7 +138,9 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
     if (network->stem() == v1::STEM_UNSPECIFIED) network->set_stem(v1::STEM_IMAGENET);
     FillTraining(12, 0.05, recipe->mutable_train());
   } else {
+    const v1::Stem stem = spec.network().stem();
     spec.clear_network();
+    if (stem != v1::STEM_UNSPECIFIED) spec.mutable_network()->set_stem(stem);
     recipe->clear_train();
   }
   if (spec.has_goal()) FillGoal(spec.mutable_goal(), recipe);

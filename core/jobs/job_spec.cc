@@ -78,11 +78,12 @@ void CheckBaseModel(const v1::JobSpec& spec, Checker* checker) {
     checker->Add("base_model", absl::StrCat("\"", spec.base_model(),
                                             "\" is neither \"name\" nor \"name@version\""));
   }
-  if (spec.network().ByteSizeLong() > 0) {
-    checker->Add(
-        "network",
-        "is given together with base_model: a base model has its own network; leave one of "
-        "them out");
+  v1::NetworkSpec but_the_stem = spec.network();
+  but_the_stem.clear_stem();
+  if (but_the_stem.ByteSizeLong() > 0) {
+    checker->Add("network",
+                 "is given together with base_model, which has its own network; only the stem may "
+                 "be another: leave the rest, or the base model, out");
   }
 }
 

@@ -21,14 +21,18 @@
 #include "tests/bench/measure.h"
 #include "tests/bench/onnx_contender.h"
 #include "tests/bench/torch_worker.h"
+#include "tests/bench/vnni_peak.h"
 #include "tests/core/engine/random_artifact.h"
 
 namespace cytopress {
 namespace {
 
 constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
+// Names of contenders; the first two are what ratios are against.
 constexpr char kTorch[] = "libtorch-fp32";
 constexpr char kTorchAvx512[] = "libtorch-fp32-avx512";
+constexpr char kTorchFrozen[] = "libtorch-frozen-fp32";
+constexpr char kTorchQuantized[] = "libtorch-quantized-int8";
 
 struct Options {
   std::string model;
@@ -39,12 +43,12 @@ struct Options {
   std::string weights = "int8";
   float sparsity = 0;
   std::string pattern = "block4";
-  std::vector<int> batches = {1, 32};
+  std::vector<int> batches = {1, 8, 32, 128};
   int threads = 1;
   double seconds = 3;
   bool cpu_time = false;
   bool json = false;
-  bool torch_worker = false;
+  std::string torch_worker;
 
   TimeKind time() const { return cpu_time ? TimeKind::kCpu : TimeKind::kWall; }
   int largest_batch() const { return *std::max_element(batches.begin(), batches.end()); }
@@ -83,7 +87,7 @@ void AddOptions(Options& options, CLI::App& app) {
   app.add_flag("--cpu-time", options.cpu_time,
                "measure CPU time instead of wall time: for a machine that others are using");
   app.add_flag("--json", options.json, "print JSON instead of a table");
-  app.add_flag("--torch-worker", options.torch_worker)->group("");
+  app.add_option("--torch-worker", options.torch_worker)->group("");
 }
 
 // The dense one, whatever --sparsity says.
@@ -175,18 +179,24 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
   CYTOPRESS_ASSIGN_OR_RETURN(auto fp32,
                              MakeEngineContender(options, artifact, Arithmetic::kFp32, ""));
   contenders.push_back(std::move(fp32));
-  std::vector<std::string> child_arguments = arguments;
-  child_arguments.push_back("--torch-worker");
-  // Which vector instructions LibTorch's own kernels use is fixed when it starts.
-  CYTOPRESS_ASSIGN_OR_RETURN(auto torch, ChildContender::Start(kTorch, child_arguments, {}));
-  contenders.push_back(std::move(torch));
-  if (__builtin_cpu_supports("avx512vl")) {
-    CYTOPRESS_ASSIGN_OR_RETURN(auto avx512, ChildContender::Start(kTorchAvx512, child_arguments,
-                                                                  {"ATEN_CPU_CAPABILITY=avx512"}));
-    contenders.push_back(std::move(avx512));
-  }
+  const bool avx512 = __builtin_cpu_supports("avx512vl");
+  const auto add_torch = [&](const char* name, const char* model, bool all_vectors) -> absl::Status {
+    std::vector<std::string> child_arguments = arguments;
+    child_arguments.insert(child_arguments.end(), {"--torch-worker", model});
+    // Which vector instructions LibTorch's own kernels use is fixed when it starts.
+    std::vector<std::string> environment;
+    if (all_vectors && avx512) environment.push_back("ATEN_CPU_CAPABILITY=avx512");
+    CYTOPRESS_ASSIGN_OR_RETURN(auto torch,
+                               ChildContender::Start(name, child_arguments, environment));
+    contenders.push_back(std::move(torch));
+    return absl::OkStatus();
+  };
+  CYTOPRESS_RETURN_IF_ERROR(add_torch(kTorch, "eager", false));
+  if (avx512) CYTOPRESS_RETURN_IF_ERROR(add_torch(kTorchAvx512, "eager", true));
+  CYTOPRESS_RETURN_IF_ERROR(add_torch(kTorchFrozen, "frozen", true));
   CYTOPRESS_RETURN_IF_ERROR(AddOnnxContender(kOrtFp32, options, artifact, contenders));
   CYTOPRESS_RETURN_IF_ERROR(CheckThatAllAgree(contenders));
+  CYTOPRESS_RETURN_IF_ERROR(add_torch(kTorchQuantized, "quantized", true));
   for (const char* name : {kOrtInt8Exact, kOrtInt8}) {
     CYTOPRESS_RETURN_IF_ERROR(AddOnnxContender(name, options, artifact, contenders));
   }
@@ -236,13 +246,16 @@ nlohmann::json ToJson(const std::vector<Timing>& timings, int64_t macs, bool pru
   return rows;
 }
 
-void PrintHeader(const Options& options, const Network& network) {
+void PrintHeader(const Options& options, const Network& network, double peak) {
   const NetworkSpec& spec = network.spec;
   std::printf("%s, %s stem, %dx%d, %.1f MMAC an image; threads: %d; %s time\n",
               spec.architecture.c_str(), std::string(StemName(spec.stem)).c_str(), spec.input_width,
               spec.input_height, static_cast<double>(network.macs()) * 1e-6, options.threads,
               options.cpu_time ? "CPU" : "wall");
   std::printf("LibTorch's BLAS: %s\n", BlasLibrary().c_str());
+  if (peak > 0) {
+    std::printf("measured VNNI peak of one thread: %.0f GMAC/s (AMX can pass it)\n", peak * 1e-9);
+  }
   if (options.sparsity > 0) {
     std::printf("pruned twin: %g %% %s\n", options.sparsity * 100, options.pattern.c_str());
   }
@@ -263,15 +276,16 @@ void PrintTable(const std::vector<Timing>& timings, int64_t macs, bool pruned) {
 
 absl::Status RunBenchmark(const Options& options, const std::vector<std::string>& arguments) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, LoadArtifact(options));
-  if (options.torch_worker) {
-    return RunTorchWorker(artifact, RandomPixels(artifact.network, options.largest_batch()),
+  if (!options.torch_worker.empty()) {
+    return RunTorchWorker(options.torch_worker, artifact, RandomPixels(artifact.network, options.largest_batch()),
                           options.threads, options.time());
   }
   if (options.threads == 1) PinToOneCore();
   CYTOPRESS_ASSIGN_OR_RETURN(const Contenders contenders,
                              MakeContenders(options, artifact, arguments));
   CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
-  if (!options.json) PrintHeader(options, network);
+  const double peak = MeasureVnniPeak();
+  if (!options.json) PrintHeader(options, network, peak);
   nlohmann::json rows = nlohmann::json::array();
   for (int batch : options.batches) {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<Timing> timings,
@@ -289,6 +303,7 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
                                    {"threads", options.threads},
                                    {"time", options.cpu_time ? "cpu" : "wall"},
                                    {"libtorch_blas", BlasLibrary()},
+                                   {"vnni_peak_gmac_per_second", peak * 1e-9},
                                    {"timings", rows}};
     std::printf("%s\n", report.dump(2).c_str());
   }
@@ -301,8 +316,8 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
 int main(int argc, char** argv) {
   cytopress::Options options;
   CLI::App app(
-      "Measures our engines, LibTorch's eager FP32 and ONNX Runtime on this machine, taking turns "
-      "in one run.\n"
+      "Measures our engines, LibTorch (eager, frozen TorchScript, quantized) and ONNX Runtime on this "
+      "machine, taking turns in one run.\n"
       "Example: cytopress-bench --stem stride2 --batch 1 --batch 32");
   cytopress::AddOptions(options, app);
   CLI11_PARSE(app, argc, argv);

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
-#include "core/compression/torch_network.h"
+#include "tests/bench/torch_models.h"
 #include "tests/core/engine/random_artifact.h"
 
 namespace cytopress {
@@ -33,10 +33,8 @@ torch::Tensor NormalizedImages(const Artifact& artifact, const std::vector<uint8
       .permute({0, 3, 1, 2});  // NHWC in memory is channels_last
 }
 
-absl::Status Answer(const TorchNetwork& network, const torch::Tensor& images, TimeKind time) {
-  const auto run = [&](int64_t batch) {
-    return network.Forward(images.narrow(0, 0, batch), TorchNetwork::Mode::kEvaluate).softmax(1);
-  };
+absl::Status Answer(const TorchModel& model, const torch::Tensor& images, TimeKind time) {
+  const auto run = [&](int64_t batch) { return model(images.narrow(0, 0, batch)); };
   std::string question;
   while (std::getline(std::cin, question)) {
     if (question == "first") {
@@ -68,16 +66,13 @@ std::string BlasLibrary() {
   return error ? std::string(info.dli_fname) : file.string();
 }
 
-absl::Status RunTorchWorker(const Artifact& artifact, const std::vector<uint8_t>& pixels,
-                            int threads, TimeKind time) {
+absl::Status RunTorchWorker(const std::string& model, const Artifact& artifact,
+                            const std::vector<uint8_t>& pixels, int threads, TimeKind time) {
   try {
     at::set_num_threads(threads);
-    CYTOPRESS_ASSIGN_OR_RETURN(Network plain, BuildNetwork(artifact.network));
-    TorchNetwork network(std::move(plain), torch::kCPU, /*seed=*/1);
-    CYTOPRESS_RETURN_IF_ERROR(network.Import(DequantizeAll(artifact)));
-    const torch::Tensor images = NormalizedImages(artifact, pixels);
     const c10::InferenceMode inference;
-    return Answer(network, images, time);
+    CYTOPRESS_ASSIGN_OR_RETURN(const TorchModel run, MakeTorchModel(model, artifact));
+    return Answer(run, NormalizedImages(artifact, pixels), time);
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("LibTorch failed: ", error.what()));
   }

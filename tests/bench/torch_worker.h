@@ -1,4 +1,4 @@
-// LibTorch as a contender: eager FP32, channels_last, inference mode, batch norm apart.
+// LibTorch as a contender, in inference mode.
 #ifndef CYTOPRESS_TESTS_BENCH_TORCH_WORKER_H_
 #define CYTOPRESS_TESTS_BENCH_TORCH_WORKER_H_
 
@@ -12,10 +12,11 @@
 
 namespace cytopress {
 
-// The child's side of ChildContender: reads lines from standard input until it ends. `pixels` holds
-// as many images as the largest batch; they are normalized once, outside the measured time.
-absl::Status RunTorchWorker(const Artifact& artifact, const std::vector<uint8_t>& pixels,
-                            int threads, TimeKind time);
+// The child's side of ChildContender: reads lines from standard input until it ends. `model` is one
+// of TorchModelNames. `pixels` holds as many images as the largest batch; they are normalized once,
+// outside the measured time.
+absl::Status RunTorchWorker(const std::string& model, const Artifact& artifact,
+                            const std::vector<uint8_t>& pixels, int threads, TimeKind time);
 
 // The file of the BLAS that LibTorch's matrix products go through, which decides its speed at batch
 // 1 (its convolutions of a single small image are BLAS calls).

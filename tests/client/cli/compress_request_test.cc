@@ -220,10 +220,13 @@ TEST(BuildCompressRequest, ABaseModelIsFineTunedNotTrained) {
   const v1::JobSpec spec = Build(flags);
   EXPECT_FALSE(spec.recipe().has_train());
   EXPECT_DOUBLE_EQ(spec.recipe().finetune().learning_rate(), 0.004);
-  flags.stem = "cifar";
+  flags.stem = "cifar";  // the base's weights in a network of another stem
+  EXPECT_EQ(WithDefaults(Build(flags)).network().stem(), v1::STEM_CIFAR);
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(Build(flags))).empty());
+  flags.architecture = "resnet18";
   const absl::Status status = BuildCompressRequest(flags).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("--stem"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--architecture"));
 }
 
 TEST(BuildCompressRequest, ReadsARecipeFile) {

@@ -105,7 +105,7 @@ TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest)
   }
   const WeightGrids grids = FindWeightGrids(network, Int4());
   AssignIntegers(RoundToNearest(nearest, Int4(), grids), nearest);
-  const IntegerWeights integers = RoundWithCompensation(gptq, dataset, Int4(), scales, 1);
+  const IntegerWeights integers = RoundWithCompensation(gptq, dataset, Int4(), grids, 1);
   for (const auto& [name, stored] : integers) {
     const torch::Tensor values = gptq.tensors().at(name).contiguous();
     const Tensor back = Dequantize(stored);

@@ -209,6 +209,23 @@ TEST_F(PipelineTest, CompressesAPublishedBaseModelWithoutTrainingIt) {
   EXPECT_LT(model.size().disk_bytes(), registry_->Get({"tiny", 1})->size().disk_bytes());
 }
 
+TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
+  RecordingObserver first, second;
+  v1::JobSpec spec = TinySpec();
+  spec.mutable_network()->set_stem(v1::STEM_STRIDE2);
+  ASSERT_TRUE(Run(spec, first).ok());
+  spec.set_model_name("finer");
+  spec.set_base_model("tiny-dense");
+  spec.clear_network();
+  spec.mutable_network()->set_stem(v1::STEM_CIFAR);
+  spec.mutable_recipe()->clear_train();
+  spec.mutable_recipe()->clear_prune();
+  const auto result = Run(spec, second, "job-2");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(registry_->Get({"tiny-dense", 1})->network().stem(), v1::STEM_STRIDE2);
+  EXPECT_EQ(registry_->Get({"finer", 1})->network().stem(), v1::STEM_CIFAR);
+}
+
 // Stopped in the second epoch, resumed by another attempt: the same file as without the stop.
 TEST_F(PipelineTest, AResumedJobEndsWithTheSameWeights) {
   RecordingObserver whole, stopped, resumed;

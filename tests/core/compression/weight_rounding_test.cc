@@ -20,6 +20,12 @@ v1::QuantizeOptions Options(v1::WeightType weights, v1::RangeMethod range) {
 
 constexpr IntegerFormat kInt4 = {Encoding::kInt4, 7};
 
+WeightGrid OneScale(float scale) {
+  WeightGrid grid;
+  grid.scales = {scale};
+  return grid;
+}
+
 TEST(RoundWeightTest, IsWithinHalfAStepPerChannel) {
   const Tensor weight = {{2, 3}, {0.5f, -1.27f, 0.004f, 10.0f, -70.0f, 0.0f}};
   for (const IntegerFormat format : {IntegerFormat{Encoding::kInt8, 127}, {Encoding::kInt4, 7}}) {
@@ -68,9 +74,9 @@ TEST(FindGridTest, MseClipsWhereTheErrorIsSmallest) {
   const Tensor weight = BellWithOutlier();
   const float scale =
       FindGrid(weight, kInt4, Options({}, v1::RANGE_METHOD_MSE)).scales[0];
-  const double error = SquaredError(weight, RoundWeight(weight, kInt4, {{scale}}));
+  const double error = SquaredError(weight, RoundWeight(weight, kInt4, OneScale(scale)));
   for (float factor : {0.9f, 0.95f, 1.05f, 1.1f, 20 / (7 * scale)}) {
-    const auto other = RoundWeight(weight, kInt4, {{scale * factor}});
+    const auto other = RoundWeight(weight, kInt4, OneScale(scale * factor));
     EXPECT_LE(error, SquaredError(weight, other) * 1.02) << factor;
   }
   EXPECT_LT(scale * 7, 20) << "the outlier is clipped";

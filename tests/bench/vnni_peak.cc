@@ -1,0 +1,57 @@
+#include "tests/bench/vnni_peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+namespace cytopress {
+namespace {
+
+constexpr int kSums = 16;  // enough to hide the latency of an instruction behind the others
+constexpr int kMacs = 64;  // of one instruction
+
+__attribute__((target("avx512f,avx512vnni"))) int Multiply(int rounds) {
+  const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(rounds % 2 == 0 ? 1 : 2);
+  __m512i sums[kSums];
+  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+  for (int round = 0; round < rounds; ++round) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kSums; ++i) {
+      sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
+      asm volatile("" : "+v"(sums[i]));  // keep every one of them
+    }
+  }
+  __m512i all = sums[0];
+  for (int i = 1; i < kSums; ++i) all = _mm512_add_epi32(all, sums[i]);
+  return _mm512_cvtsi512_si32(all);
+}
+
+}  // namespace
+
+double MeasureVnniPeak() {
+  if (!__builtin_cpu_supports("avx512vnni")) return 0;
+  constexpr int kRounds = 2000000;
+  double best = 0;
+  for (int turn = 0; turn < 5; ++turn) {
+    const auto start = std::chrono::steady_clock::now();
+    volatile int kept = Multiply(kRounds + turn);
+    (void)kept;
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    best = std::max(best, double{kRounds} * kSums * kMacs / taken.count());
+  }
+  return best;
+}
+
+}  // namespace cytopress
+
+#else
+
+namespace cytopress {
+
+double MeasureVnniPeak() { return 0; }
+
+}  // namespace cytopress
+
+#endif
