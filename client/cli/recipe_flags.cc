@@ -1,10 +1,13 @@
 #include "client/cli/recipe_flags.h"
 
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/names.h"
 #include "core/jobs/job_spec.h"
@@ -26,6 +29,26 @@ void AddSwitch(CLI::App* command, const std::string& name, std::optional<bool>* 
           absl::StrCat("--", name, ",!--no-", name), [value](int64_t count) { *value = count > 0; },
           description)
       ->group(group);
+}
+
+// CLI11's own AsNumberWithUnit keeps six digits: "1.5MiB" would be 1572860 bytes.
+CLI::Validator NumberWithUnit(const std::map<std::string, double>& units) {
+  return CLI::Validator(
+      [units](std::string& text) -> std::string {
+        char* end = nullptr;
+        const double number = std::strtod(text.c_str(), &end);
+        const std::string unit = absl::AsciiStrToLower(absl::StripAsciiWhitespace(end));
+        const auto factor = units.find(unit);
+        if (end == text.c_str() || (!unit.empty() && factor == units.end())) {
+          return absl::StrCat("'", text, "' is not a number, alone or with one of: ",
+                              absl::StrJoin(units, ", ", [](std::string* out, const auto& entry) {
+                                *out += entry.first;
+                              }));
+        }
+        text = absl::StrFormat("%.17g", unit.empty() ? number : number * factor->second);
+        return "";
+      },
+      "NUMBER[UNIT]");
 }
 
 template <typename Enum>
@@ -63,8 +86,10 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
       ->add_option("--architecture", flags->architecture,
                    "resnet18, resnet34, resnet50 (default) or resnet101")
       ->group(kTraining);
-  AddChoice(command, "--stem", &flags->stem, StemsByName(),
-            "first layer: imagenet (default), cifar or stride2; with --base another than the base's", kTraining);
+  AddChoice(
+      command, "--stem", &flags->stem, StemsByName(),
+      "first layer: imagenet (default), cifar or stride2; with --base another than the base's",
+      kTraining);
   command->add_option("--epochs", flags->epochs, "of training from scratch")->group(kTraining);
   command
       ->add_option("--learning-rate", flags->learning_rate,
@@ -161,8 +186,8 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
       ->add_option("--max-bytes", flags->max_bytes,
                    "largest file, e.g. 2MB; each try that keeps to it and to --max-accuracy-drop "
                    "is published, at the end the smallest")
-      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{
-          {"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"kib", 1024}, {"mib", 1024 * 1024}}))
+      ->transform(
+          NumberWithUnit({{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"kib", 1024}, {"mib", 1024 * 1024}}))
       ->group(kGoal);
   command
       ->add_option("--max-latency-ms", flags->max_latency_ms,
@@ -172,8 +197,7 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--time-budget", flags->time_budget_seconds,
                    "of the search: no try begins that would end later, e.g. 2h, 30min")
-      ->transform(
-          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"min", 60}, {"h", 3600}}))
+      ->transform(NumberWithUnit({{"s", 1}, {"min", 60}, {"h", 3600}}))
       ->group(kGoal);
   command->add_option("--max-tries", flags->max_tries, "of the search (6)")
       ->check(CLI::PositiveNumber)

@@ -36,8 +36,8 @@ int64_t StoredTensor::count() const {
 }
 
 int64_t GroupsOfChannel(const std::vector<int64_t>& shape, int64_t group_size) {
-  const int64_t channel = std::accumulate(shape.begin() + 1, shape.end(), int64_t{1},
-                                          std::multiplies<int64_t>());
+  const int64_t channel =
+      std::accumulate(shape.begin() + 1, shape.end(), int64_t{1}, std::multiplies<int64_t>());
   return (channel + group_size - 1) / group_size;
 }
 

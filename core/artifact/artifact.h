@@ -34,13 +34,14 @@ inline constexpr int64_t kMaxArtifactFileBytes = int64_t{1} << 30;
 // With a group size (kInt4 only), every run of so many consecutive values of an output channel, the
 // last one perhaps shorter, has a multiplier in [1, kMostGroupMultiplier], and what the file holds
 // is integer / multiplier, in [-7, 7]: scales of two levels (Dai et al., "VS-Quant: Per-vector
-// Scaled Quantization", 2021). The products fit 8 bits, so whoever computes with them need not know.
+// Scaled Quantization", 2021). The products fit 8 bits, so whoever computes with them need not
+// know.
 struct StoredTensor {
   Encoding encoding = Encoding::kFloat32;
   std::vector<int64_t> shape;
   std::vector<float> floats;  // kFloat16: already rounded to what FP16 holds after a read
   std::vector<int8_t> integers;
-  std::vector<float> scales;  // shape[0] of them
+  std::vector<float> scales;         // shape[0] of them
   int64_t group_size = 0;            // 0: no groups
   std::vector<uint8_t> multipliers;  // of the groups, channel after channel
 

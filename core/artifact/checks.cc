@@ -165,9 +165,8 @@ absl::Status CheckGroups(const std::string& name, const StoredTensor& tensor) {
     const int integer = tensor.integers[i];
     if (multiplier < 1 || multiplier > kMostGroupMultiplier || integer % multiplier != 0 ||
         std::abs(integer / multiplier) > 7) {
-      return absl::InvalidArgumentError(absl::StrCat("the tensor ", name, " holds ", integer,
-                                                     " in a group with the multiplier ",
-                                                     multiplier));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the tensor ", name, " holds ", integer, " in a group with the multiplier ", multiplier));
     }
   }
   return absl::OkStatus();

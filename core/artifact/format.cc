@@ -101,9 +101,8 @@ absl::StatusOr<TensorLayout> LayoutOf(const v1::TensorEntry& entry) {
   layout.nonzeros = entry.nonzeros();
   layout.group_size = entry.group_size();
   if (layout.group_size < 0 || (layout.group_size > 0 && layout.encoding != Encoding::kInt4)) {
-    return absl::InvalidArgumentError(absl::StrCat("the tensor ", entry.name(),
-                                                   " cannot have groups of ", layout.group_size,
-                                                   " values"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the tensor ", entry.name(), " cannot have groups of ", layout.group_size, " values"));
   }
   if (layout.nonzeros < 0 || layout.nonzeros > (layout.sparse ? layout.count() : 0)) {
     return absl::InvalidArgumentError(absl::StrCat("the tensor ", entry.name(), " cannot have ",

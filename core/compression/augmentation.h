@@ -11,8 +11,8 @@ namespace cytopress {
 
 // Cells have no up, no left and no fixed place, and stains differ from day to day.
 struct Augmentation {
-  bool flips = true;          // horizontal and vertical flips, and quarter turns of square images
-  int shift_pixels = 2;       // up to so many pixels each way; 0 = none. Repeats the edge pixels
+  bool flips = true;     // horizontal and vertical flips, and quarter turns of square images
+  int shift_pixels = 2;  // up to so many pixels each way; 0 = none. Repeats the edge pixels
   // Interpolation blurs, and what is to be classified is sharp: half of the images are left out.
   double rotate_degrees = 0;  // up to so many degrees each way
   double zoom = 0;            // shrunk or grown by up to this share

@@ -79,7 +79,8 @@ torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tens
     torch::Tensor errors = torch::zeros({left.size(0), end - begin}, left.options());
     for (int64_t column = begin; column < end; ++column) {
       const torch::Tensor value = left.select(1, column);
-      const torch::Tensor integer = Round(value, ordered_steps.select(1, column), levels) * kept.select(1, column);
+      const torch::Tensor integer =
+          Round(value, ordered_steps.select(1, column), levels) * kept.select(1, column);
       rounded.select(1, column).copy_(integer);
       const torch::Tensor error = (value - integer) / factor[column][column];
       errors.select(1, column - begin).copy_(error);

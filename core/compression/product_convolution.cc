@@ -57,7 +57,8 @@ torch::Tensor Col2Im(const torch::Tensor& columns, const Geometry& g) {
   if (g.is_pointwise()) {
     padded = columns.view({g.images, g.padded_height, g.padded_width, g.channels});
   } else {
-    padded = torch::zeros({g.images, g.padded_height, g.padded_width, g.channels}, columns.options());
+    padded =
+        torch::zeros({g.images, g.padded_height, g.padded_width, g.channels}, columns.options());
     const torch::Tensor taps =
         columns.view({g.images, g.out_height(), g.out_width(), g.kernel, g.kernel, g.channels});
     for (int64_t row = 0; row < g.kernel; ++row) {

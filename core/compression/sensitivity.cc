@@ -111,8 +111,7 @@ std::vector<LayerSensitivity> MeasureSensitivity(TorchNetwork& network, const Da
       typed.clear_layer_weights();
       typed.set_weights(type);
       const IntegerFormat format = FormatOf(network.network(), layer, typed);
-      const StoredTensor rounded =
-          RoundWeight(weight, format, FindGrid(weight, format, typed));
+      const StoredTensor rounded = RoundWeight(weight, format, FindGrid(weight, format, typed));
       for (const double sparsity : kSparsities) {
         sensitivity.choices.push_back(costs.Cost(sparsity, rounded, type));
       }

@@ -173,8 +173,8 @@ torch::Tensor StepsOf(const WeightGrid& grid, const std::vector<int64_t>& shape)
       torch::tensor(std::vector<int>(grid.multipliers.begin(), grid.multipliers.end()))
           .to(torch::kFloat32)
           .view({shape[0], groups});
-  const int64_t row = std::accumulate(shape.begin() + 1, shape.end(), int64_t{1},
-                                      std::multiplies<int64_t>());
+  const int64_t row =
+      std::accumulate(shape.begin() + 1, shape.end(), int64_t{1}, std::multiplies<int64_t>());
   return (scales * multipliers).repeat_interleave(grid.group_size, 1).narrow(1, 0, row);
 }
 

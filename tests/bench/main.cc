@@ -180,7 +180,8 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
                              MakeEngineContender(options, artifact, Arithmetic::kFp32, ""));
   contenders.push_back(std::move(fp32));
   const bool avx512 = __builtin_cpu_supports("avx512vl");
-  const auto add_torch = [&](const char* name, const char* model, bool all_vectors) -> absl::Status {
+  const auto add_torch = [&](const char* name, const char* model,
+                             bool all_vectors) -> absl::Status {
     std::vector<std::string> child_arguments = arguments;
     child_arguments.insert(child_arguments.end(), {"--torch-worker", model});
     // Which vector instructions LibTorch's own kernels use is fixed when it starts.
@@ -277,8 +278,9 @@ void PrintTable(const std::vector<Timing>& timings, int64_t macs, bool pruned) {
 absl::Status RunBenchmark(const Options& options, const std::vector<std::string>& arguments) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, LoadArtifact(options));
   if (!options.torch_worker.empty()) {
-    return RunTorchWorker(options.torch_worker, artifact, RandomPixels(artifact.network, options.largest_batch()),
-                          options.threads, options.time());
+    return RunTorchWorker(options.torch_worker, artifact,
+                          RandomPixels(artifact.network, options.largest_batch()), options.threads,
+                          options.time());
   }
   if (options.threads == 1) PinToOneCore();
   CYTOPRESS_ASSIGN_OR_RETURN(const Contenders contenders,
@@ -316,7 +318,8 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
 int main(int argc, char** argv) {
   cytopress::Options options;
   CLI::App app(
-      "Measures our engines, LibTorch (eager, frozen TorchScript, quantized) and ONNX Runtime on this "
+      "Measures our engines, LibTorch (eager, frozen TorchScript, quantized) and ONNX Runtime on "
+      "this "
       "machine, taking turns in one run.\n"
       "Example: cytopress-bench --stem stride2 --batch 1 --batch 32");
   cytopress::AddOptions(options, app);

@@ -101,7 +101,8 @@ class Quantized {
       const auto range = artifact.activation_ranges.find(layer.name);
       Quantum quantum;
       if (range != artifact.activation_ranges.end()) {
-        quantum = layer.relu ? Quantum{range->second / 255.0, 0} : Quantum{range->second / 127.0, 128};
+        quantum =
+            layer.relu ? Quantum{range->second / 255.0, 0} : Quantum{range->second / 127.0, 128};
       }
       quanta_.push_back(quantum);
       packed_.emplace_back();
@@ -162,16 +163,17 @@ class Quantized {
           .toTensor();
     }
     // The ranges are those of sums: a summand, which has a sign, gets the sum's step.
-    const torch::Tensor branch = Call("quantized::conv2d", "new",
-                                      {outputs[layer.input], packed_[i], quantum.step, int64_t{128}})
-                                     .toTensor();
+    const torch::Tensor branch =
+        Call("quantized::conv2d", "new",
+             {outputs[layer.input], packed_[i], quantum.step, int64_t{128}})
+            .toTensor();
     return Call(layer.relu ? "quantized::add_relu" : "quantized::add", "",
                 {branch, outputs[layer.residual], quantum.step, quantum.zero})
         .toTensor();
   }
 
   Network network_;
-  std::vector<Quantum> quanta_;       // of layers' outputs
+  std::vector<Quantum> quanta_;      // of layers' outputs
   std::vector<c10::IValue> packed_;  // weights of convolutions
   torch::Tensor weight_, bias_;      // of the classifier
 };

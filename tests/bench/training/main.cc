@@ -85,8 +85,8 @@ absl::StatusOr<double> PipelineTurn(const Options& options, const Dataset& datas
   setup.seed = 1;
   setup.masks = &masks;
   Trainer trainer(network, dataset, train, setup);
-  CYTOPRESS_RETURN_IF_ERROR(trainer.Run({[](const StepReport&) { return absl::OkStatus(); },
-                                         [] { return absl::OkStatus(); }}));
+  CYTOPRESS_RETURN_IF_ERROR(trainer.Run(
+      {[](const StepReport&) { return absl::OkStatus(); }, [] { return absl::OkStatus(); }}));
   return trainer.images_per_second();
 }
 
@@ -122,8 +122,7 @@ class BareLoop {
       optimizer_->step();
       loss.item<float>();
     }
-    return options_.batch * options_.steps /
-           absl::ToDoubleSeconds(RealClock()->Steady() - start);
+    return options_.batch * options_.steps / absl::ToDoubleSeconds(RealClock()->Steady() - start);
   }
 
  private:
@@ -202,7 +201,8 @@ absl::Status Run(const Options& options) {
 int main(int argc, char** argv) {
   cytopress::Options options;
   CLI::App app(
-      "Trains the same network with the pipeline's trainer and with a bare LibTorch loop, in turns.\n"
+      "Trains the same network with the pipeline's trainer and with a bare LibTorch loop, in "
+      "turns.\n"
       "Example: cytopress-train-bench --stem stride2 --batch 64");
   cytopress::AddOptions(options, app);
   CLI11_PARSE(app, argc, argv);

@@ -80,8 +80,7 @@ TEST(BatchLoaderTest, FlipsAndTurnsAreTheEightPosesOfASquare) {
   std::set<std::vector<int>> poses;
   for (int epoch = 0; epoch < 200; ++epoch) {
     loader.StartEpoch(epoch);
-    const torch::Tensor image =
-        (loader.TrainBatch(0, flips).images * 255).round().flatten();
+    const torch::Tensor image = (loader.TrainBatch(0, flips).images * 255).round().flatten();
     std::vector<int> pose;
     for (int i = 0; i < 4; ++i) pose.push_back(image[i].item<int>());
     poses.insert(pose);

@@ -62,25 +62,20 @@ TEST(UnfoldBatchNormTest, AnswersAsBeforeAndInTrainingToo) {
   BatchLoader loader(dataset, dataset.train, 128, 1);
   const torch::Tensor images = loader.EvaluationBatch(0).images;
   const torch::Tensor before = network.Forward(images, TorchNetwork::Mode::kEvaluate);
-  const torch::Tensor broken = network.Forward(images, TorchNetwork::Mode::kTrain,
-                                               [] {
-                                                 TorchNetwork::Hooks keep;
-                                                 keep.batch_norm_momentum = 0;
-                                                 return keep;
-                                               }());
+  const torch::Tensor broken = network.Forward(images, TorchNetwork::Mode::kTrain, [] {
+    TorchNetwork::Hooks keep;
+    keep.batch_norm_momentum = 0;
+    return keep;
+  }());
   UnfoldBatchNorm(network, dataset, 1);
   const double size = before.abs().max().item<double>();
   EXPECT_GT((broken - before).abs().max().item<double>(), 0.1 * size);
-  EXPECT_LT((network.Forward(images, TorchNetwork::Mode::kEvaluate) - before)
-                .abs()
-                .max()
-                .item<double>(),
-            1e-3 * size);
-  EXPECT_LT((network.Forward(images, TorchNetwork::Mode::kTrain) - before)
-                .abs()
-                .max()
-                .item<double>(),
-            1e-2 * size);
+  EXPECT_LT(
+      (network.Forward(images, TorchNetwork::Mode::kEvaluate) - before).abs().max().item<double>(),
+      1e-3 * size);
+  EXPECT_LT(
+      (network.Forward(images, TorchNetwork::Mode::kTrain) - before).abs().max().item<double>(),
+      1e-2 * size);
 }
 
 }  // namespace

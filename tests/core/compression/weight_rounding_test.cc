@@ -72,8 +72,7 @@ double SquaredError(const Tensor& weight, const StoredTensor& stored) {
 
 TEST(FindGridTest, MseClipsWhereTheErrorIsSmallest) {
   const Tensor weight = BellWithOutlier();
-  const float scale =
-      FindGrid(weight, kInt4, Options({}, v1::RANGE_METHOD_MSE)).scales[0];
+  const float scale = FindGrid(weight, kInt4, Options({}, v1::RANGE_METHOD_MSE)).scales[0];
   const double error = SquaredError(weight, RoundWeight(weight, kInt4, OneScale(scale)));
   for (float factor : {0.9f, 0.95f, 1.05f, 1.1f, 20 / (7 * scale)}) {
     const auto other = RoundWeight(weight, kInt4, OneScale(scale * factor));
@@ -175,8 +174,8 @@ TEST_P(RoundingHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
   options.set_group_size(GetParam());
   const WeightGrids grids = FindWeightGrids(network, options);
   const torch::Tensor input = torch::randn({4, 3, 16, 16});
-  const torch::Tensor hooked = network.Forward(input, TorchNetwork::Mode::kEvaluate,
-                                               RoundingHooks(network, options, grids));
+  const torch::Tensor hooked =
+      network.Forward(input, TorchNetwork::Mode::kEvaluate, RoundingHooks(network, options, grids));
   hooked.sum().backward();
   // The residual branches start at zero, so only what all images pass has a gradient yet.
   EXPECT_GT(network.tensors().at("conv1.weight").grad().abs().sum().item<float>(), 0);
