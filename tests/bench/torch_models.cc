@@ -140,7 +140,8 @@ class Quantized {
           break;
         case Op::kMaxPool:
           outputs[i] =
-              at::max_pool2d(outputs[layer.input], layer.kernel, layer.stride, layer.padding);
+              at::max_pool2d(outputs[layer.input], {layer.kernel, layer.kernel},
+                             {layer.stride, layer.stride}, {layer.padding, layer.padding}, {1, 1});
           break;
         case Op::kGlobalAvgPool:
           outputs[i] = outputs[layer.input].dequantize().mean({2, 3});
