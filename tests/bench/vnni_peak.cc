@@ -15,7 +15,8 @@ constexpr int kMacs = 64;  // of one instruction
 __attribute__((target("avx512f,avx512vnni"))) int Multiply(int rounds) {
   const __m512i a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(rounds % 2 == 0 ? 1 : 2);
   __m512i sums[kSums];
-  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+#pragma GCC unroll 16  // all loops: what is indexed by a variable would lie in memory
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm512_setzero_si512();
   for (int round = 0; round < rounds; ++round) {
 #pragma GCC unroll 16
     for (int i = 0; i < kSums; ++i) {
@@ -24,6 +25,7 @@ __attribute__((target("avx512f,avx512vnni"))) int Multiply(int rounds) {
     }
   }
   __m512i all = sums[0];
+#pragma GCC unroll 16
   for (int i = 1; i < kSums; ++i) all = _mm512_add_epi32(all, sums[i]);
   return _mm512_cvtsi512_si32(all);
 }
