@@ -80,6 +80,9 @@ void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
     quantize->set_calibration_images(*flags.calibration_images);
   }
   if (flags.group_size.has_value()) quantize->set_group_size(*flags.group_size);
+  if (flags.per_tensor_scales.has_value()) {
+    quantize->set_per_tensor_scales(*flags.per_tensor_scales);
+  }
   if (flags.aware_epochs == 0) quantize->clear_aware();
   if (flags.aware_epochs.value_or(0) != 0) {
     quantize->mutable_aware()->set_epochs(*flags.aware_epochs);

@@ -143,6 +143,9 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
       ->add_option("--group-size", flags->group_size,
                    "int4: so many weights share a scale, e.g. 64; 0 = a whole channel")
       ->group(kQuantization);
+  AddSwitch(command, "per-tensor-scales", &flags->per_tensor_scales,
+            "one scale a weight tensor, as in the paper recipe, not one an output channel",
+            kQuantization);
   command
       ->add_option("--aware-epochs", flags->aware_epochs, "train with rounded weights; 0 = do not")
       ->group(kQuantization);

@@ -39,6 +39,7 @@ class QuantizeStage : public Stage {
     if (!HasIntegers(options_) || !state.frozen_grids.empty()) return std::nullopt;
     v1::QuantizeOptions better = options_;
     better.set_reestimate_batch_norm(true);
+    better.set_per_tensor_scales(false);
     if (attempt == 1) {
       better.set_weight_range(v1::RANGE_METHOD_MSE);
       better.set_rounding(v1::ROUNDING_GPTQ);
@@ -81,6 +82,7 @@ class QuantizeStage : public Stage {
     if (options.weights() == v1::WEIGHT_TYPE_INT4 && options.group_size() > 0) {
       absl::StrAppend(&text, ", groups of ", options.group_size());
     }
+    if (options.per_tensor_scales()) absl::StrAppend(&text, ", one scale a tensor");
     absl::StrAppend(
         &text, ", ranges by ", v1::RangeMethod_Name(options.weight_range()).substr(13),
         ", rounded ",

@@ -153,6 +153,11 @@ WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
   const int64_t row = static_cast<int64_t>(weight.values.size()) / channels;
   WeightGrid grid;
   grid.group_size = format.group_size;
+  if (options.per_tensor_scales()) {
+    const float step = StepOf(weight.values.data(), channels * row, format.levels, options);
+    grid.scales.assign(channels, step > 0 ? step : 1);
+    return grid;
+  }
   for (int64_t channel = 0; channel < channels; ++channel) {
     const float* values = &weight.values[channel * row];
     if (format.group_size > 0) {

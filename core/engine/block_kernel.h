@@ -15,10 +15,9 @@ namespace cytopress {
 inline constexpr int kBlockChannels = 4;  // of an input; a block has as many bytes
 
 // The blocks of all output channels, one row each, and what becomes of a row's sum:
-//   stored = round(clamp(multiplier * sum + bias + residual_multiplier * (r - residual_zero), low,
-//                        high)) + zero
-// where r is what the destination held, and the sum starts at `initial`. Rounds to the nearest even
-// integer. Every operation is rounded to FP32 by itself.
+//   stored = round(clamp(multiplier * sum + (residual_multiplier * r + bias), low, high)) + zero
+// where r is the byte that the destination held, and the sum starts at `initial`. Rounds to the
+// nearest even integer; a product and the addition to it are rounded to FP32 once (std::fma).
 struct BlockRows {
   // The blocks of 4 rows lie interleaved, [step][4 rows][group], from first[row / 4] on, for as
   // many steps as the longest of them needs; row o has blocks that are not zero in its first
@@ -33,29 +32,34 @@ struct BlockRows {
   const float* bias;
   bool adds_residual;
   float residual_multiplier;
-  int32_t residual_zero;
   float low;
   float high;
   int32_t zero;
+  // low + zero is 0, high + zero is 255, and what is clamped fits 32 bits: packing it does that.
+  bool packing_clamps;
 };
 
-// Positions that are computed in one go: consecutive ones, or two runs of the same length.
+// Positions that are computed in one go, so that they share the reading of each block: runs of
+// consecutive ones, all of the same length.
+inline constexpr int kMostBlockRuns = 8;
 struct BlockTile {
-  int64_t source;       // bytes from the start of the source to the first position
-  int64_t destination;  // bytes from the start of the destination, for output channels 0 to 3
-  int vectors;  // of BlockKernel::lanes positions, 1 to kMostBlockVectors; even for two runs
-  // Bytes from the end of the first run to the start of the second; 0 for consecutive positions.
-  int64_t source_gap = 0;
-  int64_t destination_gap = 0;
+  int vectors = 0;  // of BlockKernel::lanes positions in a run
+  int runs = 0;     // at most MostRuns of the kernel
+  // By run, in bytes: to its first position from the start of the source, and from the start of the
+  // destination, for output channels 0 to 3.
+  int64_t source[kMostBlockRuns] = {};
+  int64_t destination[kMostBlockRuns] = {};
 };
-inline constexpr int kMostBlockVectors = 8;
 
 struct BlockTask {
   BlockRows rows;
-  // Bytes from a tile's source to the inputs of a block, by id. Null: the ids are those distances,
-  // in units of 4 bytes, which spares a load a block.
+  // Bytes from a run's source to the inputs of a block, by id. Null: the ids are those distances, in
+  // units of 2^distance_bits bytes, which spares a load a block.
   const int32_t* offsets = nullptr;
-  bool one_position = false;  // of the only tile, which has one vector; only with null offsets
+  int distance_bits = 2;
+  // Of the only tile, which has one vector, if there are at most 4, else 0; only with null offsets.
+  // Of a single one, with two distance_bits.
+  int positions = 0;
   const BlockTile* tiles;
   int tile_count;
   int64_t channel_stride;  // bytes from 4 output channels to the next 4 of a tile
@@ -65,6 +69,7 @@ struct BlockTask {
 struct BlockKernel {
   const char* name;  // "avx512vnni", "avx2" or "portable"
   int lanes;         // positions in a vector
+  int most_vectors;  // in all runs of a tile
   // Products of u8 and s8 are added in pairs that saturate at 16 bits: positive and negative
   // weights that share a 16-bit sum (bytes 0 and 1, bytes 2 and 3 of all blocks of a group) may add
   // up to kMost16BitWeight each, no more.
@@ -74,6 +79,12 @@ struct BlockKernel {
               int last_row);
 };
 inline constexpr int kMost16BitWeight = 128;  // * 255 < 2^15
+
+// Of so many vectors each, in one tile.
+constexpr int MostRuns(int most_vectors, int vectors) {
+  if (vectors != 2 && vectors != 4 && vectors != 8) return 1;
+  return most_vectors / vectors < kMostBlockRuns ? most_vectors / vectors : kMostBlockRuns;
+}
 
 const BlockKernel& PortableBlockKernel();
 // Null where the compiler or the CPU does not have the instructions.

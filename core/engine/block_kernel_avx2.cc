@@ -2,7 +2,7 @@
 // BlockKernel::adds_in_16_bits.
 #include "core/engine/block_kernel_loops.h"
 
-#if defined(__AVX2__)
+#if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 
 namespace cytopress {
@@ -10,8 +10,9 @@ namespace {
 
 struct Avx2 {
   static constexpr int kLanes = 8;
+  static constexpr int kMostVectors = 8;
   static constexpr bool kAddsIn16Bits = true;
-  static constexpr bool kGathers = false;
+  static constexpr bool kFewPositions = false;
   using Int = __m256i;
   using Float = __m256;
 
@@ -25,36 +26,42 @@ struct Avx2 {
   static Float Set(float value) { return _mm256_set1_ps(value); }
 
   template <int G>
-  static Int Accumulate(Int sum, const uint8_t* const* inputs, int64_t offset, const Int* blocks) {
-    Int pairs = _mm256_maddubs_epi16(Load(inputs[0] + offset), blocks[0]);
+  static Int Accumulate(Int sum, const uint8_t* run, const int64_t* distances, const Int* blocks) {
+    Int pairs = _mm256_maddubs_epi16(Load(run + distances[0]), blocks[0]);
     for (int g = 1; g < G; ++g) {
-      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(Load(inputs[g] + offset), blocks[g]));
+      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(Load(run + distances[g]), blocks[g]));
     }
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
 
   static Float ToFloat(Int a) { return _mm256_cvtepi32_ps(a); }
-  static Float Multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
-  static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float MultiplyAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
   static Float Bound(Float a, Float low, Float high) {
     return _mm256_min_ps(_mm256_max_ps(a, low), high);
   }
   static Int Round(Float a) { return _mm256_cvtps_epi32(a); }
-  static Int Add(Int a, Int b) { return _mm256_add_epi32(a, b); }
-  static Int Subtract(Int a, Int b) { return _mm256_sub_epi32(a, b); }
-  static Int Or(Int a, Int b) { return _mm256_or_si256(a, b); }
-  static Int Byte(Int a, int index) {
-    return _mm256_and_si256(_mm256_srl_epi32(a, _mm_cvtsi32_si128(8 * index)), Set(0xff));
+  template <int kIndex>
+  static Int Byte(Int a) {
+    if constexpr (kIndex == 3) return _mm256_srli_epi32(a, 24);
+    return _mm256_and_si256(_mm256_srli_epi32(a, 8 * kIndex), Set(0xff));
   }
-  static Int Shift(Int a, int bytes) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(8 * bytes)); }
+  static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {
+    const Int pairs = _mm256_packs_epi32(zero, zero);
+    const Int ab = _mm256_add_epi16(_mm256_packs_epi32(a, b), pairs);
+    const Int cd = _mm256_add_epi16(_mm256_packs_epi32(c, d), pairs);
+    // Of each half: 4 bytes of a, of b, of c, of d.
+    const Int order = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,  //
+                                       0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm256_shuffle_epi8(_mm256_packus_epi16(ab, cd), order);
+  }
 };
 
 }  // namespace
 
 const BlockKernel* Avx2BlockKernel() {
-  static constexpr BlockKernel kKernel = {"avx2", Avx2::kLanes, Avx2::kAddsIn16Bits,
-                                          RunBlocks<Avx2>};
-  return __builtin_cpu_supports("avx2") ? &kKernel : nullptr;
+  static constexpr BlockKernel kKernel = {"avx2", Avx2::kLanes, Avx2::kMostVectors,
+                                          Avx2::kAddsIn16Bits, RunBlocks<Avx2>};
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kKernel : nullptr;
 }
 
 }  // namespace cytopress

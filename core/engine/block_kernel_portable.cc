@@ -13,8 +13,9 @@ struct Eight {
 
 struct Portable {
   static constexpr int kLanes = 8;
+  static constexpr int kMostVectors = 8;
   static constexpr bool kAddsIn16Bits = false;
-  static constexpr bool kGathers = false;
+  static constexpr bool kFewPositions = false;
   using Int = Eight<int32_t>;
   using Float = Eight<float>;
 
@@ -39,11 +40,11 @@ struct Portable {
   }
 
   template <int G>
-  static Int Accumulate(Int sum, const uint8_t* const* inputs, int64_t offset, const Int* blocks) {
+  static Int Accumulate(Int sum, const uint8_t* run, const int64_t* distances, const Int* blocks) {
     for (int g = 0; g < G; ++g) {
       int8_t weights[kBlockChannels];
       std::memcpy(weights, &blocks[g].lanes[0], sizeof(weights));
-      const uint8_t* const values = inputs[g] + offset;
+      const uint8_t* const values = run + distances[g];
       for (int i = 0; i < kLanes; ++i) {
         for (int c = 0; c < kBlockChannels; ++c) {
           sum.lanes[i] += values[kBlockChannels * i + c] * weights[c];
@@ -56,11 +57,8 @@ struct Portable {
   static Float ToFloat(const Int& a) {
     return Each<float>([&](int i) { return static_cast<float>(a.lanes[i]); });
   }
-  static Float Multiply(const Float& a, const Float& b) {
-    return Each<float>([&](int i) { return a.lanes[i] * b.lanes[i]; });
-  }
-  static Float Add(const Float& a, const Float& b) {
-    return Each<float>([&](int i) { return a.lanes[i] + b.lanes[i]; });
+  static Float MultiplyAdd(const Float& a, const Float& b, const Float& c) {
+    return Each<float>([&](int i) { return std::fma(a.lanes[i], b.lanes[i], c.lanes[i]); });
   }
   static Float Bound(const Float& a, const Float& low, const Float& high) {
     return Each<float>([&](int i) {
@@ -71,23 +69,19 @@ struct Portable {
   static Int Round(const Float& a) {
     return Each<int32_t>([&](int i) { return static_cast<int32_t>(std::nearbyint(a.lanes[i])); });
   }
-  static Int Add(const Int& a, const Int& b) {
-    return Each<int32_t>([&](int i) { return a.lanes[i] + b.lanes[i]; });
-  }
-  static Int Subtract(const Int& a, const Int& b) {
-    return Each<int32_t>([&](int i) { return a.lanes[i] - b.lanes[i]; });
-  }
-  static Int Or(const Int& a, const Int& b) {
-    return Each<int32_t>([&](int i) { return a.lanes[i] | b.lanes[i]; });
-  }
-  static Int Byte(const Int& a, int index) {
+  template <int kIndex>
+  static Int Byte(const Int& a) {
     return Each<int32_t>([&](int i) {
-      return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) >> (8 * index) & 0xff);
+      return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) >> (8 * kIndex) & 0xff);
     });
   }
-  static Int Shift(const Int& a, int bytes) {
+  static Int Interleave(const Int& a, const Int& b, const Int& c, const Int& d, const Int& zero) {
     return Each<int32_t>([&](int i) {
-      return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) << (8 * bytes));
+      const auto byte = [&](const Int& part) {
+        const int64_t value = int64_t{part.lanes[i]} + zero.lanes[i];
+        return static_cast<uint32_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+      };
+      return static_cast<int32_t>(byte(a) | byte(b) << 8 | byte(c) << 16 | byte(d) << 24);
     });
   }
 };
@@ -95,8 +89,8 @@ struct Portable {
 }  // namespace
 
 const BlockKernel& PortableBlockKernel() {
-  static constexpr BlockKernel kKernel = {"portable", Portable::kLanes, Portable::kAddsIn16Bits,
-                                          RunBlocks<Portable>};
+  static constexpr BlockKernel kKernel = {"portable", Portable::kLanes, Portable::kMostVectors,
+                                          Portable::kAddsIn16Bits, RunBlocks<Portable>};
   return kKernel;
 }
 

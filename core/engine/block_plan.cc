@@ -12,27 +12,63 @@ int BorderOf(const Convolution& c) {
   return std::max(std::max(c.pad_top, c.pad_left), std::max(c.pad_bottom(), c.pad_right()));
 }
 
-// The vectors of the next tile when `left` remain: as equal as can be, since narrow tiles are slow.
-int NextVectors(int64_t left, int most) {
-  const int64_t tiles = (left + most - 1) / most;
-  return static_cast<int>((left + tiles - 1) / tiles);
+// The size of the next part when `left` remain: as equal as can be, since narrow tiles are slow.
+int NextPart(int64_t left, int most) {
+  const int64_t parts = (left + most - 1) / most;
+  return static_cast<int>((left + parts - 1) / parts);
 }
 
-// Makes one tile of each two that fit: reading a block is then shared by more products.
-void PairTiles(int64_t vector_bytes, std::vector<BlockTile>& tiles) {
-  std::vector<BlockTile> paired;
-  for (size_t i = 0; i < tiles.size(); ++i) {
-    BlockTile tile = tiles[i];
-    if (i + 1 < tiles.size() && 2 * tile.vectors <= kMostBlockVectors &&
-        tiles[i + 1].vectors == tile.vectors) {
-      const BlockTile& second = tiles[++i];
-      tile.source_gap = second.source - tile.source - tile.vectors * vector_bytes;
-      tile.destination_gap = second.destination - tile.destination - tile.vectors * vector_bytes;
-      tile.vectors *= 2;
+// Puts as many runs into a tile as fit.
+std::vector<BlockTile> JoinRuns(const std::vector<BlockTile>& runs, int most_vectors) {
+  std::vector<BlockTile> tiles;
+  size_t left = 0;  // runs like the first of them, which are still to be joined
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const BlockTile& run = runs[i];
+    if (left == 0) {
+      while (i + left < runs.size() && runs[i + left].vectors == run.vectors) ++left;
     }
-    paired.push_back(tile);
+    BlockTile& tile = tiles.emplace_back(run);
+    const int joined = NextPart(static_cast<int64_t>(left), MostRuns(most_vectors, run.vectors));
+    for (; tile.runs < joined; ++tile.runs) {
+      ++i;
+      tile.source[tile.runs] = runs[i].source[0];
+      tile.destination[tile.runs] = runs[i].destination[0];
+    }
+    left -= joined;
   }
-  tiles.swap(paired);
+  return tiles;
+}
+
+void TakeLarger(const uint8_t* values, int64_t count, uint8_t* largest) {
+  for (int64_t i = 0; i < count; ++i) largest[i] = std::max(largest[i], values[i]);
+}
+
+// Max-pooling of maps whose rows are in one piece: first over the rows of a window, then over its
+// columns, both many pixels at a time.
+void PoolRows(const Layer& layer, const BlockMap& source, const BlockMap& map, const uint8_t* from,
+              uint8_t* to) {
+  const int64_t pixel = int64_t{source.images} * kBlockChannels;
+  const int64_t row = source.width * pixel;
+  const int64_t margin = layer.padding * pixel;
+  std::vector<uint8_t> padded(row + 2 * margin), pooled(row + 2 * margin);
+  for (int group = 0; group < map.channel_groups; ++group) {
+    for (int y = 0; y < map.height; ++y) {
+      std::fill(padded.begin(), padded.end(), uint8_t{0});  // the least of all values
+      const int first = y * layer.stride - layer.padding;
+      for (int i = std::max(first, 0); i < std::min(first + layer.kernel, source.height); ++i) {
+        TakeLarger(from + source.Offset(group, i, 0), row, padded.data() + margin);
+      }
+      pooled = padded;
+      for (int tap = 1; tap < layer.kernel; ++tap) {
+        const int64_t shift = tap * pixel;
+        TakeLarger(padded.data() + shift, row + 2 * margin - shift, pooled.data());
+      }
+      uint8_t* const values = to + map.Offset(group, y, 0);
+      for (int x = 0; x < map.width; ++x) {
+        std::memcpy(values + x * pixel, pooled.data() + x * layer.stride * pixel, pixel);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -53,6 +89,10 @@ BlockPlan::BlockPlan(const DenseModel& model, const BlockModel& weights, const B
                      int batch)
     : model_(model), kernel_(kernel), batch_(batch), output_layer_(PooledLayer(model.network)) {
   const Network& network = model.network;
+  for (size_t i = 0; i < model.integer_input.size(); ++i) {
+    const auto stored = static_cast<uint8_t>(model.integer_input[i] + kSignedZero);
+    input_bytes_.push_back(uint32_t{stored} << (8 * (i / 256)));
+  }
   const std::vector<int> buffer_of = AssignBuffers(network);
   ShapeMaps(buffer_of);
   size_t scratch_bytes = 0;
@@ -120,15 +160,21 @@ void BlockPlan::AddConvolution(int layer, const BlockWeights& weights) {
 }
 
 void BlockPlan::UseOwnDistances(const BlockWeights& weights, Step& step) const {
-  constexpr int kUnit = 4;
   const BlockMap& map = maps_[step.layer];
-  if (map.tile_a_pixel) return;  // many positions share a block's table look-up
-  const int64_t farthest = *std::max_element(step.offsets.begin(), step.offsets.end());
-  if (farthest > int64_t{kUnit} * std::numeric_limits<uint16_t>::max()) return;
-  for (const uint16_t id : weights.ids()) {
-    step.ids.push_back(static_cast<uint16_t>(step.offsets[id] / kUnit));
+  const int64_t positions = int64_t{map.height} * map.width * map.images;
+  int32_t bits = 0, farthest = 0;
+  for (const int32_t offset : step.offsets) {
+    bits |= offset;
+    farthest = std::max(farthest, offset);
   }
-  step.task.one_position = int64_t{map.height} * map.width * map.images == 1;
+  int unit = 2;  // as a power of two
+  while (positions > 1 && bits != 0 && (bits >> unit & 1) == 0) ++unit;
+  if (farthest >> unit > std::numeric_limits<uint16_t>::max()) return;
+  step.task.distance_bits = unit;
+  if (positions <= 4) step.task.positions = static_cast<int>(positions);
+  for (const uint16_t id : weights.ids()) {
+    step.ids.push_back(static_cast<uint16_t>(step.offsets[id] >> unit));
+  }
 }
 
 void BlockPlan::SetOffsets(const Convolution& c, const BlockWeights& weights, Step& step) const {
@@ -153,8 +199,8 @@ void BlockPlan::SetTiles(const Convolution& c, Step& step) const {
   const auto add = [&](int64_t from, int64_t to) {
     const int64_t vector_bytes = int64_t{kernel_.lanes} * kBlockChannels;
     for (int64_t left = map.tile_lanes / kernel_.lanes; left > 0;) {
-      const int vectors = NextVectors(left, kMostBlockVectors);
-      step.tiles.push_back({from, to, vectors, 0, 0});
+      const int vectors = NextPart(left, kernel_.most_vectors);
+      step.tiles.push_back({vectors, 1, {from}, {to}});
       from += vectors * vector_bytes;
       to += vectors * vector_bytes;
       left -= vectors;
@@ -167,22 +213,24 @@ void BlockPlan::SetTiles(const Convolution& c, Step& step) const {
           map.Offset(0, y, x));
     }
   }
-  PairTiles(int64_t{kernel_.lanes} * kBlockChannels, step.tiles);
+  step.tiles = JoinRuns(step.tiles, kernel_.most_vectors);
 }
 
 void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) const {
   const BlockMap& map = maps_[0];
-  const int channels = model_.network.spec.input_channels;
+  const int channels = model_.network.spec.input_channels;  // 1 or 3
+  const int64_t image_bytes = int64_t{map.height} * map.width * channels;
   uint8_t* const input = arena.data() + layout_.offsets[0];
+  const uint32_t* const bytes = input_bytes_.data();
   FillBorder(0, arena);
-  for (int image = 0; image < count; ++image) {
-    for (int y = 0; y < map.height; ++y) {
-      for (int x = 0; x < map.width; ++x, pixels += channels) {
-        uint8_t values[kBlockChannels] = {};
-        for (int c = 0; c < channels; ++c) {
-          values[c] = static_cast<uint8_t>(model_.integer_input[256 * c + pixels[c]] + kSignedZero);
-        }
-        std::memcpy(input + map.Offset(0, y, x) + kBlockChannels * image, values, sizeof(values));
+  for (int y = 0; y < map.height; ++y) {
+    for (int x = 0; x < map.width; ++x, pixels += channels) {
+      uint8_t* const values = input + map.Offset(0, y, x);
+      for (int image = 0; image < count; ++image) {
+        const uint8_t* const pixel = pixels + image * image_bytes;
+        uint32_t block = bytes[pixel[0]];
+        if (channels == 3) block |= bytes[256 + pixel[1]] | bytes[512 + pixel[2]];
+        std::memcpy(values + kBlockChannels * image, &block, sizeof(block));
       }
     }
   }
@@ -231,21 +279,21 @@ void BlockPlan::RunMaxPool(int index, const Arena& arena) const {
   const Layer& layer = model_.network.layers[index];
   const BlockMap& source = maps_[layer.input];
   const BlockMap& map = maps_[index];
-  const int run = batch_ * kBlockChannels;
   const uint8_t* const from = arena.data() + layout_.offsets[layer.input];
   uint8_t* const to = arena.data() + layout_.offsets[index];
+  if (!map.tile_a_pixel) return PoolRows(layer, source, map, from, to);
+  const int run = batch_ * kBlockChannels;
   FillBorder(index, arena);
   for (int group = 0; group < map.channel_groups; ++group) {
     for (int y = 0; y < map.height; ++y) {
       for (int x = 0; x < map.width; ++x) {
         uint8_t* const largest = to + map.Offset(group, y, x);
-        std::memset(largest, 0, run);
+        std::memset(largest, 0, run);  // the least of all values
         for (int tap = 0; tap < layer.kernel * layer.kernel; ++tap) {
           const int row = y * layer.stride - layer.padding + tap / layer.kernel;
           const int column = x * layer.stride - layer.padding + tap % layer.kernel;
           if (row < 0 || row >= source.height || column < 0 || column >= source.width) continue;
-          const uint8_t* const values = from + source.Offset(group, row, column);
-          for (int i = 0; i < run; ++i) largest[i] = std::max(largest[i], values[i]);
+          TakeLarger(from + source.Offset(group, row, column), run, largest);
         }
       }
     }

@@ -56,7 +56,7 @@ class BlockPlan {
   void ShapeMaps(const std::vector<int>& buffer_of);
   void AddConvolution(int layer, const BlockWeights& weights);
   void SetOffsets(const Convolution& convolution, const BlockWeights& weights, Step& step) const;
-  // Where positions are few: distances in place of ids that point at distances.
+  // Where they are short enough, distances in place of ids that point at distances.
   void UseOwnDistances(const BlockWeights& weights, Step& step) const;
   void SetTiles(const Convolution& convolution, Step& step) const;
   void RunConvolution(const Step& step, const Arena& arena, int threads) const;
@@ -67,6 +67,8 @@ class BlockPlan {
   const BlockKernel& kernel_;
   const int batch_;
   const int output_layer_;
+  // What model.integer_input is in a block of the first map, each channel's byte in its place.
+  std::vector<uint32_t> input_bytes_;
   std::vector<BlockMap> maps_;  // by layer
   std::vector<Step> steps_;
   NetworkLayout layout_;

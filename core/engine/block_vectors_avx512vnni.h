@@ -10,8 +10,9 @@ namespace {
 
 struct Avx512Vnni {
   static constexpr int kLanes = 16;
+  static constexpr int kMostVectors = 16;
   static constexpr bool kAddsIn16Bits = false;
-  static constexpr bool kGathers = true;
+  static constexpr bool kFewPositions = true;
   using Int = __m512i;
   using Float = __m512;
 
@@ -21,35 +22,68 @@ struct Avx512Vnni {
   static Float Set(float value) { return _mm512_set1_ps(value); }
 
   template <int G>
-  static Int Accumulate(Int sum, const uint8_t* const* inputs, int64_t offset, const Int* blocks) {
+  static Int Accumulate(Int sum, const uint8_t* run, const int64_t* distances, const Int* blocks) {
     for (int g = 0; g < G; ++g) {
-      sum = _mm512_dpbusd_epi32(sum, Load(inputs[g] + offset), blocks[g]);
+      sum = _mm512_dpbusd_epi32(sum, Load(run + distances[g]), blocks[g]);
     }
     return sum;
   }
 
+  static Int Spread(const void* values) {
+    const __m512i to = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    return _mm512_permutexvar_epi32(to, _mm512_castsi128_si512(Load4(values)));
+  }
+  template <int kRow>
+  static Int RowOf(Int sums) {
+    return _mm512_shuffle_i32x4(sums, sums, 0x55 * kRow);
+  }
+  static Int AccumulateSpread(Int sum, const uint8_t* run, const int64_t* distances,
+                              const int8_t* weights) {
+    __m512i inputs = _mm512_castsi128_si512(Load4(run + distances[0]));
+    inputs = _mm512_inserti32x4(inputs, Load4(run + distances[1]), 1);
+    inputs = _mm512_inserti32x4(inputs, Load4(run + distances[2]), 2);
+    inputs = _mm512_inserti32x4(inputs, Load4(run + distances[3]), 3);
+    return _mm512_dpbusd_epi32(sum, inputs, Spread(weights));
+  }
   static Int AccumulateGathered(Int sum, const uint8_t* source, const uint16_t* ids,
-                                const int8_t* weights) {
-    const __m512i distances =
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(ids)));
+                                const int8_t* weights, int count) {
+    const auto lanes = static_cast<__mmask16>(count < kLanes ? (1 << count) - 1 : 0xffff);
+    const __m512i distances = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, ids));
     return _mm512_dpbusd_epi32(sum, _mm512_i32gather_epi32(distances, source, 4),
-                               _mm512_loadu_si512(weights));
+                               _mm512_maskz_loadu_epi32(lanes, weights));
+  }
+  static Int RowSums(Int sum) {
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, 0x4e));
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, 0xb1));
+    const __m512i to = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    return _mm512_permutexvar_epi32(to, sum);
   }
 
   static Float ToFloat(Int a) { return _mm512_cvtepi32_ps(a); }
-  static Float Multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
-  static Float Add(Float a, Float b) { return _mm512_add_ps(a, b); }
+  static Float MultiplyAdd(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
   static Float Bound(Float a, Float low, Float high) {
     return _mm512_min_ps(_mm512_max_ps(a, low), high);
   }
-  static Int Round(Float a) { return _mm512_cvtps_epi32(a); }
   static Int Add(Int a, Int b) { return _mm512_add_epi32(a, b); }
-  static Int Subtract(Int a, Int b) { return _mm512_sub_epi32(a, b); }
-  static Int Or(Int a, Int b) { return _mm512_or_si512(a, b); }
-  static Int Byte(Int a, int index) {
-    return _mm512_and_si512(_mm512_srl_epi32(a, _mm_cvtsi32_si128(8 * index)), Set(0xff));
+  static Int Round(Float a) { return _mm512_cvtps_epi32(a); }
+  template <int kIndex>
+  static Int Byte(Int a) {
+    if constexpr (kIndex == 3) return _mm512_srli_epi32(a, 24);
+    return _mm512_and_si512(_mm512_srli_epi32(a, 8 * kIndex), Set(0xff));
   }
-  static Int Shift(Int a, int bytes) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(8 * bytes)); }
+  static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {
+    const Int pairs = _mm512_packs_epi32(zero, zero);
+    const Int ab = _mm512_add_epi16(_mm512_packs_epi32(a, b), pairs);
+    const Int cd = _mm512_add_epi16(_mm512_packs_epi32(c, d), pairs);
+    // Of each quarter: 4 bytes of a, of b, of c, of d.
+    const Int order = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400);
+    return _mm512_shuffle_epi8(_mm512_packus_epi16(ab, cd), order);
+  }
+
+ private:
+  static __m128i Load4(const void* from) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  }
 };
 
 }  // namespace

@@ -1,11 +1,17 @@
 #include "core/engine/block_weights.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 
 namespace cytopress {
 namespace {
+
+constexpr int kLargestInput = 255;
+// What rounds to 32 bits, with room for the rounding of FP32.
+constexpr double kMostPacked = 2e9;
 
 // Reads weights by output channel, tap and source channel.
 class WeightReader {
@@ -99,13 +105,28 @@ BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
     std::vector<Block> rows[kBlockChannels];
     for (int j = 0; j < kBlockChannels; ++j) {
       rows[j] = GroupBlocks(ReadRow(reader, row + j, channel_groups_, !adds_in_16_bits), group_);
-      int32_t sum = 0;
+      int32_t sum = 0, magnitudes = 0;
       for (const Block& block : rows[j]) {
-        for (int8_t weight : block.weights) sum += weight;
+        for (int8_t weight : block.weights) {
+          sum += weight;
+          magnitudes += std::abs(weight);
+        }
       }
       initial_.push_back(-zero * sum);
+      largest_value_ = std::max(
+          largest_value_, double{kLargestInput} * magnitudes *
+                                  std::abs(double{convolution.multiplier[row + j]}) +
+                              std::abs(double{convolution.bias[row + j]}) +
+                              2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
     }
     AppendRows(rows);
+  }
+  // The kernels do not take the residual's zero from it.
+  bias_ = convolution.bias;
+  if (convolution.adds_residual) {
+    for (float& bias : bias_) {
+      bias -= convolution.residual_multiplier * static_cast<float>(ZeroOf(convolution.residual));
+    }
   }
   ids_.shrink_to_fit();
   weights_.shrink_to_fit();
@@ -136,7 +157,7 @@ int64_t BlockWeights::products() const {
 int64_t BlockWeights::bytes() const {
   return static_cast<int64_t>(first_.size() * sizeof(uint32_t) +
                               (steps_.size() + ids_.size()) * sizeof(uint16_t) + weights_.size() +
-                              initial_.size() * sizeof(int32_t));
+                              initial_.size() * sizeof(int32_t) + bias_.size() * sizeof(float));
 }
 
 BlockRows BlockWeights::View(const Convolution& convolution) const {
@@ -148,14 +169,14 @@ BlockRows BlockWeights::View(const Convolution& convolution) const {
   rows.group = group_;
   rows.initial = initial_.data();
   rows.multiplier = convolution.multiplier.data();
-  rows.bias = convolution.bias.data();
+  rows.bias = bias_.data();
   rows.adds_residual = convolution.adds_residual;
   rows.residual_multiplier = convolution.residual_multiplier;
-  rows.residual_zero = ZeroOf(convolution.residual);
   const bool is_signed = convolution.destination == Number::kInt8;
   rows.low = is_signed && !convolution.relu ? -128.0f : 0.0f;
   rows.high = is_signed ? 127.0f : 255.0f;
   rows.zero = ZeroOf(convolution.destination);
+  rows.packing_clamps = (!is_signed || !convolution.relu) && largest_value_ < kMostPacked;
   return rows;
 }
 

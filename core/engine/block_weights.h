@@ -47,6 +47,8 @@ class BlockWeights {
   std::vector<uint16_t> ids_;
   std::vector<int8_t> weights_;
   std::vector<int32_t> initial_;
+  std::vector<float> bias_;
+  double largest_value_ = 0;  // at most, of what a row's sum becomes, before it is clamped
 };
 
 }  // namespace cytopress

@@ -224,6 +224,15 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
   if (quantize.group_size() != 0) {
     checker->InRange("recipe.quantize.group_size", quantize.group_size(), kLeastGroup, kMostGroup);
   }
+  if (quantize.per_tensor_scales() && quantize.group_size() != 0) {
+    checker->Add("recipe.quantize.per_tensor_scales",
+                 "contradicts recipe.quantize.group_size, which asks for many scales; leave one of "
+                 "the two out");
+  }
+  if (quantize.per_tensor_scales() && quantize.rounding() == v1::ROUNDING_GPTQ) {
+    checker->Add("recipe.quantize.per_tensor_scales",
+                 "is for ROUNDING_NEAREST, the plain way; choose that rounding or leave it out");
+  }
   checker->InRange("recipe.quantize.weight_percentile", quantize.weight_percentile(), 0.0, 100.0);
   checker->IsValid<v1::RangeMethod>("recipe.quantize.weight_range", quantize.weight_range());
   checker->IsValid<v1::RangeMethod>("recipe.quantize.activation_range",

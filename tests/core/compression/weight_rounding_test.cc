@@ -132,6 +132,17 @@ TEST(FindGridTest, GroupsGiveQuietWeightsStepsOfTheirOwn) {
   }
 }
 
+TEST(FindGridTest, OneScaleATensorRoundsAQuietChannelToNothing) {
+  const Tensor weight = {{2, 2}, {7, -3, 0.4f, -0.2f}};
+  v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_MIN_MAX);
+  EXPECT_EQ(RoundWeight(weight, kInt4, FindGrid(weight, kInt4, options)).integers,
+            (std::vector<int8_t>{7, -3, 7, -4}));
+  options.set_per_tensor_scales(true);
+  const WeightGrid grid = FindGrid(weight, kInt4, options);
+  EXPECT_EQ(grid.scales, (std::vector<float>{1, 1}));
+  EXPECT_EQ(RoundWeight(weight, kInt4, grid).integers, (std::vector<int8_t>{7, -3, 0, 0}));
+}
+
 TEST(FindGridTest, GroupsOfNothingStayEmpty) {
   const Tensor weight = {{1, 20}, std::vector<float>(20, 0.0f)};
   const IntegerFormat grouped = {Encoding::kInt4, 7, 8};

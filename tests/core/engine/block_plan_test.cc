@@ -151,12 +151,14 @@ Map Convolve(const Convolution& c, const Map& input, const Map* residual) {
   Map output;
   for (size_t i = 0; i < sums.size(); ++i) {
     const size_t o = i % c.out_channels;
-    volatile float value = c.multiplier[o] * static_cast<float>(sums[i]);  // rounded by itself
-    value = value + c.bias[o];
+    float bias = c.bias[o];
     if (residual != nullptr) {
-      volatile float added = c.residual_multiplier * static_cast<float>((*residual)[i]);
-      value = value + added;
+      const int zero = ZeroOf(c.residual);
+      volatile float shift = c.residual_multiplier * static_cast<float>(zero);
+      bias = std::fma(c.residual_multiplier, static_cast<float>((*residual)[i] + zero),
+                      bias - shift);
     }
+    float value = std::fma(c.multiplier[o], static_cast<float>(sums[i]), bias);
     if (c.relu && value < 0) value = 0;
     const bool is_signed = c.destination == Number::kInt8;
     output.push_back(std::clamp(static_cast<int>(std::nearbyint(value)), is_signed ? -128 : 0,
@@ -255,7 +257,7 @@ class BlockPlanTest : public testing::TestWithParam<KernelCase> {
 };
 
 TEST_P(BlockPlanTest, ImagenetStem) {
-  ExpectExact({15, 15, 3, 7, 2, true, 1, 0.8f, 127}, {1, 2, 3, 16, 32});
+  ExpectExact({15, 15, 3, 7, 2, true, 1, 0.8f, 127}, {1, 2, 3, 16, 32, 64});
 }
 
 TEST_P(BlockPlanTest, Stride2StemOblong) {
@@ -268,7 +270,7 @@ TEST_P(BlockPlanTest, CifarStemGray) {
 
 // 2x2 and 1x1 maps: kernels that cover their input, taps that are dropped.
 TEST_P(BlockPlanTest, SmallMapsDenseWeights) {
-  ExpectExact({8, 8, 3, 7, 2, true, 2, 0.0f, 127}, {1, 2, 5, 16, 32});
+  ExpectExact({8, 8, 3, 7, 2, true, 2, 0.0f, 127}, {1, 2, 5, 16, 32, 128});
 }
 
 TEST_P(BlockPlanTest, Int4) { ExpectExact({9, 9, 3, 3, 2, false, 2, 0.6f, 7}, {1, 32}); }

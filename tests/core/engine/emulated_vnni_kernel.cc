@@ -28,11 +28,38 @@ simde__m512i ConvertToInt(simde__m512 a) {
   return simde_mm512_loadu_si512(to);
 }
 
+// SIMD Everywhere's rounds twice where the CPU has no such instruction.
+simde__m512 FusedMultiplyAdd(simde__m512 a, simde__m512 b, simde__m512 c) {
+  float x[16], y[16], z[16];
+  simde_mm512_storeu_ps(x, a);
+  simde_mm512_storeu_ps(y, b);
+  simde_mm512_storeu_ps(z, c);
+  for (int i = 0; i < 16; ++i) z[i] = std::fma(x[i], y[i], z[i]);
+  return simde_mm512_loadu_ps(z);
+}
+
 simde__m512i Widen(simde__m256i a) {
   uint16_t from[16];
   int32_t to[16];
   simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(from), a);
   for (int i = 0; i < 16; ++i) to[i] = from[i];
+  return simde_mm512_loadu_si512(to);
+}
+
+simde__m256i LoadMasked16(simde__mmask16 lanes, const void* from) {
+  uint16_t to[16] = {};
+  for (int i = 0; i < 16; ++i) {
+    if (lanes >> i & 1) std::memcpy(&to[i], static_cast<const uint16_t*>(from) + i, sizeof(to[i]));
+  }
+  return simde_mm256_loadu_si256(reinterpret_cast<simde__m256i*>(to));
+}
+
+simde__m512i LoadMasked32(simde__mmask16 lanes, const void* from) {
+  const auto* const bytes = static_cast<const uint8_t*>(from);
+  int32_t to[16] = {};
+  for (int i = 0; i < 16; ++i) {
+    if (lanes >> i & 1) std::memcpy(&to[i], bytes + sizeof(to[i]) * i, sizeof(to[i]));
+  }
   return simde_mm512_loadu_si512(to);
 }
 
@@ -47,8 +74,13 @@ simde__m512i Gather(simde__m512i distances, const uint8_t* from, int scale) {
 }  // namespace cytopress
 
 #undef _mm512_cvtepu16_epi32
+#undef _mm512_fmadd_ps
+#define _mm512_fmadd_ps FusedMultiplyAdd
 #define _mm512_cvtepu16_epi32 Widen
 #define _mm512_i32gather_epi32 Gather
+#define __mmask16 simde__mmask16
+#define _mm256_maskz_loadu_epi16 LoadMasked16
+#define _mm512_maskz_loadu_epi32 LoadMasked32
 #define _mm512_cvtepi32_ps ConvertToFloat
 #define _mm512_cvtps_epi32 ConvertToInt
 #include "core/engine/block_vectors_avx512vnni.h"
@@ -57,7 +89,7 @@ namespace cytopress {
 
 const BlockKernel& EmulatedVnniKernel() {
   static constexpr BlockKernel kKernel = {"emulated-avx512vnni", Avx512Vnni::kLanes,
-                                          Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>};
+                                          Avx512Vnni::kMostVectors, Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>};
   return kKernel;
 }
 

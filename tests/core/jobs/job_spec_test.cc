@@ -131,6 +131,17 @@ INSTANTIATE_TEST_SUITE_P(
                    Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT8);
                    Quantize(s)->set_group_size(64);
                  }},
+        BadField{"recipe.quantize.per_tensor_scales",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT4);
+                   Quantize(s)->set_group_size(64);
+                   Quantize(s)->set_per_tensor_scales(true);
+                 }},
+        BadField{"recipe.quantize.per_tensor_scales",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_rounding(v1::ROUNDING_GPTQ);
+                   Quantize(s)->set_per_tensor_scales(true);
+                 }},
         BadField{"recipe.quantize.activation_percentile",
                  [](v1::JobSpec* s) { Quantize(s)->set_activation_percentile(100.1); }},
         BadField{"recipe.max_accuracy_drop",
