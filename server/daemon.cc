@@ -131,6 +131,7 @@ absl::Status Daemon::Open() {
   loader.default_model = options_.default_model;
   loader.engines = options_.engines;
   loader.engine.threads = options_.engine_threads;
+  loader.engine.prefer_bf16 = options_.bf16;
   parts.loader = std::make_unique<RegistryModelLoader>(loader, &*parts.registry);
   parts.pipeline = std::make_unique<ClassifyPipeline>(options_.serving, parts.loader.get(),
                                                       parts.serving_metrics.get(), parts.clock);

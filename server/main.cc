@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 
+#include "absl/synchronization/mutex.h"
 #include "server/daemon.h"
 #include "server/flags.h"
 #include "server/supervisor/cores.h"
@@ -17,6 +18,9 @@ int main(int argc, char** argv) {
   const cytopress::Flags& flags = std::get<cytopress::Flags>(parsed);
   spdlog::set_default_logger(spdlog::stderr_color_mt("cytopressd"));
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
+
+  // Debian's Abseil looks for cycles in the order of locks at every lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   // Before there is any other thread: they inherit it.
   if (!flags.serving_cores.empty()) {

@@ -53,8 +53,8 @@ struct BlockTile {
 
 struct BlockTask {
   BlockRows rows;
-  // Bytes from a run's source to the inputs of a block, by id. Null: the ids are those distances, in
-  // units of 2^distance_bits bytes, which spares a load a block.
+  // Bytes from a run's source to the inputs of a block, by id. Null: the ids are those distances,
+  // in units of 2^distance_bits bytes, which spares a load a block.
   const int32_t* offsets = nullptr;
   int distance_bits = 2;
   // Of the only tile, which has one vector, if there are at most 4, else 0; only with null offsets.

@@ -10,7 +10,8 @@ namespace cytopress {
 
 const BlockKernel* Avx512VnniBlockKernel() {
   static constexpr BlockKernel kKernel = {"avx512vnni", Avx512Vnni::kLanes,
-                                          Avx512Vnni::kMostVectors, Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>};
+                                          Avx512Vnni::kMostVectors, Avx512Vnni::kAddsIn16Bits,
+                                          RunBlocks<Avx512Vnni>};
   return __builtin_cpu_supports("avx512vnni") ? &kKernel : nullptr;
 }
 

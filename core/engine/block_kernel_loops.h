@@ -168,11 +168,10 @@ inline typename V::Int Finish(const BlockRows& rows, int row, typename V::Int su
                               typename V::Int before) {
   typename V::Float bias = V::Set(rows.bias[row + J]);
   if constexpr (kAddsResidual) {
-    bias = V::MultiplyAdd(V::ToFloat(V::template Byte<J>(before)),
-                          V::Set(rows.residual_multiplier), bias);
+    bias = V::MultiplyAdd(V::ToFloat(V::template Byte<J>(before)), V::Set(rows.residual_multiplier),
+                          bias);
   }
-  typename V::Float value =
-      V::MultiplyAdd(V::ToFloat(sum), V::Set(rows.multiplier[row + J]), bias);
+  typename V::Float value = V::MultiplyAdd(V::ToFloat(sum), V::Set(rows.multiplier[row + J]), bias);
   if constexpr (kClamps) value = V::Bound(value, V::Set(rows.low), V::Set(rows.high));
   return V::Round(value);
 }

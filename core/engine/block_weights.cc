@@ -114,10 +114,10 @@ BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
       }
       initial_.push_back(-zero * sum);
       largest_value_ = std::max(
-          largest_value_, double{kLargestInput} * magnitudes *
-                                  std::abs(double{convolution.multiplier[row + j]}) +
-                              std::abs(double{convolution.bias[row + j]}) +
-                              2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
+          largest_value_,
+          double{kLargestInput} * magnitudes * std::abs(double{convolution.multiplier[row + j]}) +
+              std::abs(double{convolution.bias[row + j]}) +
+              2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
     }
     AppendRows(rows);
   }

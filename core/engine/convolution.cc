@@ -76,7 +76,18 @@ bool CoversWholeInput(const Convolution& c) {
 
 }  // namespace
 
-size_t NumberBytes(Number number) { return number == Number::kFloat32 ? sizeof(float) : 1; }
+size_t NumberBytes(Number number) {
+  switch (number) {
+    case Number::kFloat32:
+      return 4;
+    case Number::kBfloat16:
+      return 2;
+    case Number::kUint8:
+    case Number::kInt8:
+      break;
+  }
+  return 1;
+}
 
 int Convolution::pad_bottom() const {
   return PadAfter(in_height, out_height, kernel_height, stride, pad_top);

@@ -10,7 +10,7 @@
 namespace cytopress {
 
 // How a value between two layers is stored.
-enum class Number { kUint8, kInt8, kFloat32 };
+enum class Number { kUint8, kInt8, kBfloat16, kFloat32 };
 
 size_t NumberBytes(Number number);
 
@@ -36,7 +36,7 @@ struct Convolution {
   bool relu = false;
   bool adds_residual = false;
   Number residual = Number::kFloat32;
-  float residual_multiplier = 1;  // 1 for kFloat32
+  float residual_multiplier = 1;  // 1 for kBfloat16 and kFloat32
 
   // [out, in, kernel_height, kernel_width]; one of the two is filled: integers for integer sources.
   std::vector<int8_t> integer_weights;

@@ -1,9 +1,22 @@
 #include "core/engine/dense_engine.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace cytopress {
+namespace {
+
+// BF16 is the upper half of FP32.
+void Widen(const uint16_t* from, int64_t count, std::vector<float>* to) {
+  to->resize(count);
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t bits = uint32_t{from[i]} << 16;
+    std::memcpy(&(*to)[i], &bits, sizeof(bits));
+  }
+}
+
+}  // namespace
 
 DenseEngine::DenseEngine(DenseModel model, int threads)
     : BatchEngine(std::move(model), threads), packed_(PackModel(model_)), stream_(CpuEngine()) {
@@ -15,6 +28,8 @@ std::string DenseEngine::name() const {
   switch (model_.arithmetic) {
     case DenseArithmetic::kInt8:
       return "onednn-int8";
+    case DenseArithmetic::kBf16:
+      return "onednn-bf16";
     case DenseArithmetic::kFp32:
       break;
   }
@@ -39,6 +54,8 @@ void DenseEngine::FillInput(const uint8_t* pixels, int count, int batch, uint8_t
   };
   if (model_.grids[0].number == Number::kInt8) {
     fill(model_.integer_input, reinterpret_cast<int8_t*>(input));
+  } else if (model_.grids[0].number == Number::kBfloat16) {
+    fill(model_.bfloat16_input, reinterpret_cast<uint16_t*>(input));
   } else {
     fill(model_.float_input, reinterpret_cast<float*>(input));
   }
@@ -57,6 +74,9 @@ void DenseEngine::ClassifyBatch(const uint8_t* pixels, int count, int batch, flo
     float* scores = probabilities + int64_t{i} * classes();
     if (grid.number == Number::kUint8) {
       model_.classifier.Classify(output + i * values, positions, grid.step, scores);
+    } else if (grid.number == Number::kBfloat16) {
+      Widen(reinterpret_cast<const uint16_t*>(output) + i * values, values, &widened_);
+      model_.classifier.Classify(widened_.data(), positions, scores);
     } else {
       model_.classifier.Classify(reinterpret_cast<const float*>(output) + i * values, positions,
                                  scores);

@@ -29,6 +29,7 @@ class DenseEngine : public BatchEngine {
   dnnl::stream stream_;
   std::map<int, std::unique_ptr<DensePlan>> plans_;
   Arena arena_;
+  std::vector<float> widened_;  // one image's last map
 };
 
 }  // namespace cytopress

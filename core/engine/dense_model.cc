@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,13 @@ namespace {
 constexpr int kPixelValues = 256;
 
 bool IsPositiveNormal(float value) { return value > 0 && std::isnormal(value); }
+
+// To the nearest, even where two are; `value` is no NaN.
+uint16_t ToBfloat16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
 
 absl::StatusOr<const StoredTensor*> FindWeight(const Artifact& artifact, const Layer& layer) {
   const std::string name = layer.name + ".weight";
@@ -89,6 +97,10 @@ class ModelBuilder {
     const Layer& layer = model_.network.layers[index];
     OutputGrid& grid = model_.grids[index];
     if (model_.arithmetic == DenseArithmetic::kFp32) return absl::OkStatus();
+    if (model_.arithmetic == DenseArithmetic::kBf16) {
+      grid.number = Number::kBfloat16;
+      return absl::OkStatus();
+    }
     const auto it = artifact_.activation_ranges.find(layer.name);
     if (it == artifact_.activation_ranges.end()) {
       return absl::FailedPreconditionError(absl::StrCat(
@@ -108,14 +120,15 @@ class ModelBuilder {
   absl::Status AddInput() {
     const OutputGrid& grid = model_.grids[0];
     const Preprocessing& preprocessing = artifact_.preprocessing;
-    const bool integer = grid.number == Number::kInt8;
     for (int c = 0; c < preprocessing.channels; ++c) {
       for (int v = 0; v < kPixelValues; ++v) {
         const float value =
             (static_cast<float>(v) / 255.0f - preprocessing.mean[c]) / preprocessing.stddev[c];
-        if (integer) {
+        if (grid.number == Number::kInt8) {
           const float steps = std::clamp(std::nearbyint(value / grid.step), -128.0f, 127.0f);
           model_.integer_input.push_back(static_cast<int8_t>(steps));
+        } else if (grid.number == Number::kBfloat16) {
+          model_.bfloat16_input.push_back(ToBfloat16(value));
         } else {
           model_.float_input.push_back(value);
         }
@@ -130,7 +143,7 @@ class ModelBuilder {
     CYTOPRESS_ASSIGN_OR_RETURN(const ChannelAffine affine, FoldBatchNorm(layer, small_tensors_));
     Convolution& convolution = model_.convolutions[index];
     convolution = Shape(index);
-    if (model_.arithmetic != DenseArithmetic::kFp32 && weight->integers.empty()) {
+    if (model_.arithmetic == DenseArithmetic::kInt8 && weight->integers.empty()) {
       return absl::FailedPreconditionError(
           absl::StrCat("the tensor ", layer.name,
                        ".weight is not stored as integers, so it cannot run in INT8; quantize the "

@@ -15,6 +15,7 @@ namespace cytopress {
 
 enum class DenseArithmetic {
   kFp32,
+  kBf16,  // FP32 weights and sums; activations and what is multiplied in BF16
   kInt8,
 };
 
@@ -33,6 +34,7 @@ struct DenseModel {
   // The network's input for pixel value v of channel c, in the storage of grids[0], at [256 * c +
   // v].
   std::vector<float> float_input;
+  std::vector<uint16_t> bfloat16_input;
   std::vector<int8_t> integer_input;
   Classifier classifier;
 };

@@ -8,6 +8,7 @@
 #include "core/engine/dense_engine.h"
 #include "core/engine/dense_model.h"
 #include "core/engine/engine_choice.h"
+#include "core/engine/onednn.h"
 
 namespace cytopress {
 namespace {
@@ -16,10 +17,21 @@ bool HasIntegerWeights(const Artifact& artifact) {
   return artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4;
 }
 
-DenseArithmetic Choose(const Artifact& artifact, Arithmetic wanted) {
-  const bool integer =
-      wanted == Arithmetic::kInt8 || (wanted == Arithmetic::kAuto && HasIntegerWeights(artifact));
-  return integer ? DenseArithmetic::kInt8 : DenseArithmetic::kFp32;
+absl::StatusOr<DenseArithmetic> Choose(const Artifact& artifact, const EngineOptions& options) {
+  switch (options.arithmetic) {
+    case Arithmetic::kInt8:
+      return DenseArithmetic::kInt8;
+    case Arithmetic::kFp32:
+      return DenseArithmetic::kFp32;
+    case Arithmetic::kBf16:
+      if (HasBfloat16()) return DenseArithmetic::kBf16;
+      return absl::FailedPreconditionError(
+          "this CPU has no instructions for BF16 (AVX512-BF16); use FP32 arithmetic");
+    case Arithmetic::kAuto:
+      break;
+  }
+  if (HasIntegerWeights(artifact)) return DenseArithmetic::kInt8;
+  return options.prefer_bf16 && HasBfloat16() ? DenseArithmetic::kBf16 : DenseArithmetic::kFp32;
 }
 
 }  // namespace
@@ -31,8 +43,8 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
         absl::StrCat("threads: ", options.threads, "; an engine needs at least 1"));
   }
   try {
-    CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model,
-                               BuildDenseModel(artifact, Choose(artifact, options.arithmetic)));
+    CYTOPRESS_ASSIGN_OR_RETURN(const DenseArithmetic arithmetic, Choose(artifact, options));
+    CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, arithmetic));
     if (model.arithmetic == DenseArithmetic::kInt8) {
       return MakeInt8Engine(std::move(model), options.threads);
     }

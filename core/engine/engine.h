@@ -22,15 +22,15 @@ class Engine {
   // pixels: uint8 [count, height, width, channels] as Preprocess makes them. probabilities: [count,
   // classes], filled with the softmax. Any count; more than preferred_batch() are computed in
   // turns. The same image gets the same probabilities alone and in any batch: exactly in INT8, to
-  // 1e-6 in FP32. The first call with a new batch size compiles a plan for it (a few hundred
-  // milliseconds), so warm up with a batch of 1 and of preferred_batch(). INVALID_ARGUMENT for
-  // sizes that do not fit.
+  // 1e-6 in FP32, to about 1e-2 in BF16. The first call with a new batch size compiles a plan for
+  // it (a few hundred milliseconds), so warm up with a batch of 1 and of preferred_batch().
+  // INVALID_ARGUMENT for sizes that do not fit.
   virtual absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                                 absl::Span<float> probabilities) = 0;
 
-  // "onednn-fp32", "onednn-int8", or "block-int8-" and "avx512vnni", "avx2" or "portable". The INT8
-  // engines are equal but for values in the middle of two quantization steps; all of the block
-  // engines are equal.
+  // "onednn-fp32", "onednn-bf16", "onednn-int8", or "block-int8-" and "avx512vnni", "avx2" or
+  // "portable". The INT8 engines are equal but for values in the middle of two quantization steps;
+  // all of the block engines are equal.
   virtual std::string name() const = 0;
   virtual int classes() const = 0;
   virtual int64_t image_bytes() const = 0;
@@ -40,15 +40,17 @@ class Engine {
 enum class Arithmetic {
   kAuto,  // INT8 for INT8 and INT4 weights, else FP32
   kFp32,  // the reference path, for any artifact
+  kBf16,  // FP32's range with 8 bits of precision, for any artifact; needs AVX512-BF16
   kInt8,  // needs integer weights and activation ranges
 };
 
 struct EngineOptions {
   Arithmetic arithmetic = Arithmetic::kAuto;
-  int threads = 1;  // OpenMP threads of one call
+  bool prefer_bf16 = false;  // for kAuto: BF16 in place of FP32 where this CPU has it
+  int threads = 1;           // OpenMP threads of one call
 };
 
-// FAILED_PRECONDITION names what the artifact lacks for the wanted arithmetic.
+// FAILED_PRECONDITION names what the artifact or the CPU lacks for the wanted arithmetic.
 absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
                                                      const EngineOptions& options = {});
 

@@ -16,6 +16,8 @@ DataType ToDataType(Number number) {
       return DataType::u8;
     case Number::kInt8:
       return DataType::s8;
+    case Number::kBfloat16:
+      return DataType::bf16;
     case Number::kFloat32:
       break;
   }
@@ -60,10 +62,13 @@ dnnl::primitive_attr MakeAttributes(const Convolution& c) {
   return attributes;
 }
 
-dnnl::memory::desc DescribeWeights(const Convolution& c, Tag tag) {
-  return {{c.out_channels, c.in_channels, c.kernel_height, c.kernel_width},
-          IsInteger(c) ? DataType::s8 : DataType::f32,
-          tag};
+dnnl::memory::desc DescribeWeights(const Convolution& c, DataType type, Tag tag) {
+  return {{c.out_channels, c.in_channels, c.kernel_height, c.kernel_width}, type, tag};
+}
+
+// Of the weights as they are multiplied: like the source, but integers are signed.
+DataType WeightType(const Convolution& c) {
+  return IsInteger(c) ? DataType::s8 : ToDataType(c.source);
 }
 
 dnnl::convolution_forward::primitive_desc Describe(const Convolution& c, int batch) {
@@ -76,7 +81,7 @@ dnnl::convolution_forward::primitive_desc Describe(const Convolution& c, int bat
   const dnnl::memory::desc destination(
       {images, c.out_channels, c.out_height * stacked, c.out_width}, ToDataType(c.destination),
       Tag::nhwc);
-  const dnnl::memory::desc weights = DescribeWeights(c, Tag::any);
+  const dnnl::memory::desc weights = DescribeWeights(c, WeightType(c), Tag::any);
   const dnnl::memory::desc bias({c.out_channels}, DataType::f32, Tag::x);
   const Dims strides = {c.stride, c.stride};
   const Dims before = {c.pad_top, c.pad_left};
@@ -137,6 +142,11 @@ Operation MakeOperation(const PrimitiveDesc& description) {
   return operation;
 }
 
+bool HasIsa(dnnl::cpu_isa wanted) {
+  const int bits = static_cast<int>(wanted);
+  return (static_cast<int>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+}
+
 }  // namespace
 
 const dnnl::engine& CpuEngine() {
@@ -145,12 +155,10 @@ const dnnl::engine& CpuEngine() {
 }
 
 bool HasExactInt8() {
-  const int isa = static_cast<int>(dnnl::get_effective_cpu_isa());
-  const auto has = [isa](dnnl::cpu_isa wanted) {
-    return (isa & static_cast<int>(wanted)) == static_cast<int>(wanted);
-  };
-  return has(dnnl::cpu_isa::avx512_core_vnni) || has(dnnl::cpu_isa::avx2_vnni);
+  return HasIsa(dnnl::cpu_isa::avx512_core_vnni) || HasIsa(dnnl::cpu_isa::avx2_vnni);
 }
+
+bool HasBfloat16() { return HasIsa(dnnl::cpu_isa::avx512_core_bf16); }
 
 void Operation::Add(int argument, const dnnl::memory& memory) {
   memories_.push_back(memory);
@@ -183,7 +191,8 @@ dnnl::memory PackedConstants::Weights(const dnnl::memory::desc& layout) {
   const Convolution& c = *convolution_;
   const void* plain = IsInteger(c) ? static_cast<const void*>(c.integer_weights.data())
                                    : static_cast<const void*>(c.float_weights.data());
-  dnnl::memory from(DescribeWeights(c, Tag::oihw), CpuEngine(), const_cast<void*>(plain));
+  const DataType type = IsInteger(c) ? DataType::s8 : DataType::f32;
+  dnnl::memory from(DescribeWeights(c, type, Tag::oihw), CpuEngine(), const_cast<void*>(plain));
   dnnl::memory to(layout, CpuEngine());
   dnnl::stream stream(CpuEngine());
   dnnl::reorder(from, to).execute(stream, from, to);

@@ -21,6 +21,9 @@ namespace cytopress {
 // variable ONEDNN_MAX_CPU_ISA bounds the answer.
 bool HasExactInt8();
 
+// Whether this CPU multiplies BF16 (AVX512-BF16, AMX). Bounded by the same variable.
+bool HasBfloat16();
+
 // One primitive and the memory it works on. Addresses are set before the first Run and after every
 // move of the memory.
 class Operation {

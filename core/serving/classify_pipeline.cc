@@ -19,6 +19,10 @@ constexpr double kPredictionMargin = 1.25;
 
 // Images that a decoding thread takes of one request before it looks after others.
 constexpr int kImagesPerTurn = 8;
+// A lone image in a file so small is decoded by the thread that brings it, if it is no larger than
+// that either: waking another would take longer.
+constexpr int64_t kQuickBytes = 16 << 10;
+constexpr DecodeLimits kQuickLimits = {128 * 128};
 // An answer has room for so many complaints about images.
 constexpr int kMaxReportedImages = 8;
 // Of one image in the running mean of the time that decoding a byte takes.
@@ -70,6 +74,7 @@ struct ClassifyPipeline::Request {
   Amount amount;
   bool counts_as_undecoded = false;  // guarded by the pipeline's mutex
   int looks = 0;                     // at the registry
+  bool quick = false;
   ModelHandle model;
   BatchTask batch;
 
@@ -125,12 +130,15 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
     return request->task.done(ticket.status());
   }
+  request->quick = images == 1 && request->amount.bytes <= kQuickBytes &&
+                   models_.Find(request->task.model) != nullptr;
   Start(request, *std::move(ticket));
 }
 
 void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket) {
   request->ticket = std::move(ticket);
   CountUndecoded(request.get(), true);
+  if (request->quick) return FindModel(request);
   decoders_.Schedule([this, request] { FindModel(request); });
 }
 
@@ -256,6 +264,7 @@ void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
   request->batch.pixels.resize(bytes);
   request->images_left = images;
   request->decode_start = clock_->Steady();
+  if (request->quick) return DecodeQuickly(request);
   const int helpers = std::min(decoders_.threads(), (images + kImagesPerTurn - 1) / kImagesPerTurn);
   for (int i = 1; i < helpers; ++i) {
     decoders_.Schedule([this, request] { DecodeSome(request); });
@@ -263,36 +272,47 @@ void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
   DecodeSome(request);
 }
 
+void ClassifyPipeline::DecodeQuickly(const RequestPtr& request) {
+  absl::Status status = Decode(*request, 0, kQuickLimits);
+  // A small file may hold a large image.
+  if (absl::IsResourceExhausted(status)) {
+    return decoders_.Schedule([this, request] { DecodeSome(request); });
+  }
+  NoteIfBad(*request, 0, std::move(status));
+  Enqueue(request);
+}
+
 void ClassifyPipeline::DecodeSome(const RequestPtr& request) {
   const int images = request->batch.images;
   for (int turn = 0; turn < kImagesPerTurn; ++turn) {
     const int index = request->next_image.fetch_add(1);
     if (index >= images) return;
-    DecodeOne(request, index);
+    NoteIfBad(*request, index, Decode(*request, index, options_.decode));
     // Whoever decodes the last one, which need not be the one with the highest number, goes on.
     if (request->images_left.fetch_sub(1) == 1) return Enqueue(request);
   }
   decoders_.Schedule([this, request] { DecodeSome(request); });
 }
 
-void ClassifyPipeline::DecodeOne(const RequestPtr& request, int index) {
-  absl::Status status = WhyDrop(*request);
-  if (status.ok()) {
-    const InputImage& image = request->task.images[index];
-    const int64_t offset = index * request->model->scheduler.image_bytes();
-    const absl::Duration start = clock_->Steady();
-    status = PrepareImage(image, request->model->preprocessing, options_.decode,
-                          &request->batch.pixels[offset]);
-    if (status.ok() && !image.raw) {
-      const double seconds = absl::ToDoubleSeconds(clock_->Steady() - start);
-      absl::MutexLock lock(&mutex_);
-      decode_seconds_per_byte_.Add(seconds / static_cast<double>(image.bytes.size()),
-                                   kDecodeWeight);
-    }
+absl::Status ClassifyPipeline::Decode(Request& request, int index, const DecodeLimits& limits) {
+  CYTOPRESS_RETURN_IF_ERROR(WhyDrop(request));
+  const InputImage& image = request.task.images[index];
+  const int64_t offset = index * request.model->scheduler.image_bytes();
+  const absl::Duration start = clock_->Steady();
+  CYTOPRESS_RETURN_IF_ERROR(
+      PrepareImage(image, request.model->preprocessing, limits, &request.batch.pixels[offset]));
+  if (!image.raw) {
+    const double seconds = absl::ToDoubleSeconds(clock_->Steady() - start);
+    absl::MutexLock lock(&mutex_);
+    decode_seconds_per_byte_.Add(seconds / static_cast<double>(image.bytes.size()), kDecodeWeight);
   }
+  return absl::OkStatus();
+}
+
+void ClassifyPipeline::NoteIfBad(Request& request, int index, absl::Status status) {
   if (status.ok()) return;
-  absl::MutexLock lock(&request->mutex);
-  request->bad_images.emplace(index, std::move(status));
+  absl::MutexLock lock(&request.mutex);
+  request.bad_images.emplace(index, std::move(status));
 }
 
 namespace {

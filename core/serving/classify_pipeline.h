@@ -127,8 +127,11 @@ class ClassifyPipeline {
   void CountUndecoded(Request* request, bool counts);
   void FindModel(const RequestPtr& request);
   void Prepare(const RequestPtr& request, ModelHandle model);
+  void DecodeQuickly(const RequestPtr& request);
   void DecodeSome(const RequestPtr& request);
-  void DecodeOne(const RequestPtr& request, int index);
+  // Into the batch's pixels.
+  absl::Status Decode(Request& request, int index, const DecodeLimits& limits);
+  static void NoteIfBad(Request& request, int index, absl::Status status);
   void Enqueue(const RequestPtr& request);
   void Finish(const RequestPtr& request, absl::Status status);
   absl::Status WhyDrop(const Request& request) const;

@@ -33,11 +33,12 @@ absl::Status ErrnoStatus(const char* what, int error) {
 }  // namespace
 
 EngineContender::EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels,
-                                 TimeKind time, const std::string& suffix)
+                                 TimeKind time, const std::string& suffix, double memory)
     : engine_(std::move(engine)),
       name_(engine_->name() + suffix),
       pixels_(std::move(pixels)),
       time_(time),
+      memory_(memory),
       probabilities_(pixels_.size() / engine_->image_bytes() * engine_->classes()) {}
 
 absl::StatusOr<double> EngineContender::Run(int batch) {
@@ -118,6 +119,11 @@ absl::StatusOr<std::vector<float>> ChildContender::Ask(const std::string& questi
 absl::StatusOr<double> ChildContender::Run(int batch) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<float> seconds, Ask(absl::StrCat(batch)));
   return seconds.at(0);
+}
+
+absl::StatusOr<double> ChildContender::Memory() {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<float> bytes, Ask("memory"));
+  return bytes.at(0);
 }
 
 absl::StatusOr<std::vector<float>> ChildContender::FirstImage() { return Ask("first"); }

@@ -24,30 +24,36 @@ class Contender {
   virtual absl::StatusOr<double> Run(int batch) = 0;
   // The probabilities of the first image, to see that all contenders compute the same.
   virtual absl::StatusOr<std::vector<float>> FirstImage() = 0;
+  // Bytes of RAM that the model and its working memory take.
+  virtual absl::StatusOr<double> Memory() = 0;
 };
 
 // One of our engines, from uint8 pixels to probabilities.
 class EngineContender : public Contender {
  public:
-  // pixels: as many images as the largest batch. suffix: of the name.
+  // pixels: as many images as the largest batch. suffix: of the name. memory: what the engine took
+  // when it was made and had computed all batch sizes.
   EngineContender(std::unique_ptr<Engine> engine, std::vector<uint8_t> pixels, TimeKind time,
-                  const std::string& suffix);
+                  const std::string& suffix, double memory);
 
   const std::string& name() const override { return name_; }
   absl::StatusOr<double> Run(int batch) override;
   absl::StatusOr<std::vector<float>> FirstImage() override;
+  absl::StatusOr<double> Memory() override { return memory_; }
 
  private:
   const std::unique_ptr<Engine> engine_;
   const std::string name_;
   const std::vector<uint8_t> pixels_;
   const TimeKind time_;
+  const double memory_;
   std::vector<float> probabilities_;
 };
 
 // A contender in a process of its own, for what is fixed when a process starts. The child answers
-// each line on its standard input with one line: "first" with probabilities, a number N with the
-// seconds of a batch of N (RunTorchWorker).
+// each line on its standard input with one line: "first" with probabilities, "memory" with the
+// bytes by which it has grown since before the model, a number N with the seconds of a batch of N
+// (RunTorchWorker).
 class ChildContender : public Contender {
  public:
   // Starts this same program with `arguments` and `environment` ("NAME=value") added.
@@ -64,6 +70,7 @@ class ChildContender : public Contender {
   const std::string& name() const override { return name_; }
   absl::StatusOr<double> Run(int batch) override;
   absl::StatusOr<std::vector<float>> FirstImage() override;
+  absl::StatusOr<double> Memory() override;
 
  private:
   ChildContender(std::string name, pid_t child, FILE* to_child, FILE* from_child)

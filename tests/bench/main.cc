@@ -17,8 +17,10 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/engine/engine.h"
+#include "tests/bench/chart.h"
 #include "tests/bench/contender.h"
 #include "tests/bench/measure.h"
+#include "tests/bench/memory.h"
 #include "tests/bench/onnx_contender.h"
 #include "tests/bench/torch_worker.h"
 #include "tests/bench/vnni_peak.h"
@@ -47,6 +49,7 @@ struct Options {
   int threads = 1;
   double seconds = 3;
   bool cpu_time = false;
+  std::string svg;
   bool json = false;
   std::string torch_worker;
 
@@ -86,6 +89,7 @@ void AddOptions(Options& options, CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--cpu-time", options.cpu_time,
                "measure CPU time instead of wall time: for a machine that others are using");
+  app.add_option("--svg", options.svg, "draw the images a second to this file");
   app.add_flag("--json", options.json, "print JSON instead of a table");
   app.add_option("--torch-worker", options.torch_worker)->group("");
 }
@@ -149,11 +153,19 @@ absl::StatusOr<std::unique_ptr<Contender>> MakeEngineContender(const Options& op
   EngineOptions engine_options;
   engine_options.arithmetic = arithmetic;
   engine_options.threads = options.threads;
+  const std::vector<uint8_t> pixels = RandomPixels(artifact.network, options.largest_batch());
+  const int64_t memory = ResidentBytes();
   CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
                              CreateEngine(artifact, engine_options));
-  return std::make_unique<EngineContender>(std::move(engine),
-                                           RandomPixels(artifact.network, options.largest_batch()),
-                                           options.time(), suffix);
+  std::vector<float> probabilities(size_t(options.largest_batch()) * engine->classes());
+  for (const int batch : options.batches) {
+    CYTOPRESS_RETURN_IF_ERROR(engine->Classify(
+        absl::MakeSpan(pixels).subspan(0, batch * engine->image_bytes()), batch,
+        absl::MakeSpan(probabilities).subspan(0, size_t(batch) * engine->classes())));
+  }
+  const auto taken = static_cast<double>(ResidentBytes() - memory);
+  return std::make_unique<EngineContender>(std::move(engine), pixels, options.time(), suffix,
+                                           taken);
 }
 
 // Left out, with a note, where there is no ONNX Runtime.
@@ -201,6 +213,8 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
   for (const char* name : {kOrtInt8Exact, kOrtInt8}) {
     CYTOPRESS_RETURN_IF_ERROR(AddOnnxContender(name, options, artifact, contenders));
   }
+  auto bf16 = MakeEngineContender(options, artifact, Arithmetic::kBf16, "");
+  if (bf16.ok()) contenders.push_back(*std::move(bf16));  // else the CPU has none
   CYTOPRESS_ASSIGN_OR_RETURN(auto int8,
                              MakeEngineContender(options, artifact, Arithmetic::kInt8, ""));
   contenders.push_back(std::move(int8));
@@ -241,6 +255,7 @@ nlohmann::json ToJson(const std::vector<Timing>& timings, int64_t macs, bool pru
          {"p90_ms", timing.p90 * 1e3},
          {"images_per_second", timing.images_per_second()},
          {"gmac_per_second", timing.images_per_second() * macs * 1e-9},
+         {"memory_bytes", timing.memory},
          {"ratio_to_libtorch", timing.images_per_second() / FasterTorch(timings)},
          {"ratio_to_dense_int8", timing.images_per_second() / DenseInt8(timings, pruned)}});
   }
@@ -255,21 +270,26 @@ void PrintHeader(const Options& options, const Network& network, double peak) {
               options.cpu_time ? "CPU" : "wall");
   std::printf("LibTorch's BLAS: %s\n", BlasLibrary().c_str());
   if (peak > 0) {
-    std::printf("measured VNNI peak of one thread: %.0f GMAC/s (AMX can pass it)\n", peak * 1e-9);
+    std::printf("measured VNNI peak: %.0f GMAC/s (AMX can pass it)\n", peak * 1e-9);
   }
   if (options.sparsity > 0) {
     std::printf("pruned twin: %g %% %s\n", options.sparsity * 100, options.pattern.c_str());
   }
   std::printf("ratios: images/s against the faster LibTorch and against the dense INT8 engine\n\n");
-  std::printf("%5s  %-24s %9s  %9s %9s %10s %8s %9s %9s\n", "batch", "contender", "median ms",
-              "p10 ms", "p90 ms", "images/s", "GMAC/s", "/torch", "/int8");
+  std::printf("%5s  %-24s %9s  %9s %9s %10s %8s %7s %7s %9s %9s\n", "batch", "contender",
+              "median ms", "p10 ms", "p90 ms", "images/s", "GMAC/s", "of peak", "MB", "/torch",
+              "/int8");
 }
 
-void PrintTable(const std::vector<Timing>& timings, int64_t macs, bool pruned) {
+void PrintTable(const std::vector<Timing>& timings, int64_t macs, double peak, bool pruned) {
   for (const Timing& timing : timings) {
-    std::printf("%5d  %-24s %9.3f  %9.3f %9.3f %10.0f %8.1f %8.2fx %8.2fx\n", timing.batch,
-                timing.contender.c_str(), timing.median * 1e3, timing.p10 * 1e3, timing.p90 * 1e3,
-                timing.images_per_second(), timing.images_per_second() * macs * 1e-9,
+    const double macs_per_second = timing.images_per_second() * static_cast<double>(macs);
+    const std::string of_peak =
+        peak > 0 ? absl::StrFormat("%.0f %%", 100 * macs_per_second / peak) : "-";
+    std::printf("%5d  %-24s %9.3f  %9.3f %9.3f %10.0f %8.1f %7s %7.1f %8.2fx %8.2fx\n",
+                timing.batch, timing.contender.c_str(), timing.median * 1e3, timing.p10 * 1e3,
+                timing.p90 * 1e3, timing.images_per_second(), macs_per_second * 1e-9,
+                of_peak.c_str(), timing.memory * 1e-6,
                 timing.images_per_second() / FasterTorch(timings),
                 timing.images_per_second() / DenseInt8(timings, pruned));
   }
@@ -286,17 +306,19 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
   CYTOPRESS_ASSIGN_OR_RETURN(const Contenders contenders,
                              MakeContenders(options, artifact, arguments));
   CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
-  const double peak = MeasureVnniPeak();
+  const double peak = MeasureVnniPeak() * options.threads;
+  std::vector<Timing> all_timings;
   if (!options.json) PrintHeader(options, network, peak);
   nlohmann::json rows = nlohmann::json::array();
   for (int batch : options.batches) {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<Timing> timings,
                                Measure(contenders, batch, options.seconds));
+    all_timings.insert(all_timings.end(), timings.begin(), timings.end());
     if (options.json) {
       for (const auto& row : ToJson(timings, network.macs(), options.sparsity > 0))
         rows.push_back(row);
     } else {
-      PrintTable(timings, network.macs(), options.sparsity > 0);
+      PrintTable(timings, network.macs(), peak, options.sparsity > 0);
     }
   }
   if (options.json) {
@@ -309,7 +331,12 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
                                    {"timings", rows}};
     std::printf("%s\n", report.dump(2).c_str());
   }
-  return absl::OkStatus();
+  if (options.svg.empty()) return absl::OkStatus();
+  const std::string title =
+      absl::StrFormat("%s, %s stem, %dx%d pixels, threads: %d", network.spec.architecture,
+                      StemName(network.spec.stem), network.spec.input_width,
+                      network.spec.input_height, options.threads);
+  return WriteFileAtomically(options.svg, DrawTimings(title, all_timings));
 }
 
 }  // namespace
@@ -319,8 +346,7 @@ int main(int argc, char** argv) {
   cytopress::Options options;
   CLI::App app(
       "Measures our engines, LibTorch (eager, frozen TorchScript, quantized) and ONNX Runtime on "
-      "this "
-      "machine, taking turns in one run.\n"
+      "this machine, taking turns in one run. MB is what a model and its working memory take.\n"
       "Example: cytopress-bench --stem stride2 --batch 1 --batch 32");
   cytopress::AddOptions(options, app);
   CLI11_PARSE(app, argc, argv);

@@ -38,10 +38,11 @@ absl::StatusOr<std::vector<Timing>> Measure(
   }
   std::vector<Timing> timings;
   for (size_t i = 0; i < contenders.size(); ++i) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const double memory, contenders[i]->Memory());
     std::sort(passes[i].begin(), passes[i].end());
     timings.push_back({contenders[i]->name(), batch, static_cast<int>(passes[i].size()),
                        Percentile(passes[i], 0.5), Percentile(passes[i], 0.1),
-                       Percentile(passes[i], 0.9)});
+                       Percentile(passes[i], 0.9), memory});
   }
   return timings;
 }

@@ -19,6 +19,7 @@ struct Timing {
   double median = 0;
   double p10 = 0;
   double p90 = 0;
+  double memory = 0;  // bytes, after the passes
 
   double images_per_second() const { return batch / median; }
 };

@@ -49,6 +49,7 @@ class OnnxContender : public Contender {
   const std::string& name() const override { return child_->name(); }
   absl::StatusOr<double> Run(int batch) override { return child_->Run(batch); }
   absl::StatusOr<std::vector<float>> FirstImage() override { return child_->FirstImage(); }
+  absl::StatusOr<double> Memory() override { return child_->Memory(); }
 
  private:
   explicit OnnxContender(std::string folder) : folder_(std::move(folder)) {}

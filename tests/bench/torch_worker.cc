@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
+#include "tests/bench/memory.h"
 #include "tests/bench/torch_models.h"
 #include "tests/core/engine/random_artifact.h"
 
@@ -33,7 +34,8 @@ torch::Tensor NormalizedImages(const Artifact& artifact, const std::vector<uint8
       .permute({0, 3, 1, 2});  // NHWC in memory is channels_last
 }
 
-absl::Status Answer(const TorchModel& model, const torch::Tensor& images, TimeKind time) {
+absl::Status Answer(const TorchModel& model, const torch::Tensor& images, TimeKind time,
+                    int64_t memory_before) {
   const auto run = [&](int64_t batch) { return model(images.narrow(0, 0, batch)); };
   std::string question;
   while (std::getline(std::cin, question)) {
@@ -41,6 +43,10 @@ absl::Status Answer(const TorchModel& model, const torch::Tensor& images, TimeKi
       const torch::Tensor scores = run(1).contiguous();
       const float* values = scores.data_ptr<float>();
       std::cout << absl::StrJoin(values, values + scores.numel(), " ") << std::endl;
+      continue;
+    }
+    if (question == "memory") {
+      std::cout << ResidentBytes() - memory_before << std::endl;
       continue;
     }
     int batch = 0;
@@ -71,8 +77,10 @@ absl::Status RunTorchWorker(const std::string& model, const Artifact& artifact,
   try {
     at::set_num_threads(threads);
     const c10::InferenceMode inference;
+    const torch::Tensor images = NormalizedImages(artifact, pixels);
+    const int64_t memory = ResidentBytes();
     CYTOPRESS_ASSIGN_OR_RETURN(const TorchModel run, MakeTorchModel(model, artifact));
-    return Answer(run, NormalizedImages(artifact, pixels), time);
+    return Answer(run, images, time, memory);
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("LibTorch failed: ", error.what()));
   }

@@ -155,8 +155,8 @@ Map Convolve(const Convolution& c, const Map& input, const Map* residual) {
     if (residual != nullptr) {
       const int zero = ZeroOf(c.residual);
       volatile float shift = c.residual_multiplier * static_cast<float>(zero);
-      bias = std::fma(c.residual_multiplier, static_cast<float>((*residual)[i] + zero),
-                      bias - shift);
+      bias =
+          std::fma(c.residual_multiplier, static_cast<float>((*residual)[i] + zero), bias - shift);
     }
     float value = std::fma(c.multiplier[o], static_cast<float>(sums[i]), bias);
     if (c.relu && value < 0) value = 0;

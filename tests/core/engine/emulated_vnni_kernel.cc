@@ -89,7 +89,8 @@ namespace cytopress {
 
 const BlockKernel& EmulatedVnniKernel() {
   static constexpr BlockKernel kKernel = {"emulated-avx512vnni", Avx512Vnni::kLanes,
-                                          Avx512Vnni::kMostVectors, Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>};
+                                          Avx512Vnni::kMostVectors, Avx512Vnni::kAddsIn16Bits,
+                                          RunBlocks<Avx512Vnni>};
   return kKernel;
 }
 

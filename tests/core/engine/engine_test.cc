@@ -90,6 +90,24 @@ TEST_P(EngineTest, Fp32IsTheReference) {
   EXPECT_LT(LargestDifference(Classify(*engine, pixels, 3), Reference(artifact, pixels, 3)), 1e-5);
 }
 
+TEST_P(EngineTest, Bf16IsNearTheReference) {
+  const Artifact artifact = RandomArtifact(GetParam().spec, v1::WEIGHT_TYPE_FP16);
+  EngineOptions options;
+  options.arithmetic = Arithmetic::kBf16;
+  auto engine = CreateEngine(artifact, options);
+  if (absl::IsFailedPrecondition(engine.status())) GTEST_SKIP() << engine.status().message();
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_EQ((*engine)->name(), "onednn-bf16");
+  options = EngineOptions();
+  options.prefer_bf16 = true;
+  EXPECT_EQ(CreateEngine(artifact, options).value()->name(), "onednn-bf16");
+  constexpr int kImages = 33;
+  const std::vector<uint8_t> pixels = RandomPixels(GetParam().spec, kImages);
+  const std::vector<float> alone = ClassifyAlone(**engine, pixels, kImages);
+  EXPECT_LT(LargestDifference(alone, Reference(artifact, pixels, kImages)), 0.05);
+  EXPECT_LT(LargestDifference(Classify(**engine, pixels, kImages), alone), 0.02);
+}
+
 TEST_P(EngineTest, Int8IsNearTheReference) {
   const Artifact artifact = RandomArtifact(GetParam().spec, v1::WEIGHT_TYPE_INT8);
   const auto engine = Create(artifact, Arithmetic::kAuto);

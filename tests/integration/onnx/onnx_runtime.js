@@ -4,7 +4,8 @@
 //     writes every output for all images to FOLDER/<output's name>, raw.
 //   node onnx_runtime.js bench MODEL PIXELS THREADS wall|cpu
 //     answers each line of standard input with one line: "first" with the probabilities of the first
-//     image, a number N with the seconds of a batch of N.
+//     image, "memory" with the bytes by which the process has grown since before the model was
+//     loaded, a number N with the seconds of a batch of N.
 //
 // PIXELS is a file of images in the model's input layout. Needs onnxruntime-node on NODE_PATH.
 'use strict';
@@ -64,12 +65,17 @@ function now(time) {
 }
 
 async function bench(model, pixelsFile, threads, time) {
+  const memory = process.memoryUsage.rss();
   const session = await open(model, Number(threads));
   const pixels = new Uint8Array(fs.readFileSync(pixelsFile));
   for await (const question of readline.createInterface({input: process.stdin})) {
     if (question === 'first') {
       const outputs = await session.run(images(session, pixels, 0, 1));
       console.log(Array.from(outputs.probabilities.data).join(' '));
+      continue;
+    }
+    if (question === 'memory') {
+      console.log(process.memoryUsage.rss() - memory);
       continue;
     }
     const feeds = images(session, pixels, 0, Number(question));

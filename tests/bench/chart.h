@@ -1,0 +1,18 @@
+// The timings as a picture.
+#ifndef CYTOPRESS_TESTS_BENCH_CHART_H_
+#define CYTOPRESS_TESTS_BENCH_CHART_H_
+
+#include <string>
+#include <vector>
+
+#include "tests/bench/measure.h"
+
+namespace cytopress {
+
+// An SVG with a group of bars for each batch size: images a second by contender, on a scale of its
+// own, ours in colour. Whiskers reach from the 90th to the 10th percentile of a pass.
+std::string DrawTimings(const std::string& title, const std::vector<Timing>& timings);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_TESTS_BENCH_CHART_H_
