@@ -7,13 +7,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "core/artifact/artifact.h"
+#include "core/compression/dead_channels.h"
 
 namespace cytopress {
 namespace {
 
 // The prunable weight tensors in network order.
-std::vector<std::pair<std::string, torch::Tensor>> PrunableWeights(const TorchNetwork& network) {
-  std::vector<std::pair<std::string, torch::Tensor>> weights;
+using Weights = std::vector<std::pair<std::string, torch::Tensor>>;
+Weights PrunableWeights(const TorchNetwork& network) {
+  Weights weights;
   for (const Layer& layer : network.network().layers) {
     if (!IsPrunable(layer)) continue;
     const std::string name = layer.name + ".weight";
@@ -24,7 +26,8 @@ std::vector<std::pair<std::string, torch::Tensor>> PrunableWeights(const TorchNe
 
 constexpr int kBlock = 4;
 
-// The score of every group of weights that goes or stays together: [out, groups, kh, kw].
+// The score of every group of weights that goes or stays together: [out, groups, kh, kw], on the
+// CPU.
 torch::Tensor GroupScores(const torch::Tensor& weight, int group) {
   torch::Tensor magnitude = weight.abs().to(torch::kCPU).contiguous();
   if (group == 1) return magnitude;
@@ -72,6 +75,7 @@ double LayerSparsity(const v1::PruneOptions& options, const std::string& weight_
   return options.sparsity() > 0 ? own->second * sparsity / options.sparsity() : own->second;
 }
 
+// On the CPU.
 torch::Tensor MaskOf(const torch::Tensor& scores, const torch::Tensor& weight, int group,
                      Threshold& threshold) {
   torch::Tensor keep = torch::empty(scores.sizes(), torch::kFloat32);
@@ -79,7 +83,7 @@ torch::Tensor MaskOf(const torch::Tensor& scores, const torch::Tensor& weight, i
   float* kept = keep.data_ptr<float>();
   for (int64_t i = 0; i < keep.numel(); ++i) kept[i] = threshold.Removes(score[i]) ? 0.0f : 1.0f;
   if (group > 1) keep = keep.repeat_interleave(group, 1).narrow(1, 0, weight.size(1));
-  return keep.contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
+  return keep;
 }
 
 // The two largest of every four input channels.
@@ -100,6 +104,31 @@ torch::Tensor TwoOfFourMask(const torch::Tensor& weight) {
   return mask.contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
 }
 
+// One threshold for all. What it leaves without a use goes too, and leaves its place to others: the
+// threshold is sought again without it.
+Masks GlobalMasks(const Network& network, const Weights& weights, int group, double sparsity) {
+  Masks masks, allowed;
+  for (const auto& [name, weight] : weights) {
+    allowed[name] = torch::ones(weight.sizes(), torch::kFloat32);
+  }
+  do {
+    std::map<std::string, torch::Tensor> scores;
+    std::vector<float> values;
+    for (const auto& [name, weight] : weights) {
+      scores[name] = GroupScores(weight.to(torch::kCPU) * allowed.at(name), group);
+      Append(scores.at(name), values);
+    }
+    Threshold threshold(values, Removed(sparsity, values.size()));
+    for (const auto& [name, weight] : weights) {
+      masks[name] = MaskOf(scores.at(name), weight, group, threshold) * allowed.at(name);
+    }
+  } while (ForbidUseless(network, masks, &allowed));
+  for (const auto& [name, weight] : weights) {
+    masks[name] = masks.at(name).contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
+  }
+  return masks;
+}
+
 }  // namespace
 
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options,
@@ -118,17 +147,13 @@ Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& option
       std::vector<float> values;
       Append(scores, values);
       Threshold threshold(values, Removed(LayerSparsity(options, name, sparsity), values.size()));
-      masks[name] = MaskOf(scores, weight, group, threshold);
+      masks[name] = MaskOf(scores, weight, group, threshold)
+                        .contiguous(at::MemoryFormat::ChannelsLast)
+                        .to(weight.device());
     }
     return masks;
   }
-  std::vector<float> values;
-  for (const auto& [name, weight] : weights) Append(GroupScores(weight, group), values);
-  Threshold threshold(values, Removed(sparsity, values.size()));
-  for (const auto& [name, weight] : weights) {
-    masks[name] = MaskOf(GroupScores(weight, group), weight, group, threshold);
-  }
-  return masks;
+  return GlobalMasks(network.network(), weights, group, sparsity);
 }
 
 double CubicSparsity(double target, int64_t step, int64_t steps) {

@@ -31,8 +31,11 @@ using Masks = std::map<std::string, torch::Tensor>;
 // PruneOptions.layer_sparsity: every layer by its own magnitudes, to its own sparsity in proportion
 // to how far `sparsity` is on its way to options.sparsity().
 //
-// Unstructured and blocks: exactly round(sparsity * groups) groups go, of the network or of each
-// layer; among equals the earlier ones first. Layers whose input channels are not a multiple of
+// GLOBAL_MAGNITUDE also removes what that leaves without a use (dead_channels.h) and keeps so many
+// more of the other weights.
+//
+// Unstructured and blocks: round(sparsity * groups) groups go, of the network or of each layer, or
+// more where more than that are of no use; among equals the earlier ones first. Layers whose input channels are not a multiple of
 // four have a narrower last block.
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity);
 

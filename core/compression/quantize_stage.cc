@@ -5,6 +5,7 @@
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
 #include "core/compression/calibration.h"
+#include "core/compression/dead_channels.h"
 #include "core/compression/encoding.h"
 #include "core/compression/gptq.h"
 #include "core/compression/publishing.h"
@@ -74,6 +75,24 @@ class QuantizeStage : public Stage {
                : RoundToNearest(*state.network, options, grids);
   }
 
+  // Rounding makes zeros, and those leave channels unread.
+  static void RemoveUnread(const Network& network, IntegerWeights* integers) {
+    WeightFlags kept, allowed;
+    for (auto& [name, stored] : *integers) {
+      if (stored.shape.size() != 4) continue;
+      kept[name] = torch::from_blob(stored.integers.data(), stored.shape, torch::kInt8)
+                       .ne(0)
+                       .to(torch::kFloat32);
+      allowed[name] = torch::ones_like(kept.at(name));
+    }
+    if (!ForbidUnread(network, kept, &allowed)) return;
+    for (const auto& [name, flags] : allowed) {
+      StoredTensor& stored = integers->at(name);
+      torch::from_blob(stored.integers.data(), stored.shape, torch::kInt8)
+          .mul_(flags.to(torch::kInt8));
+    }
+  }
+
   static std::string Describe(const v1::QuantizeOptions& options, const PipelineState& state) {
     std::string text = absl::StrCat(v1::WeightType_Name(options.weights()).substr(12),
                                     " weights only, activations still floating-point");
@@ -95,7 +114,8 @@ class QuantizeStage : public Stage {
     TorchNetwork& network = *state.network;
     state.artifact = DescribeArtifact(state, options.weights());
     if (HasIntegers(options)) {
-      const IntegerWeights integers = Round(options, state);
+      IntegerWeights integers = Round(options, state);
+      RemoveUnread(network.network(), &integers);
       AssignIntegers(integers, network);
       CYTOPRESS_RETURN_IF_ERROR(context.progress(0.4, {}));
       if (options.reestimate_batch_norm()) {

@@ -97,7 +97,7 @@ BlockPlan::BlockPlan(const DenseModel& model, const BlockModel& weights, const B
   ShapeMaps(buffer_of);
   size_t scratch_bytes = 0;
   for (size_t i = 0; i < network.layers.size(); ++i) {
-    if (weights[i] == nullptr) continue;
+    if (weights[i] == nullptr || IsUnread(i)) continue;
     AddConvolution(static_cast<int>(i), *weights[i]);
     const Step& step = steps_.back();
     if (step.planes.has_value()) scratch_bytes = std::max(scratch_bytes, step.planes->bytes());
@@ -303,6 +303,7 @@ void BlockPlan::RunMaxPool(int index, const Arena& arena) const {
 void BlockPlan::Run(const Arena& arena, int threads, const Observer& observer) const {
   auto step = steps_.begin();
   for (int i = 0; i < static_cast<int>(model_.network.layers.size()); ++i) {
+    if (IsUnread(i)) continue;
     const Op op = model_.network.layers[i].op;
     if (op == Op::kConv) {
       RunConvolution(*step++, arena, threads);

@@ -53,6 +53,7 @@ class BlockPlan {
     std::optional<BlockPlanes> planes;
   };
 
+  bool IsUnread(size_t layer) const { return !model_.unread.empty() && model_.unread[layer]; }
   void ShapeMaps(const std::vector<int>& buffer_of);
   void AddConvolution(int layer, const BlockWeights& weights);
   void SetOffsets(const Convolution& convolution, const BlockWeights& weights, Step& step) const;

@@ -31,6 +31,9 @@ struct DenseModel {
   // One an entry of network.layers.
   std::vector<OutputGrid> grids;
   std::vector<Convolution> convolutions;  // empty but for Op::kConv
+  // By layer: whether its output is of no consequence, since only integer weights that are all zero
+  // read it. Plans leave such layers out. Empty: none is.
+  std::vector<bool> unread;
   // The network's input for pixel value v of channel c, in the storage of grids[0], at [256 * c +
   // v].
   std::vector<float> float_input;

@@ -48,6 +48,7 @@ void DensePlan::Compile(PackedModel& packed) {
   const std::vector<Layer>& layers = model_.network.layers;
   for (int i = 0; i < static_cast<int>(layers.size()); ++i) {
     const Layer& layer = layers[i];
+    if (!model_.unread.empty() && model_.unread[i]) continue;
     if (layer.op == Op::kConv) {
       steps_.push_back({i, MakeConvolution(*packed[i], batch_)});
     } else if (layer.op == Op::kMaxPool) {

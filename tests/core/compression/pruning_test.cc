@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/compression/dead_channels.h"
 #include "tests/core/compression/test_data.h"
 
 namespace cytopress {
@@ -24,7 +25,7 @@ TEST(PruningTest, RemovesExactlyTheShareAndTheSmallest) {
   torch::NoGradGuard no_grad;
   const TorchNetwork network = SmallNetwork();
   const int64_t count = PrunableCount(network);
-  for (double sparsity : {0.2, 0.5, 0.8, 0.98}) {
+  for (double sparsity : {0.2, 0.5, 0.8}) {
     const Masks masks = GlobalMagnitudeMasks(network, sparsity);
     int64_t removed = 0;
     float largest_removed = 0, smallest_kept = 1e9;
@@ -39,6 +40,20 @@ TEST(PruningTest, RemovesExactlyTheShareAndTheSmallest) {
   }
 }
 
+TEST(PruningTest, WhatIsLeftAtHighSparsityIsOfUse) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  const Masks masks = GlobalMagnitudeMasks(network, 0.95);
+  Masks allowed;
+  int64_t removed = 0;
+  for (const auto& [name, mask] : masks) {
+    allowed[name] = torch::ones_like(mask);
+    removed += (mask == 0).sum().item<int64_t>();
+  }
+  EXPECT_FALSE(ForbidUseless(network.network(), masks, &allowed));
+  EXPECT_EQ(removed, std::llround(0.95 * PrunableCount(network)));
+}
+
 TEST(PruningTest, TiesAreCutOffAtTheWantedNumber) {
   torch::NoGradGuard no_grad;
   const TorchNetwork network = SmallNetwork();
@@ -46,8 +61,10 @@ TEST(PruningTest, TiesAreCutOffAtTheWantedNumber) {
     torch::Tensor weight = network.tensors().at(name);
     weight.fill_(0.25);
   }
-  ApplyMasks(GlobalMagnitudeMasks(network, 0.3), network);
-  EXPECT_NEAR(Sparsity(network), 0.3, 1e-6);
+  v1::PruneOptions options;
+  options.set_method(v1::PRUNE_METHOD_LAYER_MAGNITUDE);
+  ApplyMasks(MagnitudeMasks(network, options, 0.25), network);
+  EXPECT_NEAR(Sparsity(network), 0.25, 1e-6);
 }
 
 TEST(PruningTest, LeavesTheStemAndTheClassifierAlone) {

@@ -25,6 +25,7 @@ double ValueAt(const OutputGrid& grid, const void* output, size_t index) {
       return grid.step * static_cast<double>(static_cast<const uint8_t*>(output)[index]);
     case Number::kInt8:
       return grid.step * static_cast<double>(static_cast<const int8_t*>(output)[index]);
+    case Number::kBfloat16:
     case Number::kFloat32:
       break;
   }
