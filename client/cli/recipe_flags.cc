@@ -1,5 +1,6 @@
 #include "client/cli/recipe_flags.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -39,8 +40,9 @@ CLI::Validator NumberWithUnit(const std::map<std::string, double>& units) {
         const double number = std::strtod(text.c_str(), &end);
         const std::string unit = absl::AsciiStrToLower(absl::StripAsciiWhitespace(end));
         const auto factor = units.find(unit);
-        if (end == text.c_str() || (!unit.empty() && factor == units.end())) {
-          return absl::StrCat("'", text, "' is not a number, alone or with one of: ",
+        if (!std::isfinite(number) || number < 0 || end == text.c_str() ||
+            (!unit.empty() && factor == units.end())) {
+          return absl::StrCat("'", text, "' is not a number of at least 0, alone or with one of: ",
                               absl::StrJoin(units, ", ", [](std::string* out, const auto& entry) {
                                 *out += entry.first;
                               }));

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/engine/compaction.h"
 
 namespace cytopress {
 namespace {
@@ -69,27 +70,14 @@ class ModelBuilder {
     for (size_t i = 0; i < count; ++i) {
       CYTOPRESS_RETURN_IF_ERROR(AddLayer(static_cast<int>(i)));
     }
-    FindUnread();
+    Compact(&model_);
+    for (size_t i = 0; i < count; ++i) {
+      if (model_.network.layers[i].op == Op::kConv) Simplify(model_.convolutions[i]);
+    }
     return std::move(model_);
   }
 
  private:
-  // From the last layer on, since what is unread reads nothing.
-  void FindUnread() {
-    const std::vector<Layer>& layers = model_.network.layers;
-    model_.unread.assign(layers.size(), true);
-    for (size_t i = layers.size(); i-- > 0;) {
-      const Layer& layer = layers[i];
-      const std::vector<int8_t>& weights = model_.convolutions[i].integer_weights;
-      if (layer.op == Op::kLinear) model_.unread[i] = false;
-      if (model_.unread[i]) continue;
-      if (layer.residual >= 0) model_.unread[layer.residual] = false;
-      const bool ignores = !weights.empty() && std::all_of(weights.begin(), weights.end(),
-                                                           [](int8_t w) { return w == 0; });
-      if (layer.input >= 0 && !ignores) model_.unread[layer.input] = false;
-    }
-  }
-
   absl::Status AddLayer(int index) {
     const Layer& layer = model_.network.layers[index];
     switch (layer.op) {
@@ -171,7 +159,6 @@ class ModelBuilder {
     } else {
       FillFloat(*weight, affine, convolution);
     }
-    Simplify(convolution);
     return absl::OkStatus();
   }
 

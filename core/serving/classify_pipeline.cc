@@ -22,7 +22,7 @@ constexpr int kImagesPerTurn = 8;
 // A lone image in a file so small is decoded by the thread that brings it, if it is no larger than
 // that either: waking another would take longer.
 constexpr int64_t kQuickBytes = 16 << 10;
-constexpr DecodeLimits kQuickLimits = {128 * 128};
+constexpr int64_t kQuickPixels = 128 * 128;
 // An answer has room for so many complaints about images.
 constexpr int kMaxReportedImages = 8;
 // Of one image in the running mean of the time that decoding a byte takes.
@@ -273,7 +273,8 @@ void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
 }
 
 void ClassifyPipeline::DecodeQuickly(const RequestPtr& request) {
-  absl::Status status = Decode(*request, 0, kQuickLimits);
+  const DecodeLimits limits = {std::min(kQuickPixels, options_.decode.max_pixels)};
+  absl::Status status = Decode(*request, 0, limits);
   // A small file may hold a large image.
   if (absl::IsResourceExhausted(status)) {
     return decoders_.Schedule([this, request] { DecodeSome(request); });

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/engine/batch_engine.h"
+#include "core/engine/dense_model.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/engine/reference.h"
 
@@ -189,6 +190,53 @@ TEST_F(SmallEngineTest, ThreadsDoNotChangeInt8) {
   const auto two = Create(artifact, Arithmetic::kInt8, 2);
   const std::vector<uint8_t> pixels = RandomPixels(spec_, 9);
   EXPECT_EQ(Classify(*one, pixels, 9), Classify(*two, pixels, 9));
+}
+
+// Of [out, in, 3, 3], the weights that read input channels from `first` on.
+template <typename T>
+void IgnoreInputs(int first, const StoredTensor& tensor, std::vector<T>* values) {
+  const int64_t channels = tensor.shape[1], taps = tensor.shape[2] * tensor.shape[3];
+  for (size_t i = 0; i < values->size(); ++i) {
+    if (static_cast<int64_t>(i) / taps % channels >= first) (*values)[i] = 0;
+  }
+}
+
+TEST_F(SmallEngineTest, ChannelsThatNobodyReadsAreNotComputed) {
+  Artifact artifact = RandomArtifact(spec_, v1::WEIGHT_TYPE_FP32);
+  StoredTensor& reader = artifact.tensors.at("layer3.0.conv2.weight");
+  IgnoreInputs(20, reader, &reader.floats);
+  const DenseModel model = BuildDenseModel(artifact, DenseArithmetic::kFp32).value();
+  for (const Layer& layer : model.network.layers) {
+    if (layer.name == "layer3.0.conv1") EXPECT_EQ(layer.out_channels, 32);
+    if (layer.name == "layer3.0.conv2") EXPECT_EQ(layer.in_channels, 32);
+    if (layer.name == "layer3.1.conv1") EXPECT_EQ(layer.out_channels, 256);
+  }
+  const std::vector<uint8_t> pixels = RandomPixels(spec_, 3);
+  const auto engine = Create(artifact, Arithmetic::kFp32);
+  EXPECT_LT(LargestDifference(Classify(*engine, pixels, 3), Reference(artifact, pixels, 3)), 1e-5);
+}
+
+TEST_F(SmallEngineTest, WhatNobodyReadsMakesNoDifferenceInIntegers) {
+  const std::vector<uint8_t> pixels = RandomPixels(spec_, 33);
+  for (const bool blocks : {false, true}) {
+    const RandomPruning pruning = {blocks ? 0.8f : 0.0f, blocks};  // for either engine
+    Artifact artifact = RandomArtifact(spec_, v1::WEIGHT_TYPE_INT8, 1, pruning);
+    StoredTensor& some = artifact.tensors.at("layer3.1.conv2.weight");
+    IgnoreInputs(7, some, &some.integers);
+    StoredTensor& all = artifact.tensors.at("layer4.1.conv2.weight");
+    std::fill(all.integers.begin(), all.integers.end(), int8_t{0});
+    const auto engine = Create(artifact, Arithmetic::kInt8);
+    const std::vector<float> expected = Classify(*engine, pixels, 33);
+    const std::vector<float> alone = ClassifyAlone(*engine, pixels, 33);
+    EXPECT_EQ(alone, expected);
+    // The rows of the unread channels, and a convolution that nothing reads at all.
+    StoredTensor& rows = artifact.tensors.at("layer3.1.conv1.weight");
+    std::fill(rows.integers.begin() + 16 * rows.integers.size() / rows.shape[0],
+              rows.integers.end(), int8_t{1});
+    StoredTensor& whole = artifact.tensors.at("layer4.1.conv1.weight");
+    std::fill(whole.integers.begin(), whole.integers.end(), int8_t{1});
+    EXPECT_EQ(Classify(*Create(artifact, Arithmetic::kInt8), pixels, 33), expected);
+  }
 }
 
 TEST_F(SmallEngineTest, RefusesWrongSizes) {

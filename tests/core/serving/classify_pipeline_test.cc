@@ -107,6 +107,26 @@ TEST_F(ClassifyPipelineTest, DecodesAndScalesWhatIsNotRaw) {
   answer->Get() = absl::CancelledError();
 }
 
+// Lone ones, once the model is in memory: decoded where they arrive, or not if they turn out large.
+TEST_F(ClassifyPipelineTest, DecodesSmallFilesOfSmallAndLargeImages) {
+  EXPECT_TRUE(Send({Raw(one_)})->Get().ok());
+  for (const int side : {8, 300}) {
+    InputImage encoded;
+    const std::string png =
+        EncodePng({side, side, 3, std::vector<uint8_t>(side * side * 3, 3)}).value();
+    encoded.bytes = png;
+    ASSERT_LT(png.size(), 10000u);
+    const auto answer = Send({encoded});
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    EXPECT_THAT(Classes(*answer->Get()), ElementsAre(3)) << side;
+    encoded.bytes = absl::string_view(png).substr(0, png.size() / 2);
+    const auto broken = Send({encoded});
+    EXPECT_EQ(broken->Get().status().code(), absl::StatusCode::kInvalidArgument) << side;
+    EXPECT_EQ(BadRequestOf(broken->Get().status()).field_violations(0).field(), "images[0]");
+    answer->Get() = absl::CancelledError();
+  }
+}
+
 TEST_F(ClassifyPipelineTest, RefusesAtOnceWhenTheQueueIsFull) {
   puppet_.Hold();
   const auto computing = Send({Raw(one_)});
