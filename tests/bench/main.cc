@@ -38,6 +38,7 @@ constexpr char kTorchQuantized[] = "libtorch-quantized-int8";
 
 struct Options {
   std::string model;
+  std::string pruned_model;
   std::string architecture = "resnet50";
   std::string stem = "imagenet";
   int size = 28;
@@ -54,12 +55,18 @@ struct Options {
   std::string torch_worker;
 
   TimeKind time() const { return cpu_time ? TimeKind::kCpu : TimeKind::kWall; }
+  bool has_twin() const { return sparsity > 0 || !pruned_model.empty(); }
   int largest_batch() const { return *std::max_element(batches.begin(), batches.end()); }
 };
 
 void AddOptions(Options& options, CLI::App& app) {
-  app.add_option("--model", options.model, "an INT8 or INT4 artifact (.cyp); else random weights")
-      ->check(CLI::ExistingFile);
+  CLI::Option* const model = app.add_option("--model", options.model,
+                                            "an INT8 or INT4 artifact (.cyp); else random weights")
+                                 ->check(CLI::ExistingFile);
+  app.add_option("--pruned-model", options.pruned_model,
+                 "an INT8 or INT4 artifact that competes with --model, the dense one")
+      ->check(CLI::ExistingFile)
+      ->needs(model);
   app.add_option("--architecture", options.architecture,
                  "of random weights: resnet18, resnet34, resnet50 or resnet101")
       ->capture_default_str();
@@ -94,12 +101,14 @@ void AddOptions(Options& options, CLI::App& app) {
   app.add_option("--torch-worker", options.torch_worker)->group("");
 }
 
+absl::StatusOr<Artifact> ReadArtifact(const std::string& path) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxModelBytes));
+  return ParseArtifact(bytes);
+}
+
 // The dense one, whatever --sparsity says.
 absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
-  if (!options.model.empty()) {
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(options.model, kMaxModelBytes));
-    return ParseArtifact(bytes);
-  }
+  if (!options.model.empty()) return ReadArtifact(options.model);
   NetworkSpec spec;
   spec.architecture = options.architecture;
   CYTOPRESS_ASSIGN_OR_RETURN(spec.stem, ParseStem(options.stem));
@@ -110,7 +119,8 @@ absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
                         options.weights == "int4" ? v1::WEIGHT_TYPE_INT4 : v1::WEIGHT_TYPE_INT8);
 }
 
-Artifact PrunedTwin(const Artifact& artifact, const Options& options) {
+absl::StatusOr<Artifact> PrunedTwin(const Artifact& artifact, const Options& options) {
+  if (!options.pruned_model.empty()) return ReadArtifact(options.pruned_model);
   return RandomArtifact(artifact.network, artifact.weights, /*seed=*/1,
                         {options.sparsity, options.pattern == "block4"});
 }
@@ -218,10 +228,12 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
   CYTOPRESS_ASSIGN_OR_RETURN(auto int8,
                              MakeEngineContender(options, artifact, Arithmetic::kInt8, ""));
   contenders.push_back(std::move(int8));
-  if (options.sparsity > 0) {
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        auto pruned, MakeEngineContender(options, PrunedTwin(artifact, options), Arithmetic::kInt8,
-                                         absl::StrFormat(" %g%%", options.sparsity * 100)));
+  if (options.has_twin()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact twin, PrunedTwin(artifact, options));
+    const std::string suffix =
+        options.pruned_model.empty() ? absl::StrFormat(" %g%%", options.sparsity * 100) : " pruned";
+    CYTOPRESS_ASSIGN_OR_RETURN(auto pruned,
+                               MakeEngineContender(options, twin, Arithmetic::kInt8, suffix));
     contenders.push_back(std::move(pruned));
   }
   return contenders;
@@ -272,7 +284,9 @@ void PrintHeader(const Options& options, const Network& network, double peak) {
   if (peak > 0) {
     std::printf("measured VNNI peak: %.0f GMAC/s (AMX can pass it)\n", peak * 1e-9);
   }
-  if (options.sparsity > 0) {
+  if (!options.pruned_model.empty()) {
+    std::printf("pruned: %s\n", options.pruned_model.c_str());
+  } else if (options.has_twin()) {
     std::printf("pruned twin: %g %% %s\n", options.sparsity * 100, options.pattern.c_str());
   }
   std::printf("ratios: images/s against the faster LibTorch and against the dense INT8 engine\n\n");
@@ -315,10 +329,10 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
                                Measure(contenders, batch, options.seconds));
     all_timings.insert(all_timings.end(), timings.begin(), timings.end());
     if (options.json) {
-      for (const auto& row : ToJson(timings, network.macs(), options.sparsity > 0))
+      for (const auto& row : ToJson(timings, network.macs(), options.has_twin()))
         rows.push_back(row);
     } else {
-      PrintTable(timings, network.macs(), peak, options.sparsity > 0);
+      PrintTable(timings, network.macs(), peak, options.has_twin());
     }
   }
   if (options.json) {

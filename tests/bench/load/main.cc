@@ -37,8 +37,9 @@ void AddFlags(Flags* flags, CLI::App* app) {
   app->add_option("--images", flags->images,
                   "png28 (drawn cells) or a folder of PNG and JPEG files")
       ->capture_default_str();
-  app->add_option("--images-a-request", flags->load.images_a_request)
-      ->check(CLI::Range(1, 256))
+  app->add_option("--images-a-request", flags->load.images_a_request,
+                  "0: none, which the server refuses at once, so that it shows what a call costs")
+      ->check(CLI::Range(0, 256))
       ->capture_default_str();
   app->add_option("--in-flight", flags->load.in_flight, "closed loop: requests on their way")
       ->check(CLI::Range(1, 10000))
@@ -91,10 +92,12 @@ Costs CostsNow(const Flags& flags) {
   return costs;
 }
 
-void AddCosts(const Costs& before, const Costs& after, double images, LoadReport* report) {
+void AddCosts(const Costs& before, const Costs& after, double images, double requests,
+              LoadReport* report) {
   if (!before.process.ok() || !after.process.ok()) return;
   const double cpu = after.process->cpu_seconds - before.process->cpu_seconds;
   report->resident_bytes = after.process->resident_bytes;
+  if (requests > 0) report->cpu_seconds_per_request = cpu / requests;
   if (images <= 0) return;
   report->cpu_seconds_per_image = cpu / images;
   if (!before.engine.ok() || !after.engine.ok()) return;
@@ -116,7 +119,8 @@ absl::Status Run(Flags flags) {
   const LoadResult result = GenerateLoad(
       flags.load, [&] { before = CostsNow(flags); }, [&] { after = CostsNow(flags); });
   LoadReport report = Summarize(result, flags.load.images_a_request);
-  AddCosts(before, after, report.images_per_second * result.seconds, &report);
+  AddCosts(before, after, report.images_per_second * result.seconds,
+           static_cast<double>(report.requests), &report);
   if (swapper != nullptr) {
     CYTOPRESS_ASSIGN_OR_RETURN(report.swaps, swapper->Stop());
   }

@@ -2,10 +2,13 @@
 # Measures how cytopressd serves: start, CPU and memory, overload, hot swap. docs/performance.md says
 # what came of it.
 #
-#   tests/bench/load/measure.sh [PART...]       parts: start cpu memory overload swap; default: all
+#   tests/bench/load/measure.sh [PART...]       parts: start cpu call memory overload swap; default: all
 #
 # BIN       where cytopressd and cytopress-load are (build/release/bin)
 # NETWORK   resnet18; with random INT4 weights, 5.6 MB
+# MODEL     a .cyp file instead of random weights
+# SERVER_CORES, LOAD_CORES  cores of either side, for taskset, so that the load does not take the
+#           server's processor time
 # SECONDS_A_RUN=10  REQUESTS=100000  DEADLINE_MS=200  SWAP_SECONDS=60
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
@@ -16,7 +19,9 @@ SECONDS_A_RUN="${SECONDS_A_RUN:-10}"
 REQUESTS="${REQUESTS:-100000}"
 DEADLINE_MS="${DEADLINE_MS:-200}"
 SWAP_SECONDS="${SWAP_SECONDS:-60}"
-PARTS="${*:-start cpu memory overload swap}"
+PARTS="${*:-start cpu call memory overload swap}"
+on_server=(${SERVER_CORES:+taskset -c "$SERVER_CORES"})
+on_load=(${LOAD_CORES:+taskset -c "$LOAD_CORES"})
 
 folder="$(mktemp -d)"
 server_pid=""
@@ -35,7 +40,7 @@ start_server() {
   local began ended
   rm -f "$folder/ready.json"
   began="$(date +%s%N)"
-  "$BIN/cytopressd" --zoo "" --state "$folder/state" --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
+  "${on_server[@]}" "$BIN/cytopressd" --zoo "" --state "$folder/state" --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
     --workers 0 --default-model cells --inference-threads 1 --decode-threads 1 \
     --log-level warn --ready-file "$folder/ready.json" &
   server_pid=$!
@@ -56,7 +61,7 @@ stop_server() {
 }
 
 load() {
-  "$BIN/cytopress-load" --server "127.0.0.1:$port" --server-pid "$server_pid" \
+  "${on_load[@]}" "$BIN/cytopress-load" --server "127.0.0.1:$port" --server-pid "$server_pid" \
     --metrics-port "$metrics_port" --model cells --json "$@" >"$folder/load.json"
 }
 
@@ -81,6 +86,16 @@ measure_cpu() {
       "$(calculate "round($(value "$folder/load.json" server_cpu_seconds_per_image) * 1e6, 1)") us," \
       "beside the engine" \
       "$(calculate "round($(value "$folder/load.json" server_cpu_seconds_per_image_beside_engine) * 1e6, 1)") us"
+  done
+  stop_server
+}
+
+measure_call() {
+  start_server
+  for in_flight in 1 8 64; do
+    load --images-a-request 0 --in-flight "$in_flight" --seconds "$SECONDS_A_RUN"
+    echo "a call that is refused, $in_flight in flight: server CPU" \
+      "$(calculate "round($(value "$folder/load.json" server_cpu_seconds_per_request) * 1e6, 1)") us"
   done
   stop_server
 }
@@ -127,5 +142,10 @@ measure_swap() {
 }
 
 echo "cores: $(nproc); load of the machine before: $(cut -d' ' -f1 /proc/loadavg)"
-"$BIN/cytopress-load" --publish "$NETWORK" --models "$folder/state/models" --model cells
+if [[ -n "${MODEL:-}" ]]; then
+  mkdir -p "$folder/state/models/cells"
+  cp "$MODEL" "$folder/state/models/cells/1.cyp"
+else
+  "$BIN/cytopress-load" --publish "$NETWORK" --models "$folder/state/models" --model cells
+fi
 for part in $PARTS; do "measure_$part"; done

@@ -63,6 +63,10 @@ std::string AsTable(const LoadReport& report) {
     absl::StrAppendFormat(&text, "  %s %.2f", name, it->second * 1e3);
   }
   text += "\n";
+  if (report.cpu_seconds_per_request.has_value()) {
+    absl::StrAppendFormat(&text, "server CPU a request: %.1f us\n",
+                          *report.cpu_seconds_per_request * 1e6);
+  }
   if (report.cpu_seconds_per_image.has_value()) {
     absl::StrAppendFormat(&text, "server CPU an image: %.1f us",
                           *report.cpu_seconds_per_image * 1e6);
@@ -91,6 +95,7 @@ std::string AsJson(const LoadReport& report) {
   const auto put = [&json](const char* name, const auto& value) {
     if (value.has_value()) json[name] = *value;
   };
+  put("server_cpu_seconds_per_request", report.cpu_seconds_per_request);
   put("server_cpu_seconds_per_image", report.cpu_seconds_per_image);
   put("server_cpu_seconds_per_image_beside_engine", report.cpu_seconds_per_image_beside_engine);
   put("server_resident_bytes", report.resident_bytes);

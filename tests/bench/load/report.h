@@ -20,6 +20,8 @@ struct LoadReport {
   // Of the accepted ones: those with an answer, and those whose deadline passed after all.
   double mean = 0;                            // seconds
   std::map<std::string, double> percentiles;  // "p50", "p90", "p99", "p99.9", "max"; seconds
+  // Of the server's process, whatever came of the request; unset where it was not watched.
+  std::optional<double> cpu_seconds_per_request;
   // Of the server's process, an image that was answered; unset where it was not watched.
   std::optional<double> cpu_seconds_per_image;
   std::optional<double> cpu_seconds_per_image_beside_engine;

@@ -207,9 +207,15 @@ TEST_F(SmallEngineTest, ChannelsThatNobodyReadsAreNotComputed) {
   IgnoreInputs(20, reader, &reader.floats);
   const DenseModel model = BuildDenseModel(artifact, DenseArithmetic::kFp32).value();
   for (const Layer& layer : model.network.layers) {
-    if (layer.name == "layer3.0.conv1") EXPECT_EQ(layer.out_channels, 32);
-    if (layer.name == "layer3.0.conv2") EXPECT_EQ(layer.in_channels, 32);
-    if (layer.name == "layer3.1.conv1") EXPECT_EQ(layer.out_channels, 256);
+    if (layer.name == "layer3.0.conv1") {
+      EXPECT_EQ(layer.out_channels, 32);
+    }
+    if (layer.name == "layer3.0.conv2") {
+      EXPECT_EQ(layer.in_channels, 32);
+    }
+    if (layer.name == "layer3.1.conv1") {
+      EXPECT_EQ(layer.out_channels, 256);
+    }
   }
   const std::vector<uint8_t> pixels = RandomPixels(spec_, 3);
   const auto engine = Create(artifact, Arithmetic::kFp32);
