@@ -37,15 +37,15 @@ std::string Headline(const ReportData& data) {
   if (AnyModel(data) == nullptr) return "No model has been made yet.";
   if (test == nullptr) {
     return data.dense.has_value()
-               ? "No model here is lossless: each is more than 0.6 points of validation accuracy "
-                 "below the dense model."
+               ? "No model here is within 0.6 points of the dense model’s validation accuracy."
                : "The dense parent of these models is not in the registry: they stand here without "
                  "a comparison of sizes.";
   }
   const v1::Model& model = *best->model;
   std::string html = absl::StrCat(
-      "The smallest lossless model is <strong>", CellName(*best), "</strong>: <strong>",
-      FormatBytes(model.size().disk_bytes()), "</strong>, <strong>", Times(model.size()),
+      "The smallest model within 0.6 points of the dense one, by validation accuracy, is <strong>",
+      CellName(*best), "</strong>: <strong>", FormatBytes(model.size().disk_bytes()),
+      "</strong>, <strong>", Times(model.size()),
       " times smaller</strong> than the dense network in FP32 (",
       FormatBytes(model.size().dense_bytes()), "), with a test accuracy of <strong>",
       absl::StrFormat("%.4f", test->accuracy()), "</strong>");
@@ -55,8 +55,8 @@ std::string Headline(const ReportData& data) {
   return absl::StrCat(
       html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
       " of its dense parent: ",
-      comparison == Comparison::kWorse    ? "significantly less"
-      : comparison == Comparison::kBetter ? "significantly more"
+      comparison == Comparison::kWorse    ? "a loss that is real"
+      : comparison == Comparison::kBetter ? "a gain that is real"
                                           : "no significant difference",
       absl::StrFormat(" (McNemar’s test, p = %.3g).", certificate.mcnemar_p_value()));
 }
