@@ -80,6 +80,10 @@ void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
     quantize->set_calibration_images(*flags.calibration_images);
   }
   if (flags.group_size.has_value()) quantize->set_group_size(*flags.group_size);
+  // A preset's one scale a tensor goes with neither of these.
+  if (flags.rounding == "gptq" || flags.group_size.value_or(0) > 0) {
+    quantize->set_per_tensor_scales(false);
+  }
   if (flags.per_tensor_scales.has_value()) {
     quantize->set_per_tensor_scales(*flags.per_tensor_scales);
   }
