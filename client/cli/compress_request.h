@@ -40,7 +40,7 @@ struct CompressFlags {
   std::string activation_range;
   std::string rounding;
   std::optional<int> calibration_images;
-  std::optional<int> group_size;              // of INT4; 0 = none
+  std::optional<int> group_size;  // of INT4; 0 = none
   std::optional<bool> per_tensor_scales;
   std::optional<int> aware_epochs;            // 0 leaves quantization-aware training out
   std::optional<bool> reestimate_batch_norm;  // after fine-tuning and after rounding

@@ -35,8 +35,8 @@ using Masks = std::map<std::string, torch::Tensor>;
 // more of the other weights.
 //
 // Unstructured and blocks: round(sparsity * groups) groups go, of the network or of each layer, or
-// more where more than that are of no use; among equals the earlier ones first. Layers whose input channels are not a multiple of
-// four have a narrower last block.
+// more where more than that are of no use; among equals the earlier ones first. Layers whose input
+// channels are not a multiple of four have a narrower last block.
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity);
 
 // The sparsity at `step` of `steps` on the way to `target`: s = target * (1 - (1 - t)^3) from 5 %

@@ -40,7 +40,8 @@ using WeightGrids = std::map<std::string, WeightGrid>;
 // The grid of one weight by QuantizeOptions.weight_range: MIN_MAX from the largest magnitude,
 // PERCENTILE from that percentile of the magnitudes that are not zero, MSE from the clipping, among
 // 1/64 steps of the largest magnitude, with the smallest sum of squared rounding errors. With
-// per_tensor_scales the whole tensor is asked, with groups each of them: then the channel's scale lets the coarsest have the largest multiplier.
+// per_tensor_scales the whole tensor is asked; with groups each of them is, and the channel's scale
+// lets the coarsest have the largest multiplier.
 WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
                     const v1::QuantizeOptions& options);
 

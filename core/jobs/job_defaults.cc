@@ -11,9 +11,9 @@ namespace cytopress {
 namespace {
 
 // The recipe of the paper that cytopress follows: half of all prunable weights are removed by
-// global magnitude, what is left is fine-tuned at a small rate, then stored in 8 bits with one scale
-// a tensor. Where that breaks a model, the ledger says so and the model is published: this recipe is there to compare
-// with.
+// global magnitude, what is left is fine-tuned at a small rate, then stored in 8 bits with one
+// scale a tensor. Where that breaks a model, the ledger says so and the model is published: this
+// recipe is there to compare with.
 v1::Recipe PaperRecipe() {
   v1::Recipe recipe;
   recipe.mutable_train()->set_epochs(12);
