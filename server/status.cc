@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/serving/error_details.h"
@@ -47,19 +49,21 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
   rich.set_code(static_cast<int>(status.code()));
   rich.set_message(Shorten(status.message(), kMaxMessageBytes));
 
-  google::rpc::ErrorInfo info = ErrorInfoOf(status);
-  if (info.reason().empty()) {
-    info = ErrorInfoOf(WithReason(status, absl::StatusCodeToString(status.code())));
-  }
-  rich.add_details()->PackFrom(info);
-  const google::rpc::BadRequest bad_request = Shorten(BadRequestOf(status));
-  if (bad_request.field_violations_size() > 0) rich.add_details()->PackFrom(bad_request);
-  if (const std::optional<absl::Duration> delay = RetryDelayOf(status); delay.has_value()) {
-    google::rpc::RetryInfo retry;
-    absl::Duration rest;
-    retry.mutable_retry_delay()->set_seconds(absl::IDivDuration(*delay, absl::Seconds(1), &rest));
-    retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-    rich.add_details()->PackFrom(retry);
+  // The payloads are such messages already, under the same URLs.
+  status.ForEachPayload([&rich](absl::string_view url, const absl::Cord& payload) {
+    google::protobuf::Any* const detail = rich.add_details();
+    detail->set_type_url(std::string(url));
+    detail->set_value(std::string(payload));
+    if (google::rpc::BadRequest bad_request; detail->UnpackTo(&bad_request)) {
+      detail->PackFrom(Shorten(bad_request));
+    }
+  });
+  const bool has_info = absl::c_any_of(rich.details(), [](const google::protobuf::Any& detail) {
+    return detail.Is<google::rpc::ErrorInfo>();
+  });
+  if (!has_info) {
+    rich.add_details()->PackFrom(
+        ErrorInfoOf(WithReason(status, absl::StatusCodeToString(status.code()))));
   }
   return rich;
 }

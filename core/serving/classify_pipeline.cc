@@ -13,10 +13,6 @@
 namespace cytopress {
 namespace {
 
-// Means say what is usual, and a queue that is kept at its deadline has half of its answers late: a
-// request admitted in vain costs as much as one that is answered.
-constexpr double kPredictionMargin = 1.25;
-
 // Images that a decoding thread takes of one request before it looks after others.
 constexpr int kImagesPerTurn = 8;
 // A lone image in a file so small is decoded by the thread that brings it, if it is no larger than
@@ -75,6 +71,7 @@ struct ClassifyPipeline::Request {
   bool counts_as_undecoded = false;  // guarded by the pipeline's mutex
   int looks = 0;                     // at the registry
   bool quick = false;
+  bool predicted = false;
   ModelHandle model;
   BatchTask batch;
 
@@ -125,6 +122,7 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
   wish.bytes = request->amount.bytes;
   wish.budget = budget;
   wish.predicted = PredictedTime(request->task.model, images, request->amount.encoded_bytes);
+  request->predicted = wish.predicted > absl::ZeroDuration();
   absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
@@ -157,12 +155,14 @@ void ClassifyPipeline::CountUndecoded(Request* request, bool counts) {
 absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_t images,
                                                int64_t encoded_bytes) const {
   ModelVersion wanted = model;
+  double margin;
   double seconds_per_byte;
   int64_t undecoded_images;
   int64_t undecoded_bytes;
   {
     absl::MutexLock lock(&mutex_);
     if (wanted.name.empty()) wanted.name = default_model_;
+    margin = margin_.value();
     seconds_per_byte = decode_seconds_per_byte_.value() / decoders_.threads();
     undecoded_images = undecoded_images_;
     undecoded_bytes = undecoded_bytes_;
@@ -178,7 +178,7 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
   const absl::Duration computing = (load.images + undecoded_images) * load.image;
   const absl::Duration own =
       absl::Seconds(encoded_bytes * seconds_per_byte) + std::max(load.batch, images * load.image);
-  return kPredictionMargin * (std::max(decoding, computing) + own);
+  return margin * (std::max(decoding, computing) + own);
 }
 
 void ClassifyPipeline::Preload(const ModelVersion& model,
@@ -361,6 +361,11 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
 
 void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
   CountUndecoded(request.get(), false);
+  if (request->predicted) {
+    const bool late = clock_->Steady() > request->deadline;
+    absl::MutexLock lock(&mutex_);
+    margin_.Note(late);
+  }
   // The ticket goes last: once all are gone, nothing of the request is left.
   const std::unique_ptr<Admission::Ticket> ticket = std::move(request->ticket);
   const std::function<void(absl::StatusOr<ClassifyOutcome>)> done = std::move(request->task.done);

@@ -22,6 +22,7 @@
 #include "core/image/image.h"
 #include "core/serving/admission.h"
 #include "core/serving/model_host.h"
+#include "core/serving/prediction_margin.h"
 #include "core/serving/running_mean.h"
 #include "core/serving/thread_pool.h"
 
@@ -145,6 +146,7 @@ class ClassifyPipeline {
 
   mutable absl::Mutex mutex_;
   std::string default_model_ ABSL_GUARDED_BY(mutex_);            // what an empty name meant last
+  PredictionMargin margin_ ABSL_GUARDED_BY(mutex_);
   RunningMean decode_seconds_per_byte_ ABSL_GUARDED_BY(mutex_);  // of one thread
   int64_t undecoded_images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t undecoded_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of PNG and JPEG

@@ -321,6 +321,37 @@ TEST_F(PredictionTest, RefusesAtOnceWhatWouldMissItsDeadline) {
   }
 }
 
+TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
+  const auto computing = SendWithin(absl::Milliseconds(1000));
+  ASSERT_TRUE(puppet_.AwaitBatches(3));
+  const auto late = SendWithin(absl::Milliseconds(100));
+  clock_.Advance(absl::Milliseconds(40));
+  puppet_.LetOneGo();
+  ASSERT_TRUE(puppet_.AwaitBatches(4));
+  clock_.Advance(absl::Milliseconds(61));
+  puppet_.LetOneGo();
+  for (const auto& answer : {computing, late}) {
+    ASSERT_TRUE(answer->Get().ok());
+    answer->Get() = absl::CancelledError();
+  }
+  // Until batches take 40 ms in the mean again; an idle server predicts nothing that could be wrong.
+  int batches = 4;
+  for (int i = 0; i < 60; ++i) {
+    const auto answer = SendWithin(absl::Milliseconds(1000));
+    ASSERT_TRUE(puppet_.AwaitBatches(++batches));
+    clock_.Advance(absl::Milliseconds(40));
+    puppet_.LetOneGo();
+    ASSERT_TRUE(answer->Get().ok());
+    answer->Get() = absl::CancelledError();
+  }
+  const auto last = SendWithin(absl::Milliseconds(1000));
+  ASSERT_TRUE(puppet_.AwaitBatches(++batches));
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(pipeline().PredictedTime({"m", 0}, 1, 0)), 101.6, 0.5);
+  puppet_.LetAllGo();
+  ASSERT_TRUE(last->Get().ok());
+  last->Get() = absl::CancelledError();
+}
+
 TEST_F(PredictionTest, AnIdleServerTriesWhateverItBelieves) {
   const auto answer = SendWithin(absl::Milliseconds(1));
   ASSERT_TRUE(puppet_.AwaitBatches(3));
