@@ -101,7 +101,7 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
 
 ClassifyPipeline::~ClassifyPipeline() { Drain(absl::InfiniteDuration()); }
 
-void ClassifyPipeline::Submit(ClassifyTask task) {
+bool ClassifyPipeline::Submit(ClassifyTask task) {
   auto request = std::make_shared<Request>();
   request->admitted = clock_->Steady();
   const absl::Duration budget = task.deadline - clock_->Now();
@@ -110,12 +110,13 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
   request->task = std::move(task);
   const auto images = static_cast<int64_t>(request->task.images.size());
   if (request->task.bulk) {
-    return admission_.AdmitInTurn(
+    admission_.AdmitInTurn(
         images, request->amount.bytes,
         [this, request](absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket) {
           if (!ticket.ok()) return request->task.done(ticket.status());
           Start(request, *std::move(ticket));
         });
+    return true;
   }
   AdmissionRequest wish;
   wish.images = images;
@@ -126,11 +127,13 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
   absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
-    return request->task.done(ticket.status());
+    request->task.done(ticket.status());
+    return false;
   }
   request->quick = images == 1 && request->amount.bytes <= kQuickBytes &&
                    models_.Find(request->task.model) != nullptr;
   Start(request, *std::move(ticket));
+  return true;
 }
 
 void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket) {

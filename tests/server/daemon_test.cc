@@ -7,10 +7,12 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -112,6 +114,24 @@ TEST_F(DaemonTest, EveryServiceIsHealthy) {
   }
   EXPECT_EQ(Health(channel_, "cytopress.v1.Nothing"),
             absl::StrCat(static_cast<int>(grpc::StatusCode::NOT_FOUND)));
+}
+
+TEST_F(DaemonTest, TheThreadsOfCallsComeAfterThoseThatCompute) {
+  Publish("cells");
+  Start();
+  ClassifyOnce("cells");
+  std::map<std::string, int> priorities;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::getline(std::ifstream(entry.path() / "comm"), name);
+    const int thread = std::stoi(entry.path().filename());
+    priorities[name] = getpriority(PRIO_PROCESS, thread) - getpriority(PRIO_PROCESS, 0);
+  }
+  ASSERT_THAT(priorities, testing::Contains(testing::Key("nexting_thread")));
+  EXPECT_EQ(priorities["nexting_thread"], 5);
+  ASSERT_THAT(priorities, testing::Contains(testing::Key("engine")));
+  EXPECT_EQ(priorities["engine"], 0);
+  EXPECT_EQ(priorities["decode"], 0);
 }
 
 TEST_F(DaemonTest, ReflectionListsTheServices) {
