@@ -27,6 +27,7 @@ struct BlockRows {
   const uint16_t* ids;     // which 4 inputs: an index into the offsets
   const int8_t* weights;   // 4 a block
   int group;               // blocks that may be added in 16 bits: 1, 2, 4 or 8
+  bool alike;              // the ids of 4 rows are the same
   const int32_t* initial;  // one a row, as the following two
   const float* multiplier;
   const float* bias;
@@ -70,6 +71,9 @@ struct BlockKernel {
   const char* name;  // "avx512vnni", "avx2" or "portable"
   int lanes;         // positions in a vector
   int most_vectors;  // in all runs of a tile
+  // The same for tiles of rows that are alike, which are computed 4 at once; 0 where they never
+  // are.
+  int alike_vectors;
   // Products of u8 and s8 are added in pairs that saturate at 16 bits: positive and negative
   // weights that share a 16-bit sum (bytes 0 and 1, bytes 2 and 3 of all blocks of a group) may add
   // up to kMost16BitWeight each, no more.
@@ -77,6 +81,8 @@ struct BlockKernel {
   // Rows first_row to last_row - 1, both multiples of 4. Reads and writes whole vectors.
   void (*run)(const BlockTask& task, const uint8_t* source, uint8_t* destination, int first_row,
               int last_row);
+  // The largest of `count` values, byte by byte. `bytes` is a multiple of a vector's, 4 * lanes.
+  void (*take_largest)(const uint8_t* const* maps, int count, int64_t bytes, uint8_t* largest);
 };
 inline constexpr int kMost16BitWeight = 128;  // * 255 < 2^15
 

@@ -11,6 +11,7 @@ namespace {
 struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kMostVectors = 8;
+  static constexpr int kAlikeVectors = 0;
   static constexpr bool kAddsIn16Bits = true;
   static constexpr bool kFewPositions = false;
   using Int = __m256i;
@@ -39,6 +40,7 @@ struct Avx2 {
   static Float Bound(Float a, Float low, Float high) {
     return _mm256_min_ps(_mm256_max_ps(a, low), high);
   }
+  static Int LargerBytes(Int a, Int b) { return _mm256_max_epu8(a, b); }
   static Int Round(Float a) { return _mm256_cvtps_epi32(a); }
   template <int kIndex>
   static Int Byte(Int a) {
@@ -59,8 +61,13 @@ struct Avx2 {
 }  // namespace
 
 const BlockKernel* Avx2BlockKernel() {
-  static constexpr BlockKernel kKernel = {"avx2", Avx2::kLanes, Avx2::kMostVectors,
-                                          Avx2::kAddsIn16Bits, RunBlocks<Avx2>};
+  static constexpr BlockKernel kKernel = {"avx2",
+                                          Avx2::kLanes,
+                                          Avx2::kMostVectors,
+                                          Avx2::kAlikeVectors,
+                                          Avx2::kAddsIn16Bits,
+                                          RunBlocks<Avx2>,
+                                          TakeLargest<Avx2>};
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kKernel : nullptr;
 }
 

@@ -9,9 +9,13 @@
 namespace cytopress {
 
 const BlockKernel* Avx512VnniBlockKernel() {
-  static constexpr BlockKernel kKernel = {"avx512vnni", Avx512Vnni::kLanes,
-                                          Avx512Vnni::kMostVectors, Avx512Vnni::kAddsIn16Bits,
-                                          RunBlocks<Avx512Vnni>};
+  static constexpr BlockKernel kKernel = {"avx512vnni",
+                                          Avx512Vnni::kLanes,
+                                          Avx512Vnni::kMostVectors,
+                                          Avx512Vnni::kAlikeVectors,
+                                          Avx512Vnni::kAddsIn16Bits,
+                                          RunBlocks<Avx512Vnni>,
+                                          TakeLargest<Avx512Vnni>};
   return __builtin_cpu_supports("avx512vnni") ? &kKernel : nullptr;
 }
 

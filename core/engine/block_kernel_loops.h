@@ -2,10 +2,11 @@
 // a translation unit, which its own compiler flags may apply to: everything is local to it.
 //
 // V has: Int and Float, vectors of kLanes 32-bit values; kMostVectors, of sums that leave it enough
-// registers; Load and Store of 4 * kLanes bytes as Int; Set(int32_t), Set(float);
-// Accumulate<G>(sum, run, distances, weights), which adds G blocks' products; and the operations
-// that Finish uses. Where kFewPositions is true, the lanes may be those of 4 rows with up to 4
-// positions each, or of 16 blocks at one position:
+// registers, and kAlikeVectors, if 4 rows have so many each (0: it never computes 4 rows at once);
+// Load and Store of 4 * kLanes bytes as Int; Set(int32_t), Set(float); Accumulate<G>(sum, run,
+// distances, weights), which adds G blocks' products; LargerBytes(a, b); and the operations that
+// Finish uses. Where kFewPositions is true, the lanes may be those of 4 rows with up to 4 positions
+// each, or of 16 blocks at one position:
 // - Spread(values): values[j] in all lanes of row j; RowOf<J>(sums): the sums of row J in the first
 //   lanes.
 // - AccumulateSpread(sum, run, distances, weights): to the lanes of row j, the product of block j.
@@ -122,6 +123,40 @@ inline void SumRowsTogether(const BlockTask& task, const Distance& distance, int
   }
 }
 
+// The same for 4 rows with blocks of the same inputs, which are loaded once for all of them.
+template <typename V, int R, int W, typename Distance>
+inline void SumAlikeRows(const BlockTask& task, const Distance& distance, int row,
+                         const Runs<R>& runs, typename V::Int (*sums)[R * W]) {
+  typename V::Int local[kBlockChannels][R * W];
+  for (int j = 0; j < kBlockChannels; ++j) {
+    const typename V::Int initial = V::Set(task.rows.initial[row + j]);
+    for (int u = 0; u < R * W; ++u) local[j][u] = initial;
+  }
+  const uint32_t first = task.rows.first[row / kBlockChannels];
+  const uint16_t* id = task.rows.ids + first;
+  const uint16_t* const end = id + int64_t{kBlockChannels} * task.rows.steps[row];
+  const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
+  for (; id != end; id += kBlockChannels, weights += kBlockChannels * kBlockChannels) {
+    const int64_t away = distance(*id);
+    typename V::Int block[kBlockChannels];
+    for (int j = 0; j < kBlockChannels; ++j) {
+      block[j] = V::Set(LoadBlock(weights + kBlockChannels * j));
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int w = 0; w < W; ++w) {
+        const uint8_t* const run = runs.start[r] + kBlockChannels * V::kLanes * w;
+        for (int j = 0; j < kBlockChannels; ++j) {
+          typename V::Int& sum = local[j][r * W + w];
+          sum = V::template Accumulate<1>(sum, run, &away, &block[j]);
+        }
+      }
+    }
+  }
+  for (int j = 0; j < kBlockChannels; ++j) {
+    for (int u = 0; u < R * W; ++u) sums[j][u] = local[j][u];
+  }
+}
+
 // The same for up to 4 positions, which leave lanes for several blocks at once; see `V`.
 template <typename V>
 inline void SumFewPositions(const BlockTask& task, int row, const uint8_t* source,
@@ -199,6 +234,9 @@ inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*su
 template <typename V, int R, int W, int G, typename Distance>
 inline void Sum(const BlockTask& task, const Distance& distance, int row, const Runs<R>& runs,
                 typename V::Int (*sums)[R * W]) {
+  if constexpr (G == 1 && R * W <= V::kAlikeVectors) {
+    if (task.rows.alike) return SumAlikeRows<V, R, W>(task, distance, row, runs, sums);
+  }
   if constexpr (R * W <= 2) {
     SumRowsTogether<V, R, W, G>(task, distance, row, runs, sums);
   } else {
@@ -272,6 +310,15 @@ void RunTiles(const BlockTask& task, const uint8_t* source, uint8_t* destination
     const BlockTile& tile = task.tiles[t];
     FindRunTile<V, G>(tile.vectors, tile.runs)(task, tile, source, destination, first_row,
                                                last_row);
+  }
+}
+
+template <typename V>
+void TakeLargest(const uint8_t* const* maps, int count, int64_t bytes, uint8_t* largest) {
+  for (int64_t i = 0; i < bytes; i += kBlockChannels * V::kLanes) {
+    typename V::Int most = V::Load(maps[0] + i);
+    for (int m = 1; m < count; ++m) most = V::LargerBytes(most, V::Load(maps[m] + i));
+    V::Store(largest + i, most);
   }
 }
 

@@ -14,6 +14,7 @@ struct Eight {
 struct Portable {
   static constexpr int kLanes = 8;
   static constexpr int kMostVectors = 8;
+  static constexpr int kAlikeVectors = 0;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = false;
   using Int = Eight<int32_t>;
@@ -66,6 +67,13 @@ struct Portable {
       return value < high.lanes[i] ? value : high.lanes[i];
     });
   }
+  static Int LargerBytes(const Int& a, const Int& b) {
+    uint8_t x[sizeof(Int)], y[sizeof(Int)];
+    std::memcpy(x, &a, sizeof(x));
+    std::memcpy(y, &b, sizeof(y));
+    for (size_t i = 0; i < sizeof(x); ++i) x[i] = x[i] > y[i] ? x[i] : y[i];
+    return Load(x);
+  }
   static Int Round(const Float& a) {
     return Each<int32_t>([&](int i) { return static_cast<int32_t>(std::nearbyint(a.lanes[i])); });
   }
@@ -89,8 +97,13 @@ struct Portable {
 }  // namespace
 
 const BlockKernel& PortableBlockKernel() {
-  static constexpr BlockKernel kKernel = {"portable", Portable::kLanes, Portable::kMostVectors,
-                                          Portable::kAddsIn16Bits, RunBlocks<Portable>};
+  static constexpr BlockKernel kKernel = {"portable",
+                                          Portable::kLanes,
+                                          Portable::kMostVectors,
+                                          Portable::kAlikeVectors,
+                                          Portable::kAddsIn16Bits,
+                                          RunBlocks<Portable>,
+                                          TakeLargest<Portable>};
   return kKernel;
 }
 

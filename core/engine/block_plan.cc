@@ -78,9 +78,8 @@ BlockModel PackBlocks(const DenseModel& model, const BlockKernel& kernel) {
   for (size_t i = 0; i < packed.size(); ++i) {
     const Layer& layer = model.network.layers[i];
     if (layer.op != Op::kConv) continue;
-    packed[i] = std::make_unique<BlockWeights>(model.convolutions[i],
-                                               model.network.layers[layer.input].out_channels,
-                                               kernel.adds_in_16_bits);
+    packed[i] = std::make_unique<BlockWeights>(
+        model.convolutions[i], model.network.layers[layer.input].out_channels, kernel);
   }
   return packed;
 }
@@ -146,7 +145,7 @@ void BlockPlan::AddConvolution(int layer, const BlockWeights& weights) {
     step.planes.emplace(convolution, source, kernel_.lanes);
   }
   SetOffsets(convolution, weights, step);
-  SetTiles(convolution, step);
+  SetTiles(convolution, weights.alike() ? kernel_.alike_vectors : kernel_.most_vectors, step);
   step.task.rows = weights.View(convolution);
   UseOwnDistances(weights, step);
   step.task.channel_stride = maps_[layer].tile_lanes * kBlockChannels;
@@ -193,13 +192,13 @@ void BlockPlan::SetOffsets(const Convolution& c, const BlockWeights& weights, St
   }
 }
 
-void BlockPlan::SetTiles(const Convolution& c, Step& step) const {
+void BlockPlan::SetTiles(const Convolution& c, int most_vectors, Step& step) const {
   const BlockMap& source = maps_[model_.network.layers[step.layer].input];
   const BlockMap& map = maps_[step.layer];
   const auto add = [&](int64_t from, int64_t to) {
     const int64_t vector_bytes = int64_t{kernel_.lanes} * kBlockChannels;
     for (int64_t left = map.tile_lanes / kernel_.lanes; left > 0;) {
-      const int vectors = NextPart(left, kernel_.most_vectors);
+      const int vectors = NextPart(left, most_vectors);
       step.tiles.push_back({vectors, 1, {from}, {to}});
       from += vectors * vector_bytes;
       to += vectors * vector_bytes;
@@ -213,7 +212,7 @@ void BlockPlan::SetTiles(const Convolution& c, Step& step) const {
           map.Offset(0, y, x));
     }
   }
-  step.tiles = JoinRuns(step.tiles, kernel_.most_vectors);
+  step.tiles = JoinRuns(step.tiles, most_vectors);
 }
 
 void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) const {
@@ -282,20 +281,19 @@ void BlockPlan::RunMaxPool(int index, const Arena& arena) const {
   const uint8_t* const from = arena.data() + layout_.offsets[layer.input];
   uint8_t* const to = arena.data() + layout_.offsets[index];
   if (!map.tile_a_pixel) return PoolRows(layer, source, map, from, to);
-  const int run = batch_ * kBlockChannels;
   FillBorder(index, arena);
-  for (int group = 0; group < map.channel_groups; ++group) {
-    for (int y = 0; y < map.height; ++y) {
-      for (int x = 0; x < map.width; ++x) {
-        uint8_t* const largest = to + map.Offset(group, y, x);
-        std::memset(largest, 0, run);  // the least of all values
-        for (int tap = 0; tap < layer.kernel * layer.kernel; ++tap) {
-          const int row = y * layer.stride - layer.padding + tap / layer.kernel;
-          const int column = x * layer.stride - layer.padding + tap % layer.kernel;
-          if (row < 0 || row >= source.height || column < 0 || column >= source.width) continue;
-          TakeLarger(from + source.Offset(group, row, column), run, largest);
-        }
+  std::vector<const uint8_t*> taps;
+  for (int y = 0; y < map.height; ++y) {
+    for (int x = 0; x < map.width; ++x) {
+      taps.clear();
+      for (int tap = 0; tap < layer.kernel * layer.kernel; ++tap) {
+        const int row = y * layer.stride - layer.padding + tap / layer.kernel;
+        const int column = x * layer.stride - layer.padding + tap % layer.kernel;
+        if (row < 0 || row >= source.height || column < 0 || column >= source.width) continue;
+        taps.push_back(from + source.Offset(0, row, column));
       }
+      kernel_.take_largest(taps.data(), static_cast<int>(taps.size()), map.tile_bytes(),
+                           to + map.Offset(0, y, x));
     }
   }
 }

@@ -59,7 +59,8 @@ class BlockPlan {
   void SetOffsets(const Convolution& convolution, const BlockWeights& weights, Step& step) const;
   // Where they are short enough, distances in place of ids that point at distances.
   void UseOwnDistances(const BlockWeights& weights, Step& step) const;
-  void SetTiles(const Convolution& convolution, Step& step) const;
+  // In tiles of at most so many vectors.
+  void SetTiles(const Convolution& convolution, int most_vectors, Step& step) const;
   void RunConvolution(const Step& step, const Arena& arena, int threads) const;
   void RunMaxPool(int layer, const Arena& arena) const;
   void FillBorder(int layer, const Arena& arena) const;

@@ -11,6 +11,7 @@ namespace {
 struct Avx512Vnni {
   static constexpr int kLanes = 16;
   static constexpr int kMostVectors = 16;
+  static constexpr int kAlikeVectors = 4;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = true;
   using Int = __m512i;
@@ -65,6 +66,7 @@ struct Avx512Vnni {
     return _mm512_min_ps(_mm512_max_ps(a, low), high);
   }
   static Int Add(Int a, Int b) { return _mm512_add_epi32(a, b); }
+  static Int LargerBytes(Int a, Int b) { return _mm512_max_epu8(a, b); }
   static Int Round(Float a) { return _mm512_cvtps_epi32(a); }
   template <int kIndex>
   static Int Byte(Int a) {

@@ -40,19 +40,45 @@ class WeightReader {
   bool covering_;  // [out, tap, in] instead of [out, in, tap]
 };
 
-// The blocks of one row that are not zero.
-std::vector<Block> ReadRow(const WeightReader& reader, int row, int channel_groups, bool exact) {
+// Above this share of blocks that are not zero, computing all of them for 4 rows at once is faster:
+// the inputs are loaded once, which is as much work as the products.
+constexpr double kDenseShare = 0.7;
+
+bool IsZero(const Block& block) {
+  return std::all_of(block.weights.begin(), block.weights.end(), [](int8_t w) { return w == 0; });
+}
+
+Block ReadBlock(const WeightReader& reader, int row, int channel_groups, int id) {
+  Block block;
+  block.id = static_cast<uint16_t>(id);
+  for (int c = 0; c < kBlockChannels; ++c) {
+    block.weights[c] =
+        reader.At(row, id / channel_groups, id % channel_groups * kBlockChannels + c);
+  }
+  return block;
+}
+
+// Rows to look at for what holds for most of them.
+constexpr int kSamples = 16;
+int SampleStep(int rows) { return std::max(1, rows / kSamples); }
+
+bool IsDense(const WeightReader& reader, int rows, int channel_groups) {
+  int blocks = 0, of = 0;
+  for (int row = 0; row < rows; row += SampleStep(rows)) {
+    for (int id = 0; id < reader.taps() * channel_groups; ++id, ++of) {
+      blocks += IsZero(ReadBlock(reader, row, channel_groups, id)) ? 0 : 1;
+    }
+  }
+  return blocks >= kDenseShare * of;
+}
+
+// The blocks of one row, without those that are zero unless `all` are wanted.
+std::vector<Block> ReadRow(const WeightReader& reader, int row, int channel_groups, bool exact,
+                           bool all) {
   std::vector<Block> blocks;
-  for (int tap = 0; tap < reader.taps(); ++tap) {
-    for (int group = 0; group < channel_groups; ++group) {
-      Block block;
-      block.id = static_cast<uint16_t>(tap * channel_groups + group);
-      bool zero = true;
-      for (int c = 0; c < kBlockChannels; ++c) {
-        block.weights[c] = reader.At(row, tap, group * kBlockChannels + c);
-        zero = zero && block.weights[c] == 0;
-      }
-      if (zero) continue;
+  for (int id = 0; id < reader.taps() * channel_groups; ++id) {
+    const Block block = ReadBlock(reader, row, channel_groups, id);
+    if (all || !IsZero(block)) {
       if (exact) {
         blocks.push_back(block);
       } else {
@@ -74,14 +100,13 @@ constexpr GroupCost kGroupCosts[] = {{1, 100}, {2, 78}, {4, 72}, {8, 70}};
 
 // The cheapest number of blocks to a group, by a sample of the rows.
 int ChooseGroup(const WeightReader& reader, int rows, int channel_groups) {
-  constexpr int kSamples = 16;
-  const int step = std::max(1, rows / kSamples);
   int best = 1;
   int64_t best_cost = std::numeric_limits<int64_t>::max();
   for (const auto [group, block_cost] : kGroupCosts) {
     int64_t cost = 0;
-    for (int row = 0; row < rows; row += step) {
-      const std::vector<Block> blocks = ReadRow(reader, row, channel_groups, /*exact=*/false);
+    for (int row = 0; row < rows; row += SampleStep(rows)) {
+      const std::vector<Block> blocks =
+          ReadRow(reader, row, channel_groups, /*exact=*/false, /*all=*/false);
       cost += static_cast<int64_t>(GroupBlocks(blocks, group).size()) * block_cost;
     }
     if (cost < best_cost) {
@@ -95,16 +120,19 @@ int ChooseGroup(const WeightReader& reader, int rows, int channel_groups) {
 }  // namespace
 
 BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
-                           bool adds_in_16_bits)
+                           const BlockKernel& kernel)
     : channel_groups_((source_channels + kBlockChannels - 1) / kBlockChannels) {
   const WeightReader reader(convolution, source_channels);
   taps_ = reader.taps();
-  if (adds_in_16_bits) group_ = ChooseGroup(reader, convolution.out_channels, channel_groups_);
+  alike_ = kernel.alike_vectors > 0 && IsDense(reader, convolution.out_channels, channel_groups_);
+  if (kernel.adds_in_16_bits)
+    group_ = ChooseGroup(reader, convolution.out_channels, channel_groups_);
   const int zero = ZeroOf(convolution.source);
   for (int row = 0; row < convolution.out_channels; row += kBlockChannels) {
     std::vector<Block> rows[kBlockChannels];
     for (int j = 0; j < kBlockChannels; ++j) {
-      rows[j] = GroupBlocks(ReadRow(reader, row + j, channel_groups_, !adds_in_16_bits), group_);
+      rows[j] = GroupBlocks(
+          ReadRow(reader, row + j, channel_groups_, !kernel.adds_in_16_bits, alike_), group_);
       int32_t sum = 0, magnitudes = 0;
       for (const Block& block : rows[j]) {
         for (int8_t weight : block.weights) {
@@ -167,6 +195,7 @@ BlockRows BlockWeights::View(const Convolution& convolution) const {
   rows.ids = ids_.data();
   rows.weights = weights_.data();
   rows.group = group_;
+  rows.alike = alike_;
   rows.initial = initial_.data();
   rows.multiplier = convolution.multiplier.data();
   rows.bias = bias_.data();

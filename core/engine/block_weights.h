@@ -22,12 +22,14 @@ class BlockWeights {
   // `source_channels`: of the map that the convolution reads; in_channels is a multiple of it where
   // Simplify made a kernel that covers its whole input pointwise. The channels of a map are padded
   // to a multiple of 4 with zero weights. Where sums of 16 bits would saturate, a block is stored
-  // as two that add up to it. REQUIRES: integer weights, out_channels a multiple of 4.
-  BlockWeights(const Convolution& convolution, int source_channels, bool adds_in_16_bits);
+  // as two that add up to it. Where the kernel gains from rows that are alike and few blocks are
+  // zero, those are kept as well. REQUIRES: integer weights, out_channels a multiple of 4.
+  BlockWeights(const Convolution& convolution, int source_channels, const BlockKernel& kernel);
 
   int taps() const { return taps_; }
   int channel_groups() const { return channel_groups_; }
   const std::vector<uint16_t>& ids() const { return ids_; }
+  bool alike() const { return alike_; }
   // Blocks that are multiplied for one position, those that only fill up groups too.
   int64_t products() const;
   int64_t bytes() const;
@@ -41,6 +43,7 @@ class BlockWeights {
   int taps_;
   int channel_groups_;
   int group_ = 1;
+  bool alike_ = false;
   // As BlockRows has them.
   std::vector<uint32_t> first_;
   std::vector<uint16_t> steps_;

@@ -88,9 +88,10 @@ simde__m512i Gather(simde__m512i distances, const uint8_t* from, int scale) {
 namespace cytopress {
 
 const BlockKernel& EmulatedVnniKernel() {
-  static constexpr BlockKernel kKernel = {"emulated-avx512vnni", Avx512Vnni::kLanes,
-                                          Avx512Vnni::kMostVectors, Avx512Vnni::kAddsIn16Bits,
-                                          RunBlocks<Avx512Vnni>};
+  static constexpr BlockKernel kKernel = {"emulated-avx512vnni",     Avx512Vnni::kLanes,
+                                          Avx512Vnni::kMostVectors,  Avx512Vnni::kAlikeVectors,
+                                          Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>,
+                                          TakeLargest<Avx512Vnni>};
   return kKernel;
 }
 
