@@ -47,10 +47,14 @@ struct Avx2 {
     if constexpr (kIndex == 3) return _mm256_srli_epi32(a, 24);
     return _mm256_and_si256(_mm256_srli_epi32(a, 8 * kIndex), Set(0xff));
   }
+  template <bool kAddsZero>
   static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {
-    const Int pairs = _mm256_packs_epi32(zero, zero);
-    const Int ab = _mm256_add_epi16(_mm256_packs_epi32(a, b), pairs);
-    const Int cd = _mm256_add_epi16(_mm256_packs_epi32(c, d), pairs);
+    Int ab = _mm256_packs_epi32(a, b), cd = _mm256_packs_epi32(c, d);
+    if constexpr (kAddsZero) {
+      const Int pairs = _mm256_packs_epi32(zero, zero);
+      ab = _mm256_add_epi16(ab, pairs);
+      cd = _mm256_add_epi16(cd, pairs);
+    }
     // Of each half: 4 bytes of a, of b, of c, of d.
     const Int order = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,  //
                                        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);

@@ -212,7 +212,7 @@ inline typename V::Int Finish(const BlockRows& rows, int row, typename V::Int su
 }
 
 // Finishes and stores the sums of 4 rows; `stored` is where the first of their channels go.
-template <typename V, int R, int W, bool kAddsResidual, bool kClamps>
+template <typename V, int R, int W, bool kAddsResidual, bool kClamps, bool kAddsZero>
 inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*sums)[R * W],
                       const BlockTile& tile, uint8_t* stored) {
   static_assert(kBlockChannels == 4, "Finish is called for 4 rows");
@@ -222,12 +222,25 @@ inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*su
       const int u = r * W + w;
       uint8_t* const to = stored + tile.destination[r] + kBlockChannels * V::kLanes * w;
       const typename V::Int before = kAddsResidual ? V::Load(to) : zero;
-      V::Store(to, V::Interleave(
+      V::Store(to, V::template Interleave<kAddsZero>(
                        Finish<V, 0, kAddsResidual, kClamps>(rows, row, sums[0][u], before),
                        Finish<V, 1, kAddsResidual, kClamps>(rows, row, sums[1][u], before),
                        Finish<V, 2, kAddsResidual, kClamps>(rows, row, sums[2][u], before),
                        Finish<V, 3, kAddsResidual, kClamps>(rows, row, sums[3][u], before), zero));
     }
+  }
+}
+
+// The same, without the work that is not needed.
+template <typename V, int R, int W, bool kAddsResidual>
+inline void FinishRows(const BlockRows& rows, int row, const typename V::Int (*sums)[R * W],
+                       const BlockTile& tile, uint8_t* stored) {
+  if (!rows.packing_clamps) {
+    StoreRows<V, R, W, kAddsResidual, true, true>(rows, row, sums, tile, stored);
+  } else if (rows.zero != 0) {
+    StoreRows<V, R, W, kAddsResidual, false, true>(rows, row, sums, tile, stored);
+  } else {
+    StoreRows<V, R, W, kAddsResidual, false, false>(rows, row, sums, tile, stored);
   }
 }
 
@@ -275,14 +288,10 @@ void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source
       Sum<V, R, W, G>(task, TableDistance{task.offsets}, row, runs, sums);
     }
     uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
-    if (!task.rows.packing_clamps && task.rows.adds_residual) {
-      StoreRows<V, R, W, true, true>(task.rows, row, sums, tile, stored);
-    } else if (!task.rows.packing_clamps) {
-      StoreRows<V, R, W, false, true>(task.rows, row, sums, tile, stored);
-    } else if (task.rows.adds_residual) {
-      StoreRows<V, R, W, true, false>(task.rows, row, sums, tile, stored);
+    if (task.rows.adds_residual) {
+      FinishRows<V, R, W, true>(task.rows, row, sums, tile, stored);
     } else {
-      StoreRows<V, R, W, false, false>(task.rows, row, sums, tile, stored);
+      FinishRows<V, R, W, false>(task.rows, row, sums, tile, stored);
     }
   }
 }

@@ -83,6 +83,7 @@ struct Portable {
       return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) >> (8 * kIndex) & 0xff);
     });
   }
+  template <bool kAddsZero>
   static Int Interleave(const Int& a, const Int& b, const Int& c, const Int& d, const Int& zero) {
     return Each<int32_t>([&](int i) {
       const auto byte = [&](const Int& part) {

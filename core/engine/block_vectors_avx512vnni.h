@@ -70,13 +70,18 @@ struct Avx512Vnni {
   static Int Round(Float a) { return _mm512_cvtps_epi32(a); }
   template <int kIndex>
   static Int Byte(Int a) {
+    if constexpr (kIndex == 0) return _mm512_and_si512(a, Set(0xff));
     if constexpr (kIndex == 3) return _mm512_srli_epi32(a, 24);
-    return _mm512_and_si512(_mm512_srli_epi32(a, 8 * kIndex), Set(0xff));
+    return _mm512_dpbusd_epi32(Set(0), a, Set(1 << (8 * kIndex)));  // a shift and a mask in one
   }
+  template <bool kAddsZero>
   static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {
-    const Int pairs = _mm512_packs_epi32(zero, zero);
-    const Int ab = _mm512_add_epi16(_mm512_packs_epi32(a, b), pairs);
-    const Int cd = _mm512_add_epi16(_mm512_packs_epi32(c, d), pairs);
+    Int ab = _mm512_packs_epi32(a, b), cd = _mm512_packs_epi32(c, d);
+    if constexpr (kAddsZero) {
+      const Int pairs = _mm512_packs_epi32(zero, zero);
+      ab = _mm512_add_epi16(ab, pairs);
+      cd = _mm512_add_epi16(cd, pairs);
+    }
     // Of each quarter: 4 bytes of a, of b, of c, of d.
     const Int order = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400);
     return _mm512_shuffle_epi8(_mm512_packus_epi16(ab, cd), order);
