@@ -121,15 +121,25 @@ void AddGroups(const float* values, int64_t count, const IntegerFormat& format,
   }
 }
 
-// Calls `visit(name, weight, format)` for every weight.
+// Calls `visit(layer, name, weight, format)` for every weight.
 template <typename Visit>
 void ForEachWeight(const TorchNetwork& network, const v1::QuantizeOptions& options,
                    const Visit& visit) {
   for (const Layer& layer : network.network().layers) {
     if (layer.weight_count() == 0) continue;
     const std::string name = layer.name + ".weight";
-    visit(name, network.tensors().at(name), FormatOf(network.network(), layer, options));
+    visit(layer, name, network.tensors().at(name), FormatOf(network.network(), layer, options));
   }
+}
+
+// What a layer's batch norm multiplies each channel by, without its sign; empty: nothing.
+std::vector<float> FoldOf(const TorchNetwork& network, const Layer& layer) {
+  if (layer.batch_norm.empty()) return {};
+  const auto& tensors = network.tensors();
+  const torch::Tensor factors =
+      tensors.at(layer.batch_norm + ".weight").detach().abs() /
+      (tensors.at(layer.batch_norm + ".running_var") + kBatchNormEpsilon).sqrt();
+  return ToPlain(factors).values;
 }
 
 }  // namespace
@@ -148,14 +158,19 @@ IntegerFormat FormatOf(const Network& network, const Layer& layer,
 }
 
 WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
-                    const v1::QuantizeOptions& options) {
+                    const v1::QuantizeOptions& options, const std::vector<float>& fold) {
   const int64_t channels = weight.shape[0];
   const int64_t row = static_cast<int64_t>(weight.values.size()) / channels;
   WeightGrid grid;
   grid.group_size = format.group_size;
   if (options.per_tensor_scales()) {
-    const float step = StepOf(weight.values.data(), channels * row, format.levels, options);
-    grid.scales.assign(channels, step > 0 ? step : 1);
+    std::vector<float> folded = weight.values;
+    for (size_t i = 0; i < folded.size() && !fold.empty(); ++i) folded[i] *= fold[i / row];
+    const float step = StepOf(folded.data(), channels * row, format.levels, options);
+    for (int64_t channel = 0; channel < channels; ++channel) {
+      const float scale = fold.empty() ? step : step / fold[channel];
+      grid.scales.push_back(std::isnormal(scale) ? scale : 1);
+    }
     return grid;
   }
   for (int64_t channel = 0; channel < channels; ++channel) {
@@ -185,11 +200,11 @@ torch::Tensor StepsOf(const WeightGrid& grid, const std::vector<int64_t>& shape)
 
 WeightGrids FindWeightGrids(const TorchNetwork& network, const v1::QuantizeOptions& options) {
   WeightGrids grids;
-  ForEachWeight(
-      network, options,
-      [&](const std::string& name, const torch::Tensor& weight, const IntegerFormat& format) {
-        grids[name] = FindGrid(ToPlain(weight), format, options);
-      });
+  ForEachWeight(network, options,
+                [&](const Layer& layer, const std::string& name, const torch::Tensor& weight,
+                    const IntegerFormat& format) {
+                  grids[name] = FindGrid(ToPlain(weight), format, options, FoldOf(network, layer));
+                });
   return grids;
 }
 
@@ -219,11 +234,11 @@ StoredTensor RoundWeight(const Tensor& weight, const IntegerFormat& format,
 IntegerWeights RoundToNearest(const TorchNetwork& network, const v1::QuantizeOptions& options,
                               const WeightGrids& grids) {
   IntegerWeights integers;
-  ForEachWeight(
-      network, options,
-      [&](const std::string& name, const torch::Tensor& weight, const IntegerFormat& format) {
-        integers[name] = RoundWeight(ToPlain(weight), format, grids.at(name));
-      });
+  ForEachWeight(network, options,
+                [&](const Layer&, const std::string& name, const torch::Tensor& weight,
+                    const IntegerFormat& format) {
+                  integers[name] = RoundWeight(ToPlain(weight), format, grids.at(name));
+                });
   return integers;
 }
 
@@ -243,14 +258,14 @@ TorchNetwork::Hooks RoundingHooks(const TorchNetwork& network, const v1::Quantiz
     int levels = 0;
   };
   auto roundings = std::make_shared<std::map<std::string, Rounding>>();
-  ForEachWeight(
-      network, options,
-      [&](const std::string& name, const torch::Tensor& weight, const IntegerFormat& format) {
-        torch::Tensor steps = StepsOf(grids.at(name), weight.sizes().vec());
-        std::vector<int64_t> shape = weight.sizes().vec();
-        if (steps.size(1) == 1) std::fill(shape.begin() + 1, shape.end(), 1);
-        (*roundings)[name] = {steps.view(shape).to(weight.device()), format.levels};
-      });
+  ForEachWeight(network, options,
+                [&](const Layer&, const std::string& name, const torch::Tensor& weight,
+                    const IntegerFormat& format) {
+                  torch::Tensor steps = StepsOf(grids.at(name), weight.sizes().vec());
+                  std::vector<int64_t> shape = weight.sizes().vec();
+                  if (steps.size(1) == 1) std::fill(shape.begin() + 1, shape.end(), 1);
+                  (*roundings)[name] = {steps.view(shape).to(weight.device()), format.levels};
+                });
   TorchNetwork::Hooks hooks;
   hooks.weight = [roundings](const std::string& name, const torch::Tensor& weight) {
     const Rounding& rounding = roundings->at(name);

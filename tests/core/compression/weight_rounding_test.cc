@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/compression/encoding.h"
 #include "core/compression/pruning.h"
 #include "tests/core/compression/test_data.h"
 
@@ -141,6 +142,25 @@ TEST(FindGridTest, OneScaleATensorRoundsAQuietChannelToNothing) {
   const WeightGrid grid = FindGrid(weight, kInt4, options);
   EXPECT_EQ(grid.scales, (std::vector<float>{1, 1}));
   EXPECT_EQ(RoundWeight(weight, kInt4, grid).integers, (std::vector<int8_t>{7, -3, 0, 0}));
+  // What counts is what the batch norm makes of the channels.
+  const WeightGrid folded = FindGrid(weight, kInt4, options, {0.5f, 40.0f});
+  EXPECT_FLOAT_EQ(folded.scales[0], 16.0f / 7 / 0.5f);
+  EXPECT_FLOAT_EQ(folded.scales[1], 16.0f / 7 / 40);
+}
+
+TEST(FindGridTest, OneScaleATensorOnceTheBatchNormIsFoldedIn) {
+  const TorchNetwork network = SmallNetwork();
+  torch::NoGradGuard no_grad;
+  network.tensors().at("bn1.weight").uniform_(-2, 2);
+  network.tensors().at("bn1.running_var").uniform_(0.1, 3);
+  v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT8, v1::RANGE_METHOD_MIN_MAX);
+  options.set_per_tensor_scales(true);
+  const WeightGrids grids = FindWeightGrids(network, options);
+  const auto stored =
+      EncodeIntegers(network.network(), network.Export(), RoundToNearest(network, options, grids));
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  const std::vector<float>& scales = stored->at("conv1.weight").scales;
+  for (const float scale : scales) EXPECT_NEAR(std::abs(scale / scales[0]), 1, 1e-3);
 }
 
 TEST(FindGridTest, GroupsOfNothingStayEmpty) {
