@@ -132,6 +132,7 @@ absl::Status Daemon::Open() {
   loader.engines = options_.engines;
   loader.engine.threads = options_.engine_threads;
   loader.engine.prefer_bf16 = options_.bf16;
+  loader.make_engine = options_.make_engine;
   parts.loader = std::make_unique<RegistryModelLoader>(loader, &*parts.registry);
   parts.pipeline = std::make_unique<ClassifyPipeline>(options_.serving, parts.loader.get(),
                                                       parts.serving_metrics.get(), parts.clock);

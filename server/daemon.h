@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
 #include "core/serving/classify_pipeline.h"
+#include "core/serving/model_loader.h"
 #include "server/grpc_server.h"
 
 namespace cytopress {
@@ -33,6 +34,7 @@ struct DaemonOptions {
   int engines = 1;         // a model; each has a thread and a copy of the weights
   int engine_threads = 1;  // that one engine computes with
   bool bf16 = false;       // in place of FP32, where the CPU has it
+  EngineFactory make_engine = CreateEngine;
   ClassifyPipelineOptions serving;
 
   int blocking_threads = 4;

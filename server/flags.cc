@@ -130,9 +130,15 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
       ->capture_default_str();
 }
 
-void DeclareInference(CLI::App* app, DaemonOptions* options, Extra* extra) {
+void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
+  DaemonOptions* const options = &flags->daemon;
   app->add_option("--default-model", options->default_model,
                   "model of requests that name none; loaded before the server says it is ready");
+  app->add_option("--inference-device", flags->inference_device,
+                  "where models are computed: cpu or cuda:N; GPUs need a cytopressd that was built "
+                  "with a CUDA LibTorch")
+      ->check(CLI::Validator(CheckDevice, "cpu or cuda:N"))
+      ->capture_default_str();
   app->add_option("--inference-threads", options->engines,
                   "batches of a model that are computed at the same time; each thread has its own "
                   "copy of the weights")
@@ -202,7 +208,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   DeclareServer(&app, &options, &extra);
   DeclareJobs(&app, &options);
   DeclareCores(&app, &extra);
-  DeclareInference(&app, &options, &extra);
+  DeclareInference(&app, &flags, &extra);
   app.add_option("--log-level", flags.log_level, "debug, info, warn or error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();

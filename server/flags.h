@@ -13,6 +13,7 @@ namespace cytopress {
 struct Flags {
   DaemonOptions daemon;
   std::vector<int> serving_cores;  // of the process but its workers; empty: all it may use
+  std::string inference_device = "cpu";
   std::string log_level = "info";
 };
 

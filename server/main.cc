@@ -6,21 +6,60 @@
 
 #include <cstring>
 #include <memory>
+#include <string>
+#include <utility>
+#include <variant>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "server/daemon.h"
 #include "server/flags.h"
 #include "server/supervisor/cores.h"
+#ifdef CYTOPRESS_CUDA
+#include "core/gpu/cuda_engine.h"
+#endif
+
+namespace cytopress {
+namespace {
+
+absl::StatusOr<EngineFactory> FactoryFor(const std::string& device) {
+  if (device == "cpu") return EngineFactory(CreateEngine);
+#ifdef CYTOPRESS_CUDA
+  int gpu = 0;
+  if (absl::SimpleAtoi(absl::StripPrefix(device, "cuda:"), &gpu)) {
+    return EngineFactory([gpu](const Artifact& artifact, const EngineOptions&) {
+      return CreateCudaEngine(artifact, gpu);
+    });
+  }
+#endif
+  return absl::FailedPreconditionError(
+      absl::StrCat(device,
+                   ": this cytopressd computes on the CPU alone; build it with a CUDA LibTorch "
+                   "(-DCMAKE_PREFIX_PATH=/path/to/libtorch), or leave the flag out"));
+}
+
+}  // namespace
+}  // namespace cytopress
 
 int main(int argc, char** argv) {
-  const std::variant<cytopress::Flags, int> parsed = cytopress::ParseFlags(argc, argv);
+  std::variant<cytopress::Flags, int> parsed = cytopress::ParseFlags(argc, argv);
   if (const int* const code = std::get_if<int>(&parsed)) return *code;
-  const cytopress::Flags& flags = std::get<cytopress::Flags>(parsed);
+  cytopress::Flags& flags = std::get<cytopress::Flags>(parsed);
   spdlog::set_default_logger(spdlog::stderr_color_mt("cytopressd"));
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
 
   // Debian's Abseil looks for cycles in the order of locks at every lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+
+  absl::StatusOr<cytopress::EngineFactory> factory = cytopress::FactoryFor(flags.inference_device);
+  if (!factory.ok()) {
+    spdlog::error("--inference-device: {}", std::string(factory.status().message()));
+    return 2;
+  }
+  flags.daemon.make_engine = *std::move(factory);
 
   // Before there is any other thread: they inherit it.
   if (!flags.serving_cores.empty()) {

@@ -3,7 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <dnnl.hpp>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -12,7 +12,6 @@
 namespace cytopress {
 namespace {
 
-constexpr int kLargestBatch = 32;
 // Large images are computed in smaller batches, so that no map of a batch exceeds this.
 constexpr int64_t kLargestMapBytes = int64_t{64} << 20;
 
@@ -20,7 +19,7 @@ int64_t ImageBytes(const NetworkSpec& spec) {
   return int64_t{spec.input_channels} * spec.input_height * spec.input_width;
 }
 
-int LargestBatch(const DenseModel& model) {
+int LargestBatch(const DenseModel& model, int wanted) {
   int64_t largest_map = 0;
   for (size_t i = 0; i < model.network.layers.size(); ++i) {
     const Layer& layer = model.network.layers[i];
@@ -28,7 +27,7 @@ int LargestBatch(const DenseModel& model) {
     largest_map =
         std::max(largest_map, values * static_cast<int64_t>(NumberBytes(model.grids[i].number)));
   }
-  int batch = kLargestBatch;
+  int batch = wanted;
   while (batch > 1 && batch * largest_map > kLargestMapBytes) batch /= 2;
   return batch;
 }
@@ -51,11 +50,11 @@ ScopedThreads::~ScopedThreads() {
   if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
 }
 
-BatchEngine::BatchEngine(DenseModel model, int threads)
+BatchEngine::BatchEngine(DenseModel model, int threads, int largest_batch)
     : model_(std::move(model)),
       threads_(threads),
       image_bytes_(ImageBytes(model_.network.spec)),
-      largest_batch_(LargestBatch(model_)) {}
+      largest_batch_(LargestBatch(model_, largest_batch)) {}
 
 absl::Status BatchEngine::Classify(absl::Span<const uint8_t> pixels, int count,
                                    absl::Span<float> probabilities) {
@@ -81,10 +80,10 @@ absl::Status BatchEngine::Classify(absl::Span<const uint8_t> pixels, int count,
                     probabilities.data() + int64_t{done} * classes());
       done += next;
     }
-  } catch (const dnnl::error& error) {
-    return absl::InternalError(absl::StrCat("oneDNN failed: ", error.what()));
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("no memory for the network's activations");
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat(name(), " failed: ", error.what()));
   }
   return absl::OkStatus();
 }

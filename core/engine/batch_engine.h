@@ -29,7 +29,8 @@ class ScopedThreads {
 // Checks requests and cuts them into batches.
 class BatchEngine : public Engine {
  public:
-  BatchEngine(DenseModel model, int threads);
+  // Batches have at most `largest_batch` images, a power of two, or fewer where images are large.
+  BatchEngine(DenseModel model, int threads, int largest_batch = 32);
 
   absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                         absl::Span<float> probabilities) override;
@@ -39,7 +40,7 @@ class BatchEngine : public Engine {
 
  protected:
   // Computes `count` images with the plan for `batch` >= count, on threads() OpenMP threads. May
-  // throw dnnl::error and std::bad_alloc.
+  // throw what is an std::exception.
   virtual void ClassifyBatch(const uint8_t* pixels, int count, int batch, float* probabilities) = 0;
 
   int threads() const { return threads_; }

@@ -19,6 +19,10 @@ class Classifier {
 
   int features() const { return features_; }
   int classes() const { return static_cast<int>(bias_.size()); }
+  // [features(), stride()] row-major, where the classes come first in a row and zeros fill it up.
+  const std::vector<float>& weights() const { return weights_; }
+  int stride() const { return stride_; }
+  const std::vector<float>& bias() const { return bias_; }
 
   // map: [positions, features()] of one image, each `step` times the stored value. Writes classes()
   // probabilities.

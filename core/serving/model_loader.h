@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CORE_SERVING_MODEL_LOADER_H_
 #define CYTOPRESS_CORE_SERVING_MODEL_LOADER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,10 +37,14 @@ class ModelLoader {
   virtual absl::StatusOr<LoadedModel> Load(const ModelVersion& version) = 0;
 };
 
+using EngineFactory = std::function<absl::StatusOr<std::unique_ptr<Engine>>(
+    const Artifact& artifact, const EngineOptions& options)>;
+
 struct RegistryModelLoaderOptions {
   std::string default_model;  // empty: the registry's only model, where there is just one
   int engines = 1;            // a model
   EngineOptions engine;
+  EngineFactory make_engine = CreateEngine;
 };
 
 class RegistryModelLoader : public ModelLoader {

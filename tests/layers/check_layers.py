@@ -1,12 +1,13 @@
 """Checks that every folder includes only what its CMake target declares.
 
 A folder `core/x` may include headers of itself and of the folders whose targets stand in the DEPS of its
-cytopress_library. LibTorch appears in core/compression alone, gRPC nowhere in core/.
+cytopress_library. LibTorch appears in core/compression and core/gpu alone, gRPC nowhere in core/.
 """
 import pathlib
 import re
 import sys
 
+TORCH_FOLDERS = ("compression", "gpu")
 INCLUDE = re.compile(r'^\s*#include\s+[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -35,8 +36,8 @@ def check_core(root):
                     problems.append(f"{where}: not in the DEPS of {folder.name}")
                 if name.startswith(("server/", "client/")):
                     problems.append(f"{where}: core knows neither server nor client")
-                if name.startswith(("torch/", "ATen/", "c10/")) and folder.name != "compression":
-                    problems.append(f"{where}: LibTorch belongs in core/compression alone")
+                if name.startswith(("torch/", "ATen/", "c10/")) and folder.name not in TORCH_FOLDERS:
+                    problems.append(f"{where}: LibTorch belongs in core/compression and core/gpu")
                 if name.startswith(("grpc", "grpcpp/")) or ".grpc.pb." in name:
                     problems.append(f"{where}: gRPC does not belong in core")
                 if name.startswith("cytopress/v1/") and "proto" not in allowed:

@@ -118,6 +118,17 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   EXPECT_THAT(Log(), HasSubstr("gpu"));
 }
 
+TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
+  std::vector<std::string> arguments = ServerArguments();
+  arguments.insert(arguments.end(), {"--inference-device", "cuda:12345"});
+  Run(arguments);
+#ifdef CYTOPRESS_CUDA
+  GTEST_SKIP() << "it was built for GPUs";
+#endif
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("build it with a CUDA LibTorch"));
+}
+
 TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {
   const absl::Time start = absl::Now();
   Run(ServerArguments());
