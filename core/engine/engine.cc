@@ -34,6 +34,11 @@ absl::StatusOr<DenseArithmetic> Choose(const Artifact& artifact, const EngineOpt
   return options.prefer_bf16 && HasBfloat16() ? DenseArithmetic::kBf16 : DenseArithmetic::kFp32;
 }
 
+// The engine that computed the scores in the file; empty: none has.
+std::string CertifiedEngine(const Artifact& artifact) {
+  return artifact.evaluations.empty() ? "" : artifact.evaluations.back().engine();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
@@ -46,7 +51,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
     CYTOPRESS_ASSIGN_OR_RETURN(const DenseArithmetic arithmetic, Choose(artifact, options));
     CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, arithmetic));
     if (model.arithmetic == DenseArithmetic::kInt8) {
-      return MakeInt8Engine(std::move(model), options.threads);
+      return MakeInt8Engine(std::move(model), options.threads, CertifiedEngine(artifact));
     }
     return std::make_unique<DenseEngine>(std::move(model), options.threads);
   } catch (const dnnl::error& error) {

@@ -77,7 +77,7 @@ measure_start() {
 
 measure_cpu() {
   start_server
-  for in_flight in 1 8; do
+  for in_flight in 1 8 64; do
     load --in-flight "$in_flight" --seconds "$SECONDS_A_RUN"
     echo "closed loop, $in_flight in flight, PNG 28x28:" \
       "$(calculate "round($(value "$folder/load.json" goodput_images_per_second), 1)") images/s;" \

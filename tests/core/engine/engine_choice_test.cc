@@ -33,9 +33,10 @@ class SlowEngine : public Engine {
   const int batch_us_;
 };
 
-std::string NameOfFaster(int alone_us_a, int batch_us_a, int alone_us_b, int batch_us_b) {
+std::string NameOfFaster(int alone_us_a, int batch_us_a, int alone_us_b, int batch_us_b,
+                         const std::string& certified = "") {
   return Faster(std::make_unique<SlowEngine>("a", alone_us_a, batch_us_a),
-                std::make_unique<SlowEngine>("b", alone_us_b, batch_us_b))
+                std::make_unique<SlowEngine>("b", alone_us_b, batch_us_b), certified)
       ->name();
 }
 
@@ -47,6 +48,14 @@ TEST(EngineChoiceTest, TheFasterOneServes) {
 TEST(EngineChoiceTest, BothBatchSizesCount) {
   EXPECT_EQ(NameOfFaster(100, 8000, 8000, 4000), "a");
   EXPECT_EQ(NameOfFaster(8000, 4000, 100, 8000), "b");
+}
+
+TEST(EngineChoiceTest, TheCertifiedOneServesUnlessTheOtherIsMuchFaster) {
+  EXPECT_EQ(NameOfFaster(2200, 2200, 2000, 2000, "a"), "a");
+  EXPECT_EQ(NameOfFaster(2000, 2000, 2200, 2200, "b"), "b");
+  EXPECT_EQ(NameOfFaster(3000, 3000, 2000, 2000, "a"), "b");
+  EXPECT_EQ(NameOfFaster(2000, 2000, 3000, 3000, "b"), "a");
+  EXPECT_EQ(NameOfFaster(2200, 2200, 2000, 2000, "onednn-fp32"), "b") << "of another time";
 }
 
 DenseModel ModelOf(std::vector<int8_t> weights) {
