@@ -11,7 +11,7 @@ namespace {
 struct Avx512Vnni {
   static constexpr int kLanes = 16;
   static constexpr int kMostVectors = 16;
-  static constexpr int kAlikeVectors = 4;
+  static constexpr int kAlikeVectors = 6;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = true;
   using Int = __m512i;
