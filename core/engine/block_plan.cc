@@ -1,5 +1,7 @@
 #include "core/engine/block_plan.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -10,6 +12,15 @@ namespace {
 // The tiles of a border that a convolution's windows reach into.
 int BorderOf(const Convolution& c) {
   return std::max(std::max(c.pad_top, c.pad_left), std::max(c.pad_bottom(), c.pad_right()));
+}
+
+// What of the first cache a tile's inputs may fill; the weights pass through it as well.
+constexpr double kCacheShare = 0.85;
+
+double FirstCacheBytes() {
+  constexpr double kUsual = 32 << 10;
+  static const auto known = static_cast<double>(sysconf(_SC_LEVEL1_DCACHE_SIZE));
+  return known > 0 ? known : kUsual;
 }
 
 // The size of the next part when `left` remain: as equal as can be, since narrow tiles are slow.
@@ -145,7 +156,8 @@ void BlockPlan::AddConvolution(int layer, const BlockWeights& weights) {
     step.planes.emplace(convolution, source, kernel_.lanes);
   }
   SetOffsets(convolution, weights, step);
-  SetTiles(convolution, weights.alike() ? kernel_.alike_vectors : kernel_.most_vectors, step);
+  SetTiles(convolution, weights.alike() ? kernel_.alike_vectors : MostVectors(convolution, source),
+           step);
   step.task.rows = weights.View(convolution);
   UseOwnDistances(weights, step);
   step.task.channel_stride = maps_[layer].tile_lanes * kBlockChannels;
@@ -190,6 +202,15 @@ void BlockPlan::SetOffsets(const Convolution& c, const BlockWeights& weights, St
       step.offsets.push_back(static_cast<int32_t>(offset));
     }
   }
+}
+
+int BlockPlan::MostVectors(const Convolution& c, const BlockMap& source) const {
+  if (!source.tile_a_pixel) return kernel_.most_vectors;
+  const auto vectors = static_cast<int>(source.tile_lanes / kernel_.lanes);
+  const int pixels = std::max(1, kernel_.most_vectors / vectors);
+  const int64_t window =
+      int64_t{c.kernel_height} * ((pixels - 1) * c.stride + c.kernel_width) * source.tile_bytes();
+  return window > kCacheShare * FirstCacheBytes() ? kernel_.most_vectors / 2 : kernel_.most_vectors;
 }
 
 void BlockPlan::SetTiles(const Convolution& c, int most_vectors, Step& step) const {

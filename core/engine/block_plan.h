@@ -59,6 +59,9 @@ class BlockPlan {
   void SetOffsets(const Convolution& convolution, const BlockWeights& weights, Step& step) const;
   // Where they are short enough, distances in place of ids that point at distances.
   void UseOwnDistances(const BlockWeights& weights, Step& step) const;
+  // As many as registers can sum up, but only half of them where all that a tile reads would not
+  // stay in the first cache from one row of weights to the next.
+  int MostVectors(const Convolution& convolution, const BlockMap& source) const;
   // In tiles of at most so many vectors.
   void SetTiles(const Convolution& convolution, int most_vectors, Step& step) const;
   void RunConvolution(const Step& step, const Arena& arena, int threads) const;
