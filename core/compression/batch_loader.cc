@@ -95,7 +95,7 @@ Batch BatchLoader::Assemble(std::vector<uint8_t> pixels, const std::vector<int64
                        torch::kUInt8)
           .to(torch::kFloat32);
   images = images.sub_(mean).div_(stddev).permute({0, 3, 1, 2});  // NHWC seen as NCHW
-  return {images, torch::tensor(labels, torch::kInt64), torch::tensor(numbers, torch::kInt64)};
+  return {images, torch::tensor(labels, torch::kInt64), torch::tensor(numbers, torch::kInt64), {}};
 }
 
 }  // namespace cytopress

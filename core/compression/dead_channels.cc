@@ -1,5 +1,6 @@
 #include "core/compression/dead_channels.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace cytopress {
@@ -8,18 +9,13 @@ namespace {
 class Pruner {
  public:
   Pruner(const Network& network, const WeightFlags& kept, WeightFlags* allowed)
-      : layers_(network.layers), allowed_(*allowed), readers_(layers_.size()) {
+      : layers_(network.layers), allowed_(*allowed) {
     for (auto& [name, flags] : allowed_) left_[name] = kept.at(name) * flags;
-    std::vector<bool> only_convolved(layers_.size(), true);
     for (size_t i = 0; i < layers_.size(); ++i) {
-      const Layer& layer = layers_[i];
-      if (layer.residual >= 0) only_convolved[layer.residual] = false;
-      if (layer.input < 0) continue;
-      readers_[layer.input].push_back(i);
-      if (layer.op != Op::kConv || Find(i) == nullptr) only_convolved[layer.input] = false;
-    }
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      if (!only_convolved[i]) readers_[i].clear();
+      std::vector<size_t>& readers =
+          readers_.emplace_back(ConvolutionsReading(network, static_cast<int>(i)));
+      const auto has_flags = [&](size_t reader) { return Find(reader) != nullptr; };
+      if (!std::all_of(readers.begin(), readers.end(), has_flags)) readers.clear();
     }
   }
 

@@ -30,17 +30,6 @@ void FindUnread(DenseModel* model) {
   }
 }
 
-// The layers that read a convolution's output, if they are convolutions only, else none.
-std::vector<size_t> ConvolutionsReading(const Network& network, int layer) {
-  std::vector<size_t> readers;
-  for (size_t i = 0; i < network.layers.size(); ++i) {
-    const Layer& reader = network.layers[i];
-    if (reader.residual == layer || (reader.input == layer && reader.op != Op::kConv)) return {};
-    if (reader.input == layer) readers.push_back(i);
-  }
-  return readers;
-}
-
 template <typename T>
 void MarkRead(const std::vector<T>& weights, const Convolution& c, std::vector<bool>* read) {
   const int taps = c.kernel_height * c.kernel_width;

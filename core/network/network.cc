@@ -51,6 +51,16 @@ int64_t Network::macs() const {
   return sum;
 }
 
+std::vector<size_t> ConvolutionsReading(const Network& network, int layer) {
+  std::vector<size_t> readers;
+  for (size_t i = 0; i < network.layers.size(); ++i) {
+    const Layer& reader = network.layers[i];
+    if (reader.residual == layer || (reader.input == layer && reader.op != Op::kConv)) return {};
+    if (reader.input == layer) readers.push_back(i);
+  }
+  return readers;
+}
+
 absl::StatusOr<ChannelAffine> FoldBatchNorm(const Layer& layer, const TensorMap& tensors) {
   ChannelAffine affine;
   affine.scale.assign(layer.out_channels, 1.0f);

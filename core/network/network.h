@@ -76,6 +76,10 @@ struct Network {
   int64_t macs() const;
 };
 
+// The layers that read the output of layer number `layer`, if they are convolutions only, which
+// have weights to ignore a channel with; else none.
+std::vector<size_t> ConvolutionsReading(const Network& network, int layer);
+
 // INVALID_ARGUMENT names the field that is wrong: unknown architecture, fewer than 2 classes,
 // channels other than 1 or 3, an input under 8 or over 1024 pixels.
 absl::StatusOr<Network> BuildNetwork(const NetworkSpec& spec);

@@ -23,6 +23,13 @@ NetworkSpec Spec(const std::string& architecture, Stem stem, int classes, int si
   return spec;
 }
 
+int IndexOf(const Network& network, const std::string& name) {
+  for (size_t i = 0; i < network.layers.size(); ++i) {
+    if (network.layers[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
 // Published parameter counts of torchvision's models at 1000 classes, less batch norm and biases.
 TEST(BuildNetworkTest, HasTorchvisionsParameterCounts) {
   struct Case {
@@ -52,12 +59,7 @@ TEST(BuildNetworkTest, CountsMultiplyAccumulates) {
 
 TEST(BuildNetworkTest, WiresResidualsAndStridesAsTorchvision) {
   const Network network = *BuildNetwork(Spec("resnet50", Stem::kStride2, 8, 28));
-  auto find = [&](const std::string& name) {
-    for (size_t i = 0; i < network.layers.size(); ++i) {
-      if (network.layers[i].name == name) return static_cast<int>(i);
-    }
-    return -1;
-  };
+  const auto find = [&](const std::string& name) { return IndexOf(network, name); };
   const Layer& last = network.layers[find("layer2.0.conv3")];
   EXPECT_EQ(last.residual, find("layer2.0.downsample.0"));
   EXPECT_TRUE(last.relu);
@@ -69,6 +71,17 @@ TEST(BuildNetworkTest, WiresResidualsAndStridesAsTorchvision) {
   EXPECT_EQ(find("maxpool"), -1);
   EXPECT_EQ(network.layers.back().name, "fc");
   EXPECT_EQ(network.layers.back().in_channels, 2048);
+}
+
+TEST(ConvolutionsReadingTest, NoneWhereAnythingElseReads) {
+  const Network network = *BuildNetwork(Spec("resnet50", Stem::kImagenet, 8, 28));
+  const auto index = [&](const std::string& name) { return IndexOf(network, name); };
+  EXPECT_THAT(ConvolutionsReading(network, index("layer1.0.conv1")),
+              testing::ElementsAre(index("layer1.0.conv2")));
+  // Pooled, added, and both convolved and added.
+  EXPECT_THAT(ConvolutionsReading(network, index("conv1")), testing::IsEmpty());
+  EXPECT_THAT(ConvolutionsReading(network, index("layer1.0.downsample.0")), testing::IsEmpty());
+  EXPECT_THAT(ConvolutionsReading(network, index("layer1.0.conv3")), testing::IsEmpty());
 }
 
 TEST(BuildNetworkTest, RefusesBadSpecsByField) {
