@@ -342,9 +342,11 @@ void BlockPlan::ReadMap(const Arena& arena, int layer, int image, uint8_t* value
   const uint8_t* const from = arena.data() + layout_.offsets[layer];
   for (int y = 0; y < map.height; ++y) {
     for (int x = 0; x < map.width; ++x) {
-      for (int c = 0; c < channels; ++c) {
-        const int64_t offset = map.Offset(c / kBlockChannels, y, x) + kBlockChannels * image;
-        *values++ = static_cast<uint8_t>(from[offset + c % kBlockChannels] - zero);
+      const uint8_t* block = from + map.Offset(0, y, x) + kBlockChannels * image;
+      for (int c = 0; c < channels; c += kBlockChannels) {
+        const int used = std::min(kBlockChannels, channels - c);
+        for (int i = 0; i < used; ++i) *values++ = static_cast<uint8_t>(block[i] - zero);
+        block += map.tile_lanes * kBlockChannels;
       }
     }
   }

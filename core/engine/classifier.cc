@@ -7,6 +7,8 @@ namespace cytopress {
 namespace {
 
 constexpr int kLanes = 8;
+// Sums that grow side by side, so that one addition need not wait for another.
+constexpr int kWays = 4;
 
 void Softmax(const float* logits, int classes, float* probabilities) {
   const float largest = *std::max_element(logits, logits + classes);
@@ -60,12 +62,22 @@ void Classifier::Classify(const float* map, int positions, float* probabilities)
 
 void Classifier::ClassifyPooled(float* probabilities) {
   for (int first = 0; first < stride_; first += kLanes) {
-    float sums[kLanes] = {};
+    float sums[kWays][kLanes] = {};
     const float* row = &weights_[first];
-    for (int f = 0; f < features_; ++f, row += stride_) {
-      for (int lane = 0; lane < kLanes; ++lane) sums[lane] += pooled_[f] * row[lane];
+    int f = 0;
+    for (; f + kWays <= features_; f += kWays) {
+      for (int way = 0; way < kWays; ++way, row += stride_) {
+        for (int lane = 0; lane < kLanes; ++lane) sums[way][lane] += pooled_[f + way] * row[lane];
+      }
     }
-    std::copy(sums, sums + kLanes, &logits_[first]);
+    for (; f < features_; ++f, row += stride_) {
+      for (int lane = 0; lane < kLanes; ++lane) sums[0][lane] += pooled_[f] * row[lane];
+    }
+    for (int lane = 0; lane < kLanes; ++lane) {
+      float sum = 0;
+      for (int way = 0; way < kWays; ++way) sum += sums[way][lane];
+      logits_[first + lane] = sum;
+    }
   }
   for (int c = 0; c < classes(); ++c) logits_[c] += bias_[c];
   Softmax(logits_.data(), classes(), probabilities);
