@@ -42,15 +42,14 @@ bool MaySkip(const DenseModel& model) {
 
 std::unique_ptr<Engine> Faster(std::unique_ptr<Engine> a, std::unique_ptr<Engine> b,
                                const std::string& certified) {
-  // How often as fast the other must be, so that it is worth answers that the certificate does not
-  // vouch for to the last digit. Also well beyond what two measurements differ by.
-  constexpr double kMuchFaster = 1.2;
+  // What two measurements of the same may differ by.
+  constexpr double kFaster = 1.05;
   const int batch = a->preferred_batch();
   const double ratio = Seconds(*a, 1) / Seconds(*b, 1) * (Seconds(*a, batch) / Seconds(*b, batch));
   double most = 1;
   // The ratio is of both batch sizes, multiplied.
-  if (certified == a->name()) most = kMuchFaster * kMuchFaster;
-  if (certified == b->name()) most = 1 / (kMuchFaster * kMuchFaster);
+  if (certified == a->name()) most = kFaster * kFaster;
+  if (certified == b->name()) most = 1 / (kFaster * kFaster);
   return ratio < most ? std::move(a) : std::move(b);
 }
 

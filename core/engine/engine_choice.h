@@ -15,7 +15,7 @@ bool MaySkip(const DenseModel& model);
 
 // The one that takes less time, by the geometric mean of its share at batch 1 and at the preferred
 // batch. One engine for all batch sizes: two round differently. That is also why the one of the
-// name `certified`, by which the model was scored, must only not be much slower.
+// name `certified`, by which the model was scored, is taken where they are about equally fast.
 std::unique_ptr<Engine> Faster(std::unique_ptr<Engine> a, std::unique_ptr<Engine> b,
                                const std::string& certified = "");
 
