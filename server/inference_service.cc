@@ -95,7 +95,8 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
 
   void OnCancel() override { *cancelled_ = true; }
   void OnDone() override { delete this; }
-  // Neither waits for anything: gRPC need not wake another thread to run them.
+  // Neither waits for anything: gRPC need not wake another thread to run them. (Meant for reactors
+  // of its own; should it go away, so can this.)
   bool InternalInlineable() override { return true; }
 
  private:

@@ -205,7 +205,8 @@ void BlockPlan::SetOffsets(const Convolution& c, const BlockWeights& weights, St
 }
 
 int BlockPlan::MostVectors(const Convolution& c, const BlockMap& source) const {
-  if (!source.tile_a_pixel) return kernel_.most_vectors;
+  // Without an instruction for four products, those take longer than any cache.
+  if (!source.tile_a_pixel || kernel_.adds_in_16_bits) return kernel_.most_vectors;
   const auto vectors = static_cast<int>(source.tile_lanes / kernel_.lanes);
   const int pixels = std::max(1, kernel_.most_vectors / vectors);
   const int64_t window =
