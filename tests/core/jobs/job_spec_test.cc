@@ -264,6 +264,8 @@ TEST(NamedRecipe, EveryNameGivesAValidRecipe) {
   }
   EXPECT_EQ(NamedRecipe("paper")->prune().sparsity(), 0.5);
   EXPECT_EQ(NamedRecipe("paper")->quantize().weights(), v1::WEIGHT_TYPE_INT8);
+  EXPECT_EQ(NamedRecipe("paper")->max_accuracy_drop(), 0.05) << "broken models are named";
+  EXPECT_EQ(NamedRecipe("quick")->max_accuracy_drop(), 0) << "three epochs are no measure";
   EXPECT_FALSE(NamedRecipe("dense")->has_prune());
   const absl::Status unknown = NamedRecipe("fast").status();
   EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
