@@ -31,10 +31,10 @@ struct DaemonOptions {
 
   // Inference.
   std::string default_model;
-  int engines = 1;         // a model; each has a thread and a copy of the weights
-  int engine_threads = 1;  // that one engine computes with
-  bool bf16 = false;       // in place of FP32, where the CPU has it
-  EngineFactory make_engine = CreateEngine;
+  int engines = 1;                           // a model; each has a thread and a copy of the weights
+  int engine_threads = 1;                    // that one engine computes with
+  bool bf16 = false;                         // in place of FP32, where the CPU has it
+  EngineFactory make_engine = CreateEngine;  // another one for another device
   ClassifyPipelineOptions serving;
 
   int blocking_threads = 4;

@@ -101,7 +101,8 @@ class QuantizeStage : public Stage {
     if (options.weights() == v1::WEIGHT_TYPE_INT4 && options.group_size() > 0) {
       absl::StrAppend(&text, ", groups of ", options.group_size());
     }
-    if (options.per_tensor_scales()) absl::StrAppend(&text, ", one scale a tensor with its batch norm");
+    if (options.per_tensor_scales())
+      absl::StrAppend(&text, ", one scale a tensor with its batch norm");
     absl::StrAppend(
         &text, ", ranges by ", v1::RangeMethod_Name(options.weight_range()).substr(13),
         ", rounded ",

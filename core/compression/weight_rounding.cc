@@ -132,9 +132,11 @@ void ForEachWeight(const TorchNetwork& network, const v1::QuantizeOptions& optio
   }
 }
 
-// What a layer's batch norm multiplies each channel by, without its sign; empty: nothing.
-std::vector<float> FoldOf(const TorchNetwork& network, const Layer& layer) {
-  if (layer.batch_norm.empty()) return {};
+// What a layer's batch norm multiplies each channel by, without its sign, where FindGrid asks for
+// it; empty: nothing.
+std::vector<float> FoldOf(const TorchNetwork& network, const Layer& layer,
+                          const v1::QuantizeOptions& options) {
+  if (layer.batch_norm.empty() || !options.per_tensor_scales()) return {};
   const auto& tensors = network.tensors();
   const torch::Tensor factors =
       tensors.at(layer.batch_norm + ".weight").detach().abs() /
@@ -203,7 +205,8 @@ WeightGrids FindWeightGrids(const TorchNetwork& network, const v1::QuantizeOptio
   ForEachWeight(network, options,
                 [&](const Layer& layer, const std::string& name, const torch::Tensor& weight,
                     const IntegerFormat& format) {
-                  grids[name] = FindGrid(ToPlain(weight), format, options, FoldOf(network, layer));
+                  grids[name] =
+                      FindGrid(ToPlain(weight), format, options, FoldOf(network, layer, options));
                 });
   return grids;
 }

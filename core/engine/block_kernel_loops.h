@@ -76,6 +76,15 @@ inline void AddStep(const Distance& distance, const uint16_t* ids, const int8_t*
   }
 }
 
+// Lets the sums of 4 rows begin with what the rows say.
+template <typename V, int N>
+inline void BeginSums(const BlockRows& rows, int row, typename V::Int (*sums)[N]) {
+  for (int j = 0; j < kBlockChannels; ++j) {
+    const typename V::Int initial = V::Set(rows.initial[row + j]);
+    for (int u = 0; u < N; ++u) sums[j][u] = initial;
+  }
+}
+
 // The sums of 4 rows, one after the other: for so many positions that they fill the registers.
 template <typename V, int R, int W, int G, typename Distance>
 inline void SumRows(const BlockTask& task, const Distance& distance, int row, const Runs<R>& runs,
@@ -103,10 +112,7 @@ inline void SumRowsTogether(const BlockTask& task, const Distance& distance, int
                             const Runs<R>& runs, typename V::Int (*sums)[R * W]) {
   constexpr int kStep = kBlockChannels * G;
   typename V::Int local[kBlockChannels][R * W];
-  for (int j = 0; j < kBlockChannels; ++j) {
-    const typename V::Int initial = V::Set(task.rows.initial[row + j]);
-    for (int u = 0; u < R * W; ++u) local[j][u] = initial;
-  }
+  BeginSums<V, R * W>(task.rows, row, local);
   const uint32_t first = task.rows.first[row / kBlockChannels];
   const uint16_t* id = task.rows.ids + first;
   const uint16_t* const end = id + int64_t{kStep} * LongestOf4(task.rows, row);
@@ -128,10 +134,7 @@ template <typename V, int R, int W, typename Distance>
 inline void SumAlikeRows(const BlockTask& task, const Distance& distance, int row,
                          const Runs<R>& runs, typename V::Int (*sums)[R * W]) {
   typename V::Int local[kBlockChannels][R * W];
-  for (int j = 0; j < kBlockChannels; ++j) {
-    const typename V::Int initial = V::Set(task.rows.initial[row + j]);
-    for (int u = 0; u < R * W; ++u) local[j][u] = initial;
-  }
+  BeginSums<V, R * W>(task.rows, row, local);
   const uint32_t first = task.rows.first[row / kBlockChannels];
   const uint16_t* id = task.rows.ids + first;
   const uint16_t* const end = id + int64_t{kBlockChannels} * task.rows.steps[row];

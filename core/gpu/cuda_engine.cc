@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -30,7 +31,12 @@ class CudaEngine : public BatchEngine {
         torch_model_(model_, torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)),
                      torch::kFloat16),
         stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true,
-                                             static_cast<c10::DeviceIndex>(gpu))) {}
+                                             static_cast<c10::DeviceIndex>(gpu))) {
+    // They are on the device now.
+    for (Convolution& convolution : model_.convolutions) {
+      std::vector<float>().swap(convolution.float_weights);
+    }
+  }
 
   std::string name() const override { return "torch-cuda-fp16"; }
 

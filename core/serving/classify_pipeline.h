@@ -146,7 +146,7 @@ class ClassifyPipeline {
   ModelHost models_;
 
   mutable absl::Mutex mutex_;
-  std::string default_model_ ABSL_GUARDED_BY(mutex_);            // what an empty name meant last
+  std::string default_model_ ABSL_GUARDED_BY(mutex_);  // what an empty name meant last
   PredictionMargin margin_ ABSL_GUARDED_BY(mutex_);
   RunningMean decode_seconds_per_byte_ ABSL_GUARDED_BY(mutex_);  // of one thread
   int64_t undecoded_images_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -37,6 +37,8 @@ class ModelLoader {
   virtual absl::StatusOr<LoadedModel> Load(const ModelVersion& version) = 0;
 };
 
+// What makes an engine of an artifact; called on any thread, by several at once. Errors become
+// those of the requests that wait for the model.
 using EngineFactory = std::function<absl::StatusOr<std::unique_ptr<Engine>>(
     const Artifact& artifact, const EngineOptions& options)>;
 

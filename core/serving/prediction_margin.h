@@ -18,8 +18,8 @@ class PredictionMargin {
   static constexpr double kLateShare = 0.005;
 
   void Note(bool late) {
-    value_ = std::clamp(value_ + (late ? kStep : -kStep * kLateShare / (1 - kLateShare)), kLeast,
-                        kMost);
+    value_ =
+        std::clamp(value_ + (late ? kStep : -kStep * kLateShare / (1 - kLateShare)), kLeast, kMost);
   }
   double value() const { return value_; }
 

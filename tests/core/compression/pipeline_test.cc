@@ -116,7 +116,7 @@ class PipelineTest : public ::testing::Test {
     context.registry = registry_.get();
     context.observer = &observer;
     context.job_id = job_id;
-    context.work_folder = root_ + "/work/" + job_id;
+    context.work_folder = (std::filesystem::path(root_) / "work" / job_id).string();
     context.threads = 1;
     context.attempt = attempt;
     return RunPipeline(spec, context);

@@ -337,7 +337,8 @@ TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
     ASSERT_TRUE(answer->Get().ok());
     answer->Get() = absl::CancelledError();
   }
-  // Until batches take 40 ms in the mean again; an idle server predicts nothing that could be wrong.
+  // Until batches take 40 ms in the mean again; an idle server predicts nothing that could be
+  // wrong.
   int batches = 4;
   for (int i = 0; i < 60; ++i) {
     const auto answer = SendWithin(absl::Milliseconds(1000));

@@ -87,7 +87,7 @@ class WorkerLoopTest : public testing::Test {
     std::ofstream(task.work_folder + "/checkpoint") << "weights";
   }
   bool HasCheckpoint(const std::string& id) {
-    return std::filesystem::exists(folder_ + "/work/" + id + "/checkpoint");
+    return std::filesystem::exists(std::filesystem::path(folder_) / "work" / id / "checkpoint");
   }
 
   FakeClock clock_;
