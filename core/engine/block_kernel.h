@@ -83,6 +83,12 @@ struct BlockKernel {
               int last_row);
   // The largest of `count` values, byte by byte. `bytes` is a multiple of a vector's, 4 * lanes.
   void (*take_largest)(const uint8_t* const* maps, int count, int64_t bytes, uint8_t* largest);
+  // Of `count` positions, a multiple of `lanes`, the i-th has the 4 bytes that are 4 * index[i]
+  // from `from`, or `fill` where that is negative; only where it is not need `from` be readable.
+  void (*gather)(const uint8_t* from, const int32_t* index, int64_t count, int32_t fill,
+                 uint8_t* to);
+  // The same for an index[i] that is i or negative, and faster.
+  void (*copy)(const uint8_t* from, const int32_t* index, int64_t count, int32_t fill, uint8_t* to);
 };
 inline constexpr int kMost16BitWeight = 128;  // * 255 < 2^15
 

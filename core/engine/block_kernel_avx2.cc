@@ -11,6 +11,7 @@ namespace {
 struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kMostVectors = 8;
+  static constexpr int kTogetherVectors = 2;
   static constexpr int kAlikeVectors = 0;
   static constexpr bool kAddsIn16Bits = true;
   static constexpr bool kFewPositions = false;
@@ -22,6 +23,18 @@ struct Avx2 {
   }
   static void Store(uint8_t* to, Int value) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value);
+  }
+  static Int LoadIndex(const int32_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  static Int LoadWhere(Int index, const uint8_t* from, Int fill) {
+    const Int where = _mm256_cmpgt_epi32(index, Set(-1));
+    return _mm256_blendv_epi8(
+        fill, _mm256_maskload_epi32(reinterpret_cast<const int*>(from), where), where);
+  }
+  static Int GatherWhere(Int index, const uint8_t* from, Int fill) {
+    return _mm256_mask_i32gather_epi32(fill, reinterpret_cast<const int*>(from), index,
+                                       _mm256_cmpgt_epi32(index, Set(-1)), 4);
   }
   static Int Set(int32_t value) { return _mm256_set1_epi32(value); }
   static Float Set(float value) { return _mm256_set1_ps(value); }
@@ -35,6 +48,7 @@ struct Avx2 {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
 
+  static Int Add(Int a, Int b) { return _mm256_add_epi32(a, b); }
   static Float ToFloat(Int a) { return _mm256_cvtepi32_ps(a); }
   static Float MultiplyAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
   static Float Bound(Float a, Float low, Float high) {
@@ -71,7 +85,9 @@ const BlockKernel* Avx2BlockKernel() {
                                           Avx2::kAlikeVectors,
                                           Avx2::kAddsIn16Bits,
                                           RunBlocks<Avx2>,
-                                          TakeLargest<Avx2>};
+                                          TakeLargest<Avx2>,
+                                          Gather<Avx2>,
+                                          Copy<Avx2>};
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kKernel : nullptr;
 }
 

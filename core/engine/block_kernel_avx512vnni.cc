@@ -15,7 +15,9 @@ const BlockKernel* Avx512VnniBlockKernel() {
                                           Avx512Vnni::kAlikeVectors,
                                           Avx512Vnni::kAddsIn16Bits,
                                           RunBlocks<Avx512Vnni>,
-                                          TakeLargest<Avx512Vnni>};
+                                          TakeLargest<Avx512Vnni>,
+                                          Gather<Avx512Vnni>,
+                                          Copy<Avx512Vnni>};
   return __builtin_cpu_supports("avx512vnni") ? &kKernel : nullptr;
 }
 

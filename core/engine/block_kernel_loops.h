@@ -2,17 +2,19 @@
 // a translation unit, which its own compiler flags may apply to: everything is local to it.
 //
 // V has: Int and Float, vectors of kLanes 32-bit values; kMostVectors, of sums that leave it enough
-// registers, and kAlikeVectors, if 4 rows have so many each (0: it never computes 4 rows at once);
+// registers, and kTogetherVectors, if 4 rows have so many each, or kAlikeVectors, if those have
+// blocks of the same inputs (0: no use is made of that);
 // Load and Store of 4 * kLanes bytes as Int; Set(int32_t), Set(float); Accumulate<G>(sum, run,
-// distances, weights), which adds G blocks' products; LargerBytes(a, b); and the operations that
-// Finish uses. Where kFewPositions is true, the lanes may be those of 4 rows with up to 4 positions
-// each, or of 16 blocks at one position:
-// - Spread(values): values[j] in all lanes of row j; RowOf<J>(sums): the sums of row J in the first
-//   lanes.
-// - AccumulateSpread(sum, run, distances, weights): to the lanes of row j, the product of block j.
-// - AccumulateGathered(sum, source, ids, weights, count): to lane i < count the product of block i
-//   with the 4 bytes that are 4 * ids[i] from the source; RowSums(sum): of the lanes j, j + 4, ...,
-//   spread.
+// distances, weights), which adds G blocks' products; LargerBytes(a, b); LoadIndex(const
+// int32_t*), and GatherWhere and LoadWhere(index, from, fill): 4 bytes of each lane's index, or
+// those of the lane itself, and `fill` where the index is negative; and the operations that Finish
+// uses. Where kFewPositions is true, it also has what few positions need:
+// - Quarter, of 4 values: SetQuarter(int32_t), AccumulateQuarter(sum, inputs, weights), which adds
+//   a block's products, and SumOf(a, b), in the first lanes.
+// - For a single one, AccumulateGathered(sum, source, ids, weights, count): to lane i < count the
+//   product of block i with the 4 bytes that are 4 * ids[i] from the source; RowSums(sum): of the
+//   lanes j, j + 4, ..., in the 4 lanes of row j, which Spread(values) fills with values[j] and of
+//   which RowOf<J>(sums) makes the first.
 #ifndef CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_LOOPS_H_
 #define CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_LOOPS_H_
 
@@ -46,6 +48,10 @@ struct TableDistance {
 struct OwnDistance {
   int bits;
   int64_t operator()(uint16_t id) const { return int64_t{id} << bits; }
+};
+template <int kBits>
+struct ConstantDistance {
+  int64_t operator()(uint16_t id) const { return int64_t{id} << kBits; }
 };
 
 // Where R runs of W vectors start.
@@ -111,21 +117,33 @@ template <typename V, int R, int W, int G, typename Distance>
 inline void SumRowsTogether(const BlockTask& task, const Distance& distance, int row,
                             const Runs<R>& runs, typename V::Int (*sums)[R * W]) {
   constexpr int kStep = kBlockChannels * G;
-  typename V::Int local[kBlockChannels][R * W];
-  BeginSums<V, R * W>(task.rows, row, local);
+  // Where these are few sums, others take every second step, so that one need not wait for another.
+  constexpr int kSets = R * W == 1 ? 2 : 1;
+  typename V::Int local[kSets][kBlockChannels][R * W];
+  BeginSums<V, R * W>(task.rows, row, local[0]);
+  if constexpr (kSets == 2) {
+    for (int j = 0; j < kBlockChannels; ++j) local[1][j][0] = V::Set(0);
+  }
   const uint32_t first = task.rows.first[row / kBlockChannels];
   const uint16_t* id = task.rows.ids + first;
-  const uint16_t* const end = id + int64_t{kStep} * LongestOf4(task.rows, row);
   const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
-  for (; id != end; id += kStep, weights += kBlockChannels * kStep) {
+  const auto add = [&](typename V::Int(*set)[R * W]) {
     uint16_t ids[kStep];
     std::memcpy(ids, id, sizeof(ids));  // in one load, where they are few
     for (int j = 0; j < kBlockChannels; ++j) {
-      AddStep<V, R, W, G>(distance, ids + j * G, weights + kBlockChannels * j * G, runs, local[j]);
+      AddStep<V, R, W, G>(distance, ids + j * G, weights + kBlockChannels * j * G, runs, set[j]);
     }
+    id += kStep;
+    weights += kBlockChannels * kStep;
+  };
+  int left = LongestOf4(task.rows, row);
+  for (; left >= kSets; left -= kSets) {
+    for (int set = 0; set < kSets; ++set) add(local[set]);
   }
+  if (left > 0) add(local[0]);
   for (int j = 0; j < kBlockChannels; ++j) {
-    for (int u = 0; u < R * W; ++u) sums[j][u] = local[j][u];
+    for (int u = 0; u < R * W; ++u) sums[j][u] = local[0][j][u];
+    if constexpr (kSets == 2) sums[j][0] = V::Add(sums[j][0], local[1][j][0]);
   }
 }
 
@@ -160,10 +178,42 @@ inline void SumAlikeRows(const BlockTask& task, const Distance& distance, int ro
   }
 }
 
-// The same for up to 4 positions, which leave lanes for several blocks at once; see `V`.
+// The same for up to 4 positions, with a quarter of a vector for each row.
+template <typename V, typename Distance>
+inline void SumQuarters(const BlockTask& task, const Distance& distance, int row,
+                        const uint8_t* source, typename V::Int (*sums)[1]) {
+  using Quarter = typename V::Quarter;
+  const uint32_t first = task.rows.first[row / kBlockChannels];
+  const uint16_t* id = task.rows.ids + first;
+  const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
+  // Two sums a row, so that one product need not wait for another.
+  Quarter even[kBlockChannels], odd[kBlockChannels];
+  for (int j = 0; j < kBlockChannels; ++j) {
+    even[j] = V::SetQuarter(task.rows.initial[row + j]);
+    odd[j] = V::SetQuarter(0);
+  }
+  const auto add = [&](Quarter* to) {
+    uint16_t ids[kBlockChannels];
+    std::memcpy(ids, id, sizeof(ids));  // in one load
+    for (int j = 0; j < kBlockChannels; ++j) {
+      to[j] = V::AccumulateQuarter(to[j], source + distance(ids[j]), weights + kBlockChannels * j);
+    }
+    id += kBlockChannels;
+    weights += kBlockChannels * kBlockChannels;
+  };
+  int left = LongestOf4(task.rows, row);
+  for (; left >= 2; left -= 2) {
+    add(even);
+    add(odd);
+  }
+  if (left > 0) add(even);
+  for (int j = 0; j < kBlockChannels; ++j) sums[j][0] = V::SumOf(even[j], odd[j]);
+}
+
+// The same for a single position, which leaves all lanes for different blocks.
 template <typename V>
-inline void SumFewPositions(const BlockTask& task, int row, const uint8_t* source,
-                            typename V::Int (*sums)[1]) {
+inline void SumSinglePosition(const BlockTask& task, int row, const uint8_t* source,
+                              typename V::Int (*sums)[1]) {
   const uint32_t first = task.rows.first[row / kBlockChannels];
   const uint16_t* const ids = task.rows.ids + first;
   const int8_t* const weights = task.rows.weights + int64_t{kBlockChannels} * first;
@@ -171,29 +221,17 @@ inline void SumFewPositions(const BlockTask& task, int row, const uint8_t* sourc
   // Two sums, so that one product need not wait for another.
   typename V::Int even = V::Set(0), odd = V::Set(0);
   const auto add = [&](int block, typename V::Int& sum) {
-    if (task.positions == 1) {
-      sum = V::AccumulateGathered(sum, source, ids + block, weights + kBlockChannels * block,
-                                  blocks - block);
-      return;
-    }
-    uint16_t step[kBlockChannels];
-    std::memcpy(step, ids + block, sizeof(step));  // in one load
-    int64_t distances[kBlockChannels];
-    for (int j = 0; j < kBlockChannels; ++j) {
-      distances[j] = int64_t{step[j]} << task.distance_bits;
-    }
-    sum = V::AccumulateSpread(sum, source, distances, weights + kBlockChannels * block);
+    sum = V::AccumulateGathered(sum, source, ids + block, weights + kBlockChannels * block,
+                                blocks - block);
   };
-  const int together = task.positions == 1 ? V::kLanes : kBlockChannels;
   int block = 0;
-  for (; block + together < blocks; block += 2 * together) {
+  for (; block + V::kLanes < blocks; block += 2 * V::kLanes) {
     add(block, even);
-    add(block + together, odd);
+    add(block + V::kLanes, odd);
   }
   if (block < blocks) add(block, even);
-  typename V::Int sum = V::Add(even, odd);
-  if (task.positions == 1) sum = V::RowSums(sum);
-  sum = V::Add(sum, V::Spread(task.rows.initial + row));
+  const typename V::Int sum =
+      V::Add(V::RowSums(V::Add(even, odd)), V::Spread(task.rows.initial + row));
   sums[0][0] = V::template RowOf<0>(sum);
   sums[1][0] = V::template RowOf<1>(sum);
   sums[2][0] = V::template RowOf<2>(sum);
@@ -253,7 +291,7 @@ inline void Sum(const BlockTask& task, const Distance& distance, int row, const 
   if constexpr (G == 1 && R * W <= V::kAlikeVectors) {
     if (task.rows.alike) return SumAlikeRows<V, R, W>(task, distance, row, runs, sums);
   }
-  if constexpr (R * W <= 2) {
+  if constexpr (R * W <= V::kTogetherVectors) {
     SumRowsTogether<V, R, W, G>(task, distance, row, runs, sums);
   } else {
     SumRows<V, R, W, G>(task, distance, row, runs, sums);
@@ -283,7 +321,13 @@ void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source
     bool summed = false;
     if constexpr (V::kFewPositions && G == 1 && R * W == 1) {
       summed = task.positions != 0;
-      if (summed) SumFewPositions<V>(task, row, runs.start[0], sums);
+      if (task.positions == 1) {
+        SumSinglePosition<V>(task, row, runs.start[0], sums);
+      } else if (summed && task.distance_bits == 3) {
+        SumQuarters<V>(task, ConstantDistance<3>{}, row, runs.start[0], sums);
+      } else if (summed) {
+        SumQuarters<V>(task, OwnDistance{task.distance_bits}, row, runs.start[0], sums);
+      }
     }
     if (!summed && task.offsets == nullptr) {
       Sum<V, R, W, G>(task, OwnDistance{task.distance_bits}, row, runs, sums);
@@ -331,6 +375,21 @@ void TakeLargest(const uint8_t* const* maps, int count, int64_t bytes, uint8_t* 
     typename V::Int most = V::Load(maps[0] + i);
     for (int m = 1; m < count; ++m) most = V::LargerBytes(most, V::Load(maps[m] + i));
     V::Store(largest + i, most);
+  }
+}
+
+template <typename V>
+void Gather(const uint8_t* from, const int32_t* index, int64_t count, int32_t fill, uint8_t* to) {
+  for (int64_t i = 0; i < count; i += V::kLanes) {
+    V::Store(to + kBlockChannels * i, V::GatherWhere(V::LoadIndex(index + i), from, V::Set(fill)));
+  }
+}
+
+template <typename V>
+void Copy(const uint8_t* from, const int32_t* index, int64_t count, int32_t fill, uint8_t* to) {
+  for (int64_t i = 0; i < count; i += V::kLanes) {
+    V::Store(to + kBlockChannels * i,
+             V::LoadWhere(V::LoadIndex(index + i), from + kBlockChannels * i, V::Set(fill)));
   }
 }
 

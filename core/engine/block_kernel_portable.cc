@@ -14,6 +14,7 @@ struct Eight {
 struct Portable {
   static constexpr int kLanes = 8;
   static constexpr int kMostVectors = 8;
+  static constexpr int kTogetherVectors = 2;
   static constexpr int kAlikeVectors = 0;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = false;
@@ -33,6 +34,23 @@ struct Portable {
     return result;
   }
   static void Store(uint8_t* to, const Int& value) { std::memcpy(to, &value, sizeof(value)); }
+  static Int LoadIndex(const int32_t* from) {
+    return Each<int32_t>([&](int i) { return from[i]; });
+  }
+  static Int LoadWhere(const Int& index, const uint8_t* from, Int fill) {
+    for (int i = 0; i < kLanes; ++i) {
+      if (index.lanes[i] < 0) continue;
+      std::memcpy(&fill.lanes[i], from + kBlockChannels * i, kBlockChannels);
+    }
+    return fill;
+  }
+  static Int GatherWhere(const Int& index, const uint8_t* from, Int fill) {
+    for (int i = 0; i < kLanes; ++i) {
+      if (index.lanes[i] < 0) continue;
+      std::memcpy(&fill.lanes[i], from + int64_t{kBlockChannels} * index.lanes[i], kBlockChannels);
+    }
+    return fill;
+  }
   static Int Set(int32_t value) {
     return Each<int32_t>([&](int) { return value; });
   }
@@ -55,6 +73,9 @@ struct Portable {
     return sum;
   }
 
+  static Int Add(const Int& a, const Int& b) {
+    return Each<int32_t>([&](int i) { return a.lanes[i] + b.lanes[i]; });
+  }
   static Float ToFloat(const Int& a) {
     return Each<float>([&](int i) { return static_cast<float>(a.lanes[i]); });
   }
@@ -104,7 +125,9 @@ const BlockKernel& PortableBlockKernel() {
                                           Portable::kAlikeVectors,
                                           Portable::kAddsIn16Bits,
                                           RunBlocks<Portable>,
-                                          TakeLargest<Portable>};
+                                          TakeLargest<Portable>,
+                                          Gather<Portable>,
+                                          Copy<Portable>};
   return kKernel;
 }
 

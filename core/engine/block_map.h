@@ -14,27 +14,22 @@ inline constexpr size_t kBlockMapSlack = 64;
 
 // A batch's map as tiles of [channel_groups][tile_lanes][4]. One of two kinds:
 // - Small batches: one tile, its lanes are the positions [y][x][image], filled up to whole vectors.
-// - Large batches: a tile for each y and x, its lanes are the images, with a border of `border`
-//   tiles all around, so that a neighbour is always a fixed distance away.
+// - Large batches: a tile for each y and x, its lanes are the images.
 struct BlockMap {
   int channel_groups = 0;
   int height = 0;
   int width = 0;
   int images = 0;
   bool tile_a_pixel = false;
-  int border = 0;  // 0 unless tile_a_pixel
   int64_t tile_lanes = 0;
 
   int64_t tile_bytes() const { return channel_groups * tile_lanes * kBlockChannels; }
-  int64_t row_tiles() const { return width + 2 * border; }
-  int64_t tiles() const { return tile_a_pixel ? row_tiles() * (height + 2 * border) : 1; }
+  int64_t tiles() const { return tile_a_pixel ? int64_t{height} * width : 1; }
   size_t bytes() const { return tiles() * tile_bytes() + kBlockMapSlack; }
-  // Of channels 4 * group to 4 * group + 3 of the first image; the others follow. With a border, y
-  // and x may lie in it.
+  // Of channels 4 * group to 4 * group + 3 of the first image; the others follow.
   int64_t Offset(int group, int y, int x) const {
     if (tile_a_pixel) {
-      return ((y + border) * row_tiles() + x + border) * tile_bytes() +
-             group * tile_lanes * kBlockChannels;
+      return (int64_t{y} * width + x) * tile_bytes() + group * tile_lanes * kBlockChannels;
     }
     return (group * tile_lanes + (int64_t{y} * width + x) * images) * kBlockChannels;
   }

@@ -5,13 +5,24 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <map>
+#include <utility>
 
 namespace cytopress {
 namespace {
 
-// The tiles of a border that a convolution's windows reach into.
-int BorderOf(const Convolution& c) {
-  return std::max(std::max(c.pad_top, c.pad_left), std::max(c.pad_bottom(), c.pad_right()));
+// Of each tap, row by row, whether it lies in the map when it belongs to the output at (y, x).
+std::vector<bool> UsedTaps(const Convolution& c, int y, int x, int taps) {
+  if (c.is_pointwise()) return std::vector<bool>(taps, true);
+  std::vector<bool> used;
+  for (int tap_y = 0; tap_y < c.kernel_height; ++tap_y) {
+    const int row = y * c.stride - c.pad_top + tap_y;
+    for (int tap_x = 0; tap_x < c.kernel_width; ++tap_x) {
+      const int column = x * c.stride - c.pad_left + tap_x;
+      used.push_back(row >= 0 && row < c.in_height && column >= 0 && column < c.in_width);
+    }
+  }
+  return used;
 }
 
 // What of the first cache a tile's inputs may fill; the weights pass through it as well.
@@ -124,13 +135,6 @@ BlockPlan::BlockPlan(const DenseModel& model, const BlockModel& weights, const B
 void BlockPlan::ShapeMaps(const std::vector<int>& buffer_of) {
   const std::vector<Layer>& layers = model_.network.layers;
   const bool tile_a_pixel = batch_ % kernel_.lanes == 0 && batch_ >= 2 * kernel_.lanes;
-  // Layers that share a buffer need the same layout.
-  std::vector<int> border(layers.size(), 0);
-  for (size_t i = 0; i < layers.size() && tile_a_pixel; ++i) {
-    if (layers[i].op != Op::kConv) continue;
-    int& widest = border[buffer_of[layers[i].input]];
-    widest = std::max(widest, BorderOf(model_.convolutions[i]));
-  }
   maps_.resize(layers.size());
   for (size_t i = 0; i < layers.size(); ++i) {
     if (buffer_of[i] < 0) continue;
@@ -140,7 +144,6 @@ void BlockPlan::ShapeMaps(const std::vector<int>& buffer_of) {
     map.width = layers[i].out_width;
     map.images = batch_;
     map.tile_a_pixel = tile_a_pixel;
-    map.border = border[buffer_of[i]];
     const int64_t positions = int64_t{map.height} * map.width * batch_;
     map.tile_lanes =
         tile_a_pixel ? batch_ : (positions + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
@@ -150,27 +153,52 @@ void BlockPlan::ShapeMaps(const std::vector<int>& buffer_of) {
 void BlockPlan::AddConvolution(int layer, const BlockWeights& weights) {
   const Convolution& convolution = model_.convolutions[layer];
   const BlockMap& source = maps_[model_.network.layers[layer].input];
-  Step step;
+  const BlockMap& map = maps_[layer];
+  Step& step = steps_.emplace_back();
   step.layer = layer;
   if (!source.tile_a_pixel && !convolution.is_pointwise()) {
-    step.planes.emplace(convolution, source, kernel_.lanes);
+    step.planes.emplace(convolution, source, kernel_);
   }
   SetOffsets(convolution, weights, step);
-  SetTiles(convolution, weights.alike() ? kernel_.alike_vectors : MostVectors(convolution, source),
-           step);
-  step.task.rows = weights.View(convolution);
-  UseOwnDistances(weights, step);
-  step.task.channel_stride = maps_[layer].tile_lanes * kBlockChannels;
-  steps_.push_back(std::move(step));
-  // A vector's buffer stays where it is when the vector moves.
-  BlockTask& task = steps_.back().task;
-  task.offsets = steps_.back().ids.empty() ? steps_.back().offsets.data() : nullptr;
-  if (task.offsets == nullptr) task.rows.ids = steps_.back().ids.data();
-  task.tiles = steps_.back().tiles.data();
-  task.tile_count = static_cast<int>(steps_.back().tiles.size());
+  if (!map.tile_a_pixel) {
+    step.parts.push_back(MakePart(step, weights, std::vector<bool>(weights.taps(), true), {}));
+    return;
+  }
+  std::map<std::vector<bool>, std::vector<Position>> positions;
+  for (int y = 0; y < map.height; ++y) {
+    for (int x = 0; x < map.width; ++x) {
+      positions[UsedTaps(convolution, y, x, weights.taps())].push_back({y, x});
+    }
+  }
+  for (const auto& [used_taps, alike] : positions) {
+    step.parts.push_back(MakePart(step, weights, used_taps, alike));
+  }
 }
 
-void BlockPlan::UseOwnDistances(const BlockWeights& weights, Step& step) const {
+BlockPlan::Part BlockPlan::MakePart(const Step& step, const BlockWeights& weights,
+                                    const std::vector<bool>& used_taps,
+                                    const std::vector<Position>& positions) const {
+  const Convolution& convolution = model_.convolutions[step.layer];
+  const BlockMap& source = maps_[model_.network.layers[step.layer].input];
+  Part part;
+  if (std::count(used_taps.begin(), used_taps.end(), false) > 0) {
+    part.weights = weights.AtTaps(used_taps);
+  }
+  const BlockWeights& own = part.weights.has_value() ? *part.weights : weights;
+  SetTiles(step, positions, own.alike() ? kernel_.alike_vectors : MostVectors(convolution, source),
+           part);
+  part.task.rows = own.View(convolution);
+  UseOwnDistances(step, own, part);
+  part.task.channel_stride = maps_[step.layer].tile_lanes * kBlockChannels;
+  // A vector's buffer stays where it is when the vector moves.
+  part.task.offsets = part.ids.empty() ? step.offsets.data() : nullptr;
+  if (!part.ids.empty()) part.task.rows.ids = part.ids.data();
+  part.task.tiles = part.tiles.data();
+  part.task.tile_count = static_cast<int>(part.tiles.size());
+  return part;
+}
+
+void BlockPlan::UseOwnDistances(const Step& step, const BlockWeights& weights, Part& part) const {
   const BlockMap& map = maps_[step.layer];
   const int64_t positions = int64_t{map.height} * map.width * map.images;
   int32_t bits = 0, farthest = 0;
@@ -178,13 +206,15 @@ void BlockPlan::UseOwnDistances(const BlockWeights& weights, Step& step) const {
     bits |= offset;
     farthest = std::max(farthest, offset);
   }
-  int unit = 2;  // as a power of two
-  while (positions > 1 && bits != 0 && (bits >> unit & 1) == 0) ++unit;
+  // As a power of two; of few positions, one that addresses can be scaled by.
+  const int most = positions == 1 ? 2 : positions <= 4 ? 3 : std::numeric_limits<int32_t>::digits;
+  int unit = 2;
+  while (unit < most && bits != 0 && (bits >> unit & 1) == 0) ++unit;
   if (farthest >> unit > std::numeric_limits<uint16_t>::max()) return;
-  step.task.distance_bits = unit;
-  if (positions <= 4) step.task.positions = static_cast<int>(positions);
+  part.task.distance_bits = unit;
+  if (positions <= 4) part.task.positions = static_cast<int>(positions);
   for (const uint16_t id : weights.ids()) {
-    step.ids.push_back(static_cast<uint16_t>(step.offsets[id] >> unit));
+    part.ids.push_back(static_cast<uint16_t>(step.offsets[id] >> unit));
   }
 }
 
@@ -214,27 +244,26 @@ int BlockPlan::MostVectors(const Convolution& c, const BlockMap& source) const {
   return window > kCacheShare * FirstCacheBytes() ? kernel_.most_vectors / 2 : kernel_.most_vectors;
 }
 
-void BlockPlan::SetTiles(const Convolution& c, int most_vectors, Step& step) const {
+void BlockPlan::SetTiles(const Step& step, const std::vector<Position>& positions, int most_vectors,
+                         Part& part) const {
+  const Convolution& c = model_.convolutions[step.layer];
   const BlockMap& source = maps_[model_.network.layers[step.layer].input];
   const BlockMap& map = maps_[step.layer];
   const auto add = [&](int64_t from, int64_t to) {
     const int64_t vector_bytes = int64_t{kernel_.lanes} * kBlockChannels;
     for (int64_t left = map.tile_lanes / kernel_.lanes; left > 0;) {
       const int vectors = NextPart(left, most_vectors);
-      step.tiles.push_back({vectors, 1, {from}, {to}});
+      part.tiles.push_back({vectors, 1, {from}, {to}});
       from += vectors * vector_bytes;
       to += vectors * vector_bytes;
       left -= vectors;
     }
   };
   if (!map.tile_a_pixel) return add(0, 0);
-  for (int y = 0; y < map.height; ++y) {
-    for (int x = 0; x < map.width; ++x) {
-      add(source.Offset(0, y * c.stride - c.pad_top, x * c.stride - c.pad_left),
-          map.Offset(0, y, x));
-    }
+  for (const auto [y, x] : positions) {
+    add(source.Offset(0, y * c.stride - c.pad_top, x * c.stride - c.pad_left), map.Offset(0, y, x));
   }
-  step.tiles = JoinRuns(step.tiles, most_vectors);
+  part.tiles = JoinRuns(part.tiles, most_vectors);
 }
 
 void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) const {
@@ -243,7 +272,6 @@ void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) 
   const int64_t image_bytes = int64_t{map.height} * map.width * channels;
   uint8_t* const input = arena.data() + layout_.offsets[0];
   const uint32_t* const bytes = input_bytes_.data();
-  FillBorder(0, arena);
   for (int y = 0; y < map.height; ++y) {
     for (int x = 0; x < map.width; ++x, pixels += channels) {
       uint8_t* const values = input + map.Offset(0, y, x);
@@ -257,42 +285,25 @@ void BlockPlan::FillInput(const uint8_t* pixels, int count, const Arena& arena) 
   }
 }
 
-void BlockPlan::FillBorder(int layer, const Arena& arena) const {
-  const BlockMap& map = maps_[layer];
-  if (map.border == 0) return;
-  uint8_t* const to = arena.data() + layout_.offsets[layer];
-  const int zero = ZeroOf(model_.grids[layer].number);
-  const auto fill = [&](int y, int x, int tiles) {
-    std::memset(to + map.Offset(0, y, x), zero, tiles * map.tile_bytes());
-  };
-  const int border = map.border, across = map.width + 2 * border;
-  fill(-border, -border, border * across);
-  fill(map.height, -border, border * across);
-  for (int y = 0; y < map.height; ++y) {
-    fill(y, -border, border);
-    fill(y, map.width, border);
-  }
-}
-
 void BlockPlan::RunConvolution(const Step& step, const Arena& arena, int threads) const {
   const Layer& layer = model_.network.layers[step.layer];
   const uint8_t* source = arena.data() + layout_.offsets[layer.input];
   uint8_t* const destination = arena.data() + layout_.offsets[step.layer];
-  FillBorder(step.layer, arena);
   if (step.planes.has_value()) {
     uint8_t* const planes = arena.data() + layout_.scratch_offset;
     step.planes->Fill(source, planes);
     source = planes;
   }
-  if (threads == 1) {
-    kernel_.run(step.task, source, destination, 0, layer.out_channels);
-    return;
-  }
+  const auto run = [&](int first_row, int last_row) {
+    for (const Part& part : step.parts) {
+      kernel_.run(part.task, source, destination, first_row, last_row);
+    }
+  };
+  if (threads == 1) return run(0, layer.out_channels);
   const int groups = layer.out_channels / kBlockChannels;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int part = 0; part < threads; ++part) {
-    kernel_.run(step.task, source, destination, groups * part / threads * kBlockChannels,
-                groups * (part + 1) / threads * kBlockChannels);
+    run(groups * part / threads * kBlockChannels, groups * (part + 1) / threads * kBlockChannels);
   }
 }
 
@@ -303,7 +314,6 @@ void BlockPlan::RunMaxPool(int index, const Arena& arena) const {
   const uint8_t* const from = arena.data() + layout_.offsets[layer.input];
   uint8_t* const to = arena.data() + layout_.offsets[index];
   if (!map.tile_a_pixel) return PoolRows(layer, source, map, from, to);
-  FillBorder(index, arena);
   std::vector<const uint8_t*> taps;
   for (int y = 0; y < map.height; ++y) {
     for (int x = 0; x < map.width; ++x) {

@@ -44,29 +44,41 @@ class BlockPlan {
   void ReadMap(const Arena& arena, int layer, int image, uint8_t* values) const;
 
  private:
+  // Output positions whose windows have the same taps in the map, and the blocks at those.
+  struct Part {
+    std::optional<BlockWeights> weights;  // empty: all of the layer's
+    std::vector<uint16_t> ids;            // in place of the weights' own; empty: those
+    std::vector<BlockTile> tiles;
+    BlockTask task;
+  };
   struct Step {
     int layer = 0;
-    BlockTask task;
     std::vector<int32_t> offsets;
-    std::vector<uint16_t> ids;  // in place of the weights' own; empty: those
-    std::vector<BlockTile> tiles;
+    std::vector<Part> parts;
     std::optional<BlockPlanes> planes;
+  };
+  struct Position {
+    int y, x;
   };
 
   bool IsUnread(size_t layer) const { return !model_.unread.empty() && model_.unread[layer]; }
   void ShapeMaps(const std::vector<int>& buffer_of);
   void AddConvolution(int layer, const BlockWeights& weights);
   void SetOffsets(const Convolution& convolution, const BlockWeights& weights, Step& step) const;
+  // Of the layer's weights, those at the taps used at these positions, which are all alike in that;
+  // no positions: all of them, in one tile.
+  Part MakePart(const Step& step, const BlockWeights& weights, const std::vector<bool>& used_taps,
+                const std::vector<Position>& positions) const;
   // Where they are short enough, distances in place of ids that point at distances.
-  void UseOwnDistances(const BlockWeights& weights, Step& step) const;
+  void UseOwnDistances(const Step& step, const BlockWeights& weights, Part& part) const;
   // As many as registers can sum up, but only half of them where all that a tile reads would not
   // stay in the first cache from one row of weights to the next.
   int MostVectors(const Convolution& convolution, const BlockMap& source) const;
   // In tiles of at most so many vectors.
-  void SetTiles(const Convolution& convolution, int most_vectors, Step& step) const;
+  void SetTiles(const Step& step, const std::vector<Position>& positions, int most_vectors,
+                Part& part) const;
   void RunConvolution(const Step& step, const Arena& arena, int threads) const;
   void RunMaxPool(int layer, const Arena& arena) const;
-  void FillBorder(int layer, const Arena& arena) const;
 
   const DenseModel& model_;
   const BlockKernel& kernel_;

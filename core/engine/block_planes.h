@@ -2,8 +2,11 @@
 #ifndef CYTOPRESS_CORE_ENGINE_BLOCK_PLANES_H_
 #define CYTOPRESS_CORE_ENGINE_BLOCK_PLANES_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "core/engine/block_kernel.h"
 #include "core/engine/block_map.h"
 #include "core/engine/convolution.h"
 
@@ -15,7 +18,8 @@ namespace cytopress {
 // along x each tap gets a copy of its own. So a 3x3 kernel needs 3 copies, not 9 as im2col does.
 class BlockPlanes {
  public:
-  BlockPlanes(const Convolution& convolution, const BlockMap& source, int lanes);
+  // `kernel` must outlive the planes.
+  BlockPlanes(const Convolution& convolution, const BlockMap& source, const BlockKernel& kernel);
 
   size_t bytes() const;
   // From the start of the planes to the first output position's input.
@@ -23,18 +27,23 @@ class BlockPlanes {
   void Fill(const uint8_t* source, uint8_t* planes) const;
 
  private:
-  void FillRow(const uint8_t* row, int tap_x, uint8_t* to) const;
+  // One group's positions for the taps of one column, and of rows that are alike modulo the stride.
+  struct Plane {
+    std::vector<int32_t> index;  // of BlockKernel::gather, in the group's positions
+    bool is_shifted = false;     // every index is its own position + shift, or negative
+    int64_t shift = 0;
+  };
+  Plane PlaneOf(const Convolution& convolution, int phase, int tap_x) const;
 
+  const BlockKernel& kernel_;
   const BlockMap source_;
   const int kernel_width_;
   const int stride_;
-  const int pad_top_;
-  const int pad_left_;
   const int out_width_;
-  const int phases_;  // of rows: those that taps meet
-  const int rows_;    // of a plane
+  const int rows_;  // of a plane
   const int64_t plane_lanes_;
-  const int zero_;
+  const int32_t fill_;
+  std::vector<Plane> planes_;  // [phases of rows that taps meet][kernel_width]
 };
 
 }  // namespace cytopress

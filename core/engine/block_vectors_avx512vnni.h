@@ -11,22 +11,30 @@ namespace {
 struct Avx512Vnni {
   static constexpr int kLanes = 16;
   static constexpr int kMostVectors = 16;
+  static constexpr int kTogetherVectors = 4;
   static constexpr int kAlikeVectors = 6;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = true;
   using Int = __m512i;
   using Float = __m512;
+  using Quarter = __m128i;  // 4 positions
 
   static Int Load(const uint8_t* from) { return _mm512_loadu_si512(from); }
   static void Store(uint8_t* to, Int value) { _mm512_storeu_si512(to, value); }
+  static Int LoadIndex(const int32_t* from) { return _mm512_loadu_si512(from); }
+  static Int LoadWhere(Int index, const uint8_t* from, Int fill) {
+    return _mm512_mask_loadu_epi32(fill, _mm512_cmpgt_epi32_mask(index, Set(-1)), from);
+  }
+  static Int GatherWhere(Int index, const uint8_t* from, Int fill) {
+    return _mm512_mask_i32gather_epi32(fill, _mm512_cmpgt_epi32_mask(index, Set(-1)), index, from,
+                                       4);
+  }
   static Int Set(int32_t value) { return _mm512_set1_epi32(value); }
   static Float Set(float value) { return _mm512_set1_ps(value); }
 
   template <int G>
   static Int Accumulate(Int sum, const uint8_t* run, const int64_t* distances, const Int* blocks) {
-    for (int g = 0; g < G; ++g) {
-      sum = _mm512_dpbusd_epi32(sum, Load(run + distances[g]), blocks[g]);
-    }
+    for (int g = 0; g < G; ++g) sum = AddProducts(sum, Load(run + distances[g]), blocks[g]);
     return sum;
   }
 
@@ -38,14 +46,11 @@ struct Avx512Vnni {
   static Int RowOf(Int sums) {
     return _mm512_shuffle_i32x4(sums, sums, 0x55 * kRow);
   }
-  static Int AccumulateSpread(Int sum, const uint8_t* run, const int64_t* distances,
-                              const int8_t* weights) {
-    __m512i inputs = _mm512_castsi128_si512(Load4(run + distances[0]));
-    inputs = _mm512_inserti32x4(inputs, Load4(run + distances[1]), 1);
-    inputs = _mm512_inserti32x4(inputs, Load4(run + distances[2]), 2);
-    inputs = _mm512_inserti32x4(inputs, Load4(run + distances[3]), 3);
-    return _mm512_dpbusd_epi32(sum, inputs, Spread(weights));
+  static Quarter SetQuarter(int32_t value) { return _mm_set1_epi32(value); }
+  static Quarter AccumulateQuarter(Quarter sum, const uint8_t* inputs, const int8_t* weights) {
+    return AddProducts(sum, Load4(inputs), weights);
   }
+  static Int SumOf(Quarter a, Quarter b) { return _mm512_castsi128_si512(_mm_add_epi32(a, b)); }
   static Int AccumulateGathered(Int sum, const uint8_t* source, const uint16_t* ids,
                                 const int8_t* weights, int count) {
     const auto lanes = static_cast<__mmask16>(count < kLanes ? (1 << count) - 1 : 0xffff);
@@ -88,6 +93,29 @@ struct Avx512Vnni {
   }
 
  private:
+  // GCC copies sums from register to register around the intrinsics (seen with 12), which takes as
+  // long as the products do.
+#if defined(__AVX512VNNI__)
+  static Int AddProducts(Int sum, Int inputs, Int weights) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights));
+    return sum;
+  }
+  static Quarter AddProducts(Quarter sum, Quarter inputs, const int8_t* weights) {
+    using Block = const int8_t[kBlockChannels];
+    asm("vpdpbusd %2%{1to4%}, %1, %0"
+        : "+v"(sum)
+        : "v"(inputs), "m"(*reinterpret_cast<Block*>(weights)));
+    return sum;
+  }
+#else
+  static Int AddProducts(Int sum, Int inputs, Int weights) {
+    return _mm512_dpbusd_epi32(sum, inputs, weights);
+  }
+  static Quarter AddProducts(Quarter sum, Quarter inputs, const int8_t* weights) {
+    return _mm_dpbusd_epi32(sum, inputs, _mm_set1_epi32(LoadBlock(weights)));
+  }
+#endif
+
   static __m128i Load4(const void* from) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
   }

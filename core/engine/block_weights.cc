@@ -121,26 +121,22 @@ int ChooseGroup(const WeightReader& reader, int rows, int channel_groups) {
 
 BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
                            const BlockKernel& kernel)
-    : channel_groups_((source_channels + kBlockChannels - 1) / kBlockChannels) {
+    : zero_(ZeroOf(convolution.source)),
+      channel_groups_((source_channels + kBlockChannels - 1) / kBlockChannels) {
   const WeightReader reader(convolution, source_channels);
   taps_ = reader.taps();
   alike_ = kernel.alike_vectors > 0 && IsDense(reader, convolution.out_channels, channel_groups_);
   if (kernel.adds_in_16_bits)
     group_ = ChooseGroup(reader, convolution.out_channels, channel_groups_);
-  const int zero = ZeroOf(convolution.source);
   for (int row = 0; row < convolution.out_channels; row += kBlockChannels) {
     std::vector<Block> rows[kBlockChannels];
     for (int j = 0; j < kBlockChannels; ++j) {
       rows[j] = GroupBlocks(
           ReadRow(reader, row + j, channel_groups_, !kernel.adds_in_16_bits, alike_), group_);
-      int32_t sum = 0, magnitudes = 0;
+      int32_t magnitudes = 0;
       for (const Block& block : rows[j]) {
-        for (int8_t weight : block.weights) {
-          sum += weight;
-          magnitudes += std::abs(weight);
-        }
+        for (int8_t weight : block.weights) magnitudes += std::abs(weight);
       }
-      initial_.push_back(-zero * sum);
       largest_value_ = std::max(
           largest_value_,
           double{kLargestInput} * magnitudes * std::abs(double{convolution.multiplier[row + j]}) +
@@ -160,12 +156,57 @@ BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
   weights_.shrink_to_fit();
 }
 
+BlockWeights BlockWeights::AtTaps(const std::vector<bool>& used) const {
+  BlockWeights some = *this;
+  some.first_.clear();
+  some.steps_.clear();
+  some.ids_.clear();
+  some.weights_.clear();
+  some.initial_.clear();
+  for (int row = 0; row < static_cast<int>(steps_.size()); row += kBlockChannels) {
+    std::vector<Block> rows[kBlockChannels];
+    for (int j = 0; j < kBlockChannels; ++j) {
+      std::vector<Block> blocks = RowBlocks(row + j);
+      blocks.erase(std::remove_if(blocks.begin(), blocks.end(),
+                                  [&](const Block& block) {
+                                    return !used[block.id / channel_groups_] ||
+                                           (!alike_ && IsZero(block));
+                                  }),
+                   blocks.end());
+      rows[j] = GroupBlocks(blocks, group_);
+    }
+    some.AppendRows(rows);
+  }
+  some.ids_.shrink_to_fit();
+  some.weights_.shrink_to_fit();
+  return some;
+}
+
+std::vector<Block> BlockWeights::RowBlocks(int row) const {
+  std::vector<Block> blocks;
+  for (int step = 0; step < steps_[row]; ++step) {
+    for (int i = 0; i < group_; ++i) {
+      const size_t at = first_[row / kBlockChannels] +
+                        (size_t{kBlockChannels} * step + row % kBlockChannels) * group_ + i;
+      Block& block = blocks.emplace_back();
+      block.id = ids_[at];
+      std::copy_n(weights_.begin() + kBlockChannels * at, kBlockChannels, block.weights.begin());
+    }
+  }
+  return blocks;
+}
+
 void BlockWeights::AppendRows(const std::vector<Block>* rows) {
   first_.push_back(static_cast<uint32_t>(ids_.size()));
   size_t most = 0;
   for (int j = 0; j < kBlockChannels; ++j) {
     steps_.push_back(static_cast<uint16_t>(rows[j].size() / group_));
     most = std::max(most, rows[j].size());
+    int32_t sum = 0;
+    for (const Block& block : rows[j]) {
+      sum = std::accumulate(block.weights.begin(), block.weights.end(), sum);
+    }
+    initial_.push_back(-zero_ * sum);
   }
   for (size_t step = 0; step < most; step += group_) {
     for (int j = 0; j < kBlockChannels; ++j) {

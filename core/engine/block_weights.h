@@ -26,6 +26,10 @@ class BlockWeights {
   // zero, those are kept as well. REQUIRES: integer weights, out_channels a multiple of 4.
   BlockWeights(const Convolution& convolution, int source_channels, const BlockKernel& kernel);
 
+  // Those at some of the taps, for windows that have only padding at the others. `used` says of
+  // each tap whether it is one of them.
+  BlockWeights AtTaps(const std::vector<bool>& used) const;
+
   int taps() const { return taps_; }
   int channel_groups() const { return channel_groups_; }
   const std::vector<uint16_t>& ids() const { return ids_; }
@@ -38,8 +42,11 @@ class BlockWeights {
   BlockRows View(const Convolution& convolution) const;
 
  private:
+  // The blocks of 4 rows, and where their sums begin.
   void AppendRows(const std::vector<Block>* rows);
+  std::vector<Block> RowBlocks(int row) const;
 
+  int zero_;  // of the source's values
   int taps_;
   int channel_groups_;
   int group_ = 1;

@@ -70,6 +70,27 @@ simde__m512i Gather(simde__m512i distances, const uint8_t* from, int scale) {
   return simde_mm512_loadu_si512(to);
 }
 
+simde__m512i LoadWhere32(simde__m512i fill, simde__mmask16 lanes, const void* from) {
+  const auto* const bytes = static_cast<const uint8_t*>(from);
+  int32_t to[16];
+  simde_mm512_storeu_si512(to, fill);
+  for (int i = 0; i < 16; ++i) {
+    if (lanes >> i & 1) std::memcpy(&to[i], bytes + sizeof(to[i]) * i, sizeof(to[i]));
+  }
+  return simde_mm512_loadu_si512(to);
+}
+
+simde__m512i GatherWhere32(simde__m512i fill, simde__mmask16 lanes, simde__m512i distances,
+                           const uint8_t* from, int scale) {
+  int32_t at[16], to[16];
+  simde_mm512_storeu_si512(at, distances);
+  simde_mm512_storeu_si512(to, fill);
+  for (int i = 0; i < 16; ++i) {
+    if (lanes >> i & 1) std::memcpy(&to[i], from + int64_t{scale} * at[i], sizeof(to[i]));
+  }
+  return simde_mm512_loadu_si512(to);
+}
+
 }  // namespace
 }  // namespace cytopress
 
@@ -81,6 +102,8 @@ simde__m512i Gather(simde__m512i distances, const uint8_t* from, int scale) {
 #define __mmask16 simde__mmask16
 #define _mm256_maskz_loadu_epi16 LoadMasked16
 #define _mm512_maskz_loadu_epi32 LoadMasked32
+#define _mm512_mask_loadu_epi32 LoadWhere32
+#define _mm512_mask_i32gather_epi32 GatherWhere32
 #define _mm512_cvtepi32_ps ConvertToFloat
 #define _mm512_cvtps_epi32 ConvertToInt
 #include "core/engine/block_vectors_avx512vnni.h"
@@ -88,10 +111,10 @@ simde__m512i Gather(simde__m512i distances, const uint8_t* from, int scale) {
 namespace cytopress {
 
 const BlockKernel& EmulatedVnniKernel() {
-  static constexpr BlockKernel kKernel = {"emulated-avx512vnni",     Avx512Vnni::kLanes,
-                                          Avx512Vnni::kMostVectors,  Avx512Vnni::kAlikeVectors,
-                                          Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>,
-                                          TakeLargest<Avx512Vnni>};
+  static constexpr BlockKernel kKernel = {
+      "emulated-avx512vnni",     Avx512Vnni::kLanes,        Avx512Vnni::kMostVectors,
+      Avx512Vnni::kAlikeVectors, Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>,
+      TakeLargest<Avx512Vnni>,   Gather<Avx512Vnni>,        Copy<Avx512Vnni>};
   return kKernel;
 }
 
