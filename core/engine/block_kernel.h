@@ -52,6 +52,9 @@ struct BlockTile {
   int64_t destination[kMostBlockRuns] = {};
 };
 
+// The distance_bits that addresses can be scaled by at no cost.
+inline constexpr int kAddressBits = 3;
+
 struct BlockTask {
   BlockRows rows;
   // Bytes from a run's source to the inputs of a block, by id. Null: the ids are those distances,

@@ -9,8 +9,9 @@
 // int32_t*), and GatherWhere and LoadWhere(index, from, fill): 4 bytes of each lane's index, or
 // those of the lane itself, and `fill` where the index is negative; and the operations that Finish
 // uses. Where kFewPositions is true, it also has what few positions need:
-// - Quarter, of 4 values: SetQuarter(int32_t), AccumulateQuarter(sum, inputs, weights), which adds
-//   a block's products, and SumOf(a, b), in the first lanes.
+// - AccumulateBlock(sum, inputs, weights), which adds a block's products.
+// - Quarter, of 4 values: SetQuarter(int32_t), AccumulateQuarter, as AccumulateBlock, and
+//   SumOf(a, b), in the first lanes.
 // - For a single one, AccumulateGathered(sum, source, ids, weights, count): to lane i < count the
 //   product of block i with the 4 bytes that are 4 * ids[i] from the source; RowSums(sum): of the
 //   lanes j, j + 4, ..., in the 4 lanes of row j, which Spread(values) fills with values[j] and of
@@ -49,9 +50,8 @@ struct OwnDistance {
   int bits;
   int64_t operator()(uint16_t id) const { return int64_t{id} << bits; }
 };
-template <int kBits>
-struct ConstantDistance {
-  int64_t operator()(uint16_t id) const { return int64_t{id} << kBits; }
+struct AddressDistance {  // of kAddressBits
+  int64_t operator()(uint16_t id) const { return int64_t{id} << kAddressBits; }
 };
 
 // Where R runs of W vectors start.
@@ -131,7 +131,12 @@ inline void SumRowsTogether(const BlockTask& task, const Distance& distance, int
     uint16_t ids[kStep];
     std::memcpy(ids, id, sizeof(ids));  // in one load, where they are few
     for (int j = 0; j < kBlockChannels; ++j) {
-      AddStep<V, R, W, G>(distance, ids + j * G, weights + kBlockChannels * j * G, runs, set[j]);
+      if constexpr (V::kFewPositions && G == 1 && R * W == 1) {
+        set[j][0] = V::AccumulateBlock(set[j][0], runs.start[0] + distance(ids[j]),
+                                       weights + kBlockChannels * j);
+      } else {
+        AddStep<V, R, W, G>(distance, ids + j * G, weights + kBlockChannels * j * G, runs, set[j]);
+      }
     }
     id += kStep;
     weights += kBlockChannels * kStep;
@@ -238,36 +243,57 @@ inline void SumSinglePosition(const BlockTask& task, int row, const uint8_t* sou
   sums[3][0] = V::template RowOf<3>(sum);
 }
 
-// What is stored for the sums of row + J, before `zero` is added; `before` holds the residuals.
-template <typename V, int J, bool kAddsResidual, bool kClamps>
-inline typename V::Int Finish(const BlockRows& rows, int row, typename V::Int sum,
-                              typename V::Int before) {
-  typename V::Float bias = V::Set(rows.bias[row + J]);
-  if constexpr (kAddsResidual) {
-    bias = V::MultiplyAdd(V::ToFloat(V::template Byte<J>(before)), V::Set(rows.residual_multiplier),
-                          bias);
+// How the sums of 4 rows are finished, in registers: to read it again for each vector would take as
+// long as to compute.
+template <typename V>
+struct Finish {
+  Finish(const BlockRows& rows, int row)
+      : residual_multiplier(V::Set(rows.residual_multiplier)),
+        low(V::Set(rows.low)),
+        high(V::Set(rows.high)),
+        zero(V::Set(rows.zero)) {
+    for (int j = 0; j < kBlockChannels; ++j) {
+      multiplier[j] = V::Set(rows.multiplier[row + j]);
+      bias[j] = V::Set(rows.bias[row + j]);
+    }
   }
-  typename V::Float value = V::MultiplyAdd(V::ToFloat(sum), V::Set(rows.multiplier[row + J]), bias);
-  if constexpr (kClamps) value = V::Bound(value, V::Set(rows.low), V::Set(rows.high));
-  return V::Round(value);
-}
+
+  // What is stored for the sums of row J, before `zero` is added; `before` holds the residuals.
+  template <int J, bool kAddsResidual, bool kClamps>
+  typename V::Int Row(typename V::Int sum, typename V::Int before) const {
+    typename V::Float value = bias[J];
+    if constexpr (kAddsResidual) {
+      value = V::MultiplyAdd(V::ToFloat(V::template Byte<J>(before)), residual_multiplier, value);
+    }
+    value = V::MultiplyAdd(V::ToFloat(sum), multiplier[J], value);
+    if constexpr (kClamps) value = V::Bound(value, low, high);
+    return V::Round(value);
+  }
+
+  typename V::Float multiplier[kBlockChannels];
+  typename V::Float bias[kBlockChannels];
+  typename V::Float residual_multiplier, low, high;
+  typename V::Int zero;
+};
 
 // Finishes and stores the sums of 4 rows; `stored` is where the first of their channels go.
 template <typename V, int R, int W, bool kAddsResidual, bool kClamps, bool kAddsZero>
 inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*sums)[R * W],
                       const BlockTile& tile, uint8_t* stored) {
-  static_assert(kBlockChannels == 4, "Finish is called for 4 rows");
-  const typename V::Int zero = V::Set(rows.zero);
+  static_assert(kBlockChannels == 4, "rows are finished by fours");
+  const Finish<V> finish(rows, row);
   for (int r = 0; r < R; ++r) {
+    uint8_t* const run = stored + tile.destination[r];
     for (int w = 0; w < W; ++w) {
       const int u = r * W + w;
-      uint8_t* const to = stored + tile.destination[r] + kBlockChannels * V::kLanes * w;
-      const typename V::Int before = kAddsResidual ? V::Load(to) : zero;
-      V::Store(to, V::template Interleave<kAddsZero>(
-                       Finish<V, 0, kAddsResidual, kClamps>(rows, row, sums[0][u], before),
-                       Finish<V, 1, kAddsResidual, kClamps>(rows, row, sums[1][u], before),
-                       Finish<V, 2, kAddsResidual, kClamps>(rows, row, sums[2][u], before),
-                       Finish<V, 3, kAddsResidual, kClamps>(rows, row, sums[3][u], before), zero));
+      uint8_t* const to = run + kBlockChannels * V::kLanes * w;
+      const typename V::Int before = kAddsResidual ? V::Load(to) : finish.zero;
+      V::Store(
+          to, V::template Interleave<kAddsZero>(
+                  finish.template Row<0, kAddsResidual, kClamps>(sums[0][u], before),
+                  finish.template Row<1, kAddsResidual, kClamps>(sums[1][u], before),
+                  finish.template Row<2, kAddsResidual, kClamps>(sums[2][u], before),
+                  finish.template Row<3, kAddsResidual, kClamps>(sums[3][u], before), finish.zero));
     }
   }
 }
@@ -288,6 +314,10 @@ inline void FinishRows(const BlockRows& rows, int row, const typename V::Int (*s
 template <typename V, int R, int W, int G, typename Distance>
 inline void Sum(const BlockTask& task, const Distance& distance, int row, const Runs<R>& runs,
                 typename V::Int (*sums)[R * W]) {
+  if constexpr (V::kFewPositions && G == 1 && R * W == 1) {
+    if (task.positions == 1) return SumSinglePosition<V>(task, row, runs.start[0], sums);
+    if (task.positions > 1) return SumQuarters<V>(task, distance, row, runs.start[0], sums);
+  }
   if constexpr (G == 1 && R * W <= V::kAlikeVectors) {
     if (task.rows.alike) return SumAlikeRows<V, R, W>(task, distance, row, runs, sums);
   }
@@ -312,27 +342,18 @@ inline void Prefetch(const BlockRows& rows, int row, int group) {
 
 template <typename V, int R, int W, int G>
 void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source,
-             uint8_t* destination, int first_row, int last_row) {
+             uint8_t* destination, int first_row, int last_row, bool first) {
   constexpr int kAhead = kBlockChannels;  // rows
   const Runs<R> runs(source, tile);
   for (int row = first_row; row < last_row; row += kBlockChannels) {
-    if (row + kAhead < last_row) Prefetch(task.rows, row + kAhead, G);
+    if (first && row + kAhead < last_row) Prefetch(task.rows, row + kAhead, G);
     typename V::Int sums[kBlockChannels][R * W];
-    bool summed = false;
-    if constexpr (V::kFewPositions && G == 1 && R * W == 1) {
-      summed = task.positions != 0;
-      if (task.positions == 1) {
-        SumSinglePosition<V>(task, row, runs.start[0], sums);
-      } else if (summed && task.distance_bits == 3) {
-        SumQuarters<V>(task, ConstantDistance<3>{}, row, runs.start[0], sums);
-      } else if (summed) {
-        SumQuarters<V>(task, OwnDistance{task.distance_bits}, row, runs.start[0], sums);
-      }
-    }
-    if (!summed && task.offsets == nullptr) {
-      Sum<V, R, W, G>(task, OwnDistance{task.distance_bits}, row, runs, sums);
-    } else if (!summed) {
+    if (task.offsets != nullptr) {
       Sum<V, R, W, G>(task, TableDistance{task.offsets}, row, runs, sums);
+    } else if (task.distance_bits == kAddressBits) {
+      Sum<V, R, W, G>(task, AddressDistance{}, row, runs, sums);
+    } else {
+      Sum<V, R, W, G>(task, OwnDistance{task.distance_bits}, row, runs, sums);
     }
     uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
     if (task.rows.adds_residual) {
@@ -344,7 +365,7 @@ void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source
 }
 
 using TileFunction = void (*)(const BlockTask&, const BlockTile&, const uint8_t*, uint8_t*, int,
-                              int);
+                              int, bool);
 
 // The function for tiles of `vectors` and `runs`; null where there is none.
 template <typename V, int G, int W = 1, int R = 1>
@@ -364,8 +385,8 @@ void RunTiles(const BlockTask& task, const uint8_t* source, uint8_t* destination
               int last_row) {
   for (int t = 0; t < task.tile_count; ++t) {
     const BlockTile& tile = task.tiles[t];
-    FindRunTile<V, G>(tile.vectors, tile.runs)(task, tile, source, destination, first_row,
-                                               last_row);
+    FindRunTile<V, G>(tile.vectors, tile.runs)(task, tile, source, destination, first_row, last_row,
+                                               t == 0);
   }
 }
 

@@ -206,11 +206,11 @@ void BlockPlan::UseOwnDistances(const Step& step, const BlockWeights& weights, P
     bits |= offset;
     farthest = std::max(farthest, offset);
   }
-  // As a power of two; of few positions, one that addresses can be scaled by.
-  const int most = positions == 1 ? 2 : positions <= 4 ? 3 : std::numeric_limits<int32_t>::digits;
-  int unit = 2;
-  while (unit < most && bits != 0 && (bits >> unit & 1) == 0) ++unit;
-  if (farthest >> unit > std::numeric_limits<uint16_t>::max()) return;
+  constexpr int kFarthest = std::numeric_limits<uint16_t>::max();
+  int unit = 2;  // as a power of two
+  while (positions > 1 && bits != 0 && (bits >> unit & 1) == 0) ++unit;
+  if (unit > kAddressBits && farthest >> kAddressBits <= kFarthest) unit = kAddressBits;
+  if (farthest >> unit > kFarthest) return;
   part.task.distance_bits = unit;
   if (positions <= 4) part.task.positions = static_cast<int>(positions);
   for (const uint16_t id : weights.ids()) {

@@ -46,6 +46,9 @@ struct Avx512Vnni {
   static Int RowOf(Int sums) {
     return _mm512_shuffle_i32x4(sums, sums, 0x55 * kRow);
   }
+  static Int AccumulateBlock(Int sum, const uint8_t* inputs, const int8_t* weights) {
+    return AddProducts(sum, Load(inputs), weights);
+  }
   static Quarter SetQuarter(int32_t value) { return _mm_set1_epi32(value); }
   static Quarter AccumulateQuarter(Quarter sum, const uint8_t* inputs, const int8_t* weights) {
     return AddProducts(sum, Load4(inputs), weights);
@@ -100,8 +103,14 @@ struct Avx512Vnni {
     asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights));
     return sum;
   }
+  using Block = const int8_t[kBlockChannels];
+  static Int AddProducts(Int sum, Int inputs, const int8_t* weights) {
+    asm("vpdpbusd %2%{1to16%}, %1, %0"
+        : "+v"(sum)
+        : "v"(inputs), "m"(*reinterpret_cast<Block*>(weights)));
+    return sum;
+  }
   static Quarter AddProducts(Quarter sum, Quarter inputs, const int8_t* weights) {
-    using Block = const int8_t[kBlockChannels];
     asm("vpdpbusd %2%{1to4%}, %1, %0"
         : "+v"(sum)
         : "v"(inputs), "m"(*reinterpret_cast<Block*>(weights)));
@@ -110,6 +119,9 @@ struct Avx512Vnni {
 #else
   static Int AddProducts(Int sum, Int inputs, Int weights) {
     return _mm512_dpbusd_epi32(sum, inputs, weights);
+  }
+  static Int AddProducts(Int sum, Int inputs, const int8_t* weights) {
+    return _mm512_dpbusd_epi32(sum, inputs, Set(LoadBlock(weights)));
   }
   static Quarter AddProducts(Quarter sum, Quarter inputs, const int8_t* weights) {
     return _mm_dpbusd_epi32(sum, inputs, _mm_set1_epi32(LoadBlock(weights)));
