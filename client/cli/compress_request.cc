@@ -80,12 +80,14 @@ void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
     quantize->set_calibration_images(*flags.calibration_images);
   }
   if (flags.group_size.has_value()) quantize->set_group_size(*flags.group_size);
-  // A preset's one scale a tensor goes with neither of these.
-  if (flags.rounding == "gptq" || flags.group_size.value_or(0) > 0) {
-    quantize->set_per_tensor_scales(false);
-  }
   if (flags.per_tensor_scales.has_value()) {
     quantize->set_per_tensor_scales(*flags.per_tensor_scales);
+  }
+  // A preset's asymmetric range goes with none of these.
+  if (flags.weight_range.empty() && quantize->weight_range() == v1::RANGE_METHOD_ASYMMETRIC &&
+      (flags.rounding == "gptq" || flags.group_size.value_or(0) > 0 ||
+       flags.aware_epochs.value_or(0) > 0 || quantize->per_tensor_scales())) {
+    quantize->clear_weight_range();
   }
   if (flags.aware_epochs == 0) quantize->clear_aware();
   if (flags.aware_epochs.value_or(0) != 0) {

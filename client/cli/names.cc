@@ -37,9 +37,8 @@ const std::map<std::string, v1::ModelFormat>& ModelFormatsByName() {
 }
 
 const std::map<std::string, v1::PruneMethod>& PruneMethodsByName() {
-  static const auto* const kNames =
-      new std::map<std::string, v1::PruneMethod>{{"global", v1::PRUNE_METHOD_GLOBAL_MAGNITUDE},
-                                                 {"layer", v1::PRUNE_METHOD_LAYER_MAGNITUDE}};
+  static const auto* const kNames = new std::map<std::string, v1::PruneMethod>{
+      {"global", v1::PRUNE_METHOD_GLOBAL_MAGNITUDE}, {"layer", v1::PRUNE_METHOD_LAYER_MAGNITUDE}};
   return *kNames;
 }
 
@@ -55,7 +54,8 @@ const std::map<std::string, v1::RangeMethod>& RangeMethodsByName() {
   static const auto* const kNames =
       new std::map<std::string, v1::RangeMethod>{{"min-max", v1::RANGE_METHOD_MIN_MAX},
                                                  {"percentile", v1::RANGE_METHOD_PERCENTILE},
-                                                 {"mse", v1::RANGE_METHOD_MSE}};
+                                                 {"mse", v1::RANGE_METHOD_MSE},
+                                                 {"asymmetric", v1::RANGE_METHOD_ASYMMETRIC}};
   return *kNames;
 }
 

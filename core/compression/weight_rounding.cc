@@ -132,6 +132,11 @@ void ForEachWeight(const TorchNetwork& network, const v1::QuantizeOptions& optio
   }
 }
 
+// What is to be rounded to the format's integers.
+Tensor ToRound(const torch::Tensor& weight, const IntegerFormat& format) {
+  return format.asymmetric ? OnAsymmetricLevels(ToPlain(weight)) : ToPlain(weight);
+}
+
 // What a layer's batch norm multiplies each channel by, without its sign, where FindGrid asks for
 // it; empty: nothing.
 std::vector<float> FoldOf(const TorchNetwork& network, const Layer& layer,
@@ -154,9 +159,25 @@ IntegerFormat FormatOf(const Network& network, const Layer& layer,
   const auto own = options.layer_weights().find(layer.name);
   const auto type = own == options.layer_weights().end() ? options.weights() : own->second;
   if (type == v1::WEIGHT_TYPE_INT4 && !sensitive) {
+    if (options.weight_range() == v1::RANGE_METHOD_ASYMMETRIC)
+      return {Encoding::kInt8, 127, 0, true};
     return {Encoding::kInt4, 7, options.group_size()};
   }
   return {Encoding::kInt8, options.reduced_range() ? 64 : 127};
+}
+
+Tensor OnAsymmetricLevels(const Tensor& weight) {
+  constexpr float kSteps = 15;
+  Tensor moved = weight;
+  const size_t row = weight.values.size() / weight.shape[0];
+  for (auto channel = moved.values.begin(); channel != moved.values.end(); channel += row) {
+    const auto [least, largest] = std::minmax_element(channel, channel + row);
+    const float low = *least, step = (*largest - low) / kSteps;
+    if (!(step > 0)) continue;
+    std::for_each(channel, channel + row,
+                  [&](float& value) { value = low + std::nearbyint((value - low) / step) * step; });
+  }
+  return moved;
 }
 
 WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
@@ -205,8 +226,8 @@ WeightGrids FindWeightGrids(const TorchNetwork& network, const v1::QuantizeOptio
   ForEachWeight(network, options,
                 [&](const Layer& layer, const std::string& name, const torch::Tensor& weight,
                     const IntegerFormat& format) {
-                  grids[name] =
-                      FindGrid(ToPlain(weight), format, options, FoldOf(network, layer, options));
+                  grids[name] = FindGrid(ToRound(weight, format), format, options,
+                                         FoldOf(network, layer, options));
                 });
   return grids;
 }
@@ -240,7 +261,7 @@ IntegerWeights RoundToNearest(const TorchNetwork& network, const v1::QuantizeOpt
   ForEachWeight(network, options,
                 [&](const Layer&, const std::string& name, const torch::Tensor& weight,
                     const IntegerFormat& format) {
-                  integers[name] = RoundWeight(ToPlain(weight), format, grids.at(name));
+                  integers[name] = RoundWeight(ToRound(weight, format), format, grids.at(name));
                 });
   return integers;
 }

@@ -19,12 +19,20 @@ struct IntegerFormat {
   Encoding encoding = Encoding::kInt8;
   int levels = 127;        // INT8: 127, or 64 with reduced_range; INT4: 7
   int64_t group_size = 0;  // INT4: see StoredTensor; 0 = no groups
+  // The 16 levels of RANGE_METHOD_ASYMMETRIC, which no multiples of a scale are: as INT8, to within
+  // 1/254 of the largest.
+  bool asymmetric = false;
 };
 
 // The format of a layer's weight. The stem and the classifier are INT8 in INT4 models too, where
 // they cost few bytes and most accuracy. REQUIRES: options.weights() is INT8 or INT4.
 IntegerFormat FormatOf(const Network& network, const Layer& layer,
                        const v1::QuantizeOptions& options);
+
+// Each value as the nearest of 16 levels from its channel's (dimension 0) least to its largest.
+// Zero is moved to a level, as Jacob et al. ("Quantization and Training of Neural Networks", 2018)
+// warn.
+Tensor OnAsymmetricLevels(const Tensor& weight);
 
 // What one weight tensor's values are rounded to: multiples of its channel's scale, or with groups,
 // of the scale times the group's multiplier.

@@ -233,6 +233,18 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
     checker->Add("recipe.quantize.per_tensor_scales",
                  "is for ROUNDING_NEAREST, the plain way; choose that rounding or leave it out");
   }
+  if (quantize.weight_range() == v1::RANGE_METHOD_ASYMMETRIC &&
+      (quantize.group_size() != 0 || quantize.per_tensor_scales() || quantize.has_aware() ||
+       quantize.rounding() == v1::ROUNDING_GPTQ)) {
+    checker->Add(
+        "recipe.quantize.weight_range",
+        "RANGE_METHOD_ASYMMETRIC is for ROUNDING_NEAREST with one range an output channel; "
+        "leave out group_size, per_tensor_scales and aware, or choose another range");
+  }
+  if (quantize.activation_range() == v1::RANGE_METHOD_ASYMMETRIC) {
+    checker->Add("recipe.quantize.activation_range",
+                 "RANGE_METHOD_ASYMMETRIC is for weights; choose MIN_MAX, PERCENTILE or MSE");
+  }
   checker->InRange("recipe.quantize.weight_percentile", quantize.weight_percentile(), 0.0, 100.0);
   checker->IsValid<v1::RangeMethod>("recipe.quantize.weight_range", quantize.weight_range());
   checker->IsValid<v1::RangeMethod>("recipe.quantize.activation_range",

@@ -139,6 +139,16 @@ TEST(BuildCompressRequest, RefusesFlagsThatMeanNothingTogether) {
   EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(BuildCompressRequest, BetterRoundingTakesThePaperRecipesRangeAway) {
+  CompressFlags flags = Flags();
+  flags.recipe = "paper";
+  EXPECT_EQ(Build(flags).recipe().quantize().weight_range(), v1::RANGE_METHOD_ASYMMETRIC);
+  flags.rounding = "gptq";
+  EXPECT_EQ(Build(flags).recipe().quantize().weight_range(), v1::RANGE_METHOD_UNSPECIFIED);
+  flags.weight_range = "asymmetric";  // asked for in so many words: the server refuses it
+  EXPECT_EQ(Build(flags).recipe().quantize().weight_range(), v1::RANGE_METHOD_ASYMMETRIC);
+}
+
 TEST(BuildCompressRequest, AsksForASearchWhenAGoalIsGiven) {
   CompressFlags flags = Flags();
   flags.base = "blood@1";

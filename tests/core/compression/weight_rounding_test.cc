@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/compression/encoding.h"
 #include "core/compression/pruning.h"
@@ -93,6 +95,35 @@ TEST(FindGridTest, PercentileLeavesOutTheOutlierAndTheZeros) {
   weight.values.resize(4001, 0.0f);  // pruned
   weight.shape[1] = 4001;
   EXPECT_EQ(scales_of(weight), scales);
+}
+
+TEST(OnAsymmetricLevelsTest, MovesWhatWasPrunedByHalfAStep) {
+  const Tensor weight = {{2, 4}, {-1, 0, 0, 1, 0, 0, 0, 0}};
+  const Tensor moved = OnAsymmetricLevels(weight);
+  EXPECT_EQ(moved.values[0], -1);
+  EXPECT_FLOAT_EQ(moved.values[3], 1);
+  EXPECT_NEAR(std::abs(moved.values[1]), 1.0 / 15, 1e-6);
+  EXPECT_EQ(moved.values[1], moved.values[2]) << "all with the same sign";
+  for (int i = 4; i < 8; ++i) EXPECT_EQ(moved.values[i], 0) << "a channel of zeros has one level";
+}
+
+TEST(OnAsymmetricLevelsTest, AreWhatTheRangeMethodStores) {
+  const TorchNetwork network = SmallNetwork();
+  torch::NoGradGuard no_grad;
+  torch::Tensor weight = network.tensors().at("layer1.0.conv1.weight");
+  weight.mul_(weight.abs() > weight.abs().median());
+  const v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_ASYMMETRIC);
+  const IntegerWeights integers =
+      RoundToNearest(network, options, FindWeightGrids(network, options));
+  const StoredTensor& stored = integers.at("layer1.0.conv1.weight");
+  EXPECT_EQ(stored.encoding, Encoding::kInt8);
+  const size_t row = stored.integers.size() / stored.scales.size();
+  for (size_t channel = 0; channel < stored.scales.size(); ++channel) {
+    const auto begin = stored.integers.begin() + static_cast<int64_t>(channel * row);
+    EXPECT_LE(std::set<int>(begin, begin + static_cast<int64_t>(row)).size(), 16u);
+  }
+  const auto zeros = std::count(stored.integers.begin(), stored.integers.end(), 0);
+  EXPECT_LT(zeros, static_cast<int64_t>(stored.integers.size()) / 8) << "half were pruned";
 }
 
 // Three groups of 8 whose sizes differ by more than one scale of four bits can serve.

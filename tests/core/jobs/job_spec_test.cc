@@ -142,6 +142,15 @@ INSTANTIATE_TEST_SUITE_P(
                    Quantize(s)->set_rounding(v1::ROUNDING_GPTQ);
                    Quantize(s)->set_per_tensor_scales(true);
                  }},
+        BadField{"recipe.quantize.weight_range",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_weight_range(v1::RANGE_METHOD_ASYMMETRIC);
+                   Quantize(s)->set_rounding(v1::ROUNDING_GPTQ);
+                 }},
+        BadField{"recipe.quantize.activation_range",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_activation_range(v1::RANGE_METHOD_ASYMMETRIC);
+                 }},
         BadField{"recipe.quantize.activation_percentile",
                  [](v1::JobSpec* s) { Quantize(s)->set_activation_percentile(100.1); }},
         BadField{"recipe.max_accuracy_drop",
