@@ -184,6 +184,9 @@ absl::Status Daemon::StartServing() {
     }
     return predicted;
   };
+  sources.prediction_margin = [pipeline = parts.pipeline.get()] {
+    return pipeline->prediction_margin();
+  };
   sources.clock = parts.clock;
   CYTOPRESS_ASSIGN_OR_RETURN(
       parts.endpoint,

@@ -217,6 +217,11 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
     if (options.state_folder.empty()) {
       throw CLI::ValidationError("--state", "is needed: there is no HOME to put it in");
     }
+    if (options.bf16 && flags.inference_device != "cpu") {
+      throw CLI::ValidationError("--bf16", "is for --inference-device cpu; " +
+                                               flags.inference_device +
+                                               " computes in FP16: leave one of the two out");
+    }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -184,6 +184,11 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
   return margin * (std::max(decoding, computing) + own);
 }
 
+double ClassifyPipeline::prediction_margin() const {
+  absl::MutexLock lock(&mutex_);
+  return margin_.value();
+}
+
 void ClassifyPipeline::Preload(const ModelVersion& model,
                                std::function<void(const absl::Status&)> done) {
   decoders_.Schedule([this, model, done = std::move(done)] {

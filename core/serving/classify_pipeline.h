@@ -117,6 +117,9 @@ class ClassifyPipeline {
   absl::Duration PredictedTime(const ModelVersion& model, int64_t images,
                                int64_t encoded_bytes) const;
 
+  // That is in PredictedTime (prediction_margin.h).
+  double prediction_margin() const;
+
   int64_t waiting_images() const { return admission_.waiting_images(); }
   ModelHost* models() { return &models_; }
 

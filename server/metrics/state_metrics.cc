@@ -78,6 +78,11 @@ void StateMetrics::Refresh() const {
                   {{"model", model.name}, {"version", absl::StrCat(model.version)}});
   }
   families.push_back(std::move(predicted).Take());
+  GaugeFamily margin("cytopress_classify_prediction_margin_ratio",
+                     "How much longer than usual a request is predicted to take, so that what is "
+                     "admitted is answered in time");
+  margin.Add(sources_.prediction_margin());
+  families.push_back(std::move(margin).Take());
   cached_ = std::move(families);
 }
 

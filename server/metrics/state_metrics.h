@@ -30,6 +30,7 @@ struct StateSources {
   std::function<std::vector<ModelVersion>()> loaded_models;
   std::function<int64_t()> waiting_images;
   std::function<std::vector<std::pair<ModelVersion, absl::Duration>>()> predicted_seconds;
+  std::function<double()> prediction_margin;
   Clock* clock = nullptr;
 };
 

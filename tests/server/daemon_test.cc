@@ -208,6 +208,7 @@ TEST_F(DaemonTest, MetricsTellOfRequestsModelsAndJobs) {
   EXPECT_GT(MetricValue(text, "cytopress_classify_engine_cpu_seconds_total" + labels), 0);
   EXPECT_EQ(MetricValue(text, "cytopress_classify_queue_depth"), 0);
   EXPECT_EQ(MetricValue(text, "cytopress_classify_predicted_seconds" + labels), 0);
+  EXPECT_GE(MetricValue(text, "cytopress_classify_prediction_margin_ratio"), 1);
   EXPECT_EQ(MetricValue(text, "cytopress_model_loaded" + labels), 1);
   EXPECT_EQ(MetricValue(text,
                         "cytopress_model_accuracy_ratio{model=\"cells\",version=\"1\","

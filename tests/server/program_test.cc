@@ -116,6 +116,9 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   Run({"--device", "gpu"});
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("gpu"));
+  Run({"--bf16", "--inference-device", "cuda:0"});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("leave one of the two out"));
 }
 
 TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
