@@ -163,6 +163,8 @@ BlockWeights BlockWeights::AtTaps(const std::vector<bool>& used) const {
   some.ids_.clear();
   some.weights_.clear();
   some.initial_.clear();
+  const auto first_used = std::find(used.begin(), used.end(), true) - used.begin();
+  some.idle_id_ = static_cast<uint16_t>(first_used * channel_groups_);
   for (int row = 0; row < static_cast<int>(steps_.size()); row += kBlockChannels) {
     std::vector<Block> rows[kBlockChannels];
     for (int j = 0; j < kBlockChannels; ++j) {
@@ -211,7 +213,8 @@ void BlockWeights::AppendRows(const std::vector<Block>* rows) {
   for (size_t step = 0; step < most; step += group_) {
     for (int j = 0; j < kBlockChannels; ++j) {
       for (size_t i = step; i < step + group_; ++i) {
-        const Block block = i < rows[j].size() ? rows[j][i] : Block();
+        Block block = i < rows[j].size() ? rows[j][i] : Block();
+        if (!alike_ && IsZero(block)) block.id = idle_id_;
         ids_.push_back(block.id);
         weights_.insert(weights_.end(), block.weights.begin(), block.weights.end());
       }

@@ -46,7 +46,8 @@ class BlockWeights {
   void AppendRows(const std::vector<Block>* rows);
   std::vector<Block> RowBlocks(int row) const;
 
-  int zero_;  // of the source's values
+  int zero_;              // of the source's values
+  uint16_t idle_id_ = 0;  // of blocks that only fill up: inputs that every window has
   int taps_;
   int channel_groups_;
   int group_ = 1;
