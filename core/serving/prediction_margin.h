@@ -13,9 +13,9 @@ class PredictionMargin {
  public:
   // Means say what is usual, and a queue that is kept at its deadline has half of its answers late:
   // a request admitted in vain costs as much as one that is answered.
-  static constexpr double kLeast = 1.25;
+  static constexpr double kLeast = 1.5;
   static constexpr double kMost = 2;
-  static constexpr double kLateShare = 0.005;
+  static constexpr double kLateShare = 0.002;
 
   void Note(bool late) {
     value_ =
