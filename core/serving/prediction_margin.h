@@ -12,7 +12,8 @@ namespace cytopress {
 class PredictionMargin {
  public:
   // Means say what is usual, and a queue that is kept at its deadline has half of its answers late:
-  // a request admitted in vain costs as much as one that is answered.
+  // a request admitted in vain costs as much as one that is answered. A reserve costs nothing as
+  // long as a batch waits; without it all that is queued comes late before the margin has learned.
   static constexpr double kLeast = 1.5;
   static constexpr double kMost = 2;
   static constexpr double kLateShare = 0.002;

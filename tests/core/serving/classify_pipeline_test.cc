@@ -305,16 +305,16 @@ TEST_F(PredictionTest, RefusesAtOnceWhatWouldMissItsDeadline) {
   EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), absl::ZeroDuration()) << "nothing waits";
   const auto computing = SendWithin(absl::Milliseconds(1000));
   ASSERT_TRUE(puppet_.AwaitBatches(3));
-  // One before it and its own batch, 80 ms, and a quarter more to be safe.
-  EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), absl::Milliseconds(100));
-  const auto refused = SendWithin(absl::Milliseconds(99));
+  // One before it and its own batch, 80 ms, and half as much to be safe.
+  EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), absl::Milliseconds(120));
+  const auto refused = SendWithin(absl::Milliseconds(119));
   ASSERT_TRUE(refused->IsSet()) << "the answer must not wait";
   EXPECT_EQ(ErrorInfoOf(refused->Get().status()).reason(), "DEADLINE_UNREACHABLE");
   EXPECT_EQ(observer_.refused(), 1);
-  const auto admitted = SendWithin(absl::Milliseconds(100));
+  const auto admitted = SendWithin(absl::Milliseconds(120));
   EXPECT_FALSE(admitted->IsSet());
   EXPECT_TRUE(last_was_let_in_);
-  EXPECT_EQ(SendWithin(absl::Milliseconds(100))->Get().status().code(),
+  EXPECT_EQ(SendWithin(absl::Milliseconds(120))->Get().status().code(),
             absl::StatusCode::kResourceExhausted)
       << "one more is before it now";
   puppet_.LetAllGo();
@@ -327,11 +327,11 @@ TEST_F(PredictionTest, RefusesAtOnceWhatWouldMissItsDeadline) {
 TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
   const auto computing = SendWithin(absl::Milliseconds(1000));
   ASSERT_TRUE(puppet_.AwaitBatches(3));
-  const auto late = SendWithin(absl::Milliseconds(100));
+  const auto late = SendWithin(absl::Milliseconds(120));
   clock_.Advance(absl::Milliseconds(40));
   puppet_.LetOneGo();
   ASSERT_TRUE(puppet_.AwaitBatches(4));
-  clock_.Advance(absl::Milliseconds(61));
+  clock_.Advance(absl::Milliseconds(81));
   puppet_.LetOneGo();
   for (const auto& answer : {computing, late}) {
     ASSERT_TRUE(answer->Get().ok());
@@ -350,7 +350,7 @@ TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
   }
   const auto last = SendWithin(absl::Milliseconds(1000));
   ASSERT_TRUE(puppet_.AwaitBatches(++batches));
-  EXPECT_NEAR(absl::ToDoubleMilliseconds(pipeline().PredictedTime({"m", 0}, 1, 0)), 101.6, 0.5);
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(pipeline().PredictedTime({"m", 0}, 1, 0)), 121.6, 0.5);
   puppet_.LetAllGo();
   ASSERT_TRUE(last->Get().ok());
   last->Get() = absl::CancelledError();
