@@ -342,11 +342,12 @@ inline void Prefetch(const BlockRows& rows, int row, int group) {
 
 template <typename V, int R, int W, int G>
 void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source,
-             uint8_t* destination, int first_row, int last_row, bool first) {
+             uint8_t* destination, int first_row, int last_row, bool is_first) {
   constexpr int kAhead = kBlockChannels;  // rows
   const Runs<R> runs(source, tile);
   for (int row = first_row; row < last_row; row += kBlockChannels) {
-    if (first && row + kAhead < last_row) Prefetch(task.rows, row + kAhead, G);
+    // Later tiles find them in the second cache.
+    if (is_first && row + kAhead < last_row) Prefetch(task.rows, row + kAhead, G);
     typename V::Int sums[kBlockChannels][R * W];
     if (task.offsets != nullptr) {
       Sum<V, R, W, G>(task, TableDistance{task.offsets}, row, runs, sums);

@@ -192,7 +192,10 @@ BlockPlan::Part BlockPlan::MakePart(const Step& step, const BlockWeights& weight
   part.task.channel_stride = maps_[step.layer].tile_lanes * kBlockChannels;
   // A vector's buffer stays where it is when the vector moves.
   part.task.offsets = part.ids.empty() ? step.offsets.data() : nullptr;
-  if (!part.ids.empty()) part.task.rows.ids = part.ids.data();
+  if (!part.ids.empty()) {
+    part.task.rows.ids = part.ids.data();
+    if (part.weights.has_value()) part.weights->DropIds();
+  }
   part.task.tiles = part.tiles.data();
   part.task.tile_count = static_cast<int>(part.tiles.size());
   return part;

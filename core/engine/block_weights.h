@@ -33,6 +33,8 @@ class BlockWeights {
   int taps() const { return taps_; }
   int channel_groups() const { return channel_groups_; }
   const std::vector<uint16_t>& ids() const { return ids_; }
+  // Gives their memory back, for one who has distances in their place.
+  void DropIds() { std::vector<uint16_t>().swap(ids_); }
   bool alike() const { return alike_; }
   // Blocks that are multiplied for one position, those that only fill up groups too.
   int64_t products() const;
