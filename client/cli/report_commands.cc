@@ -42,8 +42,11 @@ absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
   }
   spec->mutable_sweep()->set_from_dense(flags.from_dense);
   // A grid is there to show where accuracy is lost: one cell that loses it must not end the sweep.
-  if (!flags.recipe.max_accuracy_drop.has_value())
-    spec->mutable_recipe()->clear_max_accuracy_drop();
+  v1::Recipe* recipe = spec->mutable_recipe();
+  if (!flags.recipe.max_accuracy_drop.has_value() &&
+      recipe->on_collapse() != v1::COLLAPSE_POLICY_REPORT) {
+    recipe->clear_max_accuracy_drop();
+  }
   return request;
 }
 

@@ -67,6 +67,11 @@ TEST_F(CliTest, SweepSubmitsTheGrid) {
   EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.05);
   EXPECT_EQ(service_.jobs.last_request.spec().sweep().sparsities_size(), 7);
   EXPECT_EQ(service_.jobs.last_request.spec().sweep().weights_size(), 3);
+  // A recipe that only reports ends no sweep.
+  EXPECT_EQ(
+      Run({"sweep", "--name", "blood", "--dataset", "synthetic", "--recipe", "paper", "--detach"}),
+      0);
+  EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.05);
   EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
 }
 
