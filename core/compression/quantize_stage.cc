@@ -56,7 +56,7 @@ class QuantizeStage : public Stage {
 
   // What was pruned is zero in the stored integers too, unless zero was asked to be none of them.
   absl::Status CheckInvariant(const PipelineState& state) const override {
-    if (options_.weight_range() == v1::RANGE_METHOD_ASYMMETRIC) return absl::OkStatus();
+    if (WeightRange(options_) == v1::RANGE_METHOD_ASYMMETRIC) return absl::OkStatus();
     return CheckMasks(state.masks, *state.network);
   }
 
@@ -66,6 +66,13 @@ class QuantizeStage : public Stage {
 
   static bool HasIntegers(const v1::QuantizeOptions& options) {
     return options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
+  }
+
+  // The one that weights of this type get.
+  static v1::RangeMethod WeightRange(const v1::QuantizeOptions& options) {
+    const bool is_asymmetric = options.weight_range() == v1::RANGE_METHOD_ASYMMETRIC;
+    return is_asymmetric && options.weights() != v1::WEIGHT_TYPE_INT4 ? v1::RANGE_METHOD_MIN_MAX
+                                                                      : options.weight_range();
   }
 
   static IntegerWeights Round(const v1::QuantizeOptions& options, PipelineState& state) {
@@ -108,8 +115,7 @@ class QuantizeStage : public Stage {
     if (options.per_tensor_scales())
       absl::StrAppend(&text, ", one scale a tensor with its batch norm");
     absl::StrAppend(
-        &text, ", ranges by ", v1::RangeMethod_Name(options.weight_range()).substr(13),
-        ", rounded ",
+        &text, ", ranges by ", v1::RangeMethod_Name(WeightRange(options)).substr(13), ", rounded ",
         options.rounding() == v1::ROUNDING_GPTQ ? "with compensated errors" : "to the nearest");
     return options.reestimate_batch_norm() ? text + ", batch-norm statistics measured again" : text;
   }
