@@ -98,6 +98,9 @@ void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
     quantize->set_reestimate_batch_norm(*flags.reestimate_batch_norm);
   }
   if (flags.reduced_range.has_value()) quantize->set_reduced_range(*flags.reduced_range);
+  if (flags.temperature_scaling.has_value()) {
+    quantize->set_temperature_scaling(*flags.temperature_scaling);
+  }
 }
 
 void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {

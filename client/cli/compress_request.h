@@ -45,6 +45,7 @@ struct CompressFlags {
   std::optional<int> aware_epochs;            // 0 leaves quantization-aware training out
   std::optional<bool> reestimate_batch_norm;  // after fine-tuning and after rounding
   std::optional<bool> reduced_range;
+  std::optional<bool> temperature_scaling;
   std::string on_collapse;
   std::string device;
   std::optional<double> max_accuracy_drop;

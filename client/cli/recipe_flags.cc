@@ -155,6 +155,9 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
       ->group(kQuantization);
   AddSwitch(command, "reestimate-batch-norm", &flags->reestimate_batch_norm,
             "measure batch-norm statistics again after fine-tuning and rounding", kQuantization);
+  AddSwitch(command, "temperature-scaling", &flags->temperature_scaling,
+            "confidences that mean what they say, by the validation split; answers stay",
+            kQuantization);
   AddSwitch(command, "reduced-range", &flags->reduced_range,
             "INT8 weights in 7 bits, which processors without VNNI compute with faster",
             kQuantization);

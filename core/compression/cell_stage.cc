@@ -16,10 +16,7 @@ class CellStage : public Stage {
     const bool integers =
         options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
     if (integers && options.has_aware()) stages_.push_back(MakeAwareStage(options));
-    stages_.push_back(MakeQuantizeStage(options));
-    stages_.push_back(MakePackageStage());
-    stages_.push_back(MakeEvaluateStage());
-    stages_.push_back(MakePublishStage(model_name_));
+    AddServedModel(model_name_, options, stages_);
   }
 
   std::string name() const override { return model_name_; }

@@ -79,11 +79,17 @@ Stages StagesFor(const v1::JobSpec& spec) {
   }
   AddPruning(recipe, recipe.prune(), "", stages);
   if (recipe.quantize().has_aware()) stages.push_back(MakeAwareStage(recipe.quantize()));
-  stages.push_back(MakeQuantizeStage(recipe.quantize()));
+  AddServedModel(spec.model_name(), recipe.quantize(), stages);
+  return stages;
+}
+
+void AddServedModel(const std::string& model_name, const v1::QuantizeOptions& options,
+                    Stages& stages) {
+  stages.push_back(MakeQuantizeStage(options));
+  if (options.temperature_scaling()) stages.push_back(MakeTemperatureStage());
   stages.push_back(MakePackageStage());
   stages.push_back(MakeEvaluateStage());
-  stages.push_back(MakePublishStage(spec.model_name()));
-  return stages;
+  stages.push_back(MakePublishStage(model_name));
 }
 
 }  // namespace cytopress

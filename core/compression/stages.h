@@ -39,6 +39,9 @@ std::unique_ptr<Stage> MakeAwareStage(const v1::QuantizeOptions& options);
 // figure.
 std::unique_ptr<Stage> MakeQuantizeStage(const v1::QuantizeOptions& options);
 
+// Makes the encoded model's confidences honest (temperature.h).
+std::unique_ptr<Stage> MakeTemperatureStage();
+
 // Publishes the dense model trained on the way as "<name>-dense", so that what compression costs
 // can be measured against it and other recipes can start from it.
 std::unique_ptr<Stage> MakePublishParentStage();
@@ -48,6 +51,10 @@ std::unique_ptr<Stage> MakePackageStage();
 // Scores the file as it will be served, and certifies what compression cost.
 std::unique_ptr<Stage> MakeEvaluateStage();
 std::unique_ptr<Stage> MakePublishStage(const std::string& model_name);
+
+// Those five, as the options ask for them: from the network to a published model.
+void AddServedModel(const std::string& model_name, const v1::QuantizeOptions& options,
+                    std::vector<std::unique_ptr<Stage>>& stages);
 
 // One cell of a sweep: quantizes, packages, evaluates and publishes a copy of the network, which it
 // leaves as it was. A cell that the collapse guard cannot mend is not published, and the sweep goes

@@ -89,6 +89,7 @@ TEST(BuildCompressRequest, PutsTheMethodsOverTheRecipe) {
   flags.calibration_images = 64;
   flags.reestimate_batch_norm = true;
   flags.reduced_range = true;
+  flags.temperature_scaling = true;
   flags.on_collapse = "mend";
   const v1::JobSpec spec = Build(flags);
   const v1::Recipe& recipe = spec.recipe();
@@ -110,6 +111,7 @@ TEST(BuildCompressRequest, PutsTheMethodsOverTheRecipe) {
   EXPECT_TRUE(recipe.quantize().reestimate_batch_norm());
   EXPECT_TRUE(recipe.reestimate_batch_norm());
   EXPECT_TRUE(recipe.quantize().reduced_range());
+  EXPECT_TRUE(recipe.quantize().temperature_scaling());
   EXPECT_EQ(recipe.on_collapse(), v1::COLLAPSE_POLICY_MEND);
 }
 
@@ -118,10 +120,12 @@ TEST(BuildCompressRequest, SwitchesOffWhatThePresetSwitchesOn) {
   flags.recipe = "lossless";
   flags.reestimate_batch_norm = false;
   flags.reduced_range = false;
+  flags.temperature_scaling = false;
   flags.pattern = "2:4";  // not gradual, as the preset is
   const v1::JobSpec spec = Build(flags);
   EXPECT_FALSE(spec.recipe().quantize().reestimate_batch_norm());
   EXPECT_FALSE(spec.recipe().quantize().reduced_range());
+  EXPECT_FALSE(spec.recipe().quantize().temperature_scaling());
   EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
   flags.pattern.clear();
   flags.finetune_epochs = 0;  // nothing to be gradual over

@@ -307,16 +307,48 @@ TEST_F(PipelineTest, TheLosslessStagesRunInTheirOrder) {
   recipe.mutable_quantize()->set_weight_range(v1::RANGE_METHOD_MSE);
   *recipe.mutable_quantize()->mutable_aware() = recipe.train();
   recipe.mutable_quantize()->mutable_aware()->set_epochs(1);
+  recipe.mutable_quantize()->set_temperature_scaling(true);
   const auto result = Run(spec, observer);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(observer.Stages(), ElementsAre("load", "train", "publish-dense", "fine-tune",
-                                             "quantization-aware training", "quantize", "package",
-                                             "evaluate", "publish"));
+                                             "quantization-aware training", "quantize",
+                                             "temperature", "package", "evaluate", "publish"));
   EXPECT_THAT(Line(observer, "fine-tune").note(), HasSubstr("1x4 blocks"));
   EXPECT_GE(registry_->Get({"tiny", 1})->size().sparsity(), 0.8 - 1e-6);
   // The frozen scales are those that the weights were trained on: nothing is lost any more.
   EXPECT_NEAR(Line(observer, "quantize").validation_accuracy(),
               Line(observer, "quantization-aware training").validation_accuracy(), 0.02);
+}
+
+TEST_F(PipelineTest, TemperatureChangesConfidencesAndNoAnswer) {
+  RecordingObserver observer;
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  ASSERT_TRUE(Run(spec, observer).ok());
+  spec.set_base_model("tiny-dense@1");
+  spec.clear_network();
+  spec.mutable_recipe()->clear_train();
+  v1::QuantizeOptions& quantize = *spec.mutable_recipe()->mutable_quantize();
+  for (auto weights : {v1::WEIGHT_TYPE_FP16, v1::WEIGHT_TYPE_INT8}) {
+    spec.set_model_name(absl::StrCat("as-", weights));
+    quantize.set_weights(weights);
+    std::vector<v1::Model> models;
+    for (bool scaling : {false, true}) {
+      RecordingObserver own;
+      quantize.set_temperature_scaling(scaling);
+      const auto result = Run(spec, own, absl::StrCat("job-", spec.model_name(), scaling));
+      ASSERT_TRUE(result.ok()) << result.status();
+      models.push_back(*registry_->Get({spec.model_name(), scaling ? 2 : 1}));
+      if (!scaling) continue;
+      EXPECT_THAT(Line(own, "temperature").note(), HasSubstr("at temperature "));
+    }
+    for (int split = 0; split < 2; ++split) {
+      EXPECT_EQ(models[1].evaluations(split).right(), models[0].evaluations(split).right());
+    }
+    EXPECT_NE(models[1].evaluations(0).expected_calibration_error(),
+              models[0].evaluations(0).expected_calibration_error());
+  }
 }
 
 TEST_F(PipelineTest, ASweepPublishesEveryCellFromOneParent) {
