@@ -14,10 +14,21 @@ namespace cytopress {
 
 inline constexpr int kBlockChannels = 4;  // of an input; a block has as many bytes
 
+// What integers are added to so that the bits of the sum are those of an FP32 number, which spares
+// their conversion: to the bits of 2^23, each of whose successors is larger by 1, or of 1.5 * 2^23,
+// from which one may go either way.
+inline constexpr int32_t kSumBits = 0x4b400000;
+inline constexpr int32_t kSumBase = 3 << 22;
+inline constexpr int32_t kResidualBits = 0x4b000000;
+inline constexpr int32_t kResidualBase = 1 << 23;
+// A residual is added in so many parts of its step, of which FP32 may lose one half.
+inline constexpr int kResidualParts = 64;
+
 // The blocks of all output channels, one row each, and what becomes of a row's sum:
-//   stored = round(clamp(multiplier * sum + (residual_multiplier * r + bias), low, high)) + zero
-// where r is the byte that the destination held, and the sum starts at `initial`. Rounds to the
-// nearest even integer; a product and the addition to it are rounded to FP32 once (std::fma).
+//   stored = round(clamp(multiplier * s + (residual_multiplier * r + bias), low, high)) + zero
+// where r is kResidualBase and kResidualParts times the byte that the destination held, and s is
+// the sum, which starts at `initial`. Rounds to the nearest even integer; a product and the
+// addition to it are rounded to FP32 once (std::fma).
 struct BlockRows {
   // The blocks of 4 rows lie interleaved, [step][4 rows][group], from first[row / 4] on, for as
   // many steps as the longest of them needs; row o has blocks that are not zero in its first
@@ -36,8 +47,10 @@ struct BlockRows {
   float low;
   float high;
   int32_t zero;
-  // low + zero is 0, high + zero is 255, and what is clamped fits 32 bits: packing it does that.
-  bool packing_clamps;
+  // The sum starts at kSumBits more, is small enough for s to be what its bits are in FP32, and
+  // need not be clamped: low + zero is 0, high + zero is 255, and it fits 32 bits, so packing does
+  // that. FP32 may lose what a sum of 1 stands for, which is little.
+  bool sums_are_floats;
 };
 
 // Positions that are computed in one go, so that they share the reading of each block: runs of

@@ -56,10 +56,14 @@ struct Avx2 {
   }
   static Int LargerBytes(Int a, Int b) { return _mm256_max_epu8(a, b); }
   static Int Round(Float a) { return _mm256_cvtps_epi32(a); }
+  static Float AsFloat(Int a) { return _mm256_castsi256_ps(a); }
   template <int kIndex>
-  static Int Byte(Int a) {
-    if constexpr (kIndex == 3) return _mm256_srli_epi32(a, 24);
-    return _mm256_and_si256(_mm256_srli_epi32(a, 8 * kIndex), Set(0xff));
+  static Float Residual(Int before) {
+    static_assert(kResidualParts == 64, "6 bits");
+    const Int moved =
+        kIndex == 0 ? _mm256_slli_epi32(before, 6) : _mm256_srli_epi32(before, 8 * kIndex - 6);
+    const Int parts = _mm256_and_si256(moved, Set(0xff * kResidualParts));
+    return AsFloat(_mm256_or_si256(parts, Set(kResidualBits)));
   }
   template <bool kAddsZero>
   static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {

@@ -259,15 +259,18 @@ struct Finish {
   }
 
   // What is stored for the sums of row J, before `zero` is added; `before` holds the residuals.
-  template <int J, bool kAddsResidual, bool kClamps>
+  template <int J, bool kAddsResidual, bool kSumsAreFloats>
   typename V::Int Row(typename V::Int sum, typename V::Int before) const {
     typename V::Float value = bias[J];
     if constexpr (kAddsResidual) {
-      value = V::MultiplyAdd(V::ToFloat(V::template Byte<J>(before)), residual_multiplier, value);
+      value = V::MultiplyAdd(V::template Residual<J>(before), residual_multiplier, value);
     }
-    value = V::MultiplyAdd(V::ToFloat(sum), multiplier[J], value);
-    if constexpr (kClamps) value = V::Bound(value, low, high);
-    return V::Round(value);
+    if constexpr (kSumsAreFloats) {
+      return V::Round(V::MultiplyAdd(V::AsFloat(sum), multiplier[J], value));
+    } else {
+      value = V::MultiplyAdd(V::ToFloat(sum), multiplier[J], value);
+      return V::Round(V::Bound(value, low, high));
+    }
   }
 
   typename V::Float multiplier[kBlockChannels];
@@ -277,7 +280,7 @@ struct Finish {
 };
 
 // Finishes and stores the sums of 4 rows; `stored` is where the first of their channels go.
-template <typename V, int R, int W, bool kAddsResidual, bool kClamps, bool kAddsZero>
+template <typename V, int R, int W, bool kAddsResidual, bool kSumsAreFloats, bool kAddsZero>
 inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*sums)[R * W],
                       const BlockTile& tile, uint8_t* stored) {
   static_assert(kBlockChannels == 4, "rows are finished by fours");
@@ -288,12 +291,12 @@ inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*su
       const int u = r * W + w;
       uint8_t* const to = run + kBlockChannels * V::kLanes * w;
       const typename V::Int before = kAddsResidual ? V::Load(to) : finish.zero;
-      V::Store(
-          to, V::template Interleave<kAddsZero>(
-                  finish.template Row<0, kAddsResidual, kClamps>(sums[0][u], before),
-                  finish.template Row<1, kAddsResidual, kClamps>(sums[1][u], before),
-                  finish.template Row<2, kAddsResidual, kClamps>(sums[2][u], before),
-                  finish.template Row<3, kAddsResidual, kClamps>(sums[3][u], before), finish.zero));
+      V::Store(to, V::template Interleave<kAddsZero>(
+                       finish.template Row<0, kAddsResidual, kSumsAreFloats>(sums[0][u], before),
+                       finish.template Row<1, kAddsResidual, kSumsAreFloats>(sums[1][u], before),
+                       finish.template Row<2, kAddsResidual, kSumsAreFloats>(sums[2][u], before),
+                       finish.template Row<3, kAddsResidual, kSumsAreFloats>(sums[3][u], before),
+                       finish.zero));
     }
   }
 }
@@ -302,12 +305,12 @@ inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*su
 template <typename V, int R, int W, bool kAddsResidual>
 inline void FinishRows(const BlockRows& rows, int row, const typename V::Int (*sums)[R * W],
                        const BlockTile& tile, uint8_t* stored) {
-  if (!rows.packing_clamps) {
-    StoreRows<V, R, W, kAddsResidual, true, true>(rows, row, sums, tile, stored);
-  } else if (rows.zero != 0) {
+  if (!rows.sums_are_floats) {
     StoreRows<V, R, W, kAddsResidual, false, true>(rows, row, sums, tile, stored);
+  } else if (rows.zero != 0) {
+    StoreRows<V, R, W, kAddsResidual, true, true>(rows, row, sums, tile, stored);
   } else {
-    StoreRows<V, R, W, kAddsResidual, false, false>(rows, row, sums, tile, stored);
+    StoreRows<V, R, W, kAddsResidual, true, false>(rows, row, sums, tile, stored);
   }
 }
 

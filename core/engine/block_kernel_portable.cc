@@ -98,10 +98,16 @@ struct Portable {
   static Int Round(const Float& a) {
     return Each<int32_t>([&](int i) { return static_cast<int32_t>(std::nearbyint(a.lanes[i])); });
   }
+  static Float AsFloat(const Int& a) {
+    Float result;
+    std::memcpy(&result, &a, sizeof(result));
+    return result;
+  }
   template <int kIndex>
-  static Int Byte(const Int& a) {
-    return Each<int32_t>([&](int i) {
-      return static_cast<int32_t>(static_cast<uint32_t>(a.lanes[i]) >> (8 * kIndex) & 0xff);
+  static Float Residual(const Int& before) {
+    return Each<float>([&](int i) {
+      const auto byte = static_cast<uint32_t>(before.lanes[i]) >> (8 * kIndex) & 0xff;
+      return static_cast<float>(kResidualBase + kResidualParts * static_cast<int32_t>(byte));
     });
   }
   template <bool kAddsZero>

@@ -76,11 +76,12 @@ struct Avx512Vnni {
   static Int Add(Int a, Int b) { return _mm512_add_epi32(a, b); }
   static Int LargerBytes(Int a, Int b) { return _mm512_max_epu8(a, b); }
   static Int Round(Float a) { return _mm512_cvtps_epi32(a); }
+  static Float AsFloat(Int a) { return _mm512_castsi512_ps(a); }
+  // A shift, a mask, a product and a sum in one.
   template <int kIndex>
-  static Int Byte(Int a) {
-    if constexpr (kIndex == 0) return _mm512_and_si512(a, Set(0xff));
-    if constexpr (kIndex == 3) return _mm512_srli_epi32(a, 24);
-    return _mm512_dpbusd_epi32(Set(0), a, Set(1 << (8 * kIndex)));  // a shift and a mask in one
+  static Float Residual(Int before) {
+    return AsFloat(
+        _mm512_dpbusd_epi32(Set(kResidualBits), before, Set(kResidualParts << (8 * kIndex))));
   }
   template <bool kAddsZero>
   static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {

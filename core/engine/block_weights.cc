@@ -12,6 +12,10 @@ namespace {
 constexpr int kLargestInput = 255;
 // What rounds to 32 bits, with room for the rounding of FP32.
 constexpr double kMostPacked = 2e9;
+// Of a sum either way, for BlockRows::sums_are_floats.
+constexpr int64_t kMostSum = (1 << 22) - 1;
+// Of a step, which a sum of 1 stands for, for the same: FP32 may lose as much.
+constexpr float kMostMultiplier = 1.0f / 16;
 
 // Reads weights by output channel, tap and source channel.
 class WeightReader {
@@ -128,32 +132,59 @@ BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
   alike_ = kernel.alike_vectors > 0 && IsDense(reader, convolution.out_channels, channel_groups_);
   if (kernel.adds_in_16_bits)
     group_ = ChooseGroup(reader, convolution.out_channels, channel_groups_);
+  int64_t largest_sum = 0;
+  double largest_value = 0;  // of what sums become
   for (int row = 0; row < convolution.out_channels; row += kBlockChannels) {
     std::vector<Block> rows[kBlockChannels];
     for (int j = 0; j < kBlockChannels; ++j) {
       rows[j] = GroupBlocks(
           ReadRow(reader, row + j, channel_groups_, !kernel.adds_in_16_bits, alike_), group_);
-      int32_t magnitudes = 0;
+      int64_t sum = 0, magnitudes = 0;
       for (const Block& block : rows[j]) {
-        for (int8_t weight : block.weights) magnitudes += std::abs(weight);
+        for (int8_t weight : block.weights) {
+          sum += weight;
+          magnitudes += std::abs(weight);
+        }
       }
-      largest_value_ = std::max(
-          largest_value_,
-          double{kLargestInput} * magnitudes * std::abs(double{convolution.multiplier[row + j]}) +
-              std::abs(double{convolution.bias[row + j]}) +
-              2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
+      // A row without weights may have any multiplier.
+      multiplier_.push_back(magnitudes > 0 ? convolution.multiplier[row + j] : 0);
+      const int64_t positive = (magnitudes + sum) / 2;
+      largest_sum = std::max(
+          largest_sum, zero_ != 0 ? kSignedZero * magnitudes
+                                  : kLargestInput * std::max(positive, magnitudes - positive));
+      largest_value = std::max(
+          largest_value, double{kLargestInput} * static_cast<double>(magnitudes) *
+                                 std::abs(double{multiplier_.back()}) +
+                             std::abs(double{convolution.bias[row + j]}) +
+                             2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
     }
     AppendRows(rows);
   }
-  // The kernels do not take the residual's zero from it.
-  bias_ = convolution.bias;
-  if (convolution.adds_residual) {
-    for (float& bias : bias_) {
-      bias -= convolution.residual_multiplier * static_cast<float>(ZeroOf(convolution.residual));
-    }
+  const float largest_multiplier =
+      *std::max_element(multiplier_.begin(), multiplier_.end(),
+                        [](float a, float b) { return std::abs(a) < std::abs(b); });
+  const bool packing_clamps = convolution.destination == Number::kUint8 || !convolution.relu;
+  sums_are_floats_ = packing_clamps && largest_sum <= kMostSum && largest_value < kMostPacked &&
+                     std::abs(largest_multiplier) <= kMostMultiplier;
+  if (sums_are_floats_) {
+    for (int32_t& initial : initial_) initial += kSumBits;
   }
+  SetBias(convolution);
   ids_.shrink_to_fit();
   weights_.shrink_to_fit();
+}
+
+void BlockWeights::SetBias(const Convolution& convolution) {
+  // What the kernels do not take from a residual and a sum: the zero of the one, the bases of both.
+  const double residual = convolution.adds_residual ? ZeroOf(convolution.residual) +
+                                                          double{kResidualBase} / kResidualParts
+                                                    : 0;
+  const double sum = sums_are_floats_ ? kSumBase : 0;
+  for (size_t row = 0; row < convolution.bias.size(); ++row) {
+    bias_.push_back(static_cast<float>(convolution.bias[row] -
+                                       convolution.residual_multiplier * residual -
+                                       multiplier_[row] * sum));
+  }
 }
 
 BlockWeights BlockWeights::AtTaps(const std::vector<bool>& used) const {
@@ -208,7 +239,7 @@ void BlockWeights::AppendRows(const std::vector<Block>* rows) {
     for (const Block& block : rows[j]) {
       sum = std::accumulate(block.weights.begin(), block.weights.end(), sum);
     }
-    initial_.push_back(-zero_ * sum);
+    initial_.push_back((sums_are_floats_ ? kSumBits : 0) - zero_ * sum);
   }
   for (size_t step = 0; step < most; step += group_) {
     for (int j = 0; j < kBlockChannels; ++j) {
@@ -229,7 +260,8 @@ int64_t BlockWeights::products() const {
 int64_t BlockWeights::bytes() const {
   return static_cast<int64_t>(first_.size() * sizeof(uint32_t) +
                               (steps_.size() + ids_.size()) * sizeof(uint16_t) + weights_.size() +
-                              initial_.size() * sizeof(int32_t) + bias_.size() * sizeof(float));
+                              initial_.size() * sizeof(int32_t) +
+                              (multiplier_.size() + bias_.size()) * sizeof(float));
 }
 
 BlockRows BlockWeights::View(const Convolution& convolution) const {
@@ -241,15 +273,15 @@ BlockRows BlockWeights::View(const Convolution& convolution) const {
   rows.group = group_;
   rows.alike = alike_;
   rows.initial = initial_.data();
-  rows.multiplier = convolution.multiplier.data();
+  rows.multiplier = multiplier_.data();
   rows.bias = bias_.data();
   rows.adds_residual = convolution.adds_residual;
-  rows.residual_multiplier = convolution.residual_multiplier;
+  rows.residual_multiplier = convolution.residual_multiplier / kResidualParts;
   const bool is_signed = convolution.destination == Number::kInt8;
   rows.low = is_signed && !convolution.relu ? -128.0f : 0.0f;
   rows.high = is_signed ? 127.0f : 255.0f;
   rows.zero = ZeroOf(convolution.destination);
-  rows.packing_clamps = (!is_signed || !convolution.relu) && largest_value_ < kMostPacked;
+  rows.sums_are_floats = sums_are_floats_;
   return rows;
 }
 

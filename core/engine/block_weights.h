@@ -40,10 +40,11 @@ class BlockWeights {
   int64_t products() const;
   int64_t bytes() const;
 
-  // Valid as long as this object and `convolution`, the one that it was made of.
+  // Valid as long as this object. `convolution` is the one that it was made of.
   BlockRows View(const Convolution& convolution) const;
 
  private:
+  void SetBias(const Convolution& convolution);
   // The blocks of 4 rows, and where their sums begin.
   void AppendRows(const std::vector<Block>* rows);
   std::vector<Block> RowBlocks(int row) const;
@@ -60,8 +61,9 @@ class BlockWeights {
   std::vector<uint16_t> ids_;
   std::vector<int8_t> weights_;
   std::vector<int32_t> initial_;
+  std::vector<float> multiplier_;
   std::vector<float> bias_;
-  double largest_value_ = 0;  // at most, of what a row's sum becomes, before it is clamped
+  bool sums_are_floats_ = false;
 };
 
 }  // namespace cytopress

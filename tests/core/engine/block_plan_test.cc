@@ -146,19 +146,26 @@ class NetworkMaker {
   TestNetwork network_;
 };
 
-Map Convolve(const Convolution& c, const Map& input, const Map* residual) {
+// `rows` has what BlockWeights made of the simplified convolution. Of the kernels, all the same
+// rounding is wanted; of BlockWeights, that it changes little.
+Map Convolve(const Convolution& c, const BlockRows& rows, const Map& input, const Map* residual) {
   const std::vector<int> sums = ReferenceConvolve<int>(c, input.data(), c.integer_weights);
   Map output;
   for (size_t i = 0; i < sums.size(); ++i) {
     const size_t o = i % c.out_channels;
-    float bias = c.bias[o];
+    float value = rows.bias[o];
+    double wanted = c.bias[o] + double{c.multiplier[o]} * sums[i];
     if (residual != nullptr) {
-      const int zero = ZeroOf(c.residual);
-      volatile float shift = c.residual_multiplier * static_cast<float>(zero);
-      bias =
-          std::fma(c.residual_multiplier, static_cast<float>((*residual)[i] + zero), bias - shift);
+      const int stored = (*residual)[i] + ZeroOf(c.residual);
+      value = std::fma(rows.residual_multiplier,
+                       static_cast<float>(kResidualBase + kResidualParts * stored), value);
+      wanted += double{c.residual_multiplier} * (*residual)[i];
     }
-    float value = std::fma(c.multiplier[o], static_cast<float>(sums[i]), bias);
+    const double most_lost = (rows.sums_are_floats ? 1.5 * c.multiplier[o] : 0) +
+                             (residual != nullptr ? c.residual_multiplier / kResidualParts : 0);
+    const int sum = sums[i] + (rows.sums_are_floats ? kSumBase : 0);
+    value = std::fma(rows.multiplier[o], static_cast<float>(sum), value);
+    EXPECT_NEAR(value, wanted, most_lost + 1e-6 * std::abs(wanted));
     if (c.relu && value < 0) value = 0;
     const bool is_signed = c.destination == Number::kInt8;
     output.push_back(std::clamp(static_cast<int>(std::nearbyint(value)), is_signed ? -128 : 0,
@@ -192,7 +199,9 @@ std::vector<Map> Forward(const TestNetwork& network, const uint8_t* pixels) {
   for (size_t l = 1; l < layers.size(); ++l) {
     const Layer& layer = layers[l];
     if (layer.op == Op::kConv) {
-      maps[l] = Convolve(network.original[l], maps[layer.input],
+      const Convolution& simple = network.model.convolutions[l];
+      const BlockWeights weights(simple, layers[layer.input].out_channels, PortableBlockKernel());
+      maps[l] = Convolve(network.original[l], weights.View(simple), maps[layer.input],
                          layer.residual >= 0 ? &maps[layer.residual] : nullptr);
     } else if (layer.op == Op::kMaxPool) {
       maps[l] = MaxPool(layers[layer.input], layer, maps[layer.input]);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -50,6 +51,31 @@ TEST_P(BlockWeightsTest, AtAllTapsIsTheSame) {
   const BlockWeights same = all.AtTaps(std::vector<bool>(9, true));
   EXPECT_EQ(same.ids(), all.ids());
   EXPECT_EQ(same.products(), all.products());
+}
+
+TEST_P(BlockWeightsTest, SumsStartAsFloatsWhereTheyAreSmallEnough) {
+  Convolution convolution = Sparse();
+  const auto sums_are_floats = [&] {
+    const BlockWeights weights(convolution, convolution.in_channels, *GetParam());
+    const BlockRows rows = weights.View(convolution);
+    EXPECT_EQ(rows.initial[0], rows.sums_are_floats ? kSumBits : 0);
+    return rows.sums_are_floats;
+  };
+  EXPECT_TRUE(sums_are_floats());
+  // The first row has no weights: whatever stands there multiplies nothing.
+  convolution.multiplier[0] = 1;
+  EXPECT_TRUE(sums_are_floats());
+  convolution.multiplier[8] = 0.1f;
+  EXPECT_FALSE(sums_are_floats());  // a sum of 1 would be too much to lose
+  convolution.multiplier[8] = 0.01f;
+  convolution.destination = Number::kInt8;
+  convolution.relu = true;
+  EXPECT_FALSE(sums_are_floats());  // packing would not clamp at 0
+  convolution.relu = false;
+  EXPECT_TRUE(sums_are_floats());
+  // 144 of them and inputs of 255 are more than 2^22.
+  std::fill_n(convolution.integer_weights.begin() + 8 * 144, 144, int8_t{127});
+  EXPECT_FALSE(sums_are_floats());
 }
 
 std::vector<const BlockKernel*> Kernels() {

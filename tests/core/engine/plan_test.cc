@@ -147,8 +147,9 @@ std::vector<Case> Cases() {
 class PlanTest : public testing::TestWithParam<Case> {};
 
 // Every output must be the grid's point nearest to the exact value, but for values in the middle of
-// two points, where the engine's FP32 arithmetic may decide otherwise.
-void ExpectRounded(const PlanRun& run, const TensorMap& tensors) {
+// two points, where the engine's FP32 arithmetic, which may lose `lost` of a step, may decide
+// otherwise.
+void ExpectRounded(const PlanRun& run, const TensorMap& tensors, double lost) {
   const Network& network = run.model.network;
   for (size_t l = 0; l < network.layers.size(); ++l) {
     const Layer& layer = network.layers[l];
@@ -165,7 +166,7 @@ void ExpectRounded(const PlanRun& run, const TensorMap& tensors) {
         nonzero += std::lround(got) != 0;
       }
     }
-    EXPECT_LE(worst, 0.501) << layer.name;
+    EXPECT_LE(worst, 0.5 + lost) << layer.name;
     EXPECT_GT(nonzero, 0) << layer.name;
   }
 }
@@ -173,13 +174,13 @@ void ExpectRounded(const PlanRun& run, const TensorMap& tensors) {
 TEST_P(PlanTest, DenseInt8RoundsEveryOutputRight) {
   if (!HasExactInt8()) GTEST_SKIP() << "this CPU's 8-bit products saturate";
   const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights);
-  ExpectRounded(RunDensePlan(artifact, DenseArithmetic::kInt8), DequantizeAll(artifact));
+  ExpectRounded(RunDensePlan(artifact, DenseArithmetic::kInt8), DequantizeAll(artifact), 0.001);
 }
 
 TEST_P(PlanTest, BlockInt8RoundsEveryOutputRight) {
   const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights, /*seed=*/1,
                                            {/*sparsity=*/0.5f, /*blocks=*/true});
-  ExpectRounded(RunBlockPlan(artifact), DequantizeAll(artifact));
+  ExpectRounded(RunBlockPlan(artifact), DequantizeAll(artifact), 0.04);
 }
 
 TEST_P(PlanTest, Fp32IsThePlainConvolution) {
