@@ -8,6 +8,8 @@
 #include <map>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
+
 namespace cytopress {
 namespace {
 
@@ -65,29 +67,35 @@ void TakeLarger(const uint8_t* values, int64_t count, uint8_t* largest) {
   for (int64_t i = 0; i < count; ++i) largest[i] = std::max(largest[i], values[i]);
 }
 
-// Max-pooling of maps whose rows are in one piece: first over the rows of a window, then over its
-// columns, both many pixels at a time.
+// Bytes of a row with its padding, in a map whose rows are in one piece.
+int64_t PaddedRowBytes(const Layer& layer, const BlockMap& source) {
+  return (source.width + 2 * layer.padding) * int64_t{source.images} * kBlockChannels;
+}
+
+// Max-pooling of such maps: first over the rows of a window, then over its columns, both many
+// pixels at a time. `scratch` has room for two padded rows.
 void PoolRows(const Layer& layer, const BlockMap& source, const BlockMap& map, const uint8_t* from,
-              uint8_t* to) {
+              uint8_t* scratch, uint8_t* to) {
   const int64_t pixel = int64_t{source.images} * kBlockChannels;
   const int64_t row = source.width * pixel;
-  const int64_t margin = layer.padding * pixel;
-  std::vector<uint8_t> padded(row + 2 * margin), pooled(row + 2 * margin);
+  const int64_t padded_row = PaddedRowBytes(layer, source);
+  uint8_t* const padded = scratch;
+  uint8_t* const pooled = scratch + padded_row;
   for (int group = 0; group < map.channel_groups; ++group) {
     for (int y = 0; y < map.height; ++y) {
-      std::fill(padded.begin(), padded.end(), uint8_t{0});  // the least of all values
+      std::fill_n(padded, padded_row, uint8_t{0});  // the least of all values
       const int first = y * layer.stride - layer.padding;
       for (int i = std::max(first, 0); i < std::min(first + layer.kernel, source.height); ++i) {
-        TakeLarger(from + source.Offset(group, i, 0), row, padded.data() + margin);
+        TakeLarger(from + source.Offset(group, i, 0), row, padded + layer.padding * pixel);
       }
-      pooled = padded;
+      std::copy_n(padded, padded_row, pooled);
       for (int tap = 1; tap < layer.kernel; ++tap) {
         const int64_t shift = tap * pixel;
-        TakeLarger(padded.data() + shift, row + 2 * margin - shift, pooled.data());
+        TakeLarger(padded + shift, padded_row - shift, pooled);
       }
       uint8_t* const values = to + map.Offset(group, y, 0);
       for (int x = 0; x < map.width; ++x) {
-        std::memcpy(values + x * pixel, pooled.data() + x * layer.stride * pixel, pixel);
+        std::memcpy(values + x * pixel, pooled + x * layer.stride * pixel, pixel);
       }
     }
   }
@@ -118,6 +126,11 @@ BlockPlan::BlockPlan(const DenseModel& model, const BlockModel& weights, const B
   ShapeMaps(buffer_of);
   size_t scratch_bytes = 0;
   for (size_t i = 0; i < network.layers.size(); ++i) {
+    const Layer& layer = network.layers[i];
+    if (layer.op == Op::kMaxPool && !maps_[i].tile_a_pixel) {
+      scratch_bytes =
+          std::max<size_t>(scratch_bytes, 2 * PaddedRowBytes(layer, maps_[layer.input]));
+    }
     if (weights[i] == nullptr || IsUnread(i)) continue;
     AddConvolution(static_cast<int>(i), *weights[i]);
     const Step& step = steps_.back();
@@ -316,8 +329,10 @@ void BlockPlan::RunMaxPool(int index, const Arena& arena) const {
   const BlockMap& map = maps_[index];
   const uint8_t* const from = arena.data() + layout_.offsets[layer.input];
   uint8_t* const to = arena.data() + layout_.offsets[index];
-  if (!map.tile_a_pixel) return PoolRows(layer, source, map, from, to);
-  std::vector<const uint8_t*> taps;
+  if (!map.tile_a_pixel) {
+    return PoolRows(layer, source, map, from, arena.data() + layout_.scratch_offset, to);
+  }
+  absl::InlinedVector<const uint8_t*, 9> taps;
   for (int y = 0; y < map.height; ++y) {
     for (int x = 0; x < map.width; ++x) {
       taps.clear();
