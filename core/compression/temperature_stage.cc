@@ -25,8 +25,9 @@ class TemperatureStage : public Stage {
     const torch::Tensor logits =
         LogitsOf(*state.network, state.dataset, state.dataset.val, state.bfloat16);
     const double temperature = FitTemperature(logits, state.dataset.val.labels);
-    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation before, Score(logits, state.dataset));
-    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation after, Score(logits / temperature, state.dataset));
+    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation before, EvaluateLogits(logits, state.dataset));
+    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation after,
+                               EvaluateLogits(logits / temperature, state.dataset));
     DivideLogits(temperature, &state.artifact);
     CYTOPRESS_RETURN_IF_ERROR(state.network->Import(DecodeTensors(state.artifact.tensors)));
     StageOutcome outcome;
@@ -39,7 +40,8 @@ class TemperatureStage : public Stage {
   }
 
  private:
-  static absl::StatusOr<Evaluation> Score(const torch::Tensor& logits, const Dataset& dataset) {
+  static absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits,
+                                                   const Dataset& dataset) {
     const torch::Tensor scores = logits.softmax(1).contiguous();
     return Evaluate(absl::MakeConstSpan(scores.data_ptr<float>(), scores.numel()),
                     dataset.val.labels, dataset.classes());
