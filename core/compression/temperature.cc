@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <cmath>
+#include <vector>
 
 namespace cytopress {
 namespace {
@@ -17,11 +18,12 @@ void Divide(double divisor, std::vector<float>* values) {
 }  // namespace
 
 // The likelihood is log-concave in 1/T; its slope there has one zero.
-double FitTemperature(const torch::Tensor& logits, absl::Span<const int> labels) {
+std::optional<double> FitTemperature(const torch::Tensor& logits, absl::Span<const int> labels) {
   assert(logits.size(0) == static_cast<int64_t>(labels.size()));
   const torch::Tensor values = logits.to(torch::kFloat64);
   const torch::Tensor truth =
       torch::tensor(std::vector<int64_t>(labels.begin(), labels.end())).unsqueeze(1);
+  if (values.argmax(1, /*keepdim=*/true).equal(truth)) return std::nullopt;
   const torch::Tensor wanted = values.gather(1, truth).sum();
   const auto slope = [&](double inverse) {
     const torch::Tensor expected = ((values * inverse).softmax(1) * values).sum();

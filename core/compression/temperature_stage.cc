@@ -1,5 +1,6 @@
 // Calibrates the confidences of a model whose weights are already encoded.
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -24,18 +25,26 @@ class TemperatureStage : public Stage {
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     const torch::Tensor logits =
         LogitsOf(*state.network, state.dataset, state.dataset.val, state.bfloat16);
-    const double temperature = FitTemperature(logits, state.dataset.val.labels);
     CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation before, EvaluateLogits(logits, state.dataset));
-    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation after,
-                               EvaluateLogits(logits / temperature, state.dataset));
-    DivideLogits(temperature, &state.artifact);
-    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(DecodeTensors(state.artifact.tensors)));
     StageOutcome outcome;
+    const std::optional<double> temperature = FitTemperature(logits, state.dataset.val.labels);
+    if (!temperature.has_value()) {
+      outcome.score = ScoreOf(before);
+      outcome.note = absl::StrFormat(
+          "confidences stay as they are: without a wrong answer the validation split of %d images "
+          "does not tell how sure to be; a larger one does",
+          before.images);
+      return outcome;
+    }
+    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation after,
+                               EvaluateLogits(logits / *temperature, state.dataset));
+    DivideLogits(*temperature, &state.artifact);
+    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(DecodeTensors(state.artifact.tensors)));
     outcome.score = ScoreOf(after);
     outcome.note = absl::StrFormat(
         "confidences at temperature %.3f, from the validation split; their expected error there "
         "%.4f, was %.4f",
-        temperature, after.expected_calibration_error, before.expected_calibration_error);
+        *temperature, after.expected_calibration_error, before.expected_calibration_error);
     return outcome;
   }
 
