@@ -123,6 +123,9 @@ void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
   if (flags.finetune_learning_rate.has_value()) {
     recipe->mutable_finetune()->set_learning_rate(*flags.finetune_learning_rate);
   }
+  if (flags.freeze_batch_norm.has_value() && (*flags.freeze_batch_norm || recipe->has_finetune())) {
+    recipe->mutable_finetune()->set_freeze_batch_norm(*flags.freeze_batch_norm);
+  }
   if (!flags.distillation.has_value()) return;
   if (recipe->has_finetune()) recipe->mutable_finetune()->set_distillation(*flags.distillation);
   if (recipe->quantize().has_aware()) {
@@ -142,6 +145,11 @@ absl::Status CheckTogether(const CompressFlags& flags) {
     return absl::InvalidArgumentError(
         "--distillation needs training after the dense model: leave --finetune-epochs 0 out, or "
         "give --aware-epochs");
+  }
+  if (flags.freeze_batch_norm.value_or(false) && flags.finetune_epochs == 0) {
+    return absl::InvalidArgumentError(
+        "--freeze-batch-norm is about fine-tuning, which --finetune-epochs 0 leaves out: leave one "
+        "of the two out");
   }
   if (flags.base.empty()) return absl::OkStatus();
   const char* const unfit = !flags.architecture.empty() ? "--architecture"

@@ -43,6 +43,7 @@ struct CompressFlags {
   std::optional<int> group_size;  // of INT4; 0 = none
   std::optional<bool> per_tensor_scales;
   std::optional<int> aware_epochs;            // 0 leaves quantization-aware training out
+  std::optional<bool> freeze_batch_norm;      // in fine-tuning
   std::optional<bool> reestimate_batch_norm;  // after fine-tuning and after rounding
   std::optional<bool> reduced_range;
   std::optional<bool> temperature_scaling;

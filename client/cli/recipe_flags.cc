@@ -124,6 +124,8 @@ void AddPruning(CLI::App* command, CompressFlags* flags) {
       ->add_option("--finetune-learning-rate", flags->finetune_learning_rate,
                    "peak rate of fine-tuning")
       ->group(kPruning);
+  AddSwitch(command, "freeze-batch-norm", &flags->freeze_batch_norm,
+            "leave batch norms as pruning found them while fine-tuning", kPruning);
   command
       ->add_option("--distillation", flags->distillation,
                    "share of the loss from the dense model's answers, 0 to 1")

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,22 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kPruningsPerEpoch = 12;
+
+// All that is trained: without the batch norms where those are frozen.
+std::vector<std::pair<std::string, torch::Tensor>> TrainedParameters(
+    const TorchNetwork& network, const v1::TrainOptions& options) {
+  auto parameters = network.Parameters();
+  if (!options.freeze_batch_norm()) return parameters;
+  std::set<std::string> frozen;
+  for (const Layer& layer : network.network().layers) {
+    frozen.insert({layer.batch_norm + ".weight", layer.batch_norm + ".bias"});
+  }
+  parameters.erase(
+      std::remove_if(parameters.begin(), parameters.end(),
+                     [&](const auto& parameter) { return frozen.count(parameter.first) != 0; }),
+      parameters.end());
+  return parameters;
+}
 
 bool Better(const Evaluation& a, const Evaluation& b) {
   return a.accuracy != b.accuracy ? a.accuracy > b.accuracy : a.auc > b.auc;
@@ -39,7 +57,7 @@ Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainO
       masks_(setup_.masks != nullptr ? *setup_.masks : no_masks_),
       loader_(dataset, dataset.train, options.batch_size(), setup_.seed, options.max_images()),
       augmentation_(Augmentation::FromProto(options)),
-      optimizer_(network.Parameters(),
+      optimizer_(TrainedParameters(network, options),
                  {options.momentum(), std::max(options.weight_decay(), 0.0)}) {
   if (options_.ema_decay() > 0) {
     for (const auto& [name, tensor] : network_.tensors()) {
@@ -103,8 +121,10 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
 
 torch::Tensor Trainer::Loss(const Batch& batch) const {
   AutocastScope autocast(network_.device(), bfloat16_);
+  const auto mode = options_.freeze_batch_norm() ? TorchNetwork::Mode::kEvaluate
+                                                 : TorchNetwork::Mode::kTrain;
   const torch::Tensor logits =
-      network_.Forward(batch.images.to(network_.device()), TorchNetwork::Mode::kTrain, setup_.hooks)
+      network_.Forward(batch.images.to(network_.device()), mode, setup_.hooks)
           .to(torch::kFloat32);
   const auto loss_of = [&](const torch::Tensor& labels) {
     return at::cross_entropy_loss(logits, labels.to(network_.device()), /*weight=*/{},

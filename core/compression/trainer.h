@@ -53,7 +53,8 @@ struct TrainerSetup {
 // smoothing, and the network of the best validation accuracy (AUC decides ties) at the end; with
 // gradual pruning, the best of those that have the final sparsity. Masked weights are zeroed after
 // every step. With ema_decay, what is validated and kept is the exponential moving average of
-// weights and statistics (Polyak and Juditsky, 1992). Thread-compatible.
+// weights and statistics (Polyak and Juditsky, 1992). With freeze_batch_norm, batch norms neither
+// adapt nor learn (He et al., "Mask R-CNN", 2017, fine-tune so). Thread-compatible.
 class Trainer {
  public:
   struct Hooks {

@@ -67,6 +67,7 @@ std::string Describe(const v1::TrainOptions& options) {
   if (options.ema_decay() > 0) {
     absl::StrAppendFormat(&text, ", weights averaged with decay %g", options.ema_decay());
   }
+  if (options.freeze_batch_norm()) text += ", batch norms frozen";
   return text;
 }
 

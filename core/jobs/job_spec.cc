@@ -331,6 +331,10 @@ void CheckRecipe(const v1::JobSpec& spec, Checker* checker) {
                                              kMaxTextLength));
   }
   if (recipe.has_train()) CheckTraining("recipe.train", recipe.train(), checker);
+  if (recipe.train().freeze_batch_norm()) {
+    checker->Add("recipe.train.freeze_batch_norm",
+                 "would freeze batch norms that have not seen an image; set it in recipe.finetune");
+  }
   if (recipe.has_finetune()) CheckTraining("recipe.finetune", recipe.finetune(), checker);
   CheckPruning(recipe, checker);
   CheckQuantization(recipe.quantize(), checker);

@@ -80,6 +80,7 @@ TEST(BuildCompressRequest, PutsTheMethodsOverTheRecipe) {
   flags.pattern = "block4";
   flags.gradual = 0.3;
   flags.finetune_learning_rate = 0.02;
+  flags.freeze_batch_norm = true;
   flags.ema_decay = 0.99;
   flags.aware_epochs = 2;
   flags.distillation = 0.5;
@@ -99,6 +100,8 @@ TEST(BuildCompressRequest, PutsTheMethodsOverTheRecipe) {
   EXPECT_DOUBLE_EQ(recipe.prune().gradual_fraction(), 0.3);
   EXPECT_DOUBLE_EQ(recipe.finetune().learning_rate(), 0.02);
   EXPECT_DOUBLE_EQ(recipe.finetune().distillation(), 0.5);
+  EXPECT_TRUE(recipe.finetune().freeze_batch_norm());
+  EXPECT_FALSE(recipe.train().freeze_batch_norm());
   EXPECT_DOUBLE_EQ(recipe.train().ema_decay(), 0.99);
   EXPECT_DOUBLE_EQ(recipe.train().distillation(), 0);  // there is nobody to learn from
   EXPECT_DOUBLE_EQ(recipe.finetune().ema_decay(), 0.99);
@@ -140,6 +143,9 @@ TEST(BuildCompressRequest, RefusesFlagsThatMeanNothingTogether) {
   flags = Flags();
   flags.finetune_epochs = 0;
   flags.distillation = 0.5;
+  EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
+  flags.distillation.reset();
+  flags.freeze_batch_norm = true;
   EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -177,6 +177,38 @@ TEST(TrainerTest, TheAverageIsWhatIsValidatedAndKept) {
   EXPECT_FALSE(network.tensors().at("fc.weight").equal(plain.tensors().at("fc.weight")));
 }
 
+TEST(TrainerTest, FrozenBatchNormsStayAsTheyAreWhileWeightsLearn) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork();
+  const v1::TrainOptions usual = Options(4);
+  Trainer first(network, dataset, usual, Seeded());
+  ASSERT_TRUE(first.Run(NoHooks()).ok());
+  const Masks masks = MagnitudeMasks(network, {}, 0.95);
+  ApplyMasks(masks, network);
+  const double pruned = EvaluateNetwork(network, dataset, dataset.val, false)->accuracy;
+  EXPECT_LT(pruned, 0.9);
+  TensorTable before;
+  for (const auto& [name, tensor] : network.tensors()) before[name] = tensor.detach().clone();
+
+  v1::TrainOptions options = Options(2);
+  options.set_freeze_batch_norm(true);
+  options.set_learning_rate(0.01);
+  Trainer trainer(network, dataset, options, Seeded());
+  ASSERT_TRUE(trainer.Run(NoHooks()).ok());
+  EXPECT_GT(trainer.best().accuracy, pruned);
+  for (const Layer& layer : network.network().layers) {
+    if (layer.weight_count() > 0) {
+      const std::string name = layer.name + ".weight";
+      EXPECT_FALSE(network.tensors().at(name).equal(before.at(name))) << name;
+    }
+    if (layer.batch_norm.empty()) continue;
+    for (const char* part : {".weight", ".bias", ".running_mean", ".running_var"}) {
+      const std::string name = layer.batch_norm + part;
+      EXPECT_TRUE(network.tensors().at(name).equal(before.at(name))) << name;
+    }
+  }
+}
+
 // Four bits from the start of training: the network learns to live with them.
 TEST(TrainerTest, QuantizationAwareTrainingEndsOnTheGrid) {
   const Dataset dataset = SpotDataset();

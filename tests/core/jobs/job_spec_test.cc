@@ -111,6 +111,8 @@ INSTANTIATE_TEST_SUITE_P(
                  }},
         BadField{"recipe.train.max_images", [](v1::JobSpec* s) { Train(s)->set_max_images(-1); }},
         BadField{"recipe.train.precision", [](v1::JobSpec* s) { Train(s)->set_precision("fp8"); }},
+        BadField{"recipe.train.freeze_batch_norm",
+                 [](v1::JobSpec* s) { Train(s)->set_freeze_batch_norm(true); }},
         BadField{"recipe.finetune.epochs",
                  [](v1::JobSpec* s) { s->mutable_recipe()->mutable_finetune()->set_epochs(2000); }},
         BadField{"recipe.prune.sparsity", [](v1::JobSpec* s) { Prune(s)->set_sparsity(1.0); }},
