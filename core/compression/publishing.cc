@@ -66,7 +66,7 @@ absl::StatusOr<Artifact> WriteAndReadBack(const Artifact& artifact, const std::s
 absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const std::string& path,
                                             const std::function<absl::Status(double)>& progress) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
-  CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ParseArtifact(bytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
   FileMetadata metadata;
   metadata.ledger = state.ledger;
   for (const char* split : {"val", "test"}) {
@@ -74,8 +74,6 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
         v1::Evaluation evaluation,
         EvaluateArtifact(artifact, state.dataset, split, at::get_num_threads()));
     metadata.evaluations.push_back(std::move(evaluation));
-    // Of two engines that are about equally fast, the second split gets that of the first.
-    artifact.evaluations = metadata.evaluations;
     CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(metadata.evaluations.size()) / 4));
   }
   if (!state.parent.empty()) {

@@ -121,11 +121,10 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
 
 torch::Tensor Trainer::Loss(const Batch& batch) const {
   AutocastScope autocast(network_.device(), bfloat16_);
-  const auto mode = options_.freeze_batch_norm() ? TorchNetwork::Mode::kEvaluate
-                                                 : TorchNetwork::Mode::kTrain;
+  const auto mode =
+      options_.freeze_batch_norm() ? TorchNetwork::Mode::kEvaluate : TorchNetwork::Mode::kTrain;
   const torch::Tensor logits =
-      network_.Forward(batch.images.to(network_.device()), mode, setup_.hooks)
-          .to(torch::kFloat32);
+      network_.Forward(batch.images.to(network_.device()), mode, setup_.hooks).to(torch::kFloat32);
   const auto loss_of = [&](const torch::Tensor& labels) {
     return at::cross_entropy_loss(logits, labels.to(network_.device()), /*weight=*/{},
                                   at::Reduction::Mean, /*ignore_index=*/-100,

@@ -35,6 +35,15 @@ struct BlockMap {
   }
 };
 
+// The map of a batch of so many images; its kind is that which suits the kernel.
+BlockMap MakeBlockMap(int channels, int height, int width, int images, const BlockKernel& kernel);
+
+// Between a block map and the same as bytes [image][y][x][channel]. `flip` is what all bytes are
+// XORed with: kSignedZero makes signed bytes of those that lie with it added, and back. `channels`
+// is a multiple of 4, and all of the map's.
+void ToBlocks(const BlockMap& map, uint8_t flip, const uint8_t* nhwc, uint8_t* blocks);
+void ToNhwc(const BlockMap& map, uint8_t flip, const uint8_t* blocks, uint8_t* nhwc);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_ENGINE_BLOCK_MAP_H_

@@ -44,10 +44,6 @@ class WeightReader {
   bool covering_;  // [out, tap, in] instead of [out, in, tap]
 };
 
-// Above this share of blocks that are not zero, computing all of them for 4 rows at once is faster:
-// the inputs are loaded once, which is as much work as the products.
-constexpr double kDenseShare = 0.7;
-
 bool IsZero(const Block& block) {
   return std::all_of(block.weights.begin(), block.weights.end(), [](int8_t w) { return w == 0; });
 }
@@ -73,7 +69,7 @@ bool IsDense(const WeightReader& reader, int rows, int channel_groups) {
       blocks += IsZero(ReadBlock(reader, row, channel_groups, id)) ? 0 : 1;
     }
   }
-  return blocks >= kDenseShare * of;
+  return blocks >= kAlikeShare * of;
 }
 
 // The blocks of one row, without those that are zero unless `all` are wanted.

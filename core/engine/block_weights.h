@@ -14,6 +14,10 @@ namespace cytopress {
 // Signed maps are stored with this added, since the kernels multiply unsigned inputs.
 inline constexpr int kSignedZero = 128;
 
+// Above this share of blocks that are not zero, computing all of them for 4 rows at once is faster:
+// the inputs are loaded once, which is as much work as the products.
+inline constexpr double kAlikeShare = 0.7;
+
 inline int ZeroOf(Number number) { return number == Number::kInt8 ? kSignedZero : 0; }
 
 // The blocks that are not zero: 6 bytes each. A block's id is tap * channel_groups + channel / 4.

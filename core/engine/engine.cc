@@ -5,10 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
-#include "core/engine/dense_engine.h"
 #include "core/engine/dense_model.h"
-#include "core/engine/engine_choice.h"
+#include "core/engine/layer_choice.h"
 #include "core/engine/onednn.h"
+#include "core/engine/plan_engine.h"
 
 namespace cytopress {
 namespace {
@@ -34,11 +34,6 @@ absl::StatusOr<DenseArithmetic> Choose(const Artifact& artifact, const EngineOpt
   return options.prefer_bf16 && HasBfloat16() ? DenseArithmetic::kBf16 : DenseArithmetic::kFp32;
 }
 
-// The engine that computed the scores in the file; empty: none has.
-std::string CertifiedEngine(const Artifact& artifact) {
-  return artifact.evaluations.empty() ? "" : artifact.evaluations.back().engine();
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
@@ -50,10 +45,8 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
   try {
     CYTOPRESS_ASSIGN_OR_RETURN(const DenseArithmetic arithmetic, Choose(artifact, options));
     CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, arithmetic));
-    if (model.arithmetic == DenseArithmetic::kInt8) {
-      return MakeInt8Engine(std::move(model), options.threads, CertifiedEngine(artifact));
-    }
-    return std::make_unique<DenseEngine>(std::move(model), options.threads);
+    const LayerChoice in_blocks = ChooseLayers(model);
+    return std::make_unique<PlanEngine>(std::move(model), in_blocks, options.threads);
   } catch (const dnnl::error& error) {
     return absl::InternalError(absl::StrCat("oneDNN failed: ", error.what()));
   } catch (const std::bad_alloc&) {

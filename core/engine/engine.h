@@ -28,9 +28,10 @@ class Engine {
   virtual absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                                 absl::Span<float> probabilities) = 0;
 
-  // "onednn-fp32", "onednn-bf16", "onednn-int8", or "block-int8-" and "avx512vnni", "avx2" or
-  // "portable". The INT8 engines are equal but for values in the middle of two quantization steps;
-  // all of the block engines are equal.
+  // "onednn-fp32", "onednn-bf16", "onednn-int8", or "block-int8-" (all layers skip zero blocks) or
+  // "mixed-int8-" (some do) and "avx512vnni", "avx2" or "portable". The INT8 engines are equal but
+  // for values in the middle of two quantization steps; all of the block engines are equal. A file
+  // is computed alike on all CPUs of a kind.
   virtual std::string name() const = 0;
   virtual int classes() const = 0;
   virtual int64_t image_bytes() const = 0;

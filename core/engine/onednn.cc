@@ -158,6 +158,12 @@ bool HasExactInt8() {
   return HasIsa(dnnl::cpu_isa::avx512_core_vnni) || HasIsa(dnnl::cpu_isa::avx2_vnni);
 }
 
+IntegerUnit BestIntegerUnit() {
+  if (HasIsa(dnnl::cpu_isa::avx512_core_amx)) return IntegerUnit::kAmx;
+  const bool wide = HasIsa(dnnl::cpu_isa::avx512_core_vnni);
+  return wide ? IntegerUnit::kAvx512Vnni : IntegerUnit::kAvxVnni;
+}
+
 bool HasBfloat16() { return HasIsa(dnnl::cpu_isa::avx512_core_bf16); }
 
 void Operation::Add(int argument, const dnnl::memory& memory) {

@@ -21,6 +21,10 @@ namespace cytopress {
 // variable ONEDNN_MAX_CPU_ISA bounds the answer.
 bool HasExactInt8();
 
+// What it multiplies 8-bit integers with. REQUIRES: HasExactInt8().
+enum class IntegerUnit { kAmx, kAvx512Vnni, kAvxVnni };
+IntegerUnit BestIntegerUnit();
+
 // Whether this CPU multiplies BF16 (AVX512-BF16, AMX). Bounded by the same variable.
 bool HasBfloat16();
 

@@ -1,6 +1,4 @@
 // Networks of random shapes and weights on every kernel, against plain loops, byte for byte.
-#include "core/engine/block_plan.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "core/engine/plan.h"
 #include "tests/core/engine/emulated_vnni_kernel.h"
 #include "tests/core/engine/reference.h"
 
@@ -236,9 +235,9 @@ class BlockPlanTest : public testing::TestWithParam<KernelCase> {
     std::vector<std::vector<Map>> expected;
     for (int i = 0; i < largest; ++i) expected.push_back(Forward(network, &pixels[image * i]));
 
-    const BlockModel blocks = PackBlocks(network.model, kernel);
+    PackedModel blocks = PackModel(network.model, AllInBlocks(network.model.network), kernel);
     for (int batch : batches) {
-      const BlockPlan plan(network.model, blocks, kernel, batch);
+      Plan plan(network.model, blocks, batch);
       Arena arena;
       arena.Reserve(plan.arena_bytes());
       std::fill_n(arena.data(), arena.bytes(), uint8_t{0xa5});  // nothing may be taken for granted

@@ -112,7 +112,8 @@ TEST_P(EngineTest, Bf16IsNearTheReference) {
 TEST_P(EngineTest, Int8IsNearTheReference) {
   const Artifact artifact = RandomArtifact(GetParam().spec, v1::WEIGHT_TYPE_INT8);
   const auto engine = Create(artifact, Arithmetic::kAuto);
-  EXPECT_THAT(engine->name(), AnyOf(StartsWith("onednn-int8"), StartsWith("block-int8")));
+  EXPECT_THAT(engine->name(),
+              AnyOf(StartsWith("onednn-int8"), StartsWith("mixed-int8"), StartsWith("block-int8")));
   const std::vector<uint8_t> pixels = RandomPixels(GetParam().spec, 3);
   EXPECT_LT(LargestDifference(Classify(*engine, pixels, 3), Reference(artifact, pixels, 3)), 0.08);
 }
@@ -159,7 +160,8 @@ class SmallEngineTest : public testing::Test {
 
 TEST_F(SmallEngineTest, Describes) {
   const auto engine = Create(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT4), Arithmetic::kAuto);
-  EXPECT_THAT(engine->name(), AnyOf(StartsWith("onednn-int8"), StartsWith("block-int8")));
+  EXPECT_THAT(engine->name(),
+              AnyOf(StartsWith("onednn-int8"), StartsWith("mixed-int8"), StartsWith("block-int8")));
   EXPECT_EQ(engine->classes(), 8);
   EXPECT_EQ(engine->image_bytes(), 16 * 16 * 3);
   EXPECT_EQ(engine->preferred_batch(), 32);

@@ -1,14 +1,15 @@
 // Every layer of a plan against plain loops that read what the plan's earlier layers wrote, so that
 // a difference is that layer's own.
+#include "core/engine/plan.h"
+
 #include <gtest/gtest.h>
 #include <omp.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 
-#include "core/engine/block_plan.h"
-#include "core/engine/dense_plan.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/engine/reference.h"
 
@@ -41,51 +42,21 @@ struct PlanRun {
   Maps maps;  // real values
 };
 
-PlanRun RunDensePlan(const Artifact& artifact, DenseArithmetic arithmetic) {
+PlanRun RunPlan(const Artifact& artifact, DenseArithmetic arithmetic,
+                const std::function<LayerChoice(const Network&)>& choose = AllByOneDnn) {
   omp_set_num_threads(1);
   PlanRun run;
   run.model = BuildDenseModel(artifact, arithmetic).value();
-  PackedModel packed = PackModel(run.model);
-  DensePlan plan(run.model, packed, kBatch);
-  Arena arena;
-  arena.Reserve(plan.arena_bytes());
-  const std::vector<uint8_t> pixels = RandomPixels(artifact.network, kBatch, 9);
-  const int channels = artifact.network.input_channels;
-  run.maps.resize(run.model.network.layers.size());
-  const auto keep = [&](int layer, const void* output) {
-    std::vector<double>& map = run.maps[layer];
-    map.resize(kBatch * MapSize(run.model.network.layers[layer]));
-    for (size_t i = 0; i < map.size(); ++i) map[i] = ValueAt(run.model.grids[layer], output, i);
-  };
-  uint8_t* input = arena.data() + plan.input_offset();
-  for (size_t i = 0; i < pixels.size(); ++i) {
-    const size_t entry = 256 * (i % channels) + pixels[i];
-    if (run.model.grids[0].number == Number::kInt8) {
-      reinterpret_cast<int8_t*>(input)[i] = run.model.integer_input[entry];
-    } else {
-      reinterpret_cast<float*>(input)[i] = run.model.float_input[entry];
-    }
-  }
-  keep(0, input);
-  dnnl::stream stream(CpuEngine());
-  plan.Run(arena, stream, keep);
-  return run;
-}
-
-PlanRun RunBlockPlan(const Artifact& artifact) {
-  PlanRun run;
-  run.model = BuildDenseModel(artifact, DenseArithmetic::kInt8).value();
-  const BlockModel blocks = PackBlocks(run.model, BestBlockKernel());
-  const BlockPlan plan(run.model, blocks, BestBlockKernel(), kBatch);
+  PackedModel packed = PackModel(run.model, choose(run.model.network));
+  Plan plan(run.model, packed, kBatch);
   Arena arena;
   arena.Reserve(plan.arena_bytes());
   run.maps.resize(run.model.network.layers.size());
   const auto keep = [&](int layer) {
-    const size_t size = MapSize(run.model.network.layers[layer]);
-    std::vector<uint8_t> stored(size);
+    std::vector<uint8_t> stored(plan.image_map_bytes(layer));
     for (int image = 0; image < kBatch; ++image) {
       plan.ReadMap(arena, layer, image, stored.data());
-      for (size_t i = 0; i < size; ++i) {
+      for (size_t i = 0; i < MapSize(run.model.network.layers[layer]); ++i) {
         run.maps[layer].push_back(ValueAt(run.model.grids[layer], stored.data(), i));
       }
     }
@@ -94,6 +65,16 @@ PlanRun RunBlockPlan(const Artifact& artifact) {
   keep(0);
   plan.Run(arena, /*threads=*/1, keep);
   return run;
+}
+
+// Every second convolution in blocks, so that maps change their form at each.
+LayerChoice Alternating(const Network& network) {
+  LayerChoice choice = AllByOneDnn(network);
+  bool in_blocks = false;
+  for (size_t i = 0; i < choice.size(); ++i) {
+    if (network.layers[i].op == Op::kConv) choice[i] = in_blocks = !in_blocks;
+  }
+  return choice;
 }
 
 // Before it is stored.
@@ -174,19 +155,27 @@ void ExpectRounded(const PlanRun& run, const TensorMap& tensors, double lost) {
 TEST_P(PlanTest, DenseInt8RoundsEveryOutputRight) {
   if (!HasExactInt8()) GTEST_SKIP() << "this CPU's 8-bit products saturate";
   const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights);
-  ExpectRounded(RunDensePlan(artifact, DenseArithmetic::kInt8), DequantizeAll(artifact), 0.001);
+  ExpectRounded(RunPlan(artifact, DenseArithmetic::kInt8), DequantizeAll(artifact), 0.001);
 }
 
 TEST_P(PlanTest, BlockInt8RoundsEveryOutputRight) {
   const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights, /*seed=*/1,
                                            {/*sparsity=*/0.5f, /*blocks=*/true});
-  ExpectRounded(RunBlockPlan(artifact), DequantizeAll(artifact), 0.04);
+  ExpectRounded(RunPlan(artifact, DenseArithmetic::kInt8, AllInBlocks), DequantizeAll(artifact),
+                0.04);
+}
+
+TEST_P(PlanTest, MixedInt8RoundsEveryOutputRight) {
+  if (!HasExactInt8()) GTEST_SKIP() << "this CPU's 8-bit products saturate";
+  const Artifact artifact = RandomArtifact(GetParam().spec, GetParam().weights);
+  ExpectRounded(RunPlan(artifact, DenseArithmetic::kInt8, Alternating), DequantizeAll(artifact),
+                0.04);
 }
 
 TEST_P(PlanTest, Fp32IsThePlainConvolution) {
   const Artifact artifact = RandomArtifact(GetParam().spec, v1::WEIGHT_TYPE_FP32);
   const TensorMap tensors = DequantizeAll(artifact);
-  const PlanRun run = RunDensePlan(artifact, DenseArithmetic::kFp32);
+  const PlanRun run = RunPlan(artifact, DenseArithmetic::kFp32);
   for (size_t l = 0; l < run.model.network.layers.size(); ++l) {
     const Layer& layer = run.model.network.layers[l];
     if (layer.op != Op::kConv) continue;
@@ -215,7 +204,7 @@ TEST(DensePlanPoolingTest, KeepsTheLargest) {
       RandomArtifact(Spec("resnet18", Stem::kImagenet, 26), v1::WEIGHT_TYPE_INT8);
   for (DenseArithmetic arithmetic : {DenseArithmetic::kInt8, DenseArithmetic::kFp32}) {
     if (arithmetic == DenseArithmetic::kInt8 && !HasExactInt8()) continue;
-    const PlanRun run = RunDensePlan(artifact, arithmetic);
+    const PlanRun run = RunPlan(artifact, arithmetic);
     const Network& network = run.model.network;
     const size_t pool = 2;
     ASSERT_EQ(network.layers[pool].op, Op::kMaxPool);

@@ -1,0 +1,32 @@
+// Which convolutions of an INT8 model skip their zeros, and which are computed in full.
+#ifndef CYTOPRESS_CORE_ENGINE_LAYER_CHOICE_H_
+#define CYTOPRESS_CORE_ENGINE_LAYER_CHOICE_H_
+
+#include <vector>
+
+#include "core/engine/block_kernel.h"
+#include "core/engine/dense_model.h"
+#include "core/engine/onednn.h"
+#include "core/engine/plan.h"
+
+namespace cytopress {
+
+// Estimated nanoseconds of one core for a layer's convolution.
+struct LayerTimes {
+  double onednn = 0;
+  double blocks = 0;
+};
+// By layer; zeros for other layers than convolutions.
+std::vector<LayerTimes> EstimateTimes(const DenseModel& model, int batch, IntegerUnit unit,
+                                      const BlockKernel& kernel);
+
+// The choice with the least estimated time of a pass with what converting maps takes, batch 1 and
+// 32 counting alike. One choice for all batch sizes: two round differently. An estimate and not a
+// measurement, so that a file gets the same choice, and gives the same answers, each time that it
+// is loaded on a CPU of the same kind. All in blocks where oneDNN's INT8 is not exact, none where
+// the arithmetic is not kInt8.
+LayerChoice ChooseLayers(const DenseModel& model, const BlockKernel& kernel = BestBlockKernel());
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_LAYER_CHOICE_H_

@@ -1,0 +1,114 @@
+// A network laid out for one batch size: what computes each layer, in order, and the place of every
+// activation in one arena.
+#ifndef CYTOPRESS_CORE_ENGINE_PLAN_H_
+#define CYTOPRESS_CORE_ENGINE_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/engine/arena.h"
+#include "core/engine/block_convolution.h"
+#include "core/engine/block_kernel.h"
+#include "core/engine/block_map.h"
+#include "core/engine/block_pooling.h"
+#include "core/engine/block_weights.h"
+#include "core/engine/dense_model.h"
+#include "core/engine/network_layout.h"
+#include "core/engine/onednn.h"
+
+namespace cytopress {
+
+// The constants of a model's convolutions, by layer in that form in which they are computed and
+// null in the other; for other layers in both.
+struct PackedModel {
+  std::vector<std::unique_ptr<PackedConstants>> onednn;
+  std::vector<std::unique_ptr<Convolution>> of_windows;  // what of onednn is computed so
+  std::vector<std::unique_ptr<BlockWeights>> blocks;
+  const BlockKernel* kernel = nullptr;
+
+  // By layer.
+  std::vector<bool> in_blocks() const;
+};
+
+// By layer: which the block kernels compute.
+using LayerChoice = std::vector<bool>;
+LayerChoice AllByOneDnn(const Network& network);
+LayerChoice AllInBlocks(const Network& network);
+
+// `model` must outlive the result; the integer weights of layers in blocks and of those that are
+// computed by windows are not read again.
+// Blocks: REQUIRES kInt8 arithmetic.
+PackedModel PackModel(const DenseModel& model, const LayerChoice& in_blocks,
+                      const BlockKernel& kernel = BestBlockKernel());
+
+// Thread-compatible.
+class Plan {
+ public:
+  // Both must outlive the plan. Throws dnnl::error.
+  Plan(const DenseModel& model, PackedModel& packed, int batch);
+
+  int batch() const { return batch_; }
+  size_t arena_bytes() const { return layout_.bytes; }
+  // The layer whose map the classifier pools.
+  int output_layer() const { return output_layer_; }
+
+  // pixels: uint8 [count, height, width, channels], count up to batch().
+  void FillInput(const uint8_t* pixels, int count, const Arena& arena) const;
+  // Called after each layer, before later ones overwrite its output.
+  using Observer = std::function<void(int layer)>;
+  // REQUIRES: `arena` has at least arena_bytes(), and `threads`, the number of OpenMP threads, is
+  // that of the construction.
+  void Run(const Arena& arena, int threads, const Observer& observer = nullptr);
+  // One image's output of a layer, NHWC as the model's grid stores it.
+  void ReadMap(const Arena& arena, int layer, int image, uint8_t* values) const;
+  size_t image_map_bytes(int layer) const;
+
+  // oneDNN's name for the code of each of its primitives, for logs and benchmarks.
+  std::vector<std::string> Implementations() const;
+
+ private:
+  // One of the three.
+  struct Step {
+    int layer = 0;
+    std::optional<Operation> operation;
+    bool copies_windows = false;  // into working memory, where the operation finds them
+    std::unique_ptr<BlockConvolution> convolution;
+    std::unique_ptr<BlockPooling> pooling;
+  };
+
+  bool IsUnread(size_t layer) const { return !model_.unread.empty() && model_.unread[layer]; }
+  Step Compile(int layer, PackedModel& packed) const;
+  // Of the working memory, what windows take; the operation's own lies behind.
+  size_t WindowRoom(const Step& step) const;
+  size_t ScratchBytes(const Step& step) const;
+  void LayOut();
+  void Bind(uint8_t* arena);
+  // 0 or, where block maps hold signed values with something added, what that is.
+  uint8_t Flip(int layer) const;
+  uint8_t* Map(const Arena& arena, int layer, MapForm form) const;
+  void FillNhwc(const uint8_t* pixels, int count, uint8_t* input) const;
+  void FillBlocks(const uint8_t* pixels, int count, uint8_t* input) const;
+  void RunStep(const Step& step, const Arena& arena, int threads);
+  // Where another layer reads the other form.
+  void Convert(int layer, const Arena& arena) const;
+
+  const DenseModel& model_;
+  const int batch_;
+  const int output_layer_;
+  const NetworkForms forms_;
+  std::vector<BlockMap> maps_;  // by layer
+  std::vector<Step> steps_;
+  NetworkLayout layout_;
+  // What model.integer_input is in a block of the first map, each channel's byte in its place.
+  std::vector<uint32_t> input_bytes_;
+  dnnl::stream stream_;
+  uint8_t* bound_ = nullptr;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_PLAN_H_

@@ -1,0 +1,65 @@
+#include "core/engine/windows.h"
+
+#include <cstring>
+#include <utility>
+
+namespace cytopress {
+namespace {
+
+constexpr int kMostPositions = 16;
+constexpr int kFewestChannels = 64;
+
+}  // namespace
+
+bool PrefersWindows(const Convolution& c) {
+  return !c.integer_weights.empty() && !c.is_pointwise() &&
+         c.out_height * c.out_width <= kMostPositions && c.in_channels >= kFewestChannels &&
+         c.out_channels >= kFewestChannels;
+}
+
+Convolution OfWindows(const Convolution& c) {
+  Convolution rows = c;
+  const int taps = c.kernel_height * c.kernel_width;
+  rows.in_channels = taps * c.in_channels;
+  rows.in_height = c.out_height;
+  rows.in_width = c.out_width;
+  rows.kernel_height = rows.kernel_width = rows.stride = 1;
+  rows.pad_top = rows.pad_left = 0;
+  // From [out, in, tap] to [out, tap, in].
+  const int8_t* from = c.integer_weights.data();
+  int8_t* to = rows.integer_weights.data();
+  for (int o = 0; o < c.out_channels; ++o, to += rows.in_channels) {
+    for (int i = 0; i < c.in_channels; ++i) {
+      for (int tap = 0; tap < taps; ++tap) to[tap * c.in_channels + i] = *from++;
+    }
+  }
+  return rows;
+}
+
+size_t WindowBytes(const Convolution& c, int batch) {
+  return size_t(batch) * c.out_height * c.out_width * c.kernel_height * c.kernel_width *
+         c.in_channels;
+}
+
+void CopyWindows(const Convolution& c, int batch, const uint8_t* source, uint8_t* rows) {
+  const size_t pixel = c.in_channels;
+  for (int image = 0; image < batch; ++image, source += pixel * c.in_height * c.in_width) {
+    for (int y = 0; y < c.out_height; ++y) {
+      for (int x = 0; x < c.out_width; ++x) {
+        for (int tap_y = 0; tap_y < c.kernel_height; ++tap_y) {
+          const int row = y * c.stride - c.pad_top + tap_y;
+          for (int tap_x = 0; tap_x < c.kernel_width; ++tap_x, rows += pixel) {
+            const int column = x * c.stride - c.pad_left + tap_x;
+            if (row < 0 || row >= c.in_height || column < 0 || column >= c.in_width) {
+              std::memset(rows, 0, pixel);
+            } else {
+              std::memcpy(rows, source + (size_t(row) * c.in_width + column) * pixel, pixel);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace cytopress

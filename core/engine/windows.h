@@ -1,0 +1,31 @@
+// Convolutions of small maps as one matrix product over all images.
+#ifndef CYTOPRESS_CORE_ENGINE_WINDOWS_H_
+#define CYTOPRESS_CORE_ENGINE_WINDOWS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/engine/convolution.h"
+
+namespace cytopress {
+
+// oneDNN goes through a convolution image by image and reads all weights for each, which takes
+// longer than the products where an image has few positions. Copying every window into a row first
+// (im2col; Chellapilla et al., "High Performance Convolutional Neural Networks for Document
+// Processing", 2006) makes it pointwise, and its rows those of all images.
+
+// Whether that is faster: integers, few positions, and channels enough for the copying to be little
+// beside the products.
+bool PrefersWindows(const Convolution& convolution);
+
+// The pointwise convolution of the rows; the same sums. REQUIRES: integer weights.
+Convolution OfWindows(const Convolution& convolution);
+
+// The rows: of `batch` images at `source`, 8-bit NHWC, each output position's window, tap by tap.
+// `rows` has room for WindowBytes().
+size_t WindowBytes(const Convolution& convolution, int batch);
+void CopyWindows(const Convolution& convolution, int batch, const uint8_t* source, uint8_t* rows);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_WINDOWS_H_

@@ -1,0 +1,95 @@
+#include "core/engine/layer_choice.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "core/engine/plan_engine.h"
+#include "tests/core/engine/random_artifact.h"
+
+namespace cytopress {
+namespace {
+
+DenseModel Model(float sparsity, DenseArithmetic arithmetic = DenseArithmetic::kInt8) {
+  NetworkSpec spec;
+  spec.stem = Stem::kStride2;
+  spec.classes = 8;
+  return BuildDenseModel(
+             RandomArtifact(spec, v1::WEIGHT_TYPE_INT8, /*seed=*/1, {sparsity, /*blocks=*/true}),
+             arithmetic)
+      .value();
+}
+
+int64_t InBlocks(const LayerChoice& choice) {
+  return std::count(choice.begin(), choice.end(), true);
+}
+
+int64_t Convolutions(const DenseModel& model) { return InBlocks(AllInBlocks(model.network)); }
+
+class LayerChoiceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasExactInt8()) GTEST_SKIP() << "this CPU's 8-bit products saturate: all is in blocks";
+  }
+};
+
+TEST_F(LayerChoiceTest, FullWeightsAreOneDnns) {
+  EXPECT_LE(InBlocks(ChooseLayers(Model(0))), 1) << "but for the stem, perhaps";
+}
+
+TEST_F(LayerChoiceTest, EmptyOnesAreSkipped) {
+  const DenseModel model = Model(0.97f);
+  EXPECT_EQ(InBlocks(ChooseLayers(model)), Convolutions(model));
+}
+
+TEST_F(LayerChoiceTest, EachLayerGetsWhatSuitsIt) {
+  DenseModel model = Model(0);
+  const std::vector<Layer>& layers = model.network.layers;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].name.rfind("layer4", 0) != 0) continue;
+    std::vector<int8_t>& weights = model.convolutions[i].integer_weights;
+    std::fill(weights.begin(), weights.end() - weights.size() / 50, 0);
+  }
+  const LayerChoice choice = ChooseLayers(model);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string& name = layers[i].name;
+    if (layers[i].op != Op::kConv || name == "conv1") continue;
+    EXPECT_EQ(choice[i], name.rfind("layer4", 0) == 0) << name;
+  }
+  EXPECT_EQ(choice, ChooseLayers(model)) << "a file has one choice";
+  EXPECT_THAT(PlanEngine(model, choice, /*threads=*/1).name(), testing::StartsWith("mixed-int8-"));
+}
+
+TEST(LayerTimesTest, OnlyBlocksGainFromZeros) {
+  const DenseModel full = Model(0), half = Model(0.5f), empty = Model(0.99f);
+  for (const IntegerUnit unit :
+       {IntegerUnit::kAmx, IntegerUnit::kAvx512Vnni, IntegerUnit::kAvxVnni}) {
+    for (const int batch : {1, 8, 32}) {
+      const BlockKernel& kernel = PortableBlockKernel();
+      const auto full_times = EstimateTimes(full, batch, unit, kernel);
+      const auto half_times = EstimateTimes(half, batch, unit, kernel);
+      const auto empty_times = EstimateTimes(empty, batch, unit, kernel);
+      for (size_t i = 0; i < full_times.size(); ++i) {
+        const Layer& layer = full.network.layers[i];
+        if (layer.op != Op::kConv) {
+          EXPECT_EQ(full_times[i].blocks, 0) << layer.name;
+          continue;
+        }
+        EXPECT_GT(full_times[i].blocks, 0) << layer.name;
+        EXPECT_EQ(full_times[i].onednn, empty_times[i].onednn) << layer.name;
+        if (layer.in_channels < kBlockChannels) continue;  // the stem has one block a tap
+        EXPECT_GT(full_times[i].blocks, half_times[i].blocks) << layer.name;
+        EXPECT_GT(half_times[i].blocks, empty_times[i].blocks) << layer.name;
+      }
+    }
+  }
+}
+
+TEST(LayerChoice, OtherArithmeticIsOneDnns) {
+  EXPECT_EQ(InBlocks(ChooseLayers(Model(0.97f, DenseArithmetic::kFp32))), 0);
+}
+
+}  // namespace
+}  // namespace cytopress
