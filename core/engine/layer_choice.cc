@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kBatches[] = {1, 32};
 
-// All in nanoseconds, fitted to the layers of ResNet-50s of 14 degrees and kinds of sparsity at
+// All in nanoseconds, fitted to the layers of nine ResNet-50s, sparse in several ways, at
 // both batch sizes, on one core of a Xeon with AMX: 12 to 17 % off in the mean (docs/adr/0014).
 struct OneDnnCosts {
   double multiplication;
