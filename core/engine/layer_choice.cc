@@ -36,11 +36,12 @@ struct BlockCosts {
   double product;        // of a block with a vector
   double alike_product;  // the same in a layer whose rows are alike
   double block;          // once a pass
+  double alike_block;    // the same in a layer whose rows are alike
   double outputs;        // 4 channels of a vector
   double rows;           // 4 of them, once a pass
   double gathered;       // a vector of BlockPlanes
 };
-constexpr BlockCosts kBlockCosts = {0.34, 0.18, 0.10, 4.4, 6.1, 4.2};
+constexpr BlockCosts kBlockCosts = {0.34, 0.18, 0.10, 0.40, 4.4, 6.1, 4.2};
 // Of a kernel without an instruction for four products. Not measured against oneDNN's.
 constexpr double kWithoutFourProducts = 3;
 
@@ -114,6 +115,7 @@ double BlockTime(const Convolution& c, const BlockCount& count, const BlockMap& 
   const BlockCosts& costs = kBlockCosts;
   const double vectors = static_cast<double>(map.tiles() * map.tile_lanes) / kernel.lanes;
   double product = count.alike ? costs.alike_product : costs.product;
+  const double block = count.alike ? costs.alike_block : costs.block;
   if (kernel.adds_in_16_bits) product *= kWithoutFourProducts;
   double products = static_cast<double>(count.blocks) * vectors;
   double gathered = 0;
@@ -124,7 +126,7 @@ double BlockTime(const Convolution& c, const BlockCount& count, const BlockMap& 
     gathered = source.channel_groups * double{1} * c.kernel_width * c.stride * vectors;
   }
   const double rows = c.out_channels / double{kBlockChannels};
-  return product * products + costs.block * static_cast<double>(count.blocks) +
+  return product * products + block * static_cast<double>(count.blocks) +
          costs.outputs * rows * vectors + costs.rows * rows + costs.gathered * gathered;
 }
 
