@@ -26,6 +26,7 @@ PlanEngine::PlanEngine(DenseModel model, const LayerChoice& in_blocks, int threa
   for (size_t i = 0; i < in_blocks.size(); ++i) {
     if (!in_blocks[i] && packed_.of_windows[i] == nullptr) continue;
     std::vector<int8_t>().swap(model_.convolutions[i].integer_weights);
+    std::vector<float>().swap(model_.convolutions[i].float_weights);
   }
   const ScopedThreads scope(threads);
   PlanFor(1);

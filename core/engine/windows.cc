@@ -1,7 +1,7 @@
 #include "core/engine/windows.h"
 
 #include <cstring>
-#include <utility>
+#include <vector>
 
 namespace cytopress {
 namespace {
@@ -9,40 +9,44 @@ namespace {
 constexpr int kMostPositions = 16;
 constexpr int kFewestChannels = 64;
 
+// From [out, in, tap] to [out, tap, in].
+template <typename T>
+void OrderByTap(const Convolution& c, const std::vector<T>& weights, std::vector<T>* ordered) {
+  const int taps = c.kernel_height * c.kernel_width;
+  auto from = weights.begin();
+  for (auto to = ordered->begin(); from != weights.end(); to += int64_t{taps} * c.in_channels) {
+    for (int i = 0; i < c.in_channels; ++i) {
+      for (int tap = 0; tap < taps; ++tap) to[int64_t{tap} * c.in_channels + i] = *from++;
+    }
+  }
+}
+
 }  // namespace
 
 bool PrefersWindows(const Convolution& c) {
-  return !c.integer_weights.empty() && !c.is_pointwise() &&
-         c.out_height * c.out_width <= kMostPositions && c.in_channels >= kFewestChannels &&
-         c.out_channels >= kFewestChannels;
+  return !c.is_pointwise() && c.out_height * c.out_width <= kMostPositions &&
+         c.in_channels >= kFewestChannels && c.out_channels >= kFewestChannels;
 }
 
 Convolution OfWindows(const Convolution& c) {
   Convolution rows = c;
-  const int taps = c.kernel_height * c.kernel_width;
-  rows.in_channels = taps * c.in_channels;
+  rows.in_channels = c.kernel_height * c.kernel_width * c.in_channels;
   rows.in_height = c.out_height;
   rows.in_width = c.out_width;
   rows.kernel_height = rows.kernel_width = rows.stride = 1;
   rows.pad_top = rows.pad_left = 0;
-  // From [out, in, tap] to [out, tap, in].
-  const int8_t* from = c.integer_weights.data();
-  int8_t* to = rows.integer_weights.data();
-  for (int o = 0; o < c.out_channels; ++o, to += rows.in_channels) {
-    for (int i = 0; i < c.in_channels; ++i) {
-      for (int tap = 0; tap < taps; ++tap) to[tap * c.in_channels + i] = *from++;
-    }
-  }
+  OrderByTap(c, c.integer_weights, &rows.integer_weights);
+  OrderByTap(c, c.float_weights, &rows.float_weights);
   return rows;
 }
 
 size_t WindowBytes(const Convolution& c, int batch) {
   return size_t(batch) * c.out_height * c.out_width * c.kernel_height * c.kernel_width *
-         c.in_channels;
+         c.in_channels * NumberBytes(c.source);
 }
 
 void CopyWindows(const Convolution& c, int batch, const uint8_t* source, uint8_t* rows) {
-  const size_t pixel = c.in_channels;
+  const size_t pixel = c.in_channels * NumberBytes(c.source);
   for (int image = 0; image < batch; ++image, source += pixel * c.in_height * c.in_width) {
     for (int y = 0; y < c.out_height; ++y) {
       for (int x = 0; x < c.out_width; ++x) {

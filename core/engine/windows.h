@@ -14,14 +14,14 @@ namespace cytopress {
 // (im2col; Chellapilla et al., "High Performance Convolutional Neural Networks for Document
 // Processing", 2006) makes it pointwise, and its rows those of all images.
 
-// Whether that is faster: integers, few positions, and channels enough for the copying to be little
-// beside the products.
+// Whether that is faster: few positions, and channels enough for the copying to be little beside
+// the products.
 bool PrefersWindows(const Convolution& convolution);
 
-// The pointwise convolution of the rows; the same sums. REQUIRES: integer weights.
+// The pointwise convolution of the rows; the same sums.
 Convolution OfWindows(const Convolution& convolution);
 
-// The rows: of `batch` images at `source`, 8-bit NHWC, each output position's window, tap by tap.
+// The rows: of `batch` images at `source`, NHWC, each output position's window, tap by tap.
 // `rows` has room for WindowBytes().
 size_t WindowBytes(const Convolution& convolution, int batch);
 void CopyWindows(const Convolution& convolution, int batch, const uint8_t* source, uint8_t* rows);
