@@ -54,7 +54,8 @@ struct TrainerSetup {
 // gradual pruning, the best of those that have the final sparsity. Masked weights are zeroed after
 // every step. With ema_decay, what is validated and kept is the exponential moving average of
 // weights and statistics (Polyak and Juditsky, 1992). With freeze_batch_norm, batch norms neither
-// adapt nor learn (He et al., "Mask R-CNN", 2017, fine-tune so). Thread-compatible.
+// adapt nor learn (He et al., "Deep Residual Learning for Image Recognition", 2016, appendix A,
+// fine-tune so). Thread-compatible.
 class Trainer {
  public:
   struct Hooks {
