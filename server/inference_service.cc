@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/base/status_macros.h"
@@ -77,11 +76,9 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
                   grpc::CallbackServerContext* context)
       : request_(request), response_(response), context_(context) {}
 
-  // False when the server has no time for the request.
-  bool Start(ClassifyPipeline* pipeline) {
+  void Start(ClassifyPipeline* pipeline) {
     if (absl::Status status = CheckClassifyRequest(*request_); !status.ok()) {
-      FinishWith(status, context_, this);
-      return true;
+      return FinishWith(status, context_, this);
     }
     ClassifyTask task = ToClassifyTask(*request_);
     task.deadline = absl::FromChrono(context_->deadline());
@@ -90,7 +87,7 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
       if (outcome.ok()) FillClassifyResponse(*outcome, request_->top_k(), response_);
       FinishWith(outcome.status(), context_, this);
     };
-    return pipeline->Submit(std::move(task));
+    pipeline->Submit(std::move(task));
   }
 
   void OnCancel() override { *cancelled_ = true; }
@@ -105,16 +102,6 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
   grpc::CallbackServerContext* const context_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
 };
-
-// A thread that has refused a call rests: those that come meanwhile are read in one go, which costs
-// less a call, and there are most of them when the engines have least time to spare.
-void RestAfterRefusal() {
-  constexpr absl::Duration kRest = absl::Milliseconds(2);
-  thread_local absl::Time rested = absl::InfinitePast();
-  if (absl::Now() - rested < kRest) return;
-  absl::SleepFor(kRest);
-  rested = absl::Now();
-}
 
 }  // namespace
 
@@ -180,7 +167,7 @@ grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext
                                                      const v1::ClassifyRequest* request,
                                                      v1::ClassifyResponse* response) {
   auto* const reactor = new ClassifyReactor(request, response, context);
-  if (!reactor->Start(pipeline_)) RestAfterRefusal();
+  reactor->Start(pipeline_);
   return reactor;
 }
 
