@@ -225,8 +225,8 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
   }
   auto bf16 = MakeEngineContender(options, artifact, Arithmetic::kBf16, "");
   if (bf16.ok()) contenders.push_back(*std::move(bf16));  // else the CPU has none
-  CYTOPRESS_ASSIGN_OR_RETURN(auto int8,
-                             MakeEngineContender(options, artifact, Arithmetic::kInt8, ""));
+  CYTOPRESS_ASSIGN_OR_RETURN(auto int8, MakeEngineContender(options, artifact, Arithmetic::kInt8,
+                                                            options.has_twin() ? " dense" : ""));
   contenders.push_back(std::move(int8));
   if (options.has_twin()) {
     CYTOPRESS_ASSIGN_OR_RETURN(const Artifact twin, PrunedTwin(artifact, options));
@@ -290,7 +290,7 @@ void PrintHeader(const Options& options, const Network& network, double peak) {
     std::printf("pruned twin: %g %% %s\n", options.sparsity * 100, options.pattern.c_str());
   }
   std::printf("ratios: images/s against the faster LibTorch and against the dense INT8 engine\n\n");
-  std::printf("%5s  %-24s %9s  %9s %9s %10s %8s %7s %7s %9s %9s\n", "batch", "contender",
+  std::printf("%5s  %-28s %9s  %9s %9s %10s %8s %7s %7s %9s %9s\n", "batch", "contender",
               "median ms", "p10 ms", "p90 ms", "images/s", "GMAC/s", "of peak", "MB", "/torch",
               "/int8");
 }
@@ -300,7 +300,7 @@ void PrintTable(const std::vector<Timing>& timings, int64_t macs, double peak, b
     const double macs_per_second = timing.images_per_second() * static_cast<double>(macs);
     const std::string of_peak =
         peak > 0 ? absl::StrFormat("%.0f %%", 100 * macs_per_second / peak) : "-";
-    std::printf("%5d  %-24s %9.3f  %9.3f %9.3f %10.0f %8.1f %7s %7.1f %8.2fx %8.2fx\n",
+    std::printf("%5d  %-28s %9.3f  %9.3f %9.3f %10.0f %8.1f %7s %7.1f %8.2fx %8.2fx\n",
                 timing.batch, timing.contender.c_str(), timing.median * 1e3, timing.p10 * 1e3,
                 timing.p90 * 1e3, timing.images_per_second(), macs_per_second * 1e-9,
                 of_peak.c_str(), timing.memory * 1e-6,
