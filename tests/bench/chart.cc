@@ -17,7 +17,8 @@ constexpr double kTitle = 40;
 constexpr double kHeading = 34;  // above a batch's bars
 
 bool IsOurs(const std::string& contender) {
-  return absl::StartsWith(contender, "onednn-") || absl::StartsWith(contender, "block-");
+  return absl::StartsWith(contender, "onednn-") || absl::StartsWith(contender, "mixed-") ||
+         absl::StartsWith(contender, "block-");
 }
 
 class Chart {
