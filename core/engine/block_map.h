@@ -39,8 +39,8 @@ struct BlockMap {
 BlockMap MakeBlockMap(int channels, int height, int width, int images, const BlockKernel& kernel);
 
 // Between a block map and the same as bytes [image][y][x][channel]. `flip` is what all bytes are
-// XORed with: kSignedZero makes signed bytes of those that lie with it added, and back. `channels`
-// is a multiple of 4, and all of the map's.
+// XORed with: kSignedZero makes signed bytes of those that lie with it added, and back. The map's
+// channels are a multiple of 4. Thread-safe.
 void ToBlocks(const BlockMap& map, uint8_t flip, const uint8_t* nhwc, uint8_t* blocks);
 void ToNhwc(const BlockMap& map, uint8_t flip, const uint8_t* blocks, uint8_t* nhwc);
 

@@ -15,7 +15,7 @@ namespace {
 constexpr int kBatches[] = {1, 32};
 
 // All in nanoseconds, fitted to the layers of nine ResNet-50s, sparse in several ways, at
-// both batch sizes, on one core of a Xeon with AMX: 12 to 17 % off in the mean (docs/adr/0014).
+// both batch sizes, on one core of a Xeon with AMX: 9 to 17 % off in the mean (docs/adr/0014).
 struct OneDnnCosts {
   double multiplication;
   double weight;        // a byte, once a pass
@@ -29,7 +29,7 @@ struct OneDnnCosts {
 constexpr OneDnnCosts kAmxCosts = {0.00055, 0.026, 0.0075, 0.0097, 0.11, 0.065, 2000, 0.0175};
 constexpr OneDnnCosts kVnniCosts = {0.0026, 0.020, 0.0035, 0.0104, 0.10, 0.044, 1700, 0.0175};
 constexpr double kFarBytes = 1e6;
-constexpr double kWindowByte = 0.15;
+constexpr double kWindowByte = 0.15;  // copied
 constexpr int kFewChannels = 16;
 
 struct BlockCosts {
@@ -45,6 +45,7 @@ constexpr BlockCosts kBlockCosts = {0.34, 0.18, 0.10, 0.40, 4.4, 6.1, 4.2};
 // Of a kernel without an instruction for four products. Not measured against oneDNN's.
 constexpr double kWithoutFourProducts = 3;
 
+// Four channels of a pixel.
 constexpr double kConvertedBlock = 0.4;
 
 OneDnnCosts CostsOf(IntegerUnit unit) {

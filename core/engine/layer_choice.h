@@ -16,7 +16,7 @@ struct LayerTimes {
   double onednn = 0;
   double blocks = 0;
 };
-// By layer; zeros for other layers than convolutions.
+// By layer; zeros for other layers than convolutions. Thread-safe, as the following.
 std::vector<LayerTimes> EstimateTimes(const DenseModel& model, int batch, IntegerUnit unit,
                                       const BlockKernel& kernel);
 

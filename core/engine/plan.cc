@@ -213,7 +213,8 @@ void Plan::RunStep(const Step& step, const Arena& arena, int threads) {
   uint8_t* const scratch = arena.data() + layout_.scratch_offset;
   if (step.operation) {
     if (step.copies_windows) {
-      CopyWindows(model_.convolutions[step.layer], batch_, Map(arena, input, kNhwc), scratch);
+      CopyWindows(model_.convolutions[step.layer], batch_, Map(arena, input, kNhwc), scratch,
+                  threads);
     }
     step.operation->Run(stream_);
     stream_.wait();

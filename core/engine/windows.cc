@@ -21,6 +21,25 @@ void OrderByTap(const Convolution& c, const std::vector<T>& weights, std::vector
   }
 }
 
+void CopyImage(const Convolution& c, const uint8_t* source, uint8_t* rows) {
+  const size_t pixel = c.in_channels * NumberBytes(c.source);
+  for (int y = 0; y < c.out_height; ++y) {
+    for (int x = 0; x < c.out_width; ++x) {
+      for (int tap_y = 0; tap_y < c.kernel_height; ++tap_y) {
+        const int row = y * c.stride - c.pad_top + tap_y;
+        for (int tap_x = 0; tap_x < c.kernel_width; ++tap_x, rows += pixel) {
+          const int column = x * c.stride - c.pad_left + tap_x;
+          if (row < 0 || row >= c.in_height || column < 0 || column >= c.in_width) {
+            std::memset(rows, 0, pixel);
+          } else {
+            std::memcpy(rows, source + (size_t(row) * c.in_width + column) * pixel, pixel);
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 bool PrefersWindows(const Convolution& c) {
@@ -45,24 +64,14 @@ size_t WindowBytes(const Convolution& c, int batch) {
          c.in_channels * NumberBytes(c.source);
 }
 
-void CopyWindows(const Convolution& c, int batch, const uint8_t* source, uint8_t* rows) {
-  const size_t pixel = c.in_channels * NumberBytes(c.source);
-  for (int image = 0; image < batch; ++image, source += pixel * c.in_height * c.in_width) {
-    for (int y = 0; y < c.out_height; ++y) {
-      for (int x = 0; x < c.out_width; ++x) {
-        for (int tap_y = 0; tap_y < c.kernel_height; ++tap_y) {
-          const int row = y * c.stride - c.pad_top + tap_y;
-          for (int tap_x = 0; tap_x < c.kernel_width; ++tap_x, rows += pixel) {
-            const int column = x * c.stride - c.pad_left + tap_x;
-            if (row < 0 || row >= c.in_height || column < 0 || column >= c.in_width) {
-              std::memset(rows, 0, pixel);
-            } else {
-              std::memcpy(rows, source + (size_t(row) * c.in_width + column) * pixel, pixel);
-            }
-          }
-        }
-      }
-    }
+void CopyWindows(const Convolution& c, int batch, const uint8_t* source, uint8_t* rows,
+                 int threads) {
+  const size_t image_bytes =
+      size_t(c.in_height) * c.in_width * c.in_channels * NumberBytes(c.source);
+  const size_t image_rows = WindowBytes(c, 1);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+  for (int image = 0; image < batch; ++image) {
+    CopyImage(c, source + image * image_bytes, rows + image * image_rows);
   }
 }
 

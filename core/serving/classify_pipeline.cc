@@ -101,7 +101,7 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
 
 ClassifyPipeline::~ClassifyPipeline() { Drain(absl::InfiniteDuration()); }
 
-bool ClassifyPipeline::Submit(ClassifyTask task) {
+void ClassifyPipeline::Submit(ClassifyTask task) {
   auto request = std::make_shared<Request>();
   request->admitted = clock_->Steady();
   const absl::Duration budget = task.deadline - clock_->Now();
@@ -116,7 +116,7 @@ bool ClassifyPipeline::Submit(ClassifyTask task) {
           if (!ticket.ok()) return request->task.done(ticket.status());
           Start(request, *std::move(ticket));
         });
-    return true;
+    return;
   }
   AdmissionRequest wish;
   wish.images = images;
@@ -128,12 +128,11 @@ bool ClassifyPipeline::Submit(ClassifyTask task) {
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
     request->task.done(ticket.status());
-    return false;
+    return;
   }
   request->quick = images == 1 && request->amount.bytes <= kQuickBytes &&
                    models_.Find(request->task.model) != nullptr;
   Start(request, *std::move(ticket));
-  return true;
 }
 
 void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket) {

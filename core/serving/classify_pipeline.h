@@ -98,8 +98,7 @@ class ClassifyPipeline {
   // was cancelled or has expired is dropped before its next image is decoded or computed. Requests
   // for the newest version are answered by the one before until it is in memory.
   // REQUIRES: at least one image.
-  // False when it was refused; `done` has been called then.
-  bool Submit(ClassifyTask task);
+  void Submit(ClassifyTask task);
 
   // Brings a model into memory; `done` on another thread, or before this returns. For warming up.
   void Preload(const ModelVersion& model, std::function<void(const absl::Status&)> done);

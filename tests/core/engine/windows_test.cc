@@ -48,8 +48,10 @@ TEST(WindowsTest, HaveTheSumsOfTheConvolution) {
     const Convolution rows = OfWindows(c);
     EXPECT_TRUE(rows.is_pointwise());
     std::vector<uint8_t> windows(WindowBytes(c, kBatch), 0xa5);
-    CopyWindows(c, kBatch, source.data(), windows.data());
-    EXPECT_EQ(Sums(rows, windows), Sums(c, source));
+    for (const int threads : {1, 2}) {
+      CopyWindows(c, kBatch, source.data(), windows.data(), threads);
+      EXPECT_EQ(Sums(rows, windows), Sums(c, source));
+    }
   }
 }
 
