@@ -131,7 +131,7 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
     return;
   }
   request->quick = images == 1 && request->amount.bytes <= kQuickBytes &&
-                   models_.Find(request->task.model) != nullptr;
+                   models_.Find(OrDefault(request->task.model)) != nullptr;
   Start(request, *std::move(ticket));
 }
 
@@ -154,22 +154,26 @@ void ClassifyPipeline::CountUndecoded(Request* request, bool counts) {
   undecoded_bytes_ += sign * request->amount.encoded_bytes;
 }
 
+ModelVersion ClassifyPipeline::OrDefault(ModelVersion model) const {
+  absl::MutexLock lock(&mutex_);
+  if (model.name.empty()) model.name = default_model_;
+  return model;
+}
+
 absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_t images,
                                                int64_t encoded_bytes) const {
-  ModelVersion wanted = model;
   double margin;
   double seconds_per_byte;
   int64_t undecoded_images;
   int64_t undecoded_bytes;
   {
     absl::MutexLock lock(&mutex_);
-    if (wanted.name.empty()) wanted.name = default_model_;
     margin = margin_.value();
     seconds_per_byte = decode_seconds_per_byte_.value() / decoders_.threads();
     undecoded_images = undecoded_images_;
     undecoded_bytes = undecoded_bytes_;
   }
-  const ModelHandle handle = models_.Find(wanted);
+  const ModelHandle handle = models_.Find(OrDefault(model));
   if (handle == nullptr) return absl::ZeroDuration();
   const BatchLoad load = handle->scheduler.load();
   // Without anything before it, a request is welcome whatever the means say: it corrects them.
@@ -265,6 +269,7 @@ void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
   }
   const int64_t bytes = images * scheduler.image_bytes();
   if (absl::Status status = request->ticket->Grow(bytes); !status.ok()) {
+    if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
     return Finish(request, std::move(status));
   }
   request->batch.images = images;
@@ -388,7 +393,8 @@ void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
   outcome.timing.compute = request->batch.compute;
   outcome.timing.queue =
       clock_->Steady() - request->admitted - outcome.timing.decode - outcome.timing.compute;
-  observer_->OnClassified(outcome.model->version, request->batch.images, outcome.timing);
+  observer_->OnClassified(outcome.model->version, request->batch.images, request->task.bulk,
+                          outcome.timing);
   done(std::move(outcome));
 }
 

@@ -72,7 +72,8 @@ class ServingObserver {
   virtual ~ServingObserver() = default;
   // Computed; `cpu` is the time of the thread that did.
   virtual void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) = 0;
-  virtual void OnClassified(const ModelVersion& model, int images,
+  // `bulk`: of a stream, whose items wait for each other.
+  virtual void OnClassified(const ModelVersion& model, int images, bool bulk,
                             const ClassifyTiming& timing) = 0;
   // Not let in. `reason` is that of the ErrorInfo (admission.h).
   virtual void OnRefused(const std::string& reason) = 0;
@@ -110,6 +111,8 @@ class ClassifyPipeline {
   // Refuses new requests. True as soon as all admitted ones are answered, false after `timeout`.
   bool Drain(absl::Duration timeout);
 
+  // With the name that an empty one meant last, which is empty until then.
+  ModelVersion OrDefault(ModelVersion model) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Time from now to the answer to a request of `images` images in `encoded_bytes` of PNG or JPEG,
   // as far as can be told from what was computed before; zero when nothing waits or the model is
   // not in memory.

@@ -26,18 +26,26 @@ prometheus::Family<prometheus::Histogram>& Histograms(const std::string& name,
   return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry);
 }
 
+prometheus::Labels WithCall(prometheus::Labels labels, const std::string& call) {
+  labels["call"] = call;
+  return labels;
+}
+
 }  // namespace
 
 ServingMetrics::ServingMetrics(prometheus::Registry* registry)
-    : queue_(Histograms("cytopress_classify_queue_seconds",
-                        "Time that a Classify request waited for a batch", registry)),
+    : queue_(Histograms(
+          "cytopress_classify_queue_seconds",
+          "Time that a request waited: to be let in, for a decoder, for a model, for a batch",
+          registry)),
       decode_(Histograms("cytopress_classify_decode_seconds",
                          "Time that a Classify request took to decode and preprocess its images",
                          registry)),
       compute_(Histograms("cytopress_classify_compute_seconds",
                           "Time that a Classify request spent in the engine", registry)),
-      request_(Histograms("cytopress_classify_request_seconds",
-                          "Time that a Classify request spent in the server", registry)),
+      request_(Histograms(
+          "cytopress_classify_request_seconds",
+          "Time that a Classify request, or a message of a stream, spent in the server", registry)),
       batch_(Histograms("cytopress_classify_batch_size", "Images that the engine was given at once",
                         registry)),
       images_(prometheus::BuildCounter()
@@ -67,7 +75,8 @@ const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
     it->second = {&queue_.Add(labels, SecondsEdges()),
                   &decode_.Add(labels, SecondsEdges()),
                   &compute_.Add(labels, SecondsEdges()),
-                  &request_.Add(labels, SecondsEdges()),
+                  &request_.Add(WithCall(labels, "unary"), SecondsEdges()),
+                  &request_.Add(WithCall(labels, "stream"), SecondsEdges()),
                   &batch_.Add(labels, BatchEdges()),
                   &images_.Add(labels),
                   &cpu_.Add(labels)};
@@ -81,13 +90,14 @@ void ServingMetrics::OnBatch(const ModelVersion& model, int images, absl::Durati
   metrics.cpu->Increment(absl::ToDoubleSeconds(cpu));
 }
 
-void ServingMetrics::OnClassified(const ModelVersion& model, int images,
+void ServingMetrics::OnClassified(const ModelVersion& model, int images, bool bulk,
                                   const ClassifyTiming& timing) {
   const OfModel& metrics = Of(model);
   metrics.queue->Observe(absl::ToDoubleSeconds(timing.queue));
   metrics.decode->Observe(absl::ToDoubleSeconds(timing.decode));
   metrics.compute->Observe(absl::ToDoubleSeconds(timing.compute));
-  metrics.request->Observe(absl::ToDoubleSeconds(timing.queue + timing.decode + timing.compute));
+  prometheus::Histogram* const request = bulk ? metrics.stream : metrics.unary;
+  request->Observe(absl::ToDoubleSeconds(timing.queue + timing.decode + timing.compute));
   metrics.images->Increment(images);
 }
 

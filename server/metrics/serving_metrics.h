@@ -25,7 +25,8 @@ class ServingMetrics : public ServingObserver {
   explicit ServingMetrics(prometheus::Registry* registry);
 
   void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) override;
-  void OnClassified(const ModelVersion& model, int images, const ClassifyTiming& timing) override;
+  void OnClassified(const ModelVersion& model, int images, bool bulk,
+                    const ClassifyTiming& timing) override;
   void OnRefused(const std::string& reason) override;
 
  private:
@@ -33,7 +34,8 @@ class ServingMetrics : public ServingObserver {
     prometheus::Histogram* queue;
     prometheus::Histogram* decode;
     prometheus::Histogram* compute;
-    prometheus::Histogram* request;
+    prometheus::Histogram* unary;
+    prometheus::Histogram* stream;
     prometheus::Histogram* batch;
     prometheus::Counter* images;
     prometheus::Counter* cpu;

@@ -6,7 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "core/jobs/job_state.h"
 #include "server/metrics/families.h"
 
@@ -30,6 +34,27 @@ const prometheus::Histogram::BucketBoundaries& StageEdges() {
 // Where a failed reading shows: the log, once a scrape, and a metric that is missing.
 void Warn(const char* what, const absl::Status& status) {
   spdlog::warn("metrics: cannot read {}: {}", what, status.ToString());
+}
+
+// The label of a ledger line's stage, of which there are few: without the number of a try and the
+// sparsity of a sweep's step; "cell" for the models of a sweep, which are called as users like.
+std::string StageLabel(absl::string_view stage) {
+  int number;
+  const std::vector<absl::string_view> words = absl::StrSplit(stage, absl::MaxSplits(' ', 2));
+  if (words.size() >= 2 && words[0] == "try" && absl::SimpleAtoi(words[1], &number)) {
+    if (words.size() == 2) return "try";
+    stage = words[2];
+  }
+  for (const absl::string_view kind : {"load", "train", "publish-dense", "restart", "prune",
+                                       "fine-tune", "quantization-aware training", "quantize",
+                                       "temperature", "package", "evaluate", "publish"}) {
+    absl::string_view rest = stage;
+    if (!absl::ConsumePrefix(&rest, kind)) continue;
+    if (rest.empty() || (absl::StartsWith(rest, " ") && absl::EndsWith(rest, " %"))) {
+      return std::string(kind);
+    }
+  }
+  return "cell";
 }
 
 }  // namespace
@@ -94,9 +119,10 @@ void StateMetrics::ReadLedger(bool observe) const {
     last_ledger_line_ = lines->back().first;
     if (!observe) continue;
     for (const auto& [number, line] : *lines) {
-      stage_seconds_.Add({{"stage", line.stage()}}, StageEdges()).Observe(line.seconds());
+      const prometheus::Labels labels = {{"stage", StageLabel(line.stage())}};
+      stage_seconds_.Add(labels, StageEdges()).Observe(line.seconds());
       if (line.images_per_second() > 0) {
-        training_speed_.Add({{"stage", line.stage()}}).Set(line.images_per_second());
+        training_speed_.Add(labels).Set(line.images_per_second());
       }
     }
   }

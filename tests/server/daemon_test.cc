@@ -197,12 +197,15 @@ TEST_F(DaemonTest, MetricsTellOfRequestsModelsAndJobs) {
   EXPECT_EQ(MetricValue(text, "cytopress_requests_total{code=\"NOT_FOUND\",method=\"GetJob\"}"), 1);
   EXPECT_EQ(MetricValue(text, "cytopress_request_seconds_count{method=\"Compress\"}"), 1);
   const std::string labels = "{model=\"cells\",version=\"1\"}";
-  for (const char* part : {"queue", "decode", "compute", "request"}) {
+  const std::string request = "cytopress_classify_request_seconds_count";
+  EXPECT_EQ(MetricValue(text, request + "{call=\"unary\",model=\"cells\",version=\"1\"}"), 2);
+  EXPECT_EQ(MetricValue(text, request + "{call=\"stream\",model=\"cells\",version=\"1\"}"), 0);
+  for (const char* part : {"queue", "decode", "compute"}) {
     const std::string name = absl::StrCat("cytopress_classify_", part, "_seconds_count");
     EXPECT_EQ(MetricValue(text, name + labels), 2) << name;
   }
-  EXPECT_THAT(text, HasSubstr("cytopress_classify_request_seconds_bucket{model=\"cells\",version="
-                              "\"1\",le=\"0.025\"}"));
+  EXPECT_THAT(text, HasSubstr("cytopress_classify_request_seconds_bucket{call=\"unary\",model="
+                              "\"cells\",version=\"1\",le=\"0.025\"}"));
   EXPECT_EQ(MetricValue(text, "cytopress_classify_images_total" + labels), 2);
   EXPECT_EQ(MetricValue(text, "cytopress_classify_batch_size_sum" + labels), 2);
   EXPECT_GT(MetricValue(text, "cytopress_classify_engine_cpu_seconds_total" + labels), 0);
@@ -254,10 +257,17 @@ TEST_F(DaemonTest, MetricsCountTheStagesThatEndWhileTheServerRuns) {
   ASSERT_TRUE(store->Heartbeat("far-1", "cuda:0", "").ok());
   report("train", 50);
   report("prune", 2);
+  report("prune 80 %", 3);
+  report("try 2 fine-tune", 4);
+  report("try 2", 5);
+  report("blood-s80-int4", 6);
   const std::string text = HttpGet(daemon_->metrics_port(), "/metrics");
   EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_count{stage=\"train\"}"), 1);
   EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"train\"}"), 50);
-  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"prune\"}"), 2);
+  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"prune\"}"), 5);
+  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"fine-tune\"}"), 4);
+  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"try\"}"), 5);
+  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"cell\"}"), 6);
   EXPECT_EQ(MetricValue(text, "cytopress_training_images_per_second{stage=\"train\"}"), 123);
   EXPECT_TRUE(
       std::isnan(MetricValue(text, "cytopress_training_images_per_second{stage=\"prune\"}")));

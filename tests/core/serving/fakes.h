@@ -186,7 +186,8 @@ class CountingObserver : public ServingObserver {
   void OnBatch(const ModelVersion& model, int images, absl::Duration cpu) override {
     batched_ += images;
   }
-  void OnClassified(const ModelVersion& model, int images, const ClassifyTiming& timing) override {
+  void OnClassified(const ModelVersion& model, int images, bool bulk,
+                    const ClassifyTiming& timing) override {
     classified_ += images;
   }
   void OnRefused(const std::string& reason) override { ++refused_; }
