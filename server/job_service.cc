@@ -78,6 +78,8 @@ JobService::JobService(const JobServiceOptions& options, JobStore* store,
 
 absl::Status JobService::CheckCompress(const v1::CompressRequest& request) const {
   std::vector<FieldViolation> violations = ValidateJobSpec(request.spec());
+  // As the worker will check it.
+  if (violations.empty()) violations = ValidateJobSpec(WithDefaults(request.spec()));
   if (options_.check_dataset_path && violations.empty()) {
     violations = CheckDatasetPath(request.spec().dataset().uri());
   }

@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kNamedTensors = 3;
 
 bool IsDenseParent(const v1::Model& model) {
-  return model.name() == model.provenance().spec().model_name() + "-dense";
+  return model.name() == ParentModelName(model.provenance().spec().model_name());
 }
 
 // Sparsities are worked off in ascending order, each from the one before: those above do not

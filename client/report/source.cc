@@ -222,7 +222,7 @@ double AskedSparsity(const v1::Model& model) {
       return sparsity;
     }
   }
-  if (model.name() == spec.model_name() + "-dense") return 0;
+  if (model.name() == ParentModelName(spec.model_name())) return 0;
   return spec.recipe().prune().sparsity();
 }
 

@@ -92,6 +92,9 @@ absl::Status CheckArtifact(const Artifact& artifact) {
   return absl::OkStatus();
 }
 
+// More than any output channel has values, and far from overflowing in sums with them.
+constexpr int64_t kMostGroupSize = int64_t{1} << 30;
+
 // REQUIRES: the shape is the network's.
 absl::StatusOr<TensorLayout> LayoutOf(const v1::TensorEntry& entry) {
   TensorLayout layout;
@@ -100,7 +103,8 @@ absl::StatusOr<TensorLayout> LayoutOf(const v1::TensorEntry& entry) {
   layout.sparse = entry.sparse();
   layout.nonzeros = entry.nonzeros();
   layout.group_size = entry.group_size();
-  if (layout.group_size < 0 || (layout.group_size > 0 && layout.encoding != Encoding::kInt4)) {
+  if (layout.group_size < 0 || layout.group_size > kMostGroupSize ||
+      (layout.group_size > 0 && layout.encoding != Encoding::kInt4)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the tensor ", entry.name(), " cannot have groups of ", layout.group_size, " values"));
   }

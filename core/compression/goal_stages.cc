@@ -6,10 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "core/base/clock.h"
+#include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/compression/goal_search.h"
 #include "core/compression/sensitivity.h"
@@ -62,12 +65,52 @@ absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, s
   return tries;
 }
 
-// What the tries of one attempt share.
-struct Search {
-  const absl::Duration started = RealClock()->Steady();
+// What the tries share. The times are kept in the work folder, so that a resumed job does not get
+// its whole time budget again.
+class Search {
+ public:
+  // Takes over what earlier attempts saved, at the first call.
+  void Restore(const PipelineState& state) {
+    if (restored_) return;
+    restored_ = true;
+    const absl::StatusOr<std::string> text = ReadFile(PathOf(state), kMostFileBytes);
+    if (!text.ok()) return;
+    double spent = 0, longest = 0;
+    int left_out = -1;
+    const std::vector<absl::string_view> words = absl::StrSplit(*text, ' ');
+    if (words.size() != 3 || !absl::SimpleAtod(words[0], &spent) ||
+        !absl::SimpleAtod(words[1], &longest) || !absl::SimpleAtoi(words[2], &left_out)) {
+      return;
+    }
+    spent_before_ = absl::Seconds(spent);
+    longest_try = absl::Seconds(longest);
+    if (left_out >= 0) out_of_time_at = static_cast<size_t>(left_out);
+  }
+
+  absl::Status Save(const PipelineState& state) const {
+    const int left_out = out_of_time_at ? static_cast<int>(*out_of_time_at) : -1;
+    return WriteFileAtomically(PathOf(state),
+                               absl::StrCat(absl::ToDoubleSeconds(spent()), " ",
+                                            absl::ToDoubleSeconds(longest_try), " ", left_out));
+  }
+
+  // Since the search began, without the time between attempts and a try that a crash cut off.
+  absl::Duration spent() const { return spent_before_ + (RealClock()->Steady() - started_); }
+
   absl::Duration longest_try = absl::ZeroDuration();
   std::optional<size_t> out_of_time_at;       // the first try that was left out
   std::vector<LayerSensitivity> sensitivity;  // of the dense model; empty until measured
+
+ private:
+  static constexpr int64_t kMostFileBytes = 1024;
+
+  static std::string PathOf(const PipelineState& state) {
+    return state.context.work_folder + "/goal_search.txt";
+  }
+
+  const absl::Duration started_ = RealClock()->Steady();
+  absl::Duration spent_before_ = absl::ZeroDuration();
+  bool restored_ = false;
 };
 
 // Options of the stages of one try.
@@ -120,6 +163,7 @@ class TryStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    search_->Restore(state);
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_));
     const std::optional<double> budget =
         tries.size() < index_ ? std::nullopt
@@ -131,6 +175,7 @@ class TryStage : public Stage {
     }
     if (OutOfTime(state)) {
       if (!search_->out_of_time_at) search_->out_of_time_at = index_;
+      CYTOPRESS_RETURN_IF_ERROR(search_->Save(state));
       outcome.note = "left out: it would end after the time budget";
       return outcome;
     }
@@ -139,6 +184,7 @@ class TryStage : public Stage {
     const absl::Status status = Try(*budget, state, context, outcome);
     state.ledger = ledger;
     search_->longest_try = std::max(search_->longest_try, RealClock()->Steady() - start);
+    CYTOPRESS_RETURN_IF_ERROR(search_->Save(state));
     if (absl::IsFailedPrecondition(status)) {  // of the collapse guard: this is too little
       absl::StrAppend(&outcome.note, "; not published: ", status.message());
       return outcome;
@@ -162,8 +208,10 @@ class TryStage : public Stage {
 
   bool OutOfTime(const PipelineState& state) const {
     const double seconds = state.spec.goal().time_budget_seconds();
-    return seconds > 0 &&
-           RealClock()->Steady() + search_->longest_try > search_->started + absl::Seconds(seconds);
+    if (seconds <= 0) return false;
+    // Once a try was left out, all that follow are: their budgets would come from it.
+    return search_->out_of_time_at.has_value() ||
+           search_->spent() + search_->longest_try > absl::Seconds(seconds);
   }
 
   absl::Status Try(double budget, PipelineState& state, StageContext& context,
@@ -197,12 +245,13 @@ class TryStage : public Stage {
 
 class PublishBestStage : public Stage {
  public:
-  explicit PublishBestStage(std::shared_ptr<const Search> search) : search_(std::move(search)) {}
+  explicit PublishBestStage(std::shared_ptr<Search> search) : search_(std::move(search)) {}
 
   std::string name() const override { return "publish"; }
   double Cost(const PipelineState& state) const override { return 100; }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    search_->Restore(state);
     const v1::Goal& goal = state.spec.goal();
     const size_t count = search_->out_of_time_at.value_or(goal.max_tries());
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, count));
@@ -241,7 +290,7 @@ class PublishBestStage : public Stage {
     });
   }
 
-  const std::shared_ptr<const Search> search_;
+  const std::shared_ptr<Search> search_;
 };
 
 }  // namespace

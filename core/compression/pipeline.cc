@@ -5,7 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -17,6 +19,36 @@
 
 namespace cytopress {
 namespace {
+
+// LibTorch's allocators say so in a c10::Error, those of CPUs and of GPUs in words of their own.
+bool IsOutOfMemory(const c10::Error& error) {
+  const absl::string_view what = error.what_without_backtrace();
+  return absl::StrContains(what, "can't allocate memory") ||
+         absl::StrContains(what, "out of memory");
+}
+
+absl::Status OutOfMemory(const v1::JobSpec& spec, absl::string_view details) {
+  const v1::Recipe& recipe = spec.recipe();
+  const int batch = std::max({recipe.train().batch_size(), recipe.finetune().batch_size(),
+                              recipe.quantize().aware().batch_size()});
+  return absl::ResourceExhaustedError(
+      absl::StrCat("out of memory", details.empty() ? "" : absl::StrCat(" (", details, ")"),
+                   "; in training use a smaller batch_size (", batch,
+                   "), in quantization a smaller recipe.quantize.calibration_images (",
+                   recipe.quantize().calibration_images(), ")"));
+}
+
+torch::Tensor ToTensor(const std::string& text) {
+  torch::Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kUInt8);
+  std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
+  return bytes;
+}
+
+std::string ToString(const torch::Tensor& bytes) {
+  const torch::Tensor plain = bytes.contiguous();
+  const uint8_t* const first = plain.data_ptr<uint8_t>();
+  return std::string(first, first + plain.numel());
+}
 
 // Runs the stages in order, with a checkpoint, a progress report and a ledger line for each.
 class PipelineRun {
@@ -32,7 +64,11 @@ class PipelineRun {
         state_.bfloat16, UseBfloat16(state_.spec.recipe().train().precision(), state_.device));
     TensorTable resumed;
     if (auto loaded = LoadTensors(checkpoint_path_); loaded.ok()) {
-      resumed = *std::move(loaded);
+      if (loaded->count("published_parent") != 0) {
+        resumed = *std::move(loaded);
+      } else {
+        spdlog::warn("starting over: the checkpoint is of an earlier release");
+      }
     } else if (!absl::IsNotFound(loaded.status())) {
       spdlog::warn("starting over: {}", loaded.status().ToString());
     }
@@ -199,10 +235,9 @@ class PipelineRun {
     }
     PutAll("network/", state_.network->tensors(), table);
     PutAll("mask/", state_.masks, table);
+    table["published_parent"] = ToTensor(state_.published_parent);
     for (size_t i = 0; i < state_.ledger.size(); ++i) {
-      std::string line = state_.ledger[i].SerializeAsString();
-      table[absl::StrCat("ledger/", i)] =
-          torch::from_blob(line.data(), {static_cast<int64_t>(line.size())}, torch::kUInt8).clone();
+      table[absl::StrCat("ledger/", i)] = ToTensor(state_.ledger[i].SerializeAsString());
     }
     return SaveTensors(table, checkpoint_path_);
   }
@@ -229,9 +264,10 @@ class PipelineRun {
     }
     if (table.count("ledger/0") != 0) state_.ledger.clear();  // it has the line of loading, too
     for (size_t i = 0; table.count(absl::StrCat("ledger/", i)) != 0; ++i) {
-      const torch::Tensor line = table.at(absl::StrCat("ledger/", i)).contiguous();
-      state_.ledger.emplace_back().ParseFromArray(line.data_ptr(), static_cast<int>(line.numel()));
+      state_.ledger.emplace_back().ParseFromString(ToString(table.at(absl::StrCat("ledger/", i))));
     }
+    state_.published_parent = ToString(table.at("published_parent"));
+    if (!state_.published_parent.empty()) state_.parent = state_.published_parent;
     spdlog::info("resuming job {} at the stage {}", state_.context.job_id,
                  stages_[std::min(resume_index_, stages_.size() - 1)]->name());
     return absl::OkStatus();
@@ -259,8 +295,9 @@ absl::StatusOr<PipelineResult> RunPipeline(const v1::JobSpec& spec,
     CYTOPRESS_ASSIGN_OR_RETURN(const torch::Device device, ParseDevice(context.device));
     return PipelineRun(complete, context, device).Run();
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory; use a smaller batch_size");
+    return OutOfMemory(complete, "");
   } catch (const c10::Error& error) {
+    if (IsOutOfMemory(error)) return OutOfMemory(complete, error.what_without_backtrace());
     return absl::InternalError(absl::StrCat("LibTorch: ", error.what_without_backtrace()));
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());

@@ -131,6 +131,32 @@ Masks GlobalMasks(const Network& network, const Weights& weights, int group, dou
 
 }  // namespace
 
+double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options) {
+  if (options.layer_sparsity().empty()) return options.sparsity();
+  double removed = 0, all = 0;
+  for (const auto& [name, weight] : PrunableWeights(network)) {
+    const auto count = static_cast<double>(weight.numel());
+    removed += std::max(0.0, LayerSparsity(options, name, options.sparsity()) * count - kBlock);
+    all += count;
+  }
+  return removed / all;
+}
+
+absl::Status CheckLayers(const TorchNetwork& network, const v1::PruneOptions& options) {
+  const auto weights = PrunableWeights(network);
+  for (const auto& [layer, sparsity] : options.layer_sparsity()) {
+    const std::string name = layer + ".weight";
+    const bool found = std::any_of(weights.begin(), weights.end(),
+                                   [&](const auto& weight) { return weight.first == name; });
+    if (found) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("recipe.prune.layer_sparsity[", layer,
+                     "]: the network has no such layer to prune; names are like ",
+                     absl::StripSuffix(weights.begin()->first, ".weight")));
+  }
+  return absl::OkStatus();
+}
+
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options,
                      double sparsity) {
   torch::NoGradGuard no_grad;

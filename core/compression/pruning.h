@@ -39,6 +39,14 @@ using Masks = std::map<std::string, torch::Tensor>;
 // channels are not a multiple of four have a narrower last block.
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity);
 
+// What MagnitudeMasks removes at options.sparsity(), at the least: with a sparsity for each layer,
+// each rounds to whole groups by itself.
+double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options);
+
+// INVALID_ARGUMENT, naming the field, if options.layer_sparsity() has a layer that the network
+// lacks or never prunes.
+absl::Status CheckLayers(const TorchNetwork& network, const v1::PruneOptions& options);
+
 // The sparsity at `step` of `steps` on the way to `target`: s = target * (1 - (1 - t)^3) from 5 %
 // of the way on (Zhu and Gupta, "To Prune, or Not to Prune", 2017).
 double CubicSparsity(double target, int64_t step, int64_t steps);

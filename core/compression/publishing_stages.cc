@@ -8,6 +8,7 @@
 #include "core/compression/encoding.h"
 #include "core/compression/publishing.h"
 #include "core/compression/stages.h"
+#include "core/jobs/job_spec.h"
 
 namespace cytopress {
 namespace {
@@ -25,6 +26,7 @@ std::string Megabytes(int64_t bytes) {
 class PublishParentStage : public Stage {
  public:
   std::string name() const override { return "publish-dense"; }
+  bool skipped_on_resume() const override { return true; }
   double Cost(const PipelineState& state) const override {
     return static_cast<double>(state.dataset.val.size() + state.dataset.test.size()) * 2;
   }
@@ -38,7 +40,7 @@ class PublishParentStage : public Stage {
         const v1::Evaluation evaluation,
         EvaluateFile(state, path, [&](double fraction) { return context.progress(fraction, {}); }));
     CYTOPRESS_ASSIGN_OR_RETURN(state.published_parent,
-                               PublishFile(state, path, state.spec.model_name() + "-dense"));
+                               PublishFile(state, path, ParentModelName(state.spec.model_name())));
     state.parent = state.published_parent;
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
                                state.context.registry->Get(*ParseModelVersion(state.parent)));

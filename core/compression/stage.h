@@ -80,7 +80,7 @@ class Stage {
   // Work in forward passes of one image, roughly: what the estimate of the time left is made from.
   virtual double Cost(const PipelineState& state) const = 0;
   // True when the outcome is only what a checkpoint keeps (network, masks, frozen scales, dense
-  // score): a resumed job skips the stage. Other stages run again.
+  // score, published parent): a resumed job skips the stage. Other stages run again.
   virtual bool skipped_on_resume() const { return false; }
   // Whether what follows is made from what it leaves: its line goes into their files' ledgers.
   virtual bool in_lineage() const { return true; }

@@ -14,10 +14,6 @@ namespace {
 
 using Stages = std::vector<std::unique_ptr<Stage>>;
 
-bool IsInteger(v1::WeightType weights) {
-  return weights == v1::WEIGHT_TYPE_INT8 || weights == v1::WEIGHT_TYPE_INT4;
-}
-
 std::string Percent(double sparsity) { return absl::StrFormat("%g", 100 * sparsity); }
 
 // Pruning and fine-tuning to one sparsity. `suffix` tells the stages of a sweep apart.
@@ -60,14 +56,11 @@ void AddSweep(const v1::JobSpec& spec, Stages& stages) {
 
 Stages StagesFor(const v1::JobSpec& spec) {
   const v1::Recipe& recipe = spec.recipe();
-  const bool prunes = recipe.has_prune() && recipe.prune().sparsity() > 0;
   Stages stages;
   stages.push_back(MakeLoadStage());
   if (spec.base_model().empty()) {
     stages.push_back(MakeTrainStage(recipe.train()));
-    if (prunes || spec.has_sweep() || spec.has_goal() || IsInteger(recipe.quantize().weights())) {
-      stages.push_back(MakePublishParentStage());
-    }
+    if (PublishesParent(spec)) stages.push_back(MakePublishParentStage());
   }
   if (spec.has_sweep()) {
     AddSweep(spec, stages);

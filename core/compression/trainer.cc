@@ -161,8 +161,11 @@ double Trainer::Step(const Batch& batch, double learning_rate) {
 
 int64_t Trainer::gradual_steps() const {
   if (!setup_.gradual) return 0;
-  return static_cast<int64_t>(setup_.gradual->gradual_fraction() *
-                              static_cast<double>(options_.epochs() * loader_.train_steps()));
+  const int64_t steps = options_.epochs() * loader_.train_steps();
+  // The last step trains at the full sparsity, even if the schedule takes all of them.
+  return std::min(
+      static_cast<int64_t>(setup_.gradual->gradual_fraction() * static_cast<double>(steps)),
+      steps - 1);
 }
 
 void Trainer::PruneFurther(int64_t step) {
@@ -224,6 +227,7 @@ double Trainer::images_per_second() const {
 void Trainer::Save(TensorTable& table) const {
   table["epoch"] = torch::tensor(epoch_);
   table["accuracies"] = torch::tensor({last_accuracy_, best_.accuracy, best_.auc}, torch::kFloat64);
+  table["confusion"] = torch::tensor(best_.confusion, torch::kInt64);
   PutAll("now/", network_.tensors(), table);
   PutAll("best/", best_tensors_, table);
   PutAll("momentum/", optimizer_.momentum(), table);
@@ -245,6 +249,9 @@ absl::Status Trainer::Load(const TensorTable& table) {
   last_accuracy_ = accuracies[0].item<double>();
   best_.accuracy = accuracies[1].item<double>();
   best_.auc = accuracies[2].item<double>();
+  const torch::Tensor confusion = table.at("confusion").contiguous();
+  best_.confusion.assign(confusion.data_ptr<int64_t>(),
+                         confusion.data_ptr<int64_t>() + confusion.numel());
   return absl::OkStatus();
 }
 

@@ -171,6 +171,7 @@ class PruneStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    CYTOPRESS_RETURN_IF_ERROR(CheckLayers(*state.network, options_));
     state.masks = MagnitudeMasks(*state.network, options_, options_.sparsity());
     ApplyMasks(state.masks, *state.network);
     StageOutcome outcome;
@@ -185,7 +186,7 @@ class PruneStage : public Stage {
   }
 
   absl::Status CheckInvariant(const PipelineState& state) const override {
-    return CheckSparsity(state, options_.sparsity());
+    return CheckSparsity(state, WantedSparsity(*state.network, options_));
   }
 
  private:
@@ -207,6 +208,9 @@ class FinetuneStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    if (options_.gradual) {
+      CYTOPRESS_RETURN_IF_ERROR(CheckLayers(*state.network, *options_.gradual));
+    }
     TrainerSetup setup;
     setup.gradual = options_.gradual;
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
@@ -229,7 +233,8 @@ class FinetuneStage : public Stage {
   }
 
   absl::Status CheckInvariant(const PipelineState& state) const override {
-    return CheckSparsity(state, options_.gradual ? options_.gradual->sparsity() : 0);
+    return CheckSparsity(state,
+                         options_.gradual ? WantedSparsity(*state.network, *options_.gradual) : 0);
   }
 
  private:

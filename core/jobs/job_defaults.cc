@@ -126,6 +126,10 @@ void FillGoal(v1::Goal* goal, v1::Recipe* recipe) {
   goal->set_max_tries(Or(goal->max_tries(), 6));
   const v1::Recipe lossless = LosslessRecipe();
   recipe->set_max_accuracy_drop(goal->max_accuracy_drop());
+  // A policy that only reports would let every try count as accurate.
+  if (recipe->on_collapse() == v1::COLLAPSE_POLICY_REPORT) {
+    recipe->set_on_collapse(v1::COLLAPSE_POLICY_MEND);
+  }
   recipe->mutable_prune()->set_gradual_fraction(
       Or(recipe->prune().gradual_fraction(), lossless.prune().gradual_fraction()));
   if (!recipe->has_finetune()) *recipe->mutable_finetune() = lossless.finetune();
@@ -155,6 +159,19 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   if (recipe->has_finetune()) FillTraining(4, 0.02, recipe->mutable_finetune());
   FillQuantization(recipe->mutable_quantize());
   return spec;
+}
+
+bool PublishesParent(const v1::JobSpec& spec) {
+  if (!spec.base_model().empty()) return false;
+  const v1::Recipe& recipe = spec.recipe();
+  const v1::WeightType weights = recipe.quantize().weights();
+  return spec.has_sweep() || spec.has_goal() || recipe.prune().sparsity() > 0 ||
+         recipe.finetune().distillation() > 0 || weights == v1::WEIGHT_TYPE_INT8 ||
+         weights == v1::WEIGHT_TYPE_INT4;
+}
+
+std::string ParentModelName(const std::string& model_name) {
+  return absl::StrCat(model_name, "-dense");
 }
 
 absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name) {

@@ -64,8 +64,15 @@ class Checker {
   std::vector<FieldViolation> violations_;
 };
 
-void CheckModelName(const std::string& name, Checker* checker) {
-  if (IsValidModelName(name)) return;
+void CheckModelName(const v1::JobSpec& spec, Checker* checker) {
+  const std::string& name = spec.model_name();
+  if (IsValidModelName(name)) {
+    const std::string parent = ParentModelName(name);
+    if (!PublishesParent(spec) || IsValidModelName(parent)) return;
+    checker->Add("model_name", absl::StrCat("is too long: the dense model would be called ", parent,
+                                            "; give a shorter name, or a base_model"));
+    return;
+  }
   checker->Add("model_name",
                absl::StrCat("\"", name,
                             "\" is not a model name: give 1 to 63 of a-z, 0-9, '.', '_' and '-', "
@@ -203,6 +210,11 @@ void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
   for (const auto& [layer, sparsity] : prune.layer_sparsity()) {
     checker->IsFraction(absl::StrCat("recipe.prune.layer_sparsity[", layer, "]"), sparsity);
   }
+  if (!prune.layer_sparsity().empty() && prune.sparsity() <= 0) {
+    checker->Add("recipe.prune.layer_sparsity",
+                 "is of single layers; give recipe.prune.sparsity for the others as well, however "
+                 "small");
+  }
   if (prune.gradual_fraction() > 0 && !recipe.has_finetune()) {
     checker->Add("recipe.prune.gradual_fraction",
                  "is a share of the fine-tuning, and the recipe has none; add recipe.finetune or "
@@ -293,10 +305,24 @@ void CheckSweep(const v1::JobSpec& spec, Checker* checker) {
     checker->IsValid<v1::WeightType>(field, sweep.weights(i));
     if (!types.insert(sweep.weights(i)).second) checker->Add(field, "is there twice");
   }
-  const std::string longest = SweepModelName(spec.model_name(), 0.999, v1::WEIGHT_TYPE_INT8);
-  if (IsValidModelName(spec.model_name()) && !IsValidModelName(longest)) {
-    checker->Add("model_name",
-                 absl::StrCat("is too long for a sweep, whose models are called like ", longest));
+  if (spec.recipe().prune().pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) {
+    checker->Add("recipe.prune.pattern",
+                 "PRUNE_PATTERN_TWO_OF_FOUR has one sparsity only and a sweep has several; choose "
+                 "another pattern, or compress without a sweep");
+  }
+  if (!IsValidModelName(spec.model_name())) return;
+  std::string longest;
+  for (const double sparsity : sweep.sparsities()) {
+    for (const int weights : sweep.weights()) {
+      if (!v1::WeightType_IsValid(weights)) continue;
+      const std::string name =
+          SweepModelName(spec.model_name(), sparsity, static_cast<v1::WeightType>(weights));
+      if (name.size() > longest.size()) longest = name;
+    }
+  }
+  if (!IsValidModelName(longest)) {
+    checker->Add("model_name", absl::StrCat("is too long for a sweep, which would call a model ",
+                                            longest, "; give a shorter name"));
   }
 }
 
@@ -313,8 +339,17 @@ void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
   if (spec.has_sweep()) {
     checker->Add("goal", "is given together with sweep; leave one of the two out");
   }
-  if (spec.recipe().prune().sparsity() > 0) {
+  if (spec.recipe().prune().pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) {
+    checker->Add(
+        "recipe.prune.pattern",
+        "PRUNE_PATTERN_TWO_OF_FOUR has one sparsity only, and a goal searches for several; "
+        "choose another pattern");
+  } else if (spec.recipe().prune().sparsity() > 0) {
     checker->Add("recipe.prune.sparsity",
+                 "is given together with goal, which searches for it; leave one of the two out");
+  }
+  if (!spec.recipe().prune().layer_sparsity().empty()) {
+    checker->Add("recipe.prune.layer_sparsity",
                  "is given together with goal, which searches for it; leave one of the two out");
   }
   const std::string longest = absl::StrCat(spec.model_name(), "-try", kMaxTries);
@@ -334,6 +369,12 @@ void CheckRecipe(const v1::JobSpec& spec, Checker* checker) {
   if (recipe.train().freeze_batch_norm()) {
     checker->Add("recipe.train.freeze_batch_norm",
                  "would freeze batch norms that have not seen an image; set it in recipe.finetune");
+  }
+  if (recipe.train().distillation() > 0) {
+    checker->Add("recipe.train.distillation",
+                 absl::StrCat(recipe.train().distillation(),
+                              ", but while the dense model is trained there is none to learn from; "
+                              "set it in recipe.finetune"));
   }
   if (recipe.has_finetune()) CheckTraining("recipe.finetune", recipe.finetune(), checker);
   CheckPruning(recipe, checker);
@@ -364,7 +405,7 @@ void CheckDevice(const std::string& device, Checker* checker) {
 
 std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
   Checker checker;
-  CheckModelName(spec.model_name(), &checker);
+  CheckModelName(spec, &checker);
   CheckDataset(spec.dataset(), &checker);
   CheckBaseModel(spec, &checker);
   CheckNetwork(spec.network(), &checker);

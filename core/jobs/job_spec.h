@@ -24,6 +24,11 @@ std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec);
 // is always there (FP16 when nothing was asked). Pruning and fine-tuning are never added.
 v1::JobSpec WithDefaults(v1::JobSpec spec);
 
+// Whether the job trains a dense model that later stages are measured against or learn from, and
+// publishes it under the second name. `spec` has its defaults.
+bool PublishesParent(const v1::JobSpec& spec);
+std::string ParentModelName(const std::string& model_name);
+
 // "paper", "lossless", "quick" or "dense" filled in; NOT_FOUND lists the names.
 absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name);
 std::vector<std::string> RecipeNames();

@@ -53,6 +53,21 @@ TEST(FormatTest, GroupsReturn) {
   EXPECT_THAT(std::string(SerializeArtifact(written).status().message()), HasSubstr("multiplier"));
 }
 
+TEST(FormatTest, GroupsTooLargeToBeAnythingAreRefused) {
+  SampleOptions options;
+  options.weights = v1::WEIGHT_TYPE_INT4;
+  Artifact written = SampleArtifact(options);
+  for (auto& [name, tensor] : written.tensors) {
+    if (tensor.encoding != Encoding::kInt4) continue;
+    tensor.group_size = int64_t{1} << 40;
+    tensor.multipliers.assign(tensor.shape[0], 1);
+  }
+  const absl::StatusOr<std::string> file = SerializeArtifact(written);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_THAT(std::string(ParseArtifact(*file).status().message()),
+              HasSubstr("cannot have groups of 1099511627776 values"));
+}
+
 class RoundTripTest : public testing::TestWithParam<v1::WeightType> {};
 
 TEST_P(RoundTripTest, ReturnsWhatWasWritten) {

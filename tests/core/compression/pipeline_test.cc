@@ -293,6 +293,23 @@ TEST_F(PipelineTest, FineTuningIsTheRemedyOfPruning) {
   EXPECT_EQ(Line(observer, "fine-tune").guard(), "");
 }
 
+// What is half mended when the job stops is no dense model when it goes on.
+TEST_F(PipelineTest, AResumedJobKeepsTheParentThatItPublished) {
+  RecordingObserver stopped, resumed;
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.9);
+  *spec.mutable_recipe()->mutable_finetune() = spec.recipe().train();
+  spec.mutable_recipe()->set_max_accuracy_drop(0.1);
+  stopped.stop_in_stage = "fine-tune";
+  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
+  EXPECT_THAT(Line(stopped, "prune").guard(), HasSubstr("; fine-tune follows"));
+  const auto result = Run(spec, resumed, "job-1", 2);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->parent_model, "tiny-dense@1");
+  EXPECT_THAT(resumed.Stages(), Not(Contains("publish-dense")));
+  EXPECT_EQ(registry_->Get({"tiny", 1})->certificate().parent(), "tiny-dense@1");
+}
+
 TEST_F(PipelineTest, TheLosslessStagesRunInTheirOrder) {
   RecordingObserver observer;
   v1::JobSpec spec = LearningSpec();
@@ -445,6 +462,29 @@ TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
   }
   EXPECT_GE(accurate, 1);
   EXPECT_LT(best.size().disk_bytes(), best.size().dense_bytes() / 20);
+}
+
+TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_goal()->set_max_accuracy_drop(0.1);
+  spec.mutable_goal()->set_max_tries(3);
+  spec.mutable_goal()->set_time_budget_seconds(3600);
+  RecordingObserver stopped, resumed;
+  stopped.stop_in_stage = "try 2: try 2 fine-tune";
+  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
+  const std::string path = root_ + "/work/job-1/goal_search.txt";
+  const auto spent = ReadFile(path, 100);
+  ASSERT_TRUE(spent.ok()) << spent.status();
+  EXPECT_GT(std::stod(*spent), 0);
+  // As if the first attempt had taken the hour.
+  ASSERT_TRUE(WriteFileAtomically(path, "3601 1 -1").ok());
+  const auto result = Run(spec, resumed, "job-1", 2);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(Line(resumed, "try 2").note(), HasSubstr("after the time budget"));
+  EXPECT_THAT(Line(resumed, "try 3").note(), HasSubstr("after the time budget"));
+  EXPECT_TRUE(registry_->Get({"tiny-try1", 1}).ok());
+  EXPECT_FALSE(registry_->Get({"tiny-try2", 1}).ok());
 }
 
 TEST_F(PipelineTest, AGoalOutOfReachIsSaidSo) {

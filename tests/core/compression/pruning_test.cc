@@ -120,6 +120,33 @@ TEST(PruningTest, LayersMayHaveSparsitiesOfTheirOwn) {
   EXPECT_NEAR(removed(halfway, "layer1.0.conv1"), 0.45, 1e-4);
 }
 
+TEST(PruningTest, WhatIsWantedOfLayersIsWhatTheyGet) {
+  v1::PruneOptions options;
+  options.set_sparsity(0.6);
+  EXPECT_EQ(WantedSparsity(SmallNetwork(), options), 0.6);
+  for (const v1::PrunePattern pattern :
+       {v1::PRUNE_PATTERN_UNSTRUCTURED, v1::PRUNE_PATTERN_BLOCK4}) {
+    const TorchNetwork network = SmallNetwork();
+    options.set_pattern(pattern);
+    (*options.mutable_layer_sparsity())["layer4.1.conv2"] = 0.11;
+    const double wanted = WantedSparsity(network, options);
+    EXPECT_LT(wanted, 0.5);  // that layer has a fifth of all weights
+    ApplyMasks(MagnitudeMasks(network, options, 0.6), network);
+    EXPECT_GE(Sparsity(network), wanted);
+    EXPECT_LT(Sparsity(network), wanted + 0.001);
+  }
+}
+
+TEST(PruningTest, ALayerThatIsNotThereIsNamed) {
+  const TorchNetwork network = SmallNetwork();
+  v1::PruneOptions options;
+  (*options.mutable_layer_sparsity())["layer4.1.conv2"] = 0.5;
+  EXPECT_TRUE(CheckLayers(network, options).ok());
+  (*options.mutable_layer_sparsity())["layer9.conv1"] = 0.5;
+  EXPECT_THAT(std::string(CheckLayers(network, options).message()),
+              testing::HasSubstr("recipe.prune.layer_sparsity[layer9.conv1]"));
+}
+
 TEST(PruningTest, BlocksOfFourInputChannelsGoOrStayWhole) {
   torch::NoGradGuard no_grad;
   v1::PruneOptions options;

@@ -105,6 +105,8 @@ TEST(TrainerTest, ResumesAsIfItHadNeverStopped) {
   TorchNetwork second = SmallNetwork("resnet18", 1234);
   Trainer second_trainer(second, dataset, options, Seeded());
   ASSERT_TRUE(second_trainer.Load(saved).ok());
+  EXPECT_EQ(second_trainer.best().confusion, first_trainer.best().confusion);
+  EXPECT_FALSE(second_trainer.best().confusion.empty());
   ASSERT_TRUE(second_trainer.Run(NoHooks()).ok());
   for (const auto& [name, tensor] : whole.tensors()) {
     EXPECT_TRUE(tensor.equal(second.tensors().at(name))) << name;
@@ -145,6 +147,21 @@ TEST(TrainerTest, GradualPruningReachesItsTargetInTimeAndCountsOnlyWhatIsPruned)
   EXPECT_NEAR(sparsities[sparsities.size() / 2 + 1], 0.9, 1e-5);
   EXPECT_NEAR(Sparsity(network), 0.9, 1e-5);
   EXPECT_GT(trainer.best().accuracy, 0.9);
+}
+
+TEST(TrainerTest, AScheduleOverAllStepsIsDoneBeforeTheLast) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork();
+  const v1::TrainOptions options = Options(2);
+  Masks masks;
+  TrainerSetup setup = Seeded();
+  setup.masks = &masks;
+  setup.gradual.emplace();
+  setup.gradual->set_sparsity(0.5);
+  setup.gradual->set_gradual_fraction(1);
+  Trainer trainer(network, dataset, options, setup);
+  ASSERT_TRUE(trainer.Run(NoHooks()).ok());
+  EXPECT_NEAR(Sparsity(network), 0.5, 1e-5);
 }
 
 TEST(TrainerTest, DistillationTeachesWithoutLabels) {

@@ -49,6 +49,38 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{"model_name", [](v1::JobSpec* s) { s->set_model_name("../etc"); }},
         BadField{"model_name", [](v1::JobSpec* s) { s->set_model_name("Blood"); }},
         BadField{"model_name", [](v1::JobSpec* s) { s->set_model_name(std::string(64, 'a')); }},
+        BadField{"model_name",  // NAME-dense would be too long
+                 [](v1::JobSpec* s) {
+                   s->set_model_name(std::string(60, 'a'));
+                   s->clear_base_model();
+                   Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT8);
+                 }},
+        BadField{"model_name",  // NAME-s93.75-int8 would
+                 [](v1::JobSpec* s) {
+                   s->set_model_name(std::string(52, 'a'));
+                   s->mutable_sweep()->add_sparsities(0.9375);
+                   s->mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+                 }},
+        BadField{"recipe.train.distillation",
+                 [](v1::JobSpec* s) { Train(s)->set_distillation(0.5); }},
+        BadField{"recipe.prune.layer_sparsity",
+                 [](v1::JobSpec* s) {
+                   Prune(s)->clear_sparsity();
+                   (*Prune(s)->mutable_layer_sparsity())["layer1.0.conv1"] = 0.5;
+                 }},
+        BadField{"recipe.prune.pattern",
+                 [](v1::JobSpec* s) {
+                   s->mutable_recipe()->clear_prune();
+                   Prune(s)->set_pattern(v1::PRUNE_PATTERN_TWO_OF_FOUR);
+                   s->mutable_goal();
+                 }},
+        BadField{"recipe.prune.pattern",
+                 [](v1::JobSpec* s) {
+                   s->mutable_recipe()->clear_prune();
+                   Prune(s)->set_pattern(v1::PRUNE_PATTERN_TWO_OF_FOUR);
+                   s->mutable_sweep()->add_sparsities(0.2);
+                   s->mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+                 }},
         BadField{"dataset.uri", [](v1::JobSpec* s) { s->mutable_dataset()->clear_uri(); }},
         BadField{"dataset.uri",
                  [](v1::JobSpec* s) { s->mutable_dataset()->set_uri(std::string("a\0b", 3)); }},
@@ -104,10 +136,11 @@ INSTANTIATE_TEST_SUITE_P(
                  [](v1::JobSpec* s) { Train(s)->set_color_jitter(-0.1); }},
         BadField{"recipe.train.mixup_alpha",
                  [](v1::JobSpec* s) { Train(s)->set_mixup_alpha(5); }},
-        BadField{"recipe.train.mixup_alpha",
+        BadField{"recipe.finetune.mixup_alpha",
                  [](v1::JobSpec* s) {
-                   Train(s)->set_mixup_alpha(0.2);
-                   Train(s)->set_distillation(0.5);
+                   v1::TrainOptions* const finetune = s->mutable_recipe()->mutable_finetune();
+                   finetune->set_mixup_alpha(0.2);
+                   finetune->set_distillation(0.5);
                  }},
         BadField{"recipe.train.max_images", [](v1::JobSpec* s) { Train(s)->set_max_images(-1); }},
         BadField{"recipe.train.precision", [](v1::JobSpec* s) { Train(s)->set_precision("fp8"); }},
@@ -250,6 +283,14 @@ TEST(WithDefaults, AGoalKeepsAccuracyTheLosslessWay) {
   EXPECT_TRUE(full.recipe().has_finetune());
   EXPECT_TRUE(ValidateJobSpec(full).empty());
   EXPECT_EQ(WithDefaults(full).SerializeAsString(), full.SerializeAsString());
+}
+
+TEST(WithDefaults, AGoalDoesNotOnlyReportWhatIsLost) {
+  v1::JobSpec spec = GoodSpec();
+  *spec.mutable_recipe() = *NamedRecipe("paper");
+  ASSERT_EQ(spec.recipe().on_collapse(), v1::COLLAPSE_POLICY_REPORT);
+  spec.mutable_goal();
+  EXPECT_EQ(WithDefaults(spec).recipe().on_collapse(), v1::COLLAPSE_POLICY_MEND);
 }
 
 TEST(ValidateJobSpec, AGoalExcludesWhatItSearchesFor) {
