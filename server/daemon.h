@@ -46,7 +46,9 @@ struct DaemonOptions {
 class Daemon {
  public:
   // When it returns, the ports are open and the default model, if one is given and published, is
-  // loaded and has classified an image; health says SERVING and the ready file is there.
+  // loaded and has classified an image; health says SERVING and the ready file is there. A default
+  // model that cannot be loaded leaves the inference service at NOT_SERVING until a restart, though
+  // it answers for other models, and for that one once it was replaced.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonOptions& options);
   ~Daemon();
   Daemon(const Daemon&) = delete;

@@ -29,13 +29,15 @@ constexpr char kExitCodes[] =
     "\n"
     "`cytopress COMMAND --help` has the flags of a command, and more examples.";
 
+constexpr double kLongestTimeout = 30 * 24 * 3600;
+
 void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_option("--server", flags->server, "where cytopressd listens, HOST:PORT")
       ->envname("CYTOPRESS_SERVER")
       ->capture_default_str();
   app->add_flag("--json", flags->json, "print JSON, for scripts");
   app->add_option("--timeout", flags->timeout_seconds, "seconds that one call may take")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.001, kLongestTimeout))
       ->capture_default_str();
   app->add_flag("--tls", flags->tls, "encrypt; the server is checked against the system's roots");
   app->add_option("--tls-ca", flags->tls_files.ca,
@@ -111,6 +113,7 @@ absl::StatusOr<Client*> CliContext::client() {
 int RunCli(int argc, const char* const* argv, const Console& console, ClientFactory factory) {
   CliContext context(console, std::move(factory));
   CLI::App app("cytopress: compress image classifiers and classify with them.", "cytopress");
+  app.set_version_flag("--version", "cytopress " CYTOPRESS_VERSION);
   app.require_subcommand(1);
   app.fallthrough();  // the shared flags may also follow the command
   AddGlobalFlags(&app, &context.flags());

@@ -4,6 +4,7 @@
 
 #include "core/base/status_macros.h"
 #include "core/compression/pipeline.h"
+#include "core/compression/precision.h"
 #include "core/registry/model_registry.h"
 #include "server/worker/worker_program.h"
 
@@ -25,6 +26,8 @@ class AttemptObserver : public JobObserver {
 };
 
 absl::StatusOr<RunJob> MakeRunJob(const WorkerSettings& settings) {
+  // A worker without its device would fail one job after the other.
+  CYTOPRESS_RETURN_IF_ERROR(ParseDevice(settings.device).status());
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry opened, ModelRegistry::Open(settings.models_folder));
   const std::shared_ptr<ModelRegistry> registry =
       std::make_shared<ModelRegistry>(std::move(opened));

@@ -108,6 +108,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
   Flags flags;
   CLI::App app("Runs compression jobs: trains, prunes, quantizes, evaluates and publishes models.",
                "cytopress-worker");
+  app.set_version_flag("--version", "cytopress-worker " CYTOPRESS_VERSION);
   Declare(&app, &flags);
   try {
     app.parse(argc, argv);
