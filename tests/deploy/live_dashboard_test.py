@@ -19,7 +19,10 @@ import threading
 import time
 import unittest
 
+import grpc
 import yaml
+
+from cytopress.v1 import inference_pb2, inference_pb2_grpc
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import dashboard_queries  # noqa: E402
@@ -125,7 +128,10 @@ class Programs:
 
 
 class Traffic(threading.Thread):
-    """Classifies until it is stopped: rates want requests between scrapes."""
+    """Classifies until it is stopped: rates want requests between scrapes.
+
+    By the command line, which streams, and by single requests, which the latency objective is about.
+    """
 
     def __init__(self, programs, images):
         super().__init__(daemon=True)
@@ -134,9 +140,15 @@ class Traffic(threading.Thread):
         self.answered = 0
 
     def run(self):
-        while not self.stopping.wait(0.2):
-            result = self.programs.cli("classify", "--model=tiny", self.images)
-            self.answered += result.returncode == 0
+        image = next(pathlib.Path(self.images).rglob("*.png")).read_bytes()
+        request = inference_pb2.ClassifyRequest(
+            model="tiny", images=[inference_pb2.ImageInput(encoded=image)])
+        with grpc.insecure_channel(f"127.0.0.1:{self.programs.rpc}") as channel:
+            inference = inference_pb2_grpc.InferenceServiceStub(channel)
+            while not self.stopping.wait(0.2):
+                result = self.programs.cli("classify", "--model=tiny", self.images)
+                self.answered += result.returncode == 0
+                inference.Classify(request, timeout=60)
 
     def stop(self):
         self.stopping.set()
