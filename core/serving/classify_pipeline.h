@@ -111,8 +111,6 @@ class ClassifyPipeline {
   // Refuses new requests. True as soon as all admitted ones are answered, false after `timeout`.
   bool Drain(absl::Duration timeout);
 
-  // With the name that an empty one meant last, which is empty until then.
-  ModelVersion OrDefault(ModelVersion model) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Time from now to the answer to a request of `images` images in `encoded_bytes` of PNG or JPEG,
   // as far as can be told from what was computed before; zero when nothing waits or the model is
   // not in memory.
@@ -130,6 +128,8 @@ class ClassifyPipeline {
   using RequestPtr = std::shared_ptr<Request>;
 
   void Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket);
+  // With the name that an empty one meant last, which is empty until then.
+  ModelVersion OrDefault(ModelVersion model) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether the request is one of those that will have to be decoded before one that comes now.
   void CountUndecoded(Request* request, bool counts);
   void FindModel(const RequestPtr& request);

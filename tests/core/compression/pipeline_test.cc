@@ -473,7 +473,8 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   RecordingObserver stopped, resumed;
   stopped.stop_in_stage = "try 2: try 2 fine-tune";
   EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
-  const std::string path = root_ + "/work/job-1/goal_search.txt";
+  const std::string path =
+      (std::filesystem::path(root_) / "work" / "job-1" / "goal_search.txt").string();
   const auto spent = ReadFile(path, 100);
   ASSERT_TRUE(spent.ok()) << spent.status();
   EXPECT_GT(std::stod(*spent), 0);

@@ -124,17 +124,21 @@ TEST(TrainerTest, DivergenceIsAnErrorThatSaysWhatToDo) {
   EXPECT_THAT(status.message(), testing::HasSubstr("lower the learning rate"));
 }
 
+TrainerSetup Gradual(double sparsity, double fraction, Masks* masks) {
+  TrainerSetup setup = Seeded();
+  setup.masks = masks;
+  setup.gradual.emplace();
+  setup.gradual->set_sparsity(sparsity);
+  setup.gradual->set_gradual_fraction(fraction);
+  return setup;
+}
+
 TEST(TrainerTest, GradualPruningReachesItsTargetInTimeAndCountsOnlyWhatIsPruned) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();
   const v1::TrainOptions options = Options(4);
   Masks masks;
-  TrainerSetup setup = Seeded();
-  setup.masks = &masks;
-  setup.gradual.emplace();
-  setup.gradual->set_sparsity(0.9);
-  setup.gradual->set_gradual_fraction(0.5);
-  Trainer trainer(network, dataset, options, setup);
+  Trainer trainer(network, dataset, options, Gradual(0.9, 0.5, &masks));
   std::vector<double> sparsities;
   Trainer::Hooks hooks = NoHooks();
   hooks.on_step = [&](const StepReport&) {
@@ -154,12 +158,7 @@ TEST(TrainerTest, AScheduleOverAllStepsIsDoneBeforeTheLast) {
   TorchNetwork network = SmallNetwork();
   const v1::TrainOptions options = Options(2);
   Masks masks;
-  TrainerSetup setup = Seeded();
-  setup.masks = &masks;
-  setup.gradual.emplace();
-  setup.gradual->set_sparsity(0.5);
-  setup.gradual->set_gradual_fraction(1);
-  Trainer trainer(network, dataset, options, setup);
+  Trainer trainer(network, dataset, options, Gradual(0.5, 1, &masks));
   ASSERT_TRUE(trainer.Run(NoHooks()).ok());
   EXPECT_NEAR(Sparsity(network), 0.5, 1e-5);
 }
