@@ -8,6 +8,9 @@
 namespace cytopress {
 namespace {
 
+// For a GPU that takes a few milliseconds for a batch that a thread augments in ten.
+constexpr int64_t kBatchesAhead = 8;
+
 // std::shuffle differs between libraries; this does not.
 void Shuffle(std::vector<int64_t>& values, std::mt19937_64& random) {
   for (uint64_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random() % i]);
@@ -29,8 +32,15 @@ void MixUp(double alpha, uint64_t seed, Batch& batch) {
 }
 
 BatchLoader::BatchLoader(const Dataset& dataset, const Split& split, int batch_size, uint64_t seed,
-                         int64_t max_images)
-    : dataset_(dataset), split_(split), batch_size_(batch_size), seed_(seed), order_(split.size()) {
+                         int64_t max_images, torch::Device device)
+    : dataset_(dataset),
+      split_(split),
+      batch_size_(batch_size),
+      seed_(seed),
+      device_(device),
+      mean_((torch::tensor(dataset.preprocessing.mean) * 255).to(device)),
+      stddev_((torch::tensor(dataset.preprocessing.stddev) * 255).to(device)),
+      order_(split.size()) {
   std::iota(order_.begin(), order_.end(), 0);
   if (max_images > 0 && max_images < split.size()) {
     std::mt19937_64 random = Generator(seed, 0, 0);
@@ -46,6 +56,7 @@ int64_t BatchLoader::train_steps() const { return std::max<int64_t>(images() / b
 int64_t BatchLoader::evaluation_steps() const { return (images() + batch_size_ - 1) / batch_size_; }
 
 void BatchLoader::StartEpoch(int epoch) {
+  ahead_.clear();  // waits for what is under way
   epoch_ = epoch;
   shuffled_ = order_;
   std::mt19937_64 random = Generator(seed_, 1, epoch);
@@ -53,49 +64,63 @@ void BatchLoader::StartEpoch(int epoch) {
 }
 
 Batch BatchLoader::TrainBatch(int64_t step, const Augmentation& augmentation) {
+  if (!device_.is_cuda()) return Assemble(Augmented(step, augmentation));
+  if (ahead_.empty() || step != next_) {
+    ahead_.clear();
+    next_ = step;
+  }
+  for (int64_t s = next_ + static_cast<int64_t>(ahead_.size());
+       s < std::min(step + kBatchesAhead, train_steps()); ++s) {
+    ahead_.push_back(std::async(std::launch::async,
+                                [this, s, &augmentation] { return Augmented(s, augmentation); }));
+  }
+  Images images = ahead_.front().get();
+  ahead_.pop_front();
+  ++next_;
+  return Assemble(std::move(images));
+}
+
+Batch BatchLoader::EvaluationBatch(int64_t step) const { return Assemble(Gather(order_, step)); }
+
+BatchLoader::Images BatchLoader::Gather(const std::vector<int64_t>& order, int64_t step) const {
   const int64_t begin = step * batch_size_;
   const int64_t count = std::min(batch_size_, images() - begin);
+  const int64_t bytes = dataset_.image_bytes();
+  Images batch;
+  batch.pixels.resize(count * bytes);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t image = order[begin + i];
+    batch.numbers.push_back(image);
+    batch.labels.push_back(split_.labels[image]);
+    std::copy_n(&split_.pixels[image * bytes], bytes, &batch.pixels[i * bytes]);
+  }
+  return batch;
+}
+
+BatchLoader::Images BatchLoader::Augmented(int64_t step, const Augmentation& augmentation) const {
+  Images batch = Gather(shuffled_, step);
   const int64_t bytes = dataset_.image_bytes();
   const ImageShape shape = {dataset_.height, dataset_.width, dataset_.channels};
   std::mt19937_64 random = Generator(seed_, 2, (uint64_t(epoch_) << 32) | uint64_t(step));
-  std::vector<uint8_t> pixels(count * bytes);
-  std::vector<int64_t> labels(count), numbers(count);
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t image = shuffled_[begin + i];
-    numbers[i] = image;
-    Augment(&split_.pixels[image * bytes], shape, augmentation, random, &pixels[i * bytes]);
-    labels[i] = split_.labels[image];
+  for (size_t i = 0; i < batch.numbers.size(); ++i) {
+    Augment(&split_.pixels[batch.numbers[i] * bytes], shape, augmentation, random,
+            &batch.pixels[i * bytes]);
   }
-  return Assemble(std::move(pixels), labels, numbers);
+  return batch;
 }
 
-Batch BatchLoader::EvaluationBatch(int64_t step) const {
-  const int64_t begin = step * batch_size_;
-  const int64_t count = std::min(batch_size_, images() - begin);
-  const int64_t bytes = dataset_.image_bytes();
-  std::vector<uint8_t> pixels(count * bytes);
-  std::vector<int64_t> labels(count), numbers(count);
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t image = order_[begin + i];
-    numbers[i] = image;
-    std::copy_n(&split_.pixels[image * bytes], bytes, &pixels[i * bytes]);
-    labels[i] = split_.labels[image];
-  }
-  return Assemble(std::move(pixels), labels, numbers);
-}
-
-Batch BatchLoader::Assemble(std::vector<uint8_t> pixels, const std::vector<int64_t>& labels,
-                            const std::vector<int64_t>& numbers) const {
-  const int64_t count = static_cast<int64_t>(labels.size());
-  const Preprocessing& p = dataset_.preprocessing;
-  const torch::Tensor mean = torch::tensor(std::vector<float>(p.mean)) * 255;
-  const torch::Tensor stddev = torch::tensor(std::vector<float>(p.stddev)) * 255;
+Batch BatchLoader::Assemble(Images batch) const {
+  const int64_t count = static_cast<int64_t>(batch.labels.size());
   torch::Tensor images =
-      torch::from_blob(pixels.data(), {count, dataset_.height, dataset_.width, dataset_.channels},
-                       torch::kUInt8)
+      torch::from_blob(batch.pixels.data(),
+                       {count, dataset_.height, dataset_.width, dataset_.channels}, torch::kUInt8)
+          .to(device_)
           .to(torch::kFloat32);
-  images = images.sub_(mean).div_(stddev).permute({0, 3, 1, 2});  // NHWC seen as NCHW
-  return {images, torch::tensor(labels, torch::kInt64), torch::tensor(numbers, torch::kInt64), {}};
+  images = images.sub_(mean_).div_(stddev_).permute({0, 3, 1, 2});  // NHWC seen as NCHW
+  return {images,
+          torch::tensor(batch.labels, torch::kInt64).to(device_),
+          torch::tensor(batch.numbers, torch::kInt64),
+          {}};
 }
 
 }  // namespace cytopress

@@ -5,6 +5,8 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <deque>
+#include <future>
 #include <vector>
 
 #include "core/compression/augmentation.h"
@@ -26,13 +28,14 @@ struct Batch {
 void MixUp(double alpha, uint64_t seed, Batch& batch);
 
 // Deterministic: the order and the augmentation of an epoch depend on the seed and the epoch's
-// number alone, so training resumes after any epoch as if it had never stopped. Thread-compatible.
+// number alone, so training resumes after any epoch as if it had never stopped. For a GPU, threads
+// of the loader's own augment the next batches while it computes. Thread-compatible.
 class BatchLoader {
  public:
   // `dataset` and `split` must outlive the loader. Uses the first `max_images` (0 = all) of a
-  // seeded permutation.
+  // seeded permutation. Images and labels come on `device`.
   BatchLoader(const Dataset& dataset, const Split& split, int batch_size, uint64_t seed,
-              int64_t max_images = 0);
+              int64_t max_images = 0, torch::Device device = torch::kCPU);
 
   int64_t images() const { return static_cast<int64_t>(order_.size()); }
   // A training epoch leaves out a last batch that is not full, unless it is the only one.
@@ -40,6 +43,7 @@ class BatchLoader {
 
   // Starts an epoch of training: shuffles.
   void StartEpoch(int epoch);
+  // `augmentation` is the same in all of an epoch, and outlives it.
   Batch TrainBatch(int64_t step, const Augmentation& augmentation);
 
   // In file order, without augmentation.
@@ -47,16 +51,29 @@ class BatchLoader {
   Batch EvaluationBatch(int64_t step) const;
 
  private:
-  Batch Assemble(std::vector<uint8_t> pixels, const std::vector<int64_t>& labels,
-                 const std::vector<int64_t>& numbers) const;
+  // A batch before LibTorch sees it.
+  struct Images {
+    std::vector<uint8_t> pixels;
+    std::vector<int64_t> labels;
+    std::vector<int64_t> numbers;
+  };
+
+  Images Gather(const std::vector<int64_t>& order, int64_t step) const;
+  Images Augmented(int64_t step, const Augmentation& augmentation) const;
+  Batch Assemble(Images images) const;
 
   const Dataset& dataset_;
   const Split& split_;
   const int64_t batch_size_;
   const uint64_t seed_;
+  const torch::Device device_;
+  torch::Tensor mean_, stddev_;  // of pixels from 0 to 255, by channel
   int epoch_ = 0;
   std::vector<int64_t> order_;     // the images in use, in file order
   std::vector<int64_t> shuffled_;  // this epoch's order
+  // The batches from step next_ on, under way. Last, so that its threads end before what they read.
+  int64_t next_ = 0;
+  std::deque<std::future<Images>> ahead_;
 };
 
 }  // namespace cytopress

@@ -111,7 +111,7 @@ std::map<std::string, float> CalibrateActivations(const TorchNetwork& network,
     Histogram& histogram = histograms[layer.name];
     if (!(histogram.largest > 0)) return;
     const torch::Tensor bins =
-        output.abs().to(torch::kCPU).histc(kHistogramBins, 0, histogram.largest);
+        output.abs().histc(kHistogramBins, 0, histogram.largest).to(torch::kCPU);
     histogram.bins = histogram.bins.defined() ? histogram.bins + bins : bins;
   };
   ForwardAll(network, loader, hooks);

@@ -79,9 +79,12 @@ absl::StatusOr<v1::Certificate> Certify(const PipelineState& state, const Artifa
   *certificate.mutable_parent_test() = std::move(parent);
   AddLowestRecall(test, certificate);
 
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      v1::Evaluation weights_only,
-      EvaluateArtifact(artifact, state.dataset, "test", at::get_num_threads(), Arithmetic::kFp32));
+  v1::Evaluation weights_only = test;
+  if (artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4) {
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        weights_only, EvaluateArtifact(artifact, state.dataset, "test", at::get_num_threads(),
+                                       Arithmetic::kFp32));
+  }
   weights_only.clear_right();
   *certificate.mutable_weights_only_test() = std::move(weights_only);
 

@@ -24,7 +24,8 @@ class Pruner {
     bool found = false;
     for (size_t i = layers_.size(); i-- > 0;) {
       if (Find(i) == nullptr || readers_[i].empty()) continue;
-      torch::Tensor read = torch::zeros({layers_[i].out_channels}, torch::kBool);
+      torch::Tensor read =
+          torch::zeros({layers_[i].out_channels}, Find(i)->options().dtype(torch::kBool));
       for (const size_t reader : readers_[i]) read |= (*Find(reader) != 0).any(3).any(2).any(0);
       found = Forbid(i, read.to(torch::kFloat32).view({-1, 1, 1, 1})) || found;
     }

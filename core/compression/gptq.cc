@@ -1,6 +1,9 @@
 #include "core/compression/gptq.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,8 @@ namespace {
 constexpr double kDamping = 0.01;
 // Columns whose errors are passed on to the rest of the matrix in one product.
 constexpr int64_t kColumns = 128;
+// Rows that a thread takes at a time.
+constexpr int64_t kRows = 16;
 // Images whose windows are unfolded at a time.
 constexpr int64_t kUnfolded = 16;
 
@@ -36,8 +41,33 @@ torch::Tensor GramMatrix(const Layer& layer, const torch::Tensor& input) {
   return gram;
 }
 
-torch::Tensor Round(const torch::Tensor& column, const torch::Tensor& steps, int levels) {
-  return (column / steps).round().clamp(-levels, levels) * steps;
+// A few columns, row by row, on the CPU; all float64, contiguous.
+struct Columns {
+  torch::Tensor left;     // [rows, width]: in, what is to be rounded
+  torch::Tensor steps;    // [rows, width]
+  torch::Tensor factor;   // [width, width], upper triangular
+  torch::Tensor rounded;  // [rows, width]: out
+  torch::Tensor errors;   // [rows, width]: out, what each lost, to be passed on
+};
+
+// Rounds one row from left to right, passing on each error within it. What is zero stays zero.
+void RoundRow(int levels, int64_t row, const Columns& columns) {
+  const int64_t width = columns.left.size(1);
+  double* const left = columns.left.data_ptr<double>() + row * width;
+  const double* const steps = columns.steps.data_ptr<double>() + row * width;
+  const double* const factor = columns.factor.data_ptr<double>();
+  double* const rounded = columns.rounded.data_ptr<double>() + row * width;
+  double* const errors = columns.errors.data_ptr<double>() + row * width;
+  const double bound = levels;
+  // `rounded` says on the way in what is kept.
+  for (int64_t column = 0; column < width; ++column) {
+    const double step = steps[column];
+    const double integer = std::clamp(std::nearbyint(left[column] / step), -bound, bound);
+    rounded[column] *= integer * step;
+    const double error = (left[column] - rounded[column]) / factor[column * width + column];
+    errors[column] = error;
+    for (int64_t i = column + 1; i < width; ++i) left[i] -= error * factor[column * width + i];
+  }
 }
 
 // Upper triangular U with U^T U = inverse of the damped Hessian.
@@ -74,22 +104,24 @@ torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tens
       steps.to(torch::kFloat64).expand({left.size(0), left.size(1)}).index_select(1, order);
   torch::Tensor rounded = torch::zeros_like(left);
   const int64_t fan_in = left.size(1);
+  const auto on_cpu = [](const torch::Tensor& part) { return part.to(torch::kCPU).contiguous(); };
   for (int64_t begin = 0; begin < fan_in; begin += kColumns) {
-    const int64_t end = std::min(begin + kColumns, fan_in);
-    torch::Tensor errors = torch::zeros({left.size(0), end - begin}, left.options());
-    for (int64_t column = begin; column < end; ++column) {
-      const torch::Tensor value = left.select(1, column);
-      const torch::Tensor integer =
-          Round(value, ordered_steps.select(1, column), levels) * kept.select(1, column);
-      rounded.select(1, column).copy_(integer);
-      const torch::Tensor error = (value - integer) / factor[column][column];
-      errors.select(1, column - begin).copy_(error);
-      left.narrow(1, column, end - column)
-          .sub_(at::outer(error, factor[column].narrow(0, column, end - column)));
-    }
-    if (end < fan_in) {
-      left.narrow(1, end, fan_in - end)
-          .sub_(at::mm(errors, factor.narrow(0, begin, end - begin).narrow(1, end, fan_in - end)));
+    const int64_t width = std::min(kColumns, fan_in - begin);
+    Columns columns;
+    columns.left = on_cpu(left.narrow(1, begin, width)).clone();
+    columns.steps = on_cpu(ordered_steps.narrow(1, begin, width));
+    columns.factor = on_cpu(factor.narrow(0, begin, width).narrow(1, begin, width));
+    columns.rounded = on_cpu(kept.narrow(1, begin, width)).clone();
+    columns.errors = torch::empty_like(columns.left);
+    at::parallel_for(0, left.size(0), kRows, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; ++row) RoundRow(levels, row, columns);
+    });
+    rounded.narrow(1, begin, width).copy_(columns.rounded);
+    const int64_t rest = fan_in - begin - width;
+    if (rest > 0) {
+      left.narrow(1, begin + width, rest)
+          .sub_(at::mm(columns.errors.to(left.device()),
+                       factor.narrow(0, begin, width).narrow(1, begin + width, rest)));
     }
   }
   return torch::zeros_like(rounded).index_copy_(1, order, rounded);

@@ -1,5 +1,6 @@
 #include "core/compression/precision.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
@@ -100,6 +101,7 @@ void ConfigureTorch(int threads) {
   if (CpuHasAvx512()) setenv("ATEN_CPU_CAPABILITY", "avx512", /*overwrite=*/0);
   at::set_num_threads(threads > 0 ? threads
                                   : static_cast<int>(std::thread::hardware_concurrency()));
+  at::globalContext().setBenchmarkCuDNN(true);  // the fastest kernels for every shape
 }
 
 }  // namespace cytopress

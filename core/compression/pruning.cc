@@ -26,10 +26,9 @@ Weights PrunableWeights(const TorchNetwork& network) {
 
 constexpr int kBlock = 4;
 
-// The score of every group of weights that goes or stays together: [out, groups, kh, kw], on the
-// CPU.
+// The score of every group of weights that goes or stays together: [out, groups, kh, kw].
 torch::Tensor GroupScores(const torch::Tensor& weight, int group) {
-  torch::Tensor magnitude = weight.abs().to(torch::kCPU).contiguous();
+  torch::Tensor magnitude = weight.abs().contiguous();
   if (group == 1) return magnitude;
   const int64_t missing = (group - weight.size(1) % group) % group;
   if (missing > 0) magnitude = at::constant_pad_nd(magnitude, {0, 0, 0, 0, 0, missing});
@@ -39,30 +38,29 @@ torch::Tensor GroupScores(const torch::Tensor& weight, int group) {
       .contiguous();
 }
 
-// Keeps what is at or above the `removed`-th smallest score; ties go only until that many have
-// gone.
-class Threshold {
- public:
-  Threshold(const std::vector<float>& scores, int64_t removed) {
-    if (removed == 0) return;
-    std::vector<float> ordered = scores;
-    std::nth_element(ordered.begin(), ordered.begin() + (removed - 1), ordered.end());
-    value_ = ordered[removed - 1];
-    ties_ = removed - std::count_if(scores.begin(), scores.end(),
-                                    [this](float score) { return score < value_; });
-  }
-  bool Removes(float score) { return score < value_ || (score == value_ && ties_-- > 0); }
-
- private:
-  float value_ = -1;  // below any magnitude
-  int64_t ties_ = 0;
-};
-
-void Append(const torch::Tensor& scores, std::vector<float>& all) {
-  all.insert(all.end(), scores.data_ptr<float>(), scores.data_ptr<float>() + scores.numel());
+// The k-th smallest, from 1, of a flat tensor.
+float KthSmallest(const torch::Tensor& values, int64_t k) {
+  if (values.is_cuda()) return std::get<0>(at::kthvalue(values, k)).item<float>();
+  const torch::Tensor ordered = values.clone();
+  float* const first = ordered.data_ptr<float>();
+  std::nth_element(first, first + (k - 1), first + ordered.numel());
+  return first[k - 1];
 }
 
-int64_t Removed(double sparsity, size_t groups) {
+// Flat flags of the flat scores, false for the `removed` smallest; of equal ones the first go.
+torch::Tensor KeepLargest(const torch::Tensor& scores, int64_t removed) {
+  if (removed == 0) return torch::ones_like(scores, torch::kBool);
+  const float threshold = KthSmallest(scores, removed);
+  torch::Tensor keep = scores > threshold;
+  const int64_t missing = scores.numel() - removed - keep.sum().item<int64_t>();
+  if (missing > 0) {
+    const torch::Tensor equal = (scores == threshold).nonzero().flatten();
+    keep.index_fill_(0, equal.narrow(0, equal.numel() - missing, missing), true);
+  }
+  return keep;
+}
+
+int64_t Removed(double sparsity, int64_t groups) {
   return std::llround(sparsity * static_cast<double>(groups));
 }
 
@@ -75,15 +73,11 @@ double LayerSparsity(const v1::PruneOptions& options, const std::string& weight_
   return options.sparsity() > 0 ? own->second * sparsity / options.sparsity() : own->second;
 }
 
-// On the CPU.
-torch::Tensor MaskOf(const torch::Tensor& scores, const torch::Tensor& weight, int group,
-                     Threshold& threshold) {
-  torch::Tensor keep = torch::empty(scores.sizes(), torch::kFloat32);
-  const float* score = scores.data_ptr<float>();
-  float* kept = keep.data_ptr<float>();
-  for (int64_t i = 0; i < keep.numel(); ++i) kept[i] = threshold.Removes(score[i]) ? 0.0f : 1.0f;
-  if (group > 1) keep = keep.repeat_interleave(group, 1).narrow(1, 0, weight.size(1));
-  return keep;
+// The mask of a weight from the flat flags of its groups.
+torch::Tensor MaskOf(const torch::Tensor& keep, const torch::Tensor& weight, int group) {
+  const torch::Tensor mask =
+      keep.view({weight.size(0), -1, weight.size(2), weight.size(3)}).to(torch::kFloat32);
+  return group == 1 ? mask : mask.repeat_interleave(group, 1).narrow(1, 0, weight.size(1));
 }
 
 // The two largest of every four input channels.
@@ -109,23 +103,23 @@ torch::Tensor TwoOfFourMask(const torch::Tensor& weight) {
 Masks GlobalMasks(const Network& network, const Weights& weights, int group, double sparsity) {
   Masks masks, allowed;
   for (const auto& [name, weight] : weights) {
-    allowed[name] = torch::ones(weight.sizes(), torch::kFloat32);
+    allowed[name] = torch::ones(weight.sizes(), weight.options().dtype(torch::kFloat32));
   }
   do {
-    std::map<std::string, torch::Tensor> scores;
-    std::vector<float> values;
+    std::vector<torch::Tensor> scores;
     for (const auto& [name, weight] : weights) {
-      scores[name] = GroupScores(weight.to(torch::kCPU) * allowed.at(name), group);
-      Append(scores.at(name), values);
+      scores.push_back(GroupScores(weight * allowed.at(name), group).flatten());
     }
-    Threshold threshold(values, Removed(sparsity, values.size()));
-    for (const auto& [name, weight] : weights) {
-      masks[name] = MaskOf(scores.at(name), weight, group, threshold) * allowed.at(name);
+    const torch::Tensor all = at::cat(scores);
+    const torch::Tensor keep = KeepLargest(all, Removed(sparsity, all.numel()));
+    int64_t first = 0;
+    for (size_t i = 0; i < weights.size(); first += scores[i++].numel()) {
+      const auto& [name, weight] = weights[i];
+      masks[name] =
+          MaskOf(keep.narrow(0, first, scores[i].numel()), weight, group) * allowed.at(name);
     }
   } while (ForbidUseless(network, masks, &allowed));
-  for (const auto& [name, weight] : weights) {
-    masks[name] = masks.at(name).contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
-  }
+  for (auto& [name, mask] : masks) mask = mask.contiguous(at::MemoryFormat::ChannelsLast);
   return masks;
 }
 
@@ -169,13 +163,10 @@ Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& option
   const int group = options.pattern() == v1::PRUNE_PATTERN_BLOCK4 ? kBlock : 1;
   if (options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE || !options.layer_sparsity().empty()) {
     for (const auto& [name, weight] : weights) {
-      const torch::Tensor scores = GroupScores(weight, group);
-      std::vector<float> values;
-      Append(scores, values);
-      Threshold threshold(values, Removed(LayerSparsity(options, name, sparsity), values.size()));
-      masks[name] = MaskOf(scores, weight, group, threshold)
-                        .contiguous(at::MemoryFormat::ChannelsLast)
-                        .to(weight.device());
+      const torch::Tensor scores = GroupScores(weight, group).flatten();
+      const double wanted = LayerSparsity(options, name, sparsity);
+      masks[name] = MaskOf(KeepLargest(scores, Removed(wanted, scores.numel())), weight, group)
+                        .contiguous(at::MemoryFormat::ChannelsLast);
     }
     return masks;
   }
@@ -190,10 +181,12 @@ double CubicSparsity(double target, int64_t step, int64_t steps) {
 
 void ApplyMasks(const Masks& masks, const TorchNetwork& network) {
   torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> weights, flags;
   for (const auto& [name, mask] : masks) {
-    torch::Tensor weight = network.tensors().at(name);
-    weight.mul_(mask);
+    weights.push_back(network.tensors().at(name));
+    flags.push_back(mask);
   }
+  if (!weights.empty()) at::_foreach_mul_(weights, flags);
 }
 
 absl::Status CheckMasks(const Masks& masks, const TorchNetwork& network) {

@@ -40,15 +40,14 @@ torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, cons
                        bool bfloat16, const TorchNetwork::Hooks& hooks) {
   torch::NoGradGuard no_grad;
   AutocastScope autocast(network.device(), bfloat16);
-  BatchLoader loader(dataset, split, kEvaluationBatch, /*seed=*/0);
+  BatchLoader loader(dataset, split, kEvaluationBatch, /*seed=*/0, /*max_images=*/0,
+                     network.device());
   std::vector<torch::Tensor> logits;
   for (int64_t step = 0; step < loader.evaluation_steps(); ++step) {
     const Batch batch = loader.EvaluationBatch(step);
-    logits.push_back(
-        network.Forward(batch.images.to(network.device()), TorchNetwork::Mode::kEvaluate, hooks)
-            .to(torch::kCPU, torch::kFloat32));
+    logits.push_back(network.Forward(batch.images, TorchNetwork::Mode::kEvaluate, hooks));
   }
-  return torch::cat(logits);
+  return torch::cat(logits).to(torch::kCPU, torch::kFloat32);
 }
 
 absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,

@@ -1,5 +1,7 @@
 #include "core/compression/trainer.h"
 
+#include <torch/version.h>
+
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -18,6 +20,8 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kPruningsPerEpoch = 12;
+// Steps between two looks at the loss: each makes a GPU wait.
+constexpr int64_t kLossInterval = 8;
 
 // All that is trained: without the batch norms where those are frozen.
 std::vector<std::pair<std::string, torch::Tensor>> TrainedParameters(
@@ -55,7 +59,8 @@ Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainO
       options_(options),
       setup_(std::move(setup)),
       masks_(setup_.masks != nullptr ? *setup_.masks : no_masks_),
-      loader_(dataset, dataset.train, options.batch_size(), setup_.seed, options.max_images()),
+      loader_(dataset, dataset.train, options.batch_size(), setup_.seed, options.max_images(),
+              network.device()),
       augmentation_(Augmentation::FromProto(options)),
       optimizer_(TrainedParameters(network, options),
                  {options.momentum(), std::max(options.weight_decay(), 0.0)}) {
@@ -90,7 +95,8 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
   report.steps = loader_.train_steps();
   report.validation_accuracy = last_accuracy_;
   const absl::Duration start = RealClock()->Steady();
-  double loss_sum = 0;
+  torch::Tensor loss_sum =
+      torch::zeros({}, torch::TensorOptions(network_.device()).dtype(torch::kFloat64));
   int64_t images = 0;
   for (int64_t step = 0; step < report.steps; ++step) {
     report.learning_rate = LearningRate(step);
@@ -104,12 +110,14 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
     UpdateAverage(epoch_ * report.steps + step);
     images += batch.labels.size(0);
     report.step = step + 1;
-    report.loss = loss_sum / static_cast<double>(report.step);
+    if (step % kLossInterval == 0 || report.step == report.steps) {
+      report.loss = loss_sum.item<double>() / static_cast<double>(report.step);
+    }
     const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - start);
     report.images_per_second = static_cast<double>(images) / seconds;
-    if (!std::isfinite(loss_sum)) {
+    if (!std::isfinite(report.loss)) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "training diverged (loss ", loss_sum, ") in epoch ", report.epoch,
+          "training diverged (loss ", report.loss, ") in epoch ", report.epoch,
           "; lower the learning rate, which is ", options_.learning_rate(), " at its peak"));
     }
     CYTOPRESS_RETURN_IF_ERROR(hooks.on_step(report));
@@ -124,11 +132,10 @@ torch::Tensor Trainer::Loss(const Batch& batch) const {
   const auto mode =
       options_.freeze_batch_norm() ? TorchNetwork::Mode::kEvaluate : TorchNetwork::Mode::kTrain;
   const torch::Tensor logits =
-      network_.Forward(batch.images.to(network_.device()), mode, setup_.hooks).to(torch::kFloat32);
+      network_.Forward(batch.images, mode, setup_.hooks).to(torch::kFloat32);
   const auto loss_of = [&](const torch::Tensor& labels) {
-    return at::cross_entropy_loss(logits, labels.to(network_.device()), /*weight=*/{},
-                                  at::Reduction::Mean, /*ignore_index=*/-100,
-                                  options_.label_smoothing());
+    return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Mean,
+                                  /*ignore_index=*/-100, options_.label_smoothing());
   };
   torch::Tensor labels_loss = loss_of(batch.labels);
   if (batch.partner_labels.defined()) {
@@ -147,7 +154,7 @@ torch::Tensor Trainer::Loss(const Batch& batch) const {
          options_.distillation() * temperature * temperature * answers_loss;
 }
 
-double Trainer::Step(const Batch& batch, double learning_rate) {
+torch::Tensor Trainer::Step(const Batch& batch, double learning_rate) {
   const torch::Tensor loss = Loss(batch);
   optimizer_.ZeroGradients();
   loss.backward();
@@ -156,7 +163,7 @@ double Trainer::Step(const Batch& batch, double learning_rate) {
 #ifndef NDEBUG
   TORCH_CHECK(CheckMasks(masks_, network_).ok(), "a training step broke the pruning mask");
 #endif
-  return loss.item<double>();
+  return loss.detach();
 }
 
 int64_t Trainer::gradual_steps() const {
@@ -184,9 +191,16 @@ void Trainer::UpdateAverage(int64_t step) {
   // Short at first, so that the average does not remember the untrained network.
   const double steps = static_cast<double>(step + 1);
   const double decay = std::min(options_.ema_decay(), steps / (steps + 10));
-  for (auto& [name, average] : average_) {
-    average.lerp_(network_.tensors().at(name).detach(), 1 - decay);
+  std::vector<torch::Tensor> averages, values;
+  for (const auto& [name, average] : average_) {
+    averages.push_back(average);
+    values.push_back(network_.tensors().at(name).detach());
   }
+#if TORCH_VERSION_MAJOR >= 2
+  at::_foreach_lerp_(averages, values, 1 - decay);
+#else
+  for (size_t i = 0; i < averages.size(); ++i) averages[i].lerp_(values[i], 1 - decay);
+#endif
 }
 
 double Trainer::LearningRate(int64_t step_in_epoch) const {

@@ -83,7 +83,8 @@ class Trainer {
 
  private:
   absl::Status RunEpoch(const Hooks& hooks);
-  double Step(const Batch& batch, double learning_rate);
+  // Returns the loss, on the device.
+  torch::Tensor Step(const Batch& batch, double learning_rate);
   torch::Tensor Loss(const Batch& batch) const;
   double LearningRate(int64_t step_in_epoch) const;
   // Raises the sparsity when it is time to.

@@ -1,9 +1,11 @@
 // The stages that change the network's floating-point weights.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
 #include "core/compression/encoding.h"
@@ -84,7 +86,25 @@ absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& stat
   return absl::OkStatus();
 }
 
-// Trains with progress and a checkpoint an epoch.
+// Whether enough was done since the last checkpoint: an epoch takes a GPU no longer than writing
+// one takes the disk. Saving may take a twentieth of the time.
+class CheckpointPace {
+ public:
+  bool IsDue() const {
+    return !saved_ || RealClock()->Steady() - *saved_ >= kTrainingPerSaving * saving_;
+  }
+  void Saved(absl::Duration start) {
+    saved_ = RealClock()->Steady();
+    saving_ = *saved_ - start;
+  }
+
+ private:
+  static constexpr int kTrainingPerSaving = 19;
+  std::optional<absl::Duration> saved_;  // when
+  absl::Duration saving_;                // how long it took
+};
+
+// Trains with progress, and checkpoints between epochs.
 absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, TrainerSetup setup,
                                          PipelineState& state, StageContext& context) {
   CYTOPRESS_RETURN_IF_ERROR(PrepareTeacher(options, state));
@@ -100,10 +120,15 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, Traine
                         static_cast<double>(report.step);
     return context.progress(done / steps, ToProgress(report));
   };
+  CheckpointPace pace;
   hooks.on_epoch = [&]() -> absl::Status {
+    if (!pace.IsDue()) return absl::OkStatus();
+    const absl::Duration start = RealClock()->Steady();
     TensorTable table;
     trainer.Save(table);
-    return context.checkpoint(table);
+    CYTOPRESS_RETURN_IF_ERROR(context.checkpoint(table));
+    pace.Saved(start);
+    return absl::OkStatus();
   };
   CYTOPRESS_RETURN_IF_ERROR(trainer.Run(hooks));
   StageOutcome outcome;

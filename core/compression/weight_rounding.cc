@@ -1,5 +1,7 @@
 #include "core/compression/weight_rounding.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -196,15 +198,19 @@ WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
     }
     return grid;
   }
-  for (int64_t channel = 0; channel < channels; ++channel) {
-    const float* values = &weight.values[channel * row];
-    if (format.group_size > 0) {
-      AddGroups(values, row, format, options, grid);
-      continue;
+  if (format.group_size > 0) {
+    for (int64_t channel = 0; channel < channels; ++channel) {
+      AddGroups(&weight.values[channel * row], row, format, options, grid);
     }
-    const float step = StepOf(values, row, format.levels, options);
-    grid.scales.push_back(step > 0 ? step : 1);  // all zero: any scale will do
+    return grid;
   }
+  grid.scales.resize(channels);
+  at::parallel_for(0, channels, /*grain_size=*/1, [&](int64_t first, int64_t last) {
+    for (int64_t channel = first; channel < last; ++channel) {
+      const float step = StepOf(&weight.values[channel * row], row, format.levels, options);
+      grid.scales[channel] = step > 0 ? step : 1;  // all zero: any scale will do
+    }
+  });
   return grid;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "server/supervisor/cores.h"
 #include "server/supervisor/worker_process.h"
 #include "server/worker/process_lock.h"
 
@@ -215,8 +216,12 @@ void WorkerSupervisor::StartNeeded() {
 }
 
 void WorkerSupervisor::StartWorker(Slot* slot) {
-  const int threads =
-      options_.threads > 0 ? options_.threads : static_cast<int>(options_.cores.size());
+  // More threads than cores would wait for each other: two evaluations at a time, of 16 threads
+  // each on 16 cores, took ten times as long as one.
+  const std::vector<int>& cores = options_.cores.empty() ? OtherCores({}) : options_.cores;
+  const int threads = options_.threads > 0
+                          ? options_.threads
+                          : std::max(1, static_cast<int>(cores.size()) / options_.workers);
   ProcessOptions process;
   process.command = {
       options_.worker_program, "--database", options_.database_url, "--models",

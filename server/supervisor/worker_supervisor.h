@@ -28,7 +28,7 @@ struct SupervisorOptions {
   std::string log_folder;
   int workers = 1;  // slots; 0 = only reap the leases of workers elsewhere
   std::string device = "cpu";
-  int threads = 0;         // of each worker; 0 = all cores, or as many as `cores` has
+  int threads = 0;         // of each worker; 0 = an equal share of the cores
   std::vector<int> cores;  // of the workers; empty = those of this process
   int nice = 10;
   // Slots are "<name_prefix>-1", ...; no other server on the same database may use the prefix.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/engine/engine.h"
+#ifdef CYTOPRESS_CUDA
+#include "core/gpu/cuda_engine.h"
+#endif
 #include "tests/bench/chart.h"
 #include "tests/bench/contender.h"
 #include "tests/bench/measure.h"
@@ -50,6 +54,7 @@ struct Options {
   int threads = 1;
   double seconds = 3;
   bool cpu_time = false;
+  int gpu = -1;
   std::string svg;
   bool json = false;
   std::string torch_worker;
@@ -94,6 +99,7 @@ void AddOptions(Options& options, CLI::App& app) {
   app.add_option("--seconds", options.seconds, "measured time for each contender and batch size")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
+  app.add_option("--gpu", options.gpu, "number of a GPU that takes part; default: none");
   app.add_flag("--cpu-time", options.cpu_time,
                "measure CPU time instead of wall time: for a machine that others are using");
   app.add_option("--svg", options.svg, "draw the images a second to this file");
@@ -156,17 +162,15 @@ absl::Status CheckThatAllAgree(const Contenders& contenders) {
   return absl::OkStatus();
 }
 
+using EngineMaker = std::function<absl::StatusOr<std::unique_ptr<Engine>>()>;
+
 absl::StatusOr<std::unique_ptr<Contender>> MakeEngineContender(const Options& options,
-                                                               const Artifact& artifact,
-                                                               Arithmetic arithmetic,
-                                                               const std::string& suffix) {
-  EngineOptions engine_options;
-  engine_options.arithmetic = arithmetic;
-  engine_options.threads = options.threads;
-  const std::vector<uint8_t> pixels = RandomPixels(artifact.network, options.largest_batch());
+                                                               const NetworkSpec& network,
+                                                               const std::string& suffix,
+                                                               const EngineMaker& make) {
+  const std::vector<uint8_t> pixels = RandomPixels(network, options.largest_batch());
   const int64_t memory = ResidentBytes();
-  CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
-                             CreateEngine(artifact, engine_options));
+  CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, make());
   std::vector<float> probabilities(size_t(options.largest_batch()) * engine->classes());
   for (const int batch : options.batches) {
     CYTOPRESS_RETURN_IF_ERROR(engine->Classify(
@@ -176,6 +180,27 @@ absl::StatusOr<std::unique_ptr<Contender>> MakeEngineContender(const Options& op
   const auto taken = static_cast<double>(ResidentBytes() - memory);
   return std::make_unique<EngineContender>(std::move(engine), pixels, options.time(), suffix,
                                            taken);
+}
+
+absl::StatusOr<std::unique_ptr<Contender>> MakeEngineContender(const Options& options,
+                                                               const Artifact& artifact,
+                                                               Arithmetic arithmetic,
+                                                               const std::string& suffix) {
+  EngineOptions engine_options;
+  engine_options.arithmetic = arithmetic;
+  engine_options.threads = options.threads;
+  return MakeEngineContender(options, artifact.network, suffix,
+                             [&] { return CreateEngine(artifact, engine_options); });
+}
+
+absl::StatusOr<std::unique_ptr<Contender>> MakeGpuContender(const Options& options,
+                                                            const Artifact& artifact) {
+#ifdef CYTOPRESS_CUDA
+  return MakeEngineContender(options, artifact.network, "",
+                             [&] { return CreateCudaEngine(artifact, options.gpu); });
+#else
+  return absl::FailedPreconditionError("--gpu needs a LibTorch with CUDA");
+#endif
 }
 
 // Left out, with a note, where there is no ONNX Runtime.
@@ -235,6 +260,10 @@ absl::StatusOr<Contenders> MakeContenders(const Options& options, const Artifact
     CYTOPRESS_ASSIGN_OR_RETURN(auto pruned,
                                MakeEngineContender(options, twin, Arithmetic::kInt8, suffix));
     contenders.push_back(std::move(pruned));
+  }
+  if (options.gpu >= 0) {
+    CYTOPRESS_ASSIGN_OR_RETURN(auto gpu, MakeGpuContender(options, artifact));
+    contenders.push_back(std::move(gpu));
   }
   return contenders;
 }

@@ -27,6 +27,7 @@ struct Options {
   int rounds = 5;
   int threads = 0;
   std::string precision = "auto";
+  std::string device = "cpu";
 };
 
 void AddOptions(Options& options, CLI::App& app) {
@@ -40,16 +41,17 @@ void AddOptions(Options& options, CLI::App& app) {
       ->capture_default_str();
   app.add_option("--threads", options.threads, "0 = all cores")->capture_default_str();
   app.add_option("--precision", options.precision, "auto, fp32 or bf16")->capture_default_str();
+  app.add_option("--device", options.device, "cpu or cuda:N")->capture_default_str();
 }
 
-absl::StatusOr<TorchNetwork> MakeNetwork(const Options& options) {
+absl::StatusOr<TorchNetwork> MakeNetwork(const Options& options, torch::Device device) {
   NetworkSpec spec;
   spec.architecture = options.architecture;
   CYTOPRESS_ASSIGN_OR_RETURN(spec.stem, ParseStem(options.stem));
   spec.classes = options.classes;
   spec.input_height = spec.input_width = options.size;
   CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(spec));
-  return TorchNetwork(std::move(network), torch::kCPU, /*seed=*/1);
+  return TorchNetwork(std::move(network), device, /*seed=*/1);
 }
 
 // Noise: how fast it is learned does not depend on what it shows.
@@ -95,7 +97,7 @@ absl::StatusOr<double> PipelineTurn(const Options& options, const Dataset& datas
 class BareLoop {
  public:
   BareLoop(const Options& options, const TorchNetwork& network)
-      : options_(options), network_(network.network()) {
+      : options_(options), network_(network.network()), device_(network.device()) {
     std::vector<torch::Tensor> parameters;
     for (const auto& [name, tensor] : network.tensors()) {
       tensors_[name] = tensor.detach().clone().set_requires_grad(tensor.requires_grad());
@@ -104,8 +106,9 @@ class BareLoop {
     optimizer_ = std::make_unique<torch::optim::SGD>(
         parameters, torch::optim::SGDOptions(0.01).momentum(0.9).nesterov(true).weight_decay(5e-4));
     images_ = torch::randn({options.batch, 3, options.size, options.size})
-                  .contiguous(at::MemoryFormat::ChannelsLast);
-    labels_ = torch::arange(options.batch, torch::kInt64).remainder(options.classes);
+                  .contiguous(at::MemoryFormat::ChannelsLast)
+                  .to(device_);
+    labels_ = torch::arange(options.batch, torch::kInt64).remainder(options.classes).to(device_);
   }
 
   double Turn(bool bfloat16) {
@@ -113,7 +116,7 @@ class BareLoop {
     for (int step = 0; step < options_.steps; ++step) {
       torch::Tensor loss;
       {
-        AutocastScope autocast(torch::kCPU, bfloat16);
+        AutocastScope autocast(device_, bfloat16);
         loss = at::cross_entropy_loss(Forward().to(torch::kFloat32), labels_, {},
                                       at::Reduction::Mean, -100, 0.1);
       }
@@ -163,6 +166,7 @@ class BareLoop {
 
   const Options options_;
   const Network network_;
+  const torch::Device device_;
   TensorTable tensors_;
   std::unique_ptr<torch::optim::SGD> optimizer_;
   torch::Tensor images_, labels_;
@@ -175,8 +179,9 @@ double Median(std::vector<double> values) {
 
 absl::Status Run(const Options& options) {
   ConfigureTorch(options.threads);
-  CYTOPRESS_ASSIGN_OR_RETURN(const bool bfloat16, UseBfloat16(options.precision, torch::kCPU));
-  CYTOPRESS_ASSIGN_OR_RETURN(TorchNetwork network, MakeNetwork(options));
+  CYTOPRESS_ASSIGN_OR_RETURN(const torch::Device device, ParseDevice(options.device));
+  CYTOPRESS_ASSIGN_OR_RETURN(const bool bfloat16, UseBfloat16(options.precision, device));
+  CYTOPRESS_ASSIGN_OR_RETURN(TorchNetwork network, MakeNetwork(options, device));
   const Dataset dataset = MakeDataset(options);
   BareLoop bare(options, network);
   std::vector<double> ours, theirs;
