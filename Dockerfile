@@ -4,6 +4,7 @@
 #   worker-gpu  cytopress-worker on NVIDIA GPUs, with a CUDA LibTorch that you unpack yourself:
 #                 docker build --target worker-gpu --build-context libtorch=/path/to/libtorch .
 #               It must be a C++11-ABI "shared with deps" build, made for the CUDA_SERIES below.
+#   serve-gpu   as serve, computing on an NVIDIA GPU; built like worker-gpu
 # Which packages go where is said once, in deploy/packages.txt.
 
 ARG DEBIAN_IMAGE=debian:12-slim
@@ -65,8 +66,9 @@ COPY --from=cuda /usr/local/cuda-${CUDA_SERIES} /usr/local/cuda
 COPY --from=libtorch / /opt/libtorch/
 ENV PATH=/usr/local/cuda/bin:${PATH} CMAKE_PREFIX_PATH=/opt/libtorch
 COPY . .
-RUN deploy/build.sh cytopress-worker \
-    && strip build/release/bin/cytopress-worker
+RUN deploy/build.sh cytopressd cytopress cytopress-gpu cytopress-worker \
+    && strip build/release/bin/cytopressd build/release/bin/cytopress \
+             build/release/bin/libcytopress-gpu.so build/release/bin/cytopress-worker
 
 FROM runtime AS worker-gpu
 # The program looks for LibTorch, and the CUDA libraries that come with it, where it was linked.
@@ -78,6 +80,22 @@ HEALTHCHECK NONE
 ENTRYPOINT ["cytopress-worker"]
 CMD ["--database", "sqlite:///var/lib/cytopress/jobs.db", "--models", "/var/lib/cytopress/models", \
      "--work", "/var/lib/cytopress/work", "--device", "cuda:0"]
+
+# ---- serving on GPUs
+FROM runtime AS serve-gpu
+COPY --from=libtorch /lib /opt/libtorch/lib
+# The server loads the module, and LibTorch with it, from its own folder.
+COPY --from=build-gpu /src/build/release/bin/cytopressd /src/build/release/bin/cytopress \
+     /src/build/release/bin/libcytopress-gpu.so /usr/local/bin/
+COPY deploy/zoo /usr/local/share/cytopress/zoo
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER cytopress
+EXPOSE 8500 9108
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["cytopress", "models", "--json"]
+ENTRYPOINT ["cytopressd"]
+CMD ["--listen", "0.0.0.0:8500", "--metrics-listen", "0.0.0.0:9108", \
+     "--state", "/var/lib/cytopress", "--workers", "0", "--inference-device", "cuda:0"]
 
 # ---- serving; last, so that it is what `docker build .` makes
 FROM runtime AS serve

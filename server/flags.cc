@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "core/gpu/engine_module.h"
 #include "server/supervisor/cores.h"
 
 namespace cytopress {
@@ -198,6 +199,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   options.state_folder = DefaultStateFolder();
   options.worker_program = DefaultWorkerProgram();
   options.zoo_folder = DefaultZooFolder();
+  flags.gpu_module = (ProgramFolder() / kGpuModule).string();
   options.engines = std::min(Cores(), kMaxDefaultEngines);
   options.serving.decode_threads = std::min(Cores(), 2 * kMaxDefaultEngines);
   Extra extra;

@@ -14,6 +14,7 @@ struct Flags {
   DaemonOptions daemon;
   std::vector<int> serving_cores;  // of the process but its workers; empty: all it may use
   std::string inference_device = "cpu";
+  std::string gpu_module;  // path of what computes on cuda:N
   std::string log_level = "info";
 };
 

@@ -12,33 +12,22 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "server/daemon.h"
 #include "server/flags.h"
+#include "server/gpu_engine.h"
 #include "server/supervisor/cores.h"
-#ifdef CYTOPRESS_CUDA
-#include "core/gpu/cuda_engine.h"
-#endif
 
 namespace cytopress {
 namespace {
 
-absl::StatusOr<EngineFactory> FactoryFor(const std::string& device) {
-  if (device == "cpu") return EngineFactory(CreateEngine);
-#ifdef CYTOPRESS_CUDA
+absl::StatusOr<EngineFactory> FactoryFor(const Flags& flags) {
   int gpu = 0;
-  if (absl::SimpleAtoi(absl::StripPrefix(device, "cuda:"), &gpu)) {
-    return EngineFactory([gpu](const Artifact& artifact, const EngineOptions&) {
-      return CreateCudaEngine(artifact, gpu);
-    });
+  if (!absl::SimpleAtoi(absl::StripPrefix(flags.inference_device, "cuda:"), &gpu)) {
+    return EngineFactory(CreateEngine);
   }
-#endif
-  return absl::FailedPreconditionError(
-      absl::StrCat(device,
-                   ": this cytopressd computes on the CPU alone; build it with a CUDA LibTorch "
-                   "(-DCMAKE_PREFIX_PATH=/path/to/libtorch), or leave the flag out"));
+  return LoadGpuEngine(flags.gpu_module, gpu);
 }
 
 }  // namespace
@@ -54,9 +43,10 @@ int main(int argc, char** argv) {
   // Debian's Abseil looks for cycles in the order of locks at every lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
-  absl::StatusOr<cytopress::EngineFactory> factory = cytopress::FactoryFor(flags.inference_device);
+  absl::StatusOr<cytopress::EngineFactory> factory = cytopress::FactoryFor(flags);
   if (!factory.ok()) {
-    spdlog::error("--inference-device: {}", std::string(factory.status().message()));
+    spdlog::error("--inference-device {}: {}", flags.inference_device,
+                  std::string(factory.status().message()));
     return 2;
   }
   flags.daemon.make_engine = *std::move(factory);

@@ -1,0 +1,9 @@
+#include "core/gpu/engine_module.h"
+
+#include "core/gpu/cuda_engine.h"
+
+extern "C" void CytopressCreateGpuEngine(
+    const cytopress::Artifact& artifact, int gpu,
+    absl::StatusOr<std::unique_ptr<cytopress::Engine>>* engine) {
+  *engine = cytopress::CreateCudaEngine(artifact, gpu);
+}

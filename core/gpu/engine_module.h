@@ -1,0 +1,29 @@
+// The engine of GPUs as a module that a program loads when it is asked for.
+//
+// A program that is linked with a CUDA LibTorch pays for its 285 libraries at every start, and
+// cannot start threads with small stacks, such as the 100 KB ones of the HTTP server of the
+// metrics: the thread-local variables of those libraries would take more. Those of libraries that
+// are loaded later are allocated where a thread uses them.
+#ifndef CYTOPRESS_CORE_GPU_ENGINE_MODULE_H_
+#define CYTOPRESS_CORE_GPU_ENGINE_MODULE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "core/artifact/artifact.h"
+#include "core/engine/engine.h"
+
+namespace cytopress {
+
+// The module's file. All but LibTorch it uses is the loading program's, which is built together
+// with it and exports its symbols.
+inline constexpr char kGpuModule[] = "libcytopress-gpu.so";
+
+// The one function of the module: CreateCudaEngine (core/gpu/cuda_engine.h) into `engine`.
+inline constexpr char kCreateGpuEngine[] = "CytopressCreateGpuEngine";
+using CreateGpuEngineFunction = void(const Artifact& artifact, int gpu,
+                                     absl::StatusOr<std::unique_ptr<Engine>>* engine);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_GPU_ENGINE_MODULE_H_

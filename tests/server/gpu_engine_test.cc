@@ -1,0 +1,51 @@
+#include "server/gpu_engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "core/base/file.h"
+#include "tests/core/engine/random_artifact.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+Artifact SmallModel() {
+  NetworkSpec spec;
+  spec.architecture = "resnet18";
+  spec.classes = 2;
+  return RandomArtifact(spec, v1::WEIGHT_TYPE_FP16);
+}
+
+TEST(GpuEngineTest, TheModuleMakesEngines) {
+  const absl::StatusOr<EngineFactory> factory = LoadGpuEngine(FAKE_GPU_MODULE, 0);
+  ASSERT_TRUE(factory.ok()) << factory.status();
+  const absl::StatusOr<std::unique_ptr<Engine>> engine = (*factory)(SmallModel(), {});
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_EQ((*engine)->classes(), 2);
+}
+
+TEST(GpuEngineTest, ItsErrorsArrive) {
+  const absl::StatusOr<EngineFactory> factory = LoadGpuEngine(FAKE_GPU_MODULE, 1);
+  ASSERT_TRUE(factory.ok()) << factory.status();
+  EXPECT_EQ((*factory)(SmallModel(), {}).status(),
+            absl::FailedPreconditionError("there is one GPU"));
+}
+
+TEST(GpuEngineTest, WhatIsNoModuleIsNamedWithTheRemedy) {
+  const absl::Status missing = LoadGpuEngine("/nowhere/module.so", 0).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("build it with a CUDA LibTorch"));
+  const std::string path = testing::TempDir() + "/gpu_engine_test.so";
+  ASSERT_TRUE(WriteFileAtomically(path, "no library").ok());
+  const absl::Status broken = LoadGpuEngine(path, 0).status();
+  EXPECT_EQ(broken.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(broken.message()), HasSubstr(path));
+}
+
+}  // namespace
+}  // namespace cytopress
