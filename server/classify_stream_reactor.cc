@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/serving/error_details.h"
 #include "server/inference_service.h"
@@ -14,6 +15,7 @@ namespace {
 // they stay busy while answers and requests travel.
 constexpr int64_t kMaxImages = 256;
 constexpr int64_t kMaxBytes = int64_t{16} << 20;
+constexpr size_t kMaxStreams = 64;
 
 absl::Status ShuttingDown() {
   return WithReason(absl::UnavailableError("the server is shutting down; go on with another"),
@@ -22,10 +24,18 @@ absl::Status ShuttingDown() {
 
 }  // namespace
 
-bool ClassifyStreams::Add(ClassifyStreamReactor* stream) {
+absl::Status ClassifyStreams::Add(ClassifyStreamReactor* stream) {
   absl::MutexLock lock(&mutex_);
+  if (stopped_) return ShuttingDown();
+  if (streams_.size() >= kMaxStreams) {
+    return WithReason(absl::ResourceExhaustedError(absl::StrCat(
+                          kMaxStreams,
+                          " streams are open, which is the most; try again when one has ended, or "
+                          "send more images through fewer")),
+                      "TOO_MANY_STREAMS");
+  }
   streams_.insert(stream);
-  return !stopped_;
+  return absl::OkStatus();
 }
 
 void ClassifyStreams::Remove(ClassifyStreamReactor* stream) {
@@ -46,12 +56,10 @@ ClassifyStreamReactor* ClassifyStreamReactor::Start(ClassifyPipeline* pipeline,
   const std::shared_ptr<ClassifyStreamReactor> reactor(
       new ClassifyStreamReactor(pipeline, streams, context));
   reactor->self_ = reactor;
-  if (streams->Add(reactor.get())) {
-    absl::MutexLock lock(&reactor->mutex_);
-    reactor->Proceed();
-  } else {
-    reactor->Stop();
-  }
+  const absl::Status added = streams->Add(reactor.get());
+  absl::MutexLock lock(&reactor->mutex_);
+  if (!added.ok()) reactor->end_ = added;
+  reactor->Proceed();
   return reactor.get();
 }
 

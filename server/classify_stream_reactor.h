@@ -31,8 +31,9 @@ class ClassifyStreams {
 
  private:
   friend class ClassifyStreamReactor;
-  // False when they have been stopped.
-  bool Add(ClassifyStreamReactor* stream);
+  // UNAVAILABLE when they have been stopped, RESOURCE_EXHAUSTED when there are too many: what is
+  // read of each takes memory before the pipeline counts it.
+  absl::Status Add(ClassifyStreamReactor* stream);
   void Remove(ClassifyStreamReactor* stream);
 
   absl::Mutex mutex_;

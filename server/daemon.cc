@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -84,6 +85,8 @@ struct Daemon::Parts {
   std::unique_ptr<BlockingCalls> calls;
   std::unique_ptr<MetricsEndpoint> endpoint;
   std::unique_ptr<GrpcServer> server;
+  absl::Notification stopping;
+  std::thread recovery;  // tries the default model again; only where it could not be loaded
 };
 
 Daemon::Daemon(const DaemonOptions& options)
@@ -208,28 +211,40 @@ absl::Status Daemon::StartServing() {
   return parts.supervisor->Start();
 }
 
+absl::Status Daemon::LoadDefaultModel() {
+  if (options_.default_model.empty()) return absl::OkStatus();
+  // Shared: the callback may still run when the wait is over.
+  const auto ready = std::make_shared<absl::Notification>();
+  const auto result = std::make_shared<absl::Status>();
+  parts_->pipeline->Preload({options_.default_model, 0},
+                            [ready, result](const absl::Status& loaded) {
+                              *result = loaded;
+                              ready->Notify();
+                            });
+  ready->WaitForNotification();
+  return *result;
+}
+
 void Daemon::WarmUp() {
-  absl::Status status;
-  if (!options_.default_model.empty()) {
-    // Shared: the callback may still run when the wait is over.
-    const auto ready = std::make_shared<absl::Notification>();
-    const auto result = std::make_shared<absl::Status>();
-    parts_->pipeline->Preload({options_.default_model, 0},
-                              [ready, result](const absl::Status& loaded) {
-                                *result = loaded;
-                                ready->Notify();
-                              });
-    ready->WaitForNotification();
-    status = *result;
-    if (!status.ok()) {
-      spdlog::warn("the default model {} is not ready: {}", options_.default_model,
-                   status.ToString());
-    }
+  const absl::Status status = LoadDefaultModel();
+  if (!status.ok()) {
+    spdlog::warn("the default model {} is not ready: {}", options_.default_model,
+                 status.ToString());
   }
   // A model that is not there yet may come by a job; one that cannot be loaded must be replaced,
   // for which the other services are needed.
   const bool inference = status.ok() || absl::IsNotFound(status);
   parts_->server->SetServing(kInferenceService, inference);
+  if (!inference) {
+    parts_->recovery = std::thread([this] {
+      while (!parts_->stopping.WaitForNotificationWithTimeout(options_.retry_default_model)) {
+        if (!LoadDefaultModel().ok()) continue;
+        spdlog::info("the default model {} is ready", options_.default_model);
+        parts_->server->SetServing(kInferenceService, true);
+        return;
+      }
+    });
+  }
   parts_->server->SetServing(kJobService, true);
   parts_->server->SetServing(kModelService, true);
   parts_->server->SetServing("", true);
@@ -248,6 +263,8 @@ void Daemon::Shutdown() {
   shut_down_ = true;
   Parts& parts = *parts_;
   const absl::Duration start = parts.clock->Steady();
+  parts.stopping.Notify();
+  if (parts.recovery.joinable()) parts.recovery.join();
   if (parts.server != nullptr) parts.server->StopServing();
   if (parts.inference != nullptr) parts.inference->StopStreams();
   if (parts.pipeline != nullptr && !parts.pipeline->Drain(options_.drain_patience)) {

@@ -31,6 +31,7 @@ struct DaemonOptions {
 
   // Inference.
   std::string default_model;
+  absl::Duration retry_default_model = absl::Seconds(10);
   int engines = 1;                           // a model; each has a thread and a copy of the weights
   int engine_threads = 1;                    // that one engine computes with
   bool bf16 = false;                         // in place of FP32, where the CPU has it
@@ -47,8 +48,8 @@ class Daemon {
  public:
   // When it returns, the ports are open and the default model, if one is given and published, is
   // loaded and has classified an image; health says SERVING and the ready file is there. A default
-  // model that cannot be loaded leaves the inference service at NOT_SERVING until a restart, though
-  // it answers for other models, and for that one once it was replaced.
+  // model that cannot be loaded leaves the inference service at NOT_SERVING, though it answers for
+  // other models, until a try every retry_default_model finds that it was replaced.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonOptions& options);
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -69,6 +70,8 @@ class Daemon {
   void OfferReadyMadeModels();
   absl::Status StartServing();
   void WarmUp();
+  // Waits until the default model is in memory, or not to be loaded.
+  absl::Status LoadDefaultModel();
   absl::Status WriteReadyFile() const;
 
   const DaemonOptions options_;

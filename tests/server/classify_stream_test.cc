@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -64,6 +66,30 @@ class ClassifyStreamTest : public ServerTest {
   std::unique_ptr<Stream> stream_;
   bool finished_ = false;
 };
+
+TEST_F(ClassifyStreamTest, OneTooManyIsRefusedAndTheOthersGoOn) {
+  std::vector<std::pair<std::unique_ptr<grpc::ClientContext>, std::unique_ptr<Stream>>> others;
+  const auto answers = [](Stream* stream) {
+    v1::ClassifyStreamResponse answer;
+    return stream->Write(Item(1)) && stream->Read(&answer) && answer.has_response();
+  };
+  ASSERT_TRUE(answers(stream_.get()));
+  for (int i = 1; i < 64; ++i) {
+    others.emplace_back(Context(), nullptr);
+    others.back().second = inference_->ClassifyStream(others.back().first.get());
+    ASSERT_TRUE(answers(others.back().second.get())) << i;
+  }
+  const auto context = Context();
+  const auto refused = inference_->ClassifyStream(context.get());
+  const grpc::Status status = refused->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("64 streams"));
+  EXPECT_TRUE(answers(stream_.get()));
+  for (auto& [other_context, stream] : others) {
+    stream->WritesDone();
+    EXPECT_TRUE(stream->Finish().ok());
+  }
+}
 
 TEST_F(ClassifyStreamTest, AnswersEveryRequestAsAUnaryCallWould) {
   constexpr int kItems = 40;

@@ -175,10 +175,23 @@ TEST_F(DaemonTest, ADamagedDefaultModelIsNotHealthyButTheRestIs) {
     file.seekp(-100, std::ios::end);
     file.write("damaged!", 8);
   }
-  configure_ = [](DaemonOptions* options) { options->default_model = "cells"; };
+  configure_ = [](DaemonOptions* options) {
+    options->default_model = "cells";
+    options->retry_default_model = absl::Milliseconds(50);
+  };
   Start();
   EXPECT_EQ(Health(channel_, "cytopress.v1.InferenceService"), "NOT_SERVING");
   EXPECT_EQ(Health(channel_, "cytopress.v1.JobService"), "SERVING");
+  absl::SleepFor(absl::Milliseconds(200));
+  EXPECT_EQ(Health(channel_, "cytopress.v1.InferenceService"), "NOT_SERVING");
+
+  Publish("cells");
+  const absl::Time give_up = absl::Now() + absl::Seconds(30);
+  while (Health(channel_, "cytopress.v1.InferenceService") != "SERVING") {
+    ASSERT_LT(absl::Now(), give_up);
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  ClassifyOnce("");
 }
 
 TEST_F(DaemonTest, MetricsTellOfRequestsModelsAndJobs) {
