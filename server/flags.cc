@@ -157,7 +157,8 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app->add_option("--max-loaded-models", options->serving.models.max_loaded,
-                  "model versions in memory; the least recently used makes room")
+                  "model versions in memory; the least recently used makes room. With 1, requests "
+                  "wait while a new version is loaded; from 2 on the one before answers them")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app->add_option("--unload-idle-minutes", extra->unload_idle_minutes,

@@ -181,7 +181,7 @@ absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name) {
     recipe.set_name(named.name);
     return recipe;
   }
-  return absl::NotFoundError(
+  return absl::InvalidArgumentError(
       absl::StrCat("no recipe \"", name, "\"; there are ", absl::StrJoin(RecipeNames(), ", ")));
 }
 

@@ -29,7 +29,7 @@ v1::JobSpec WithDefaults(v1::JobSpec spec);
 bool PublishesParent(const v1::JobSpec& spec);
 std::string ParentModelName(const std::string& model_name);
 
-// "paper", "lossless", "quick" or "dense" filled in; NOT_FOUND lists the names.
+// "paper", "lossless", "quick" or "dense" filled in; INVALID_ARGUMENT lists the names.
 absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name);
 std::vector<std::string> RecipeNames();
 

@@ -320,7 +320,7 @@ TEST(NamedRecipe, EveryNameGivesAValidRecipe) {
   EXPECT_EQ(NamedRecipe("quick")->max_accuracy_drop(), 0) << "three epochs are no measure";
   EXPECT_FALSE(NamedRecipe("dense")->has_prune());
   const absl::Status unknown = NamedRecipe("fast").status();
-  EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(unknown.message(), HasSubstr("paper, lossless, quick, dense"));
 }
 
