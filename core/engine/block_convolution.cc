@@ -4,24 +4,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
 namespace cytopress {
 namespace {
-
-// Of each tap, row by row, whether it lies in the map when it belongs to the output at (y, x).
-std::vector<bool> UsedTaps(const Convolution& c, int y, int x, int taps) {
-  if (c.is_pointwise()) return std::vector<bool>(taps, true);
-  std::vector<bool> used;
-  for (int tap_y = 0; tap_y < c.kernel_height; ++tap_y) {
-    const int row = y * c.stride - c.pad_top + tap_y;
-    for (int tap_x = 0; tap_x < c.kernel_width; ++tap_x) {
-      const int column = x * c.stride - c.pad_left + tap_x;
-      used.push_back(row >= 0 && row < c.in_height && column >= 0 && column < c.in_width);
-    }
-  }
-  return used;
-}
 
 // What of the first cache a tile's inputs may fill; the weights pass through it as well.
 constexpr double kCacheShare = 0.85;
@@ -64,40 +49,34 @@ std::vector<BlockTile> JoinRuns(const std::vector<BlockTile>& runs, int most_vec
 BlockConvolution::BlockConvolution(const Convolution& convolution, const BlockWeights& weights,
                                    const BlockMap& source, const BlockMap& map,
                                    const BlockKernel& kernel)
-    : convolution_(convolution), source_(source), map_(map), kernel_(kernel) {
-  if (!source.tile_a_pixel && !convolution.is_pointwise()) {
-    planes_.emplace(convolution, source, kernel);
-  }
-  offsets_ = OffsetsOf(weights);
+    : convolution_(convolution),
+      source_(source),
+      map_(map),
+      kernel_(kernel),
+      inputs_(convolution, source, kernel, weights.taps()) {
   if (!map.tile_a_pixel) {
-    parts_.push_back(MakePart(weights, std::vector<bool>(weights.taps(), true), {}));
+    parts_.push_back(MakePart(weights, {std::vector<bool>(weights.taps(), true), {}}));
     return;
   }
-  std::map<std::vector<bool>, std::vector<Position>> positions;
-  for (int y = 0; y < map.height; ++y) {
-    for (int x = 0; x < map.width; ++x) {
-      positions[UsedTaps(convolution, y, x, weights.taps())].push_back({y, x});
-    }
-  }
-  for (const auto& [used_taps, alike] : positions) {
-    parts_.push_back(MakePart(weights, used_taps, alike));
+  for (const AlikePositions& alike : PositionsByTaps(convolution, weights.taps())) {
+    parts_.push_back(MakePart(weights, alike));
   }
 }
 
 BlockConvolution::Part BlockConvolution::MakePart(const BlockWeights& weights,
-                                                  const std::vector<bool>& used_taps,
-                                                  const std::vector<Position>& positions) const {
+                                                  const AlikePositions& alike) const {
+  const std::vector<bool>& used_taps = alike.used_taps;
   Part part;
   if (std::count(used_taps.begin(), used_taps.end(), false) > 0) {
     part.weights = weights.AtTaps(used_taps);
   }
   const BlockWeights& own = part.weights.has_value() ? *part.weights : weights;
-  SetTiles(positions, own.alike() ? kernel_.alike_vectors : MostVectors(), part);
+  SetTiles(alike.positions, own.alike() ? kernel_.alike_vectors : MostVectors(), part);
   part.task.rows = own.View(convolution_);
   UseOwnDistances(own, part);
   part.task.channel_stride = map_.tile_lanes * kBlockChannels;
   // A vector's buffer stays where it is when the vector moves.
-  part.task.offsets = part.ids.empty() ? offsets_.data() : nullptr;
+  part.task.offsets = part.ids.empty() ? inputs_.tap_offsets().data() : nullptr;
   if (!part.ids.empty()) {
     part.task.rows.ids = part.ids.data();
     if (part.weights.has_value()) part.weights->DropIds();
@@ -109,8 +88,9 @@ BlockConvolution::Part BlockConvolution::MakePart(const BlockWeights& weights,
 
 void BlockConvolution::UseOwnDistances(const BlockWeights& weights, Part& part) const {
   const int64_t positions = int64_t{map_.height} * map_.width * map_.images;
+  const std::vector<int32_t>& offsets = inputs_.tap_offsets();
   int32_t bits = 0, farthest = 0;
-  for (const int32_t offset : offsets_) {
+  for (const int32_t offset : offsets) {
     bits |= offset;
     farthest = std::max(farthest, offset);
   }
@@ -122,25 +102,8 @@ void BlockConvolution::UseOwnDistances(const BlockWeights& weights, Part& part) 
   part.task.distance_bits = unit;
   if (positions <= 4) part.task.positions = static_cast<int>(positions);
   for (const uint16_t id : weights.ids()) {
-    part.ids.push_back(static_cast<uint16_t>(offsets_[id] >> unit));
+    part.ids.push_back(static_cast<uint16_t>(offsets[id] >> unit));
   }
-}
-
-std::vector<int32_t> BlockConvolution::OffsetsOf(const BlockWeights& weights) const {
-  std::vector<int32_t> offsets;
-  // A kernel that covers its whole input was made pointwise: its taps are the map's pixels.
-  const bool covering = convolution_.is_pointwise() && weights.taps() > 1;
-  const int tap_columns = covering ? source_.width : convolution_.kernel_width;
-  for (int tap = 0; tap < weights.taps(); ++tap) {
-    const int y = tap / tap_columns, x = tap % tap_columns;
-    for (int group = 0; group < weights.channel_groups(); ++group) {
-      const int64_t offset = planes_.has_value()
-                                 ? planes_->Offset(y, x, group)
-                                 : source_.Offset(group, y, x) - source_.Offset(0, 0, 0);
-      offsets.push_back(static_cast<int32_t>(offset));
-    }
-  }
-  return offsets;
 }
 
 int BlockConvolution::MostVectors() const {
@@ -154,9 +117,8 @@ int BlockConvolution::MostVectors() const {
   return window > kCacheShare * FirstCacheBytes() ? kernel_.most_vectors / 2 : kernel_.most_vectors;
 }
 
-void BlockConvolution::SetTiles(const std::vector<Position>& positions, int most_vectors,
-                                Part& part) const {
-  const Convolution& c = convolution_;
+void BlockConvolution::SetTiles(const std::vector<AlikePositions::Position>& positions,
+                                int most_vectors, Part& part) const {
   const auto add = [&](int64_t from, int64_t to) {
     const int64_t vector_bytes = int64_t{kernel_.lanes} * kBlockChannels;
     for (int64_t left = map_.tile_lanes / kernel_.lanes; left > 0;) {
@@ -169,21 +131,17 @@ void BlockConvolution::SetTiles(const std::vector<Position>& positions, int most
   };
   if (!map_.tile_a_pixel) return add(0, 0);
   for (const auto [y, x] : positions) {
-    add(source_.Offset(0, y * c.stride - c.pad_top, x * c.stride - c.pad_left),
-        map_.Offset(0, y, x));
+    add(inputs_.WindowOffset(y, x), map_.Offset(0, y, x));
   }
   part.tiles = JoinRuns(part.tiles, most_vectors);
 }
 
 void BlockConvolution::Run(const uint8_t* source, uint8_t* scratch, uint8_t* destination,
                            int threads) const {
-  if (planes_.has_value()) {
-    planes_->Fill(source, scratch);
-    source = scratch;
-  }
+  const uint8_t* const inputs = inputs_.Prepare(source, scratch);
   const auto run = [&](int first_row, int last_row) {
     for (const Part& part : parts_) {
-      kernel_.run(part.task, source, destination, first_row, last_row);
+      kernel_.run(part.task, inputs, destination, first_row, last_row);
     }
   };
   if (threads == 1) return run(0, convolution_.out_channels);

@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
+#include "core/engine/block_inputs.h"
 #include "core/engine/block_kernel.h"
 #include "core/engine/block_map.h"
-#include "core/engine/block_planes.h"
 #include "core/engine/block_weights.h"
 #include "core/engine/convolution.h"
 
@@ -24,41 +24,35 @@ class BlockConvolution {
                    const BlockMap& source, const BlockMap& map, const BlockKernel& kernel);
 
   // Bytes of working memory.
-  size_t scratch_bytes() const { return planes_.has_value() ? planes_->bytes() : 0; }
+  size_t scratch_bytes() const { return inputs_.scratch_bytes(); }
   // From one map into the other, on so many OpenMP threads. A residual lies in the destination.
   void Run(const uint8_t* source, uint8_t* scratch, uint8_t* destination, int threads) const;
 
  private:
-  // Output positions whose windows have the same taps in the map, and the blocks at those.
+  // Positions that are alike, and the blocks at their taps.
   struct Part {
     std::optional<BlockWeights> weights;  // empty: all of the layer's
     std::vector<uint16_t> ids;            // in place of the weights' own; empty: those
     std::vector<BlockTile> tiles;
     BlockTask task;
   };
-  struct Position {
-    int y, x;
-  };
 
-  std::vector<int32_t> OffsetsOf(const BlockWeights& weights) const;
-  // Of the layer's weights, those at the taps used at these positions, which are all alike in that;
-  // no positions: all of them, in one tile.
-  Part MakePart(const BlockWeights& weights, const std::vector<bool>& used_taps,
-                const std::vector<Position>& positions) const;
+  // Of the layer's weights, those at the taps used; no positions: all of them, in one tile.
+  Part MakePart(const BlockWeights& weights, const AlikePositions& alike) const;
   // Where they are short enough, distances in place of ids that point at distances.
   void UseOwnDistances(const BlockWeights& weights, Part& part) const;
   // As many as registers can sum up, but only half of them where all that a tile reads would not
   // stay in the first cache from one row of weights to the next.
   int MostVectors() const;
   // In tiles of at most so many vectors.
-  void SetTiles(const std::vector<Position>& positions, int most_vectors, Part& part) const;
+  void SetTiles(const std::vector<AlikePositions::Position>& positions, int most_vectors,
+                Part& part) const;
 
   const Convolution& convolution_;
   const BlockMap source_;
   const BlockMap map_;
   const BlockKernel& kernel_;
-  std::optional<BlockPlanes> planes_;
-  std::vector<int32_t> offsets_;
+  const BlockInputs inputs_;
   std::vector<Part> parts_;
 };
 

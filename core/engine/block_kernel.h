@@ -24,21 +24,12 @@ inline constexpr int32_t kResidualBase = 1 << 23;
 // A residual is added in so many parts of its step, of which FP32 may lose one half.
 inline constexpr int kResidualParts = 64;
 
-// The blocks of all output channels, one row each, and what becomes of a row's sum:
+// What becomes of the sums of all output channels, one row each:
 //   stored = round(clamp(multiplier * s + (residual_multiplier * r + bias), low, high)) + zero
 // where r is kResidualBase and kResidualParts times the byte that the destination held, and s is
 // the sum, which starts at `initial`. Rounds to the nearest even integer; a product and the
 // addition to it are rounded to FP32 once (std::fma).
-struct BlockRows {
-  // The blocks of 4 rows lie interleaved, [step][4 rows][group], from first[row / 4] on, for as
-  // many steps as the longest of them needs; row o has blocks that are not zero in its first
-  // steps[o].
-  const uint32_t* first;
-  const uint16_t* steps;
-  const uint16_t* ids;     // which 4 inputs: an index into the offsets
-  const int8_t* weights;   // 4 a block
-  int group;               // blocks that may be added in 16 bits: 1, 2, 4 or 8
-  bool alike;              // the ids of 4 rows are the same
+struct RowOutputs {
   const int32_t* initial;  // one a row, as the following two
   const float* multiplier;
   const float* bias;
@@ -51,6 +42,19 @@ struct BlockRows {
   // need not be clamped: low + zero is 0, high + zero is 255, and it fits 32 bits, so packing does
   // that. FP32 may lose what a sum of 1 stands for, which is little.
   bool sums_are_floats;
+};
+
+// The blocks of all output channels, one row each.
+struct BlockRows : RowOutputs {
+  // The blocks of 4 rows lie interleaved, [step][4 rows][group], from first[row / 4] on, for as
+  // many steps as the longest of them needs; row o has blocks that are not zero in its first
+  // steps[o].
+  const uint32_t* first;
+  const uint16_t* steps;
+  const uint16_t* ids;    // which 4 inputs: an index into the offsets
+  const int8_t* weights;  // 4 a block
+  int group;              // blocks that may be added in 16 bits: 1, 2, 4 or 8
+  bool alike;             // the ids of 4 rows are the same
 };
 
 // Positions that are computed in one go, so that they share the reading of each block: runs of
@@ -82,6 +86,40 @@ struct BlockTask {
   int64_t channel_stride;  // bytes from 4 output channels to the next 4 of a tile
 };
 
+// All weights of a convolution, multiplied with tiles of 16 rows (of output channels) and tiles of
+// 16 positions. A step is a tap and up to 16 blocks of neighbouring channels.
+inline constexpr int kTileRows = 16;
+inline constexpr int kTileRowBytes = 64;  // of a row's weights for a step
+inline constexpr int kTileBytes = kTileRows * kTileRowBytes;
+inline constexpr int kPairRows = 2 * kTileRows;  // which are computed together
+
+struct MatrixStep {
+  int64_t weights;  // bytes from the first step of two tiles of rows
+  int64_t inputs;   // bytes from a vector's source to the first block of its first position
+};
+
+// Positions that fill a vector, as offsets in bytes from the start of the source (of a window's
+// first input) and of the destination (of output channels 0 to 3).
+struct MatrixVector {
+  int64_t source;
+  int64_t destination;
+};
+
+struct MatrixTask {
+  RowOutputs outputs;
+  int rows;
+  // [rows / 32, rounded up][step][2 tiles][16 rows][64 bytes], of which a step uses 4 * blocks.
+  const int8_t* weights;
+  int64_t pair_bytes;  // from two tiles of rows to the next two
+  const MatrixStep* steps;
+  int step_count;
+  int blocks;             // of a step
+  int64_t source_stride;  // bytes from 4 channels of the source to the next 4
+  const MatrixVector* vectors;
+  int vector_count;
+  int64_t channel_stride;  // the same of the destination
+};
+
 // One implementation. All give the same bytes.
 struct BlockKernel {
   const char* name;  // "avx512vnni", "avx2" or "portable"
@@ -105,6 +143,11 @@ struct BlockKernel {
                  uint8_t* to);
   // The same for an index[i] that is i or negative, and faster.
   void (*copy)(const uint8_t* from, const int32_t* index, int64_t count, int32_t fill, uint8_t* to);
+  // Rows first_row to last_row - 1; first_row is a multiple of kPairRows, last_row as well or the
+  // last one. Reads and writes whole vectors. Null where there are no instructions for it.
+  void (*run_matrix)(const MatrixTask& task, const uint8_t* source, uint8_t* destination,
+                     int first_row, int last_row) = nullptr;
+  const char* matrix_name = nullptr;  // "amx"
 };
 inline constexpr int kMost16BitWeight = 128;  // * 255 < 2^15
 
@@ -118,6 +161,8 @@ const BlockKernel& PortableBlockKernel();
 // Null where the compiler or the CPU does not have the instructions.
 const BlockKernel* Avx2BlockKernel();
 const BlockKernel* Avx512VnniBlockKernel();
+// That of AVX512-VNNI with matrices by AMX. Null also where Linux does not grant its registers.
+const BlockKernel* AmxBlockKernel();
 // The fastest that this CPU has.
 const BlockKernel& BestBlockKernel();
 

@@ -84,7 +84,7 @@ inline void AddStep(const Distance& distance, const uint16_t* ids, const int8_t*
 
 // Lets the sums of 4 rows begin with what the rows say.
 template <typename V, int N>
-inline void BeginSums(const BlockRows& rows, int row, typename V::Int (*sums)[N]) {
+inline void BeginSums(const RowOutputs& rows, int row, typename V::Int (*sums)[N]) {
   for (int j = 0; j < kBlockChannels; ++j) {
     const typename V::Int initial = V::Set(rows.initial[row + j]);
     for (int u = 0; u < N; ++u) sums[j][u] = initial;
@@ -247,7 +247,7 @@ inline void SumSinglePosition(const BlockTask& task, int row, const uint8_t* sou
 // long as to compute.
 template <typename V>
 struct Finish {
-  Finish(const BlockRows& rows, int row)
+  Finish(const RowOutputs& rows, int row)
       : residual_multiplier(V::Set(rows.residual_multiplier)),
         low(V::Set(rows.low)),
         high(V::Set(rows.high)),
@@ -281,7 +281,7 @@ struct Finish {
 
 // Finishes and stores the sums of 4 rows; `stored` is where the first of their channels go.
 template <typename V, int R, int W, bool kAddsResidual, bool kSumsAreFloats, bool kAddsZero>
-inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*sums)[R * W],
+inline void StoreRows(const RowOutputs& rows, int row, const typename V::Int (*sums)[R * W],
                       const BlockTile& tile, uint8_t* stored) {
   static_assert(kBlockChannels == 4, "rows are finished by fours");
   const Finish<V> finish(rows, row);
@@ -303,7 +303,7 @@ inline void StoreRows(const BlockRows& rows, int row, const typename V::Int (*su
 
 // The same, without the work that is not needed.
 template <typename V, int R, int W, bool kAddsResidual>
-inline void FinishRows(const BlockRows& rows, int row, const typename V::Int (*sums)[R * W],
+inline void FinishRows(const RowOutputs& rows, int row, const typename V::Int (*sums)[R * W],
                        const BlockTile& tile, uint8_t* stored) {
   if (!rows.sums_are_floats) {
     StoreRows<V, R, W, kAddsResidual, false, true>(rows, row, sums, tile, stored);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "core/engine/block_weights.h"
+#include "core/engine/row_constants.h"
 
 namespace cytopress {
 namespace {

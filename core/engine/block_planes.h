@@ -24,6 +24,8 @@ class BlockPlanes {
   size_t bytes() const;
   // From the start of the planes to the first output position's input.
   int64_t Offset(int tap_y, int tap_x, int group) const;
+  // From one group to the next.
+  int64_t group_stride() const { return plane_lanes_ * kBlockChannels; }
   void Fill(const uint8_t* source, uint8_t* planes) const;
 
  private:

@@ -8,26 +8,21 @@
 #include "core/engine/block_grouping.h"
 #include "core/engine/block_kernel.h"
 #include "core/engine/convolution.h"
+#include "core/engine/row_constants.h"
 
 namespace cytopress {
-
-// Signed maps are stored with this added, since the kernels multiply unsigned inputs.
-inline constexpr int kSignedZero = 128;
 
 // Above this share of blocks that are not zero, computing all of them for 4 rows at once is faster:
 // the inputs are loaded once, which is as much work as the products.
 inline constexpr double kAlikeShare = 0.7;
 
-inline int ZeroOf(Number number) { return number == Number::kInt8 ? kSignedZero : 0; }
-
 // The blocks that are not zero: 6 bytes each. A block's id is tap * channel_groups + channel / 4.
 class BlockWeights {
  public:
-  // `source_channels`: of the map that the convolution reads; in_channels is a multiple of it where
-  // Simplify made a kernel that covers its whole input pointwise. The channels of a map are padded
-  // to a multiple of 4 with zero weights. Where sums of 16 bits would saturate, a block is stored
-  // as two that add up to it. Where the kernel gains from rows that are alike and few blocks are
-  // zero, those are kept as well. REQUIRES: integer weights, out_channels a multiple of 4.
+  // `source_channels` are WeightReader's; they are padded to a multiple of 4 with zero weights.
+  // Where sums of 16 bits would saturate, a block is stored as two that add up to it. Where the
+  // kernel gains from rows that are alike and few blocks are zero, those are kept as well.
+  // REQUIRES: integer weights, out_channels a multiple of 4.
   BlockWeights(const Convolution& convolution, int source_channels, const BlockKernel& kernel);
 
   // Those at some of the taps, for windows that have only padding at the others. `used` says of
@@ -48,12 +43,11 @@ class BlockWeights {
   BlockRows View(const Convolution& convolution) const;
 
  private:
-  void SetBias(const Convolution& convolution);
   // The blocks of 4 rows, and where their sums begin.
   void AppendRows(const std::vector<Block>* rows);
   std::vector<Block> RowBlocks(int row) const;
 
-  int zero_;              // of the source's values
+  RowConstants constants_;
   uint16_t idle_id_ = 0;  // of blocks that only fill up: inputs that every window has
   int taps_;
   int channel_groups_;
@@ -65,9 +59,6 @@ class BlockWeights {
   std::vector<uint16_t> ids_;
   std::vector<int8_t> weights_;
   std::vector<int32_t> initial_;
-  std::vector<float> multiplier_;
-  std::vector<float> bias_;
-  bool sums_are_floats_ = false;
 };
 
 }  // namespace cytopress

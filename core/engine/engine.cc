@@ -45,8 +45,8 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
   try {
     CYTOPRESS_ASSIGN_OR_RETURN(const DenseArithmetic arithmetic, Choose(artifact, options));
     CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, arithmetic));
-    const LayerChoice in_blocks = ChooseLayers(model);
-    return std::make_unique<PlanEngine>(std::move(model), in_blocks, options.threads);
+    const LayerChoice choice = ChooseLayers(model);
+    return std::make_unique<PlanEngine>(std::move(model), choice, options.threads);
   } catch (const dnnl::error& error) {
     return absl::InternalError(absl::StrCat("oneDNN failed: ", error.what()));
   } catch (const std::bad_alloc&) {

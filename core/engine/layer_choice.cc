@@ -1,7 +1,9 @@
 #include "core/engine/layer_choice.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "core/engine/block_map.h"
 #include "core/engine/block_weights.h"
@@ -42,6 +44,15 @@ struct BlockCosts {
   double gathered;       // a vector of BlockPlanes
 };
 constexpr BlockCosts kBlockCosts = {0.34, 0.18, 0.10, 0.40, 4.4, 6.1, 4.2};
+struct MatrixCosts {
+  double product;   // of two tiles
+  double weight;    // a byte, once a pass
+  double outputs;   // 4 channels of a vector
+  double gathered;  // a vector of BlockPlanes
+  double part;      // of positions that have the same taps in the map
+};
+constexpr MatrixCosts kMatrixCosts = {10, 0.04, 3.0, 4.2, 200};
+
 // Of a kernel without an instruction for four products. Not measured against oneDNN's.
 constexpr double kWithoutFourProducts = 3;
 
@@ -131,6 +142,28 @@ double BlockTime(const Convolution& c, const BlockCount& count, const BlockMap& 
          costs.outputs * rows * vectors + costs.rows * rows + costs.gathered * gathered;
 }
 
+double MatrixTime(const Convolution& c, const BlockMap& source, const BlockMap& map,
+                  const BlockKernel& kernel) {
+  const MatrixCosts& costs = kMatrixCosts;
+  const double vectors = static_cast<double>(map.tiles() * map.tile_lanes) / kernel.lanes;
+  // A kernel that covers its input has the map's pixels in its channels.
+  const double taps = Taps(c) * c.in_channels / (double{kBlockChannels} * source.channel_groups);
+  const double steps = taps * std::ceil(double{kBlockChannels} * source.channel_groups / kTileRowBytes);
+  const double row_tiles = std::ceil(c.out_channels / double{kTileRows});
+  double products = steps * row_tiles * vectors;
+  double gathered = 0, parts = 1;
+  if (map.tile_a_pixel) {
+    products *= UsedShare(c.in_height, c.out_height, c.kernel_height, c.stride, c.pad_top) *
+                UsedShare(c.in_width, c.out_width, c.kernel_width, c.stride, c.pad_left);
+    if (c.pad_top > 0 || c.pad_left > 0) parts = 9;
+  } else if (!c.is_pointwise()) {
+    gathered = source.channel_groups * double{1} * c.kernel_width * c.stride * vectors;
+  }
+  return costs.product * products + costs.weight * steps * row_tiles * kTileBytes +
+         costs.outputs * c.out_channels / kBlockChannels * vectors + costs.gathered * gathered +
+         costs.part * parts;
+}
+
 std::vector<BlockCount> CountBlocks(const DenseModel& model, const BlockKernel& kernel) {
   std::vector<BlockCount> counts;
   for (const Convolution& c : model.convolutions) counts.push_back(CountBlocks(c, kernel));
@@ -141,6 +174,7 @@ std::vector<LayerTimes> Estimate(const DenseModel& model, const std::vector<Bloc
                                  int batch, IntegerUnit unit, const BlockKernel& kernel) {
   const std::vector<Layer>& layers = model.network.layers;
   std::vector<LayerTimes> times(layers.size());
+  const bool has_matrix = kernel.run_matrix != nullptr && unit == IntegerUnit::kAmx;
   const auto map_of = [&](const Layer& layer) {
     return MakeBlockMap(layer.out_channels, layer.out_height, layer.out_width, batch, kernel);
   };
@@ -148,67 +182,99 @@ std::vector<LayerTimes> Estimate(const DenseModel& model, const std::vector<Bloc
     const bool unread = !model.unread.empty() && model.unread[i];
     if (layers[i].op != Op::kConv || unread) continue;
     const Convolution& c = model.convolutions[i];
+    const BlockMap source = map_of(layers[layers[i].input]), map = map_of(layers[i]);
     times[i].onednn = OneDnnTime(c, batch, CostsOf(unit));
-    times[i].blocks =
-        BlockTime(c, counts[i], map_of(layers[layers[i].input]), map_of(layers[i]), kernel);
+    times[i].blocks = BlockTime(c, counts[i], source, map, kernel);
+    times[i].matrix = has_matrix ? MatrixTime(c, source, map, kernel)
+                                 : std::numeric_limits<double>::infinity();
   }
   return times;
 }
 
-// Of a pass with any choice, of both batch sizes, each in units of what oneDNN alone takes.
+// From which of these on a matrix is faster than skipping zeros, by layer.
+std::vector<int> MatrixFrom(const DenseModel& model, const std::vector<BlockCount>& counts,
+                            IntegerUnit unit, const BlockKernel& kernel) {
+  std::vector<int> from(model.network.layers.size(), LayerWay::kNever);
+  std::vector<bool> decided(from.size(), false);
+  for (const int batch : {32, 16, 8, 4, 2, 1}) {
+    const std::vector<LayerTimes> times = Estimate(model, counts, batch, unit, kernel);
+    for (size_t i = 0; i < from.size(); ++i) {
+      if (times[i].matrix >= times[i].blocks) decided[i] = true;
+      if (!decided[i]) from[i] = batch;
+    }
+  }
+  return from;
+}
+
+// Of a pass with any choice between oneDNN and block maps, of both batch sizes, each in units of
+// what oneDNN alone takes.
 class PassTime {
  public:
   PassTime(const DenseModel& model, IntegerUnit unit, const BlockKernel& kernel)
       : network_(model.network),
-        times_(network_.layers.size()),
+        onednn_(network_.layers.size()),
+        blocks_(network_.layers.size()),
         conversions_(network_.layers.size()) {
     const std::vector<BlockCount> counts = CountBlocks(model, kernel);
+    matrix_from_ = MatrixFrom(model, counts, unit, kernel);
     for (const int batch : kBatches) {
       const std::vector<LayerTimes> times = Estimate(model, counts, batch, unit, kernel);
       double all = 0;
       for (const LayerTimes& time : times) all += time.onednn;
       for (size_t i = 0; i < times.size(); ++i) {
         const Layer& layer = network_.layers[i];
-        times_[i].onednn += times[i].onednn / all;
-        times_[i].blocks += times[i].blocks / all;
+        onednn_[i] += times[i].onednn / all;
+        blocks_[i] += (batch >= matrix_from_[i] ? times[i].matrix : times[i].blocks) / all;
         conversions_[i] += kConvertedBlock * batch * layer.out_height * layer.out_width *
                            layer.out_channels / kBlockChannels / all;
       }
     }
   }
 
-  double operator()(const LayerChoice& in_blocks) const {
+  double operator()(const std::vector<bool>& in_blocks) const {
     const NetworkForms forms = FormsOf(network_, in_blocks);
     double time = 0;
-    for (size_t i = 0; i < times_.size(); ++i) {
-      time += in_blocks[i] ? times_[i].blocks : times_[i].onednn;
+    for (size_t i = 0; i < onednn_.size(); ++i) {
+      time += in_blocks[i] ? blocks_[i] : onednn_[i];
       if (forms.IsConverted(i)) time += conversions_[i];
     }
     return time;
   }
 
   // Each layer by itself, as if converting cost nothing.
-  LayerChoice Apart() const {
+  std::vector<bool> Apart() const {
+    std::vector<bool> in_blocks;
+    for (size_t i = 0; i < onednn_.size(); ++i) in_blocks.push_back(blocks_[i] < onednn_[i]);
+    return in_blocks;
+  }
+
+  LayerChoice ChoiceOf(const std::vector<bool>& in_blocks) const {
     LayerChoice choice;
-    for (const LayerTimes& time : times_) choice.push_back(time.blocks < time.onednn);
+    for (size_t i = 0; i < in_blocks.size(); ++i) {
+      choice.push_back({in_blocks[i], in_blocks[i] ? matrix_from_[i] : LayerWay::kNever});
+    }
     return choice;
   }
 
  private:
   const Network& network_;
-  std::vector<LayerTimes> times_;
+  std::vector<int> matrix_from_;
+  // By layer.
+  std::vector<double> onednn_;
+  std::vector<double> blocks_;
   std::vector<double> conversions_;
 };
 
 // Changes neighbouring convolutions together for as long as that makes the pass shorter.
-void Improve(const PassTime& time, const std::vector<int>& convolutions, LayerChoice* choice) {
+void Improve(const PassTime& time, const std::vector<int>& convolutions,
+             std::vector<bool>* choice) {
   constexpr size_t kTogether = 4;
   double best = time(*choice);
   for (bool improves = true; improves;) {
     improves = false;
     for (size_t first = 0; first < convolutions.size(); ++first) {
       for (const bool in_blocks : {false, true}) {
-        LayerChoice changed = *choice;
+        std::vector<bool> changed = *choice;
         for (size_t i = first; i < std::min(first + kTogether, convolutions.size()); ++i) {
           if (changed[convolutions[i]] == in_blocks) continue;
           changed[convolutions[i]] = in_blocks;
@@ -235,19 +301,22 @@ LayerChoice ChooseLayers(const DenseModel& model, const BlockKernel& kernel) {
   if (model.arithmetic != DenseArithmetic::kInt8) return AllByOneDnn(network);
   if (!HasExactInt8()) return AllInBlocks(network);
   std::vector<int> convolutions;
+  std::vector<bool> all(network.layers.size(), false);
   for (size_t i = 0; i < network.layers.size(); ++i) {
-    if (network.layers[i].op == Op::kConv) convolutions.push_back(static_cast<int>(i));
+    if (network.layers[i].op != Op::kConv) continue;
+    convolutions.push_back(static_cast<int>(i));
+    all[i] = true;
   }
   const PassTime time(model, BestIntegerUnit(), kernel);
-  LayerChoice best = AllByOneDnn(network);
+  std::vector<bool> best(network.layers.size(), false);
   double best_time = time(best);
-  for (LayerChoice start : {best, time.Apart(), AllInBlocks(network)}) {
+  for (std::vector<bool> start : {best, time.Apart(), all}) {
     Improve(time, convolutions, &start);
     if (time(start) >= best_time) continue;
     best_time = time(start);
     best = start;
   }
-  return best;
+  return time.ChoiceOf(best);
 }
 
 }  // namespace cytopress

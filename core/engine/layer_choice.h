@@ -1,4 +1,4 @@
-// Which convolutions of an INT8 model skip their zeros, and which are computed in full.
+// Which convolutions of an INT8 model skip their zeros, and what computes the others in full.
 #ifndef CYTOPRESS_CORE_ENGINE_LAYER_CHOICE_H_
 #define CYTOPRESS_CORE_ENGINE_LAYER_CHOICE_H_
 
@@ -14,15 +14,16 @@ namespace cytopress {
 // Estimated nanoseconds of one core for a layer's convolution.
 struct LayerTimes {
   double onednn = 0;
-  double blocks = 0;
+  double blocks = 0;  // zeros skipped
+  double matrix = 0;  // not skipped; infinite where the kernel has no matrices or `unit` is not AMX
 };
 // By layer; zeros for other layers than convolutions. Thread-safe, as the following.
 std::vector<LayerTimes> EstimateTimes(const DenseModel& model, int batch, IntegerUnit unit,
                                       const BlockKernel& kernel);
 
 // The choice with the least estimated time of a pass with what converting maps takes, batch 1 and
-// 32 counting alike. One choice for all batch sizes: two round differently. An estimate and not a
-// measurement, so that a file gets the same choice, and gives the same answers, each time that it
+// 32 counting alike. Between oneDNN and the block kernels, which round differently, one choice for
+// all batch sizes. An estimate and not a measurement, so that a file gets the same choice, and gives the same answers, each time that it
 // is loaded on a CPU of the same kind. All in blocks where oneDNN's INT8 is not exact, none where
 // the arithmetic is not kInt8.
 LayerChoice ChooseLayers(const DenseModel& model, const BlockKernel& kernel = BestBlockKernel());

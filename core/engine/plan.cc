@@ -38,36 +38,50 @@ void LookUp(const std::vector<T>& table, const uint8_t* pixels, int64_t count, i
 
 std::vector<bool> PackedModel::in_blocks() const {
   std::vector<bool> result;
-  for (const auto& weights : blocks) result.push_back(weights != nullptr);
+  for (const LayerWay& way : choice) result.push_back(way.in_blocks);
   return result;
 }
 
-LayerChoice AllByOneDnn(const Network& network) {
-  return LayerChoice(network.layers.size(), false);
-}
+LayerChoice AllByOneDnn(const Network& network) { return LayerChoice(network.layers.size()); }
 
 LayerChoice AllInBlocks(const Network& network) {
   LayerChoice choice;
-  for (const Layer& layer : network.layers) choice.push_back(layer.op == Op::kConv);
+  for (const Layer& layer : network.layers) choice.push_back({layer.op == Op::kConv});
   return choice;
 }
 
-PackedModel PackModel(const DenseModel& model, const LayerChoice& in_blocks,
+LayerChoice AllByMatrix(const Network& network) {
+  LayerChoice choice = AllInBlocks(network);
+  for (LayerWay& way : choice) {
+    if (way.in_blocks) way.matrix_from = 1;
+  }
+  return choice;
+}
+
+PackedModel PackModel(const DenseModel& model, const LayerChoice& choice,
                       const BlockKernel& kernel) {
+  const size_t layers = model.network.layers.size();
   PackedModel packed;
+  packed.choice = choice;
   packed.kernel = &kernel;
-  packed.onednn.resize(model.network.layers.size());
-  packed.of_windows.resize(model.network.layers.size());
-  packed.blocks.resize(model.network.layers.size());
-  for (size_t i = 0; i < packed.blocks.size(); ++i) {
+  packed.onednn.resize(layers);
+  packed.of_windows.resize(layers);
+  packed.blocks.resize(layers);
+  packed.matrices.resize(layers);
+  for (size_t i = 0; i < layers; ++i) {
     const Layer& layer = model.network.layers[i];
     if (layer.op != Op::kConv) continue;
-    if (in_blocks[i]) {
-      packed.blocks[i] = std::make_unique<BlockWeights>(
-          model.convolutions[i], model.network.layers[layer.input].out_channels, kernel);
+    const Convolution* convolution = &model.convolutions[i];
+    if (choice[i].in_blocks) {
+      const int source_channels = model.network.layers[layer.input].out_channels;
+      if (choice[i].matrix_from > 1) {
+        packed.blocks[i] = std::make_unique<BlockWeights>(*convolution, source_channels, kernel);
+      }
+      if (choice[i].matrix_from != LayerWay::kNever) {
+        packed.matrices[i] = std::make_unique<MatrixWeights>(*convolution, source_channels);
+      }
       continue;
     }
-    const Convolution* convolution = &model.convolutions[i];
     if (PrefersWindows(*convolution)) {
       packed.of_windows[i] = std::make_unique<Convolution>(OfWindows(*convolution));
       convolution = packed.of_windows[i].get();
@@ -104,7 +118,11 @@ Plan::Step Plan::Compile(int index, PackedModel& packed) const {
   const Layer& layer = layers[index];
   Step step;
   step.layer = index;
-  if (layer.op == Op::kConv && packed.blocks[index] != nullptr) {
+  if (layer.op == Op::kConv && batch_ >= packed.choice[index].matrix_from) {
+    step.matrix =
+        std::make_unique<MatrixConvolution>(model_.convolutions[index], *packed.matrices[index],
+                                            maps_[layer.input], maps_[index], *packed.kernel);
+  } else if (layer.op == Op::kConv && packed.choice[index].in_blocks) {
     step.convolution =
         std::make_unique<BlockConvolution>(model_.convolutions[index], *packed.blocks[index],
                                            maps_[layer.input], maps_[index], *packed.kernel);
@@ -135,6 +153,7 @@ size_t Plan::WindowRoom(const Step& step) const {
 
 size_t Plan::ScratchBytes(const Step& step) const {
   if (step.convolution) return step.convolution->scratch_bytes();
+  if (step.matrix) return step.matrix->scratch_bytes();
   if (step.pooling) return step.pooling->scratch_bytes();
   return WindowRoom(step) + step.operation->scratch_bytes();
 }
@@ -224,6 +243,8 @@ void Plan::RunStep(const Step& step, const Arena& arena, int threads) {
   uint8_t* const destination = Map(arena, step.layer, kBlocks);
   if (step.convolution) {
     step.convolution->Run(source, scratch, destination, threads);
+  } else if (step.matrix) {
+    step.matrix->Run(source, scratch, destination, threads);
   } else {
     step.pooling->Run(source, scratch, destination);
   }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -17,32 +18,50 @@
 #include "core/engine/block_pooling.h"
 #include "core/engine/block_weights.h"
 #include "core/engine/dense_model.h"
+#include "core/engine/matrix_convolution.h"
+#include "core/engine/matrix_weights.h"
 #include "core/engine/network_layout.h"
 #include "core/engine/onednn.h"
 
 namespace cytopress {
 
-// The constants of a model's convolutions, by layer in that form in which they are computed and
-// null in the other; for other layers in both.
+// How a convolution is computed: by oneDNN on NHWC maps, or on block maps; there either its zeros
+// are skipped, or from some batch size on all is multiplied as a matrix. The last two give the same
+// bytes.
+struct LayerWay {
+  static constexpr int kNever = std::numeric_limits<int>::max();
+  bool in_blocks = false;
+  int matrix_from = kNever;  // the smallest batch; 1: always
+
+  bool operator==(const LayerWay& other) const {
+    return in_blocks == other.in_blocks && matrix_from == other.matrix_from;
+  }
+};
+
+// By layer.
+using LayerChoice = std::vector<LayerWay>;
+LayerChoice AllByOneDnn(const Network& network);
+LayerChoice AllInBlocks(const Network& network);  // zeros are skipped
+LayerChoice AllByMatrix(const Network& network);
+
+// The constants of a model's convolutions, by layer: those that its way needs, null where it does
+// not need them.
 struct PackedModel {
   std::vector<std::unique_ptr<PackedConstants>> onednn;
   std::vector<std::unique_ptr<Convolution>> of_windows;  // what of onednn is computed so
   std::vector<std::unique_ptr<BlockWeights>> blocks;
+  std::vector<std::unique_ptr<MatrixWeights>> matrices;
+  LayerChoice choice;
   const BlockKernel* kernel = nullptr;
 
   // By layer.
   std::vector<bool> in_blocks() const;
 };
 
-// By layer: which the block kernels compute.
-using LayerChoice = std::vector<bool>;
-LayerChoice AllByOneDnn(const Network& network);
-LayerChoice AllInBlocks(const Network& network);
-
 // `model` must outlive the result; the integer weights of layers in blocks and of those that are
 // computed by windows are not read again.
-// Blocks: REQUIRES kInt8 arithmetic.
-PackedModel PackModel(const DenseModel& model, const LayerChoice& in_blocks,
+// Blocks: REQUIRES kInt8 arithmetic. Matrices: and kernel.run_matrix.
+PackedModel PackModel(const DenseModel& model, const LayerChoice& choice,
                       const BlockKernel& kernel = BestBlockKernel());
 
 // Thread-compatible.
@@ -71,12 +90,13 @@ class Plan {
   std::vector<std::string> Implementations() const;
 
  private:
-  // One of the three.
+  // One of the four.
   struct Step {
     int layer = 0;
     std::optional<Operation> operation;
     bool copies_windows = false;  // into working memory, where the operation finds them
     std::unique_ptr<BlockConvolution> convolution;
+    std::unique_ptr<MatrixConvolution> matrix;
     std::unique_ptr<BlockPooling> pooling;
   };
 

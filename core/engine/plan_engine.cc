@@ -20,11 +20,11 @@ void Widen(const uint16_t* from, int64_t count, std::vector<float>* to) {
 
 }  // namespace
 
-PlanEngine::PlanEngine(DenseModel model, const LayerChoice& in_blocks, int threads,
+PlanEngine::PlanEngine(DenseModel model, const LayerChoice& choice, int threads,
                        const BlockKernel& kernel)
-    : BatchEngine(std::move(model), threads), packed_(PackModel(model_, in_blocks, kernel)) {
-  for (size_t i = 0; i < in_blocks.size(); ++i) {
-    if (!in_blocks[i] && packed_.of_windows[i] == nullptr) continue;
+    : BatchEngine(std::move(model), threads), packed_(PackModel(model_, choice, kernel)) {
+  for (size_t i = 0; i < choice.size(); ++i) {
+    if (!choice[i].in_blocks && packed_.of_windows[i] == nullptr) continue;
     std::vector<int8_t>().swap(model_.convolutions[i].integer_weights);
     std::vector<float>().swap(model_.convolutions[i].float_weights);
   }
@@ -35,12 +35,14 @@ PlanEngine::PlanEngine(DenseModel model, const LayerChoice& in_blocks, int threa
 std::string PlanEngine::name() const {
   if (model_.arithmetic == DenseArithmetic::kFp32) return "onednn-fp32";
   if (model_.arithmetic == DenseArithmetic::kBf16) return "onednn-bf16";
-  const auto is_packed = [](const auto& weights) { return weights != nullptr; };
-  const auto& blocks = packed_.blocks;
-  if (std::none_of(blocks.begin(), blocks.end(), is_packed)) return "onednn-int8";
-  const auto& onednn = packed_.onednn;
-  const bool is_mixed = std::any_of(onednn.begin(), onednn.end(), is_packed);
-  return absl::StrCat(is_mixed ? "mixed" : "block", "-int8-", packed_.kernel->name);
+  const auto any = [](const auto& by_layer) {
+    return std::any_of(by_layer.begin(), by_layer.end(),
+                       [](const auto& weights) { return weights != nullptr; });
+  };
+  const bool has_matrices = any(packed_.matrices);
+  if (!any(packed_.blocks) && !has_matrices) return "onednn-int8";
+  return absl::StrCat(any(packed_.onednn) ? "mixed" : "block", "-int8-",
+                      has_matrices ? packed_.kernel->matrix_name : packed_.kernel->name);
 }
 
 Plan& PlanEngine::PlanFor(int batch) {

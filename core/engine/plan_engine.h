@@ -16,7 +16,7 @@ namespace cytopress {
 class PlanEngine : public BatchEngine {
  public:
   // Throws dnnl::error. Blocks: REQUIRES kInt8 arithmetic and a CPU with the kernel's instructions.
-  PlanEngine(DenseModel model, const LayerChoice& in_blocks, int threads,
+  PlanEngine(DenseModel model, const LayerChoice& choice, int threads,
              const BlockKernel& kernel = BestBlockKernel());
 
   std::string name() const override;

@@ -1,5 +1,6 @@
-// cytopress-layer-bench: what each convolution of an INT8 model takes on oneDNN and on the block
-// kernels, measured and as core/engine/layer_choice.h estimates it, and which one it gets.
+// cytopress-layer-bench: what each convolution of an INT8 model takes on oneDNN, on the block
+// kernels, and as a matrix on block maps, measured and as core/engine/layer_choice.h estimates it,
+// and which one it gets.
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
@@ -71,8 +72,8 @@ double Median(std::vector<double> values) {
 // A way to compute the whole network, and the microseconds of its layers.
 class Way {
  public:
-  Way(const DenseModel& model, const LayerChoice& in_blocks, int batch)
-      : packed_(PackModel(model, in_blocks)), plan_(model, packed_, batch) {
+  Way(const DenseModel& model, const LayerChoice& choice, int batch)
+      : packed_(PackModel(model, choice)), plan_(model, packed_, batch) {
     arena_.Reserve(plan_.arena_bytes());
     std::fill_n(arena_.data(), plan_.arena_bytes(), uint8_t{1});
     layers_.resize(model.network.layers.size());
@@ -99,16 +100,25 @@ class Way {
   std::vector<std::vector<double>> layers_;
 };
 
+std::string NameOf(const LayerWay& way, int batch) {
+  if (!way.in_blocks) return "oneDNN";
+  return batch >= way.matrix_from ? "matrix" : "blocks";
+}
+
 void PrintLayers(const DenseModel& model, const LayerChoice& choice, int batch, int passes) {
+  const bool has_matrix =
+      BestBlockKernel().run_matrix != nullptr && BestIntegerUnit() == IntegerUnit::kAmx;
   Way onednn(model, AllByOneDnn(model.network), batch);
   Way blocks(model, AllInBlocks(model.network), batch);
+  Way matrix(model, has_matrix ? AllByMatrix(model.network) : AllInBlocks(model.network), batch);
   Way chosen(model, choice, batch);
   for (int pass = 0; pass < passes; ++pass) {
-    for (Way* way : {&onednn, &blocks, &chosen}) way->Pass();
+    for (Way* way : {&onednn, &blocks, &matrix, &chosen}) way->Pass();
   }
   const std::vector<LayerTimes> estimates =
       EstimateTimes(model, batch, BestIntegerUnit(), BestBlockKernel());
-  std::printf("batch %d, microseconds             oneDNN estimate   blocks estimate\n", batch);
+  std::printf("batch %d, microseconds             oneDNN estimate   blocks estimate%s\n", batch,
+              has_matrix ? "   matrix estimate" : "");
   double best = 0;
   for (size_t i = 0; i < choice.size(); ++i) {
     const Layer& layer = model.network.layers[i];
@@ -116,15 +126,17 @@ void PrintLayers(const DenseModel& model, const LayerChoice& choice, int batch, 
     const Convolution& c = model.convolutions[i];
     const auto zeros = std::count(c.integer_weights.begin(), c.integer_weights.end(), 0);
     const double share = 100.0 * (1 - static_cast<double>(zeros) / c.integer_weights.size());
-    std::printf("%-22s %5.1f %% left %8.1f %8.1f %8.1f %8.1f  %s\n", layer.name.c_str(), share,
+    std::printf("%-22s %5.1f %% left %8.1f %8.1f %8.1f %8.1f", layer.name.c_str(), share,
                 onednn.layer(i), estimates[i].onednn / 1e3, blocks.layer(i),
-                estimates[i].blocks / 1e3, choice[i] ? "blocks" : "oneDNN");
-    best += std::min(onednn.layer(i), blocks.layer(i));
+                estimates[i].blocks / 1e3);
+    if (has_matrix) std::printf(" %8.1f %8.1f", matrix.layer(i), estimates[i].matrix / 1e3);
+    std::printf("  %s\n", NameOf(choice[i], batch).c_str());
+    best += std::min({onednn.layer(i), blocks.layer(i), matrix.layer(i)});
   }
-  std::printf(
-      "a pass: oneDNN %.0f, blocks %.0f, as chosen %.0f; the faster at each layer, without "
-      "converting %.0f\n\n",
-      onednn.pass(), blocks.pass(), chosen.pass(), best);
+  std::printf("a pass: oneDNN %.0f, blocks %.0f, ", onednn.pass(), blocks.pass());
+  if (has_matrix) std::printf("matrix %.0f, ", matrix.pass());
+  std::printf("as chosen %.0f; the fastest at each layer, without converting %.0f\n\n",
+              chosen.pass(), best);
 }
 
 absl::Status Run(const Options& options) {

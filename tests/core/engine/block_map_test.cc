@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/engine/block_weights.h"
+#include "core/engine/row_constants.h"
 
 namespace cytopress {
 namespace {

@@ -25,6 +25,7 @@ struct Shape {
   int stride;  // of the block in the middle
   float sparsity;
   int largest_weight;
+  int widen = 1;  // all layers' channels but the image's, times so many
 };
 
 struct TestNetwork {
@@ -102,6 +103,7 @@ class NetworkMaker {
   }
 
   int AddConv(int input, int channels, int kernel, int stride, bool relu, int residual) {
+    channels *= shape_.widen;
     Layer layer;
     layer.input = input;
     layer.residual = residual;
@@ -212,13 +214,15 @@ std::vector<Map> Forward(const TestNetwork& network, const uint8_t* pixels) {
 struct KernelCase {
   std::string name;
   const BlockKernel* kernel;  // null where this CPU does not have it
+  bool by_matrix = false;
 };
 
 std::vector<KernelCase> Kernels() {
   return {{"Portable", &PortableBlockKernel()},
           {"Avx2", Avx2BlockKernel()},
           {"Avx512Vnni", Avx512VnniBlockKernel()},
-          {"EmulatedVnni", &EmulatedVnniKernel()}};
+          {"EmulatedVnni", &EmulatedVnniKernel()},
+          {"Amx", AmxBlockKernel(), /*by_matrix=*/true}};
 }
 
 class BlockPlanTest : public testing::TestWithParam<KernelCase> {
@@ -235,9 +239,11 @@ class BlockPlanTest : public testing::TestWithParam<KernelCase> {
     std::vector<std::vector<Map>> expected;
     for (int i = 0; i < largest; ++i) expected.push_back(Forward(network, &pixels[image * i]));
 
-    PackedModel blocks = PackModel(network.model, AllInBlocks(network.model.network), kernel);
+    const Network& shapes = network.model.network;
+    PackedModel packed = PackModel(
+        network.model, GetParam().by_matrix ? AllByMatrix(shapes) : AllInBlocks(shapes), kernel);
     for (int batch : batches) {
-      Plan plan(network.model, blocks, batch);
+      Plan plan(network.model, packed, batch);
       Arena arena;
       arena.Reserve(plan.arena_bytes());
       std::fill_n(arena.data(), arena.bytes(), uint8_t{0xa5});  // nothing may be taken for granted
@@ -285,8 +291,20 @@ TEST_P(BlockPlanTest, Int4) { ExpectExact({9, 9, 3, 3, 2, false, 2, 0.6f, 7}, {1
 
 TEST_P(BlockPlanTest, AllZero) { ExpectExact({8, 8, 3, 3, 2, false, 1, 1.0f, 127}, {1, 16}); }
 
+// Of 14, 28 and 35 blocks of channels: as many steps of a matrix as need not overlap, and one more;
+// 56, 112 and 140 rows, which are no multiples of its tiles.
+TEST_P(BlockPlanTest, ManyChannels) {
+  ExpectExact({9, 7, 3, 3, 2, false, 2, 0.0f, 127, 7}, {1, 2, 3, 32, 48});
+}
+
+// Sums that are bounded enough to be floats.
+TEST_P(BlockPlanTest, ManyChannelsInt4) {
+  ExpectExact({8, 8, 3, 7, 2, true, 2, 0.1f, 7, 8}, {1, 2, 32});
+}
+
 TEST_P(BlockPlanTest, Threads) {
   ExpectExact({10, 10, 3, 3, 2, false, 2, 0.7f, 127}, {1, 32}, /*threads=*/3);
+  ExpectExact({5, 5, 3, 3, 1, false, 2, 0.0f, 127, 7}, {1, 32}, /*threads=*/2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, BlockPlanTest, testing::ValuesIn(Kernels()),

@@ -23,7 +23,7 @@ DenseModel Model(float sparsity, DenseArithmetic arithmetic = DenseArithmetic::k
 }
 
 int64_t InBlocks(const LayerChoice& choice) {
-  return std::count(choice.begin(), choice.end(), true);
+  return std::count_if(choice.begin(), choice.end(), [](const LayerWay& w) { return w.in_blocks; });
 }
 
 int64_t Convolutions(const DenseModel& model) { return InBlocks(AllInBlocks(model.network)); }
@@ -56,7 +56,7 @@ TEST_F(LayerChoiceTest, EachLayerGetsWhatSuitsIt) {
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string& name = layers[i].name;
     if (layers[i].op != Op::kConv || name == "conv1") continue;
-    EXPECT_EQ(choice[i], name.rfind("layer4", 0) == 0) << name;
+    EXPECT_EQ(choice[i].in_blocks, name.rfind("layer4", 0) == 0) << name;
   }
   EXPECT_EQ(choice, ChooseLayers(model)) << "a file has one choice";
   EXPECT_THAT(PlanEngine(model, choice, /*threads=*/1).name(), testing::StartsWith("mixed-int8-"));

@@ -72,7 +72,7 @@ LayerChoice Alternating(const Network& network) {
   LayerChoice choice = AllByOneDnn(network);
   bool in_blocks = false;
   for (size_t i = 0; i < choice.size(); ++i) {
-    if (network.layers[i].op == Op::kConv) choice[i] = in_blocks = !in_blocks;
+    if (network.layers[i].op == Op::kConv) choice[i].in_blocks = in_blocks = !in_blocks;
   }
   return choice;
 }
