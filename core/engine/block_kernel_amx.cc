@@ -89,8 +89,7 @@ inline void Finish4(const MatrixTask& task, const Sums& sums, int row, const Blo
   for (int j = 0; j < kBlockChannels; ++j) {
     const V::Int initial = V::Set(task.outputs.initial[row + j]);
     for (int v = 0; v < kVectors; ++v) {
-      with_initial[j][v] =
-          V::Add(V::LoadIndex(sums.values[row % kPairRows + j][v]), initial);
+      with_initial[j][v] = V::Add(V::LoadIndex(sums.values[row % kPairRows + j][v]), initial);
     }
   }
   uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
@@ -140,8 +139,7 @@ void RunMatrix(const MatrixTask& task, const uint8_t* source, uint8_t* destinati
 bool HasInstructions() {
   constexpr unsigned kTileBit = 1u << 24, kInt8Bit = 1u << 25;
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTileBit) != 0 &&
-         (d & kInt8Bit) != 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTileBit) != 0 && (d & kInt8Bit) != 0;
 }
 
 // Linux gives tiles to processes that ask for them.

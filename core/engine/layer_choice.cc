@@ -44,14 +44,17 @@ struct BlockCosts {
   double gathered;       // a vector of BlockPlanes
 };
 constexpr BlockCosts kBlockCosts = {0.34, 0.18, 0.10, 0.40, 4.4, 6.1, 4.2};
+
+// Set by hand to the layers of three models at batch 1 and 32 (docs/adr/0015).
 struct MatrixCosts {
   double product;   // of two tiles
   double weight;    // a byte, once a pass
   double outputs;   // 4 channels of a vector
+  double residual;  // the same to which others are added, more
   double gathered;  // a vector of BlockPlanes
   double part;      // of positions that have the same taps in the map
 };
-constexpr MatrixCosts kMatrixCosts = {10, 0.04, 3.0, 4.2, 200};
+constexpr MatrixCosts kMatrixCosts = {10, 0.03, 3.9, 3.0, 4.2, 200};
 
 // Of a kernel without an instruction for four products. Not measured against oneDNN's.
 constexpr double kWithoutFourProducts = 3;
@@ -148,7 +151,8 @@ double MatrixTime(const Convolution& c, const BlockMap& source, const BlockMap& 
   const double vectors = static_cast<double>(map.tiles() * map.tile_lanes) / kernel.lanes;
   // A kernel that covers its input has the map's pixels in its channels.
   const double taps = Taps(c) * c.in_channels / (double{kBlockChannels} * source.channel_groups);
-  const double steps = taps * std::ceil(double{kBlockChannels} * source.channel_groups / kTileRowBytes);
+  const double steps =
+      taps * std::ceil(double{kBlockChannels} * source.channel_groups / kTileRowBytes);
   const double row_tiles = std::ceil(c.out_channels / double{kTileRows});
   double products = steps * row_tiles * vectors;
   double gathered = 0, parts = 1;
@@ -159,8 +163,9 @@ double MatrixTime(const Convolution& c, const BlockMap& source, const BlockMap& 
   } else if (!c.is_pointwise()) {
     gathered = source.channel_groups * double{1} * c.kernel_width * c.stride * vectors;
   }
+  const double finishing = costs.outputs + (c.adds_residual ? costs.residual : 0);
   return costs.product * products + costs.weight * steps * row_tiles * kTileBytes +
-         costs.outputs * c.out_channels / kBlockChannels * vectors + costs.gathered * gathered +
+         finishing * c.out_channels / kBlockChannels * vectors + costs.gathered * gathered +
          costs.part * parts;
 }
 
@@ -185,8 +190,8 @@ std::vector<LayerTimes> Estimate(const DenseModel& model, const std::vector<Bloc
     const BlockMap source = map_of(layers[layers[i].input]), map = map_of(layers[i]);
     times[i].onednn = OneDnnTime(c, batch, CostsOf(unit));
     times[i].blocks = BlockTime(c, counts[i], source, map, kernel);
-    times[i].matrix = has_matrix ? MatrixTime(c, source, map, kernel)
-                                 : std::numeric_limits<double>::infinity();
+    times[i].matrix =
+        has_matrix ? MatrixTime(c, source, map, kernel) : std::numeric_limits<double>::infinity();
   }
   return times;
 }

@@ -24,8 +24,8 @@ MatrixWeights::MatrixWeights(const Convolution& convolution, int source_channels
   weights_.assign(DivideUp(rows, kPairRows) * pair_bytes(), 0);
   tap_sums_.assign(int64_t{rows} * taps_, 0);
   for (int row = 0; row < rows; ++row) {
-    int8_t* const of_row = weights_.data() + row / kPairRows * pair_bytes() +
-                           int64_t{row} % kPairRows * kTileRowBytes;
+    int8_t* const of_row =
+        weights_.data() + row / kPairRows * pair_bytes() + int64_t{row} % kPairRows * kTileRowBytes;
     for (int tap = 0; tap < taps_; ++tap) {
       int channel = 0;
       for (int step = 0; step < steps_; ++step) {

@@ -25,7 +25,9 @@ class MatrixWeights {
   int blocks() const { return blocks_; }
   int FirstBlock(int step) const;
   // Where its weights lie, as MatrixStep has it.
-  int64_t Offset(int tap, int step) const { return (int64_t{tap} * steps_ + step) * 2 * kTileBytes; }
+  int64_t Offset(int tap, int step) const {
+    return (int64_t{tap} * steps_ + step) * 2 * kTileBytes;
+  }
 
   const int8_t* data() const { return weights_.data(); }
   int64_t pair_bytes() const { return Offset(taps_, 0); }

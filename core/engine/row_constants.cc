@@ -32,15 +32,14 @@ RowConstants::RowConstants(const Convolution& convolution) : zero_(ZeroOf(convol
     // A row without weights may have any multiplier.
     multiplier_.push_back(magnitudes > 0 ? convolution.multiplier[row] : 0);
     const int64_t positive = (magnitudes + sum) / 2;
-    largest_sum =
-        std::max(largest_sum, zero_ != 0 ? kSignedZero * magnitudes
-                                         : kLargestInput * std::max(positive, magnitudes - positive));
+    largest_sum = std::max(largest_sum,
+                           zero_ != 0 ? kSignedZero * magnitudes
+                                      : kLargestInput * std::max(positive, magnitudes - positive));
     largest_value = std::max(
-        largest_value,
-        double{kLargestInput} * static_cast<double>(magnitudes) *
-                std::abs(double{multiplier_.back()}) +
-            std::abs(double{convolution.bias[row]}) +
-            2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
+        largest_value, double{kLargestInput} * static_cast<double>(magnitudes) *
+                               std::abs(double{multiplier_.back()}) +
+                           std::abs(double{convolution.bias[row]}) +
+                           2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
     largest_multiplier = std::max(largest_multiplier, std::abs(multiplier_.back()));
   }
   const bool packing_clamps = convolution.destination == Number::kUint8 || !convolution.relu;

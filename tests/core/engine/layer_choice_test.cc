@@ -33,10 +33,29 @@ class LayerChoiceTest : public testing::Test {
   void SetUp() override {
     if (!HasExactInt8()) GTEST_SKIP() << "this CPU's 8-bit products saturate: all is in blocks";
   }
+  // The fastest without matrices.
+  static const BlockKernel& VectorKernel() {
+    return Avx512VnniBlockKernel() != nullptr ? *Avx512VnniBlockKernel() : BestBlockKernel();
+  }
 };
 
 TEST_F(LayerChoiceTest, FullWeightsAreOneDnns) {
-  EXPECT_LE(InBlocks(ChooseLayers(Model(0))), 1) << "but for the stem, perhaps";
+  const DenseModel model = Model(0);
+  EXPECT_LE(InBlocks(ChooseLayers(model, VectorKernel())), Convolutions(model) / 4)
+      << "but for the stem, and without AMX for the first block, where both are about as fast";
+}
+
+TEST_F(LayerChoiceTest, FullWeightsAreMatricesWhereThereAreAny) {
+  if (AmxBlockKernel() == nullptr || BestIntegerUnit() != IntegerUnit::kAmx) {
+    GTEST_SKIP() << "this CPU has no AMX";
+  }
+  const DenseModel model = Model(0);
+  const LayerChoice choice = ChooseLayers(model, *AmxBlockKernel());
+  EXPECT_EQ(InBlocks(choice), Convolutions(model));
+  const auto matrices = std::count_if(choice.begin(), choice.end(),
+                                      [](const LayerWay& way) { return way.matrix_from == 1; });
+  EXPECT_GE(matrices, Convolutions(model) - 1) << "but for the stem, perhaps";
+  EXPECT_EQ(PlanEngine(model, choice, /*threads=*/1).name(), "block-int8-amx");
 }
 
 TEST_F(LayerChoiceTest, EmptyOnesAreSkipped) {
@@ -52,14 +71,15 @@ TEST_F(LayerChoiceTest, EachLayerGetsWhatSuitsIt) {
     std::vector<int8_t>& weights = model.convolutions[i].integer_weights;
     std::fill(weights.begin(), weights.end() - weights.size() / 50, 0);
   }
-  const LayerChoice choice = ChooseLayers(model);
+  const LayerChoice choice = ChooseLayers(model, VectorKernel());
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string& name = layers[i].name;
-    if (layers[i].op != Op::kConv || name == "conv1") continue;
+    if (layers[i].op != Op::kConv || name == "conv1" || name.rfind("layer1", 0) == 0) continue;
     EXPECT_EQ(choice[i].in_blocks, name.rfind("layer4", 0) == 0) << name;
   }
-  EXPECT_EQ(choice, ChooseLayers(model)) << "a file has one choice";
-  EXPECT_THAT(PlanEngine(model, choice, /*threads=*/1).name(), testing::StartsWith("mixed-int8-"));
+  EXPECT_EQ(choice, ChooseLayers(model, VectorKernel())) << "a file has one choice";
+  EXPECT_THAT(PlanEngine(model, choice, /*threads=*/1, VectorKernel()).name(),
+              testing::StartsWith("mixed-int8-"));
 }
 
 TEST(LayerTimesTest, OnlyBlocksGainFromZeros) {
