@@ -28,7 +28,7 @@ struct StepReport {
   int epochs = 0;
   int64_t step = 0;  // 1-based, within the epoch
   int64_t steps = 0;
-  double loss = 0;  // mean over the epoch so far
+  double loss = 0;  // mean over the epoch so far, as of a few steps ago
   double learning_rate = 0;
   double images_per_second = 0;    // of training, over this epoch
   double validation_accuracy = 0;  // of the last finished epoch
