@@ -28,10 +28,11 @@ class Engine {
   virtual absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                                 absl::Span<float> probabilities) = 0;
 
-  // "onednn-fp32", "onednn-bf16", "onednn-int8", or "block-int8-" (all layers skip zero blocks) or
-  // "mixed-int8-" (some do) and "amx" (full layers are products of matrices), "avx512vnni", "avx2"
-  // or "portable". The INT8 engines are equal but for values in the middle of two quantization
-  // steps; all of the block engines are equal. A file is computed alike on all CPUs of a kind.
+  // "onednn-fp32", "onednn-bf16", "onednn-int8", or "block-int8-" (all layers by kernels that skip
+  // zeros) or "mixed-int8-" (some) and which: "amx" (which multiplies full layers as matrices),
+  // "avx512vnni", "avx2" or "portable". The INT8 engines are equal but for values in the middle of
+  // two quantization steps; all of the block engines are equal. A file is computed alike on all
+  // CPUs of a kind.
   virtual std::string name() const = 0;
   virtual int classes() const = 0;
   virtual int64_t image_bytes() const = 0;
