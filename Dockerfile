@@ -55,7 +55,7 @@ CMD ["--database", "sqlite:///var/lib/cytopress/jobs.db", "--models", "/var/lib/
 # ---- training on GPUs
 # --build-context libtorch=DIR takes the place of this stage.
 FROM ${DEBIAN_IMAGE} AS libtorch
-RUN echo "worker-gpu: give an unpacked CUDA LibTorch with --build-context libtorch=DIR" >&2 \
+RUN echo "worker-gpu, serve-gpu: give an unpacked CUDA LibTorch with --build-context libtorch=DIR" >&2 \
     && exit 1
 
 FROM ${CUDA_IMAGE} AS cuda
@@ -84,7 +84,7 @@ CMD ["--database", "sqlite:///var/lib/cytopress/jobs.db", "--models", "/var/lib/
 # ---- serving on GPUs
 FROM runtime AS serve-gpu
 COPY --from=libtorch /lib /opt/libtorch/lib
-# The server loads the module, and LibTorch with it, from its own folder.
+# The server loads the module from its own folder; that finds LibTorch where it was linked.
 COPY --from=build-gpu /src/build/release/bin/cytopressd /src/build/release/bin/cytopress \
      /src/build/release/bin/libcytopress-gpu.so /usr/local/bin/
 COPY deploy/zoo /usr/local/share/cytopress/zoo

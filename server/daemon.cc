@@ -62,6 +62,10 @@ bool IsLoopback(const std::string& listen) {
          absl::StartsWith(listen, "[::1]:") || absl::StartsWith(listen, "unix:");
 }
 
+// Of the default model: one that is not there yet may come by a job; one that cannot be loaded must
+// be replaced, for which the other services are needed.
+bool MayServe(const absl::Status& status) { return status.ok() || absl::IsNotFound(status); }
+
 }  // namespace
 
 struct Daemon::Parts {
@@ -225,25 +229,29 @@ absl::Status Daemon::LoadDefaultModel() {
   return *result;
 }
 
+void Daemon::RecoverDefaultModel(ModelVersion failed) {
+  while (!parts_->stopping.WaitForNotificationWithTimeout(options_.look_for_default_model)) {
+    const absl::StatusOr<ModelVersion> newest =
+        parts_->loader->Resolve({options_.default_model, 0});
+    // Another try of the same one would only push other models out of memory.
+    if (newest.ok() && *newest == failed) continue;
+    const absl::Status status = newest.ok() ? LoadDefaultModel() : newest.status();
+    if (MayServe(status)) return parts_->server->SetServing(kInferenceService, true);
+    if (newest.ok()) failed = *newest;
+  }
+}
+
 void Daemon::WarmUp() {
   const absl::Status status = LoadDefaultModel();
   if (!status.ok()) {
     spdlog::warn("the default model {} is not ready: {}", options_.default_model,
                  status.ToString());
   }
-  // A model that is not there yet may come by a job; one that cannot be loaded must be replaced,
-  // for which the other services are needed.
-  const bool inference = status.ok() || absl::IsNotFound(status);
-  parts_->server->SetServing(kInferenceService, inference);
-  if (!inference) {
-    parts_->recovery = std::thread([this] {
-      while (!parts_->stopping.WaitForNotificationWithTimeout(options_.retry_default_model)) {
-        if (!LoadDefaultModel().ok()) continue;
-        spdlog::info("the default model {} is ready", options_.default_model);
-        parts_->server->SetServing(kInferenceService, true);
-        return;
-      }
-    });
+  parts_->server->SetServing(kInferenceService, MayServe(status));
+  if (!MayServe(status)) {
+    const auto failed = parts_->loader->Resolve({options_.default_model, 0});
+    parts_->recovery = std::thread(
+        [this, failed] { RecoverDefaultModel(failed.ok() ? *failed : ModelVersion{}); });
   }
   parts_->server->SetServing(kJobService, true);
   parts_->server->SetServing(kModelService, true);
@@ -264,13 +272,13 @@ void Daemon::Shutdown() {
   Parts& parts = *parts_;
   const absl::Duration start = parts.clock->Steady();
   parts.stopping.Notify();
-  if (parts.recovery.joinable()) parts.recovery.join();
   if (parts.server != nullptr) parts.server->StopServing();
   if (parts.inference != nullptr) parts.inference->StopStreams();
   if (parts.pipeline != nullptr && !parts.pipeline->Drain(options_.drain_patience)) {
     spdlog::warn("some requests were not answered within {}",
                  absl::FormatDuration(options_.drain_patience));
   }
+  if (parts.recovery.joinable()) parts.recovery.join();
   if (parts.watcher != nullptr) parts.watcher->Stop();
   if (parts.server != nullptr) {
     const absl::Duration spent = parts.clock->Steady() - start;

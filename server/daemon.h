@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
+#include "core/registry/model_registry.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/model_loader.h"
 #include "server/grpc_server.h"
@@ -31,7 +32,8 @@ struct DaemonOptions {
 
   // Inference.
   std::string default_model;
-  absl::Duration retry_default_model = absl::Seconds(10);
+  // How often a default model that cannot be loaded is looked at for another version.
+  absl::Duration look_for_default_model = absl::Seconds(10);
   int engines = 1;                           // a model; each has a thread and a copy of the weights
   int engine_threads = 1;                    // that one engine computes with
   bool bf16 = false;                         // in place of FP32, where the CPU has it
@@ -49,7 +51,7 @@ class Daemon {
   // When it returns, the ports are open and the default model, if one is given and published, is
   // loaded and has classified an image; health says SERVING and the ready file is there. A default
   // model that cannot be loaded leaves the inference service at NOT_SERVING, though it answers for
-  // other models, until a try every retry_default_model finds that it was replaced.
+  // other models, until another version of it has been loaded, or it is gone.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonOptions& options);
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -70,6 +72,8 @@ class Daemon {
   void OfferReadyMadeModels();
   absl::Status StartServing();
   void WarmUp();
+  // Ends when health says that the inference service serves, or the daemon stops.
+  void RecoverDefaultModel(ModelVersion failed);
   // Waits until the default model is in memory, or not to be loaded.
   absl::Status LoadDefaultModel();
   absl::Status WriteReadyFile() const;

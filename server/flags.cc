@@ -121,7 +121,8 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
   app->add_option("--database", options->database_url,
                   "job database, sqlite:///absolute/path.db; default: jobs.db in the state folder");
   app->add_option("--workers", options->workers,
-                  "jobs that run on this machine at the same time; 0: none")
+                  "jobs that run on this machine at the same time, each on its share of the cores; "
+                  "0: none")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
   app->add_option("--worker-binary", options->worker_program, "the program cytopress-worker")

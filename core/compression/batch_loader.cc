@@ -8,9 +8,6 @@
 namespace cytopress {
 namespace {
 
-// For a GPU that takes a few milliseconds for a batch that a thread augments in ten.
-constexpr int64_t kBatchesAhead = 8;
-
 // std::shuffle differs between libraries; this does not.
 void Shuffle(std::vector<int64_t>& values, std::mt19937_64& random) {
   for (uint64_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random() % i]);
@@ -23,6 +20,11 @@ std::mt19937_64 Generator(uint64_t seed, uint64_t stream, uint64_t position) {
 
 }  // namespace
 
+torch::Tensor ToDevice(const torch::Tensor& tensor, torch::Device device) {
+  // From memory that is not pinned, the copy would wait for all that the GPU has yet to do.
+  return device.is_cuda() ? tensor.pin_memory().to(device, /*non_blocking=*/true) : tensor;
+}
+
 void MixUp(double alpha, uint64_t seed, Batch& batch) {
   std::mt19937_64 random(seed);
   batch.share = BetaShare(random, alpha);
@@ -32,12 +34,13 @@ void MixUp(double alpha, uint64_t seed, Batch& batch) {
 }
 
 BatchLoader::BatchLoader(const Dataset& dataset, const Split& split, int batch_size, uint64_t seed,
-                         int64_t max_images, torch::Device device)
+                         int64_t max_images, torch::Device device, int ahead)
     : dataset_(dataset),
       split_(split),
       batch_size_(batch_size),
       seed_(seed),
       device_(device),
+      batches_ahead_(ahead),
       mean_((torch::tensor(dataset.preprocessing.mean) * 255).to(device)),
       stddev_((torch::tensor(dataset.preprocessing.stddev) * 255).to(device)),
       order_(split.size()) {
@@ -64,41 +67,45 @@ void BatchLoader::StartEpoch(int epoch) {
 }
 
 Batch BatchLoader::TrainBatch(int64_t step, const Augmentation& augmentation) {
-  if (!device_.is_cuda()) return Assemble(Augmented(step, augmentation));
+  if (batches_ahead_ == 0) return Assemble(Augmented(step, augmentation));
   if (ahead_.empty() || step != next_) {
     ahead_.clear();
     next_ = step;
   }
   for (int64_t s = next_ + static_cast<int64_t>(ahead_.size());
-       s < std::min(step + kBatchesAhead, train_steps()); ++s) {
+       s < std::min(step + batches_ahead_, train_steps()); ++s) {
     ahead_.push_back(std::async(std::launch::async,
                                 [this, s, &augmentation] { return Augmented(s, augmentation); }));
   }
-  Images images = ahead_.front().get();
+  std::future<Images> images = std::move(ahead_.front());
   ahead_.pop_front();
   ++next_;
-  return Assemble(std::move(images));
+  return Assemble(images.get());
 }
 
-Batch BatchLoader::EvaluationBatch(int64_t step) const { return Assemble(Gather(order_, step)); }
+Batch BatchLoader::EvaluationBatch(int64_t step) const {
+  Images batch = Select(order_, step);
+  const int64_t bytes = dataset_.image_bytes();
+  for (size_t i = 0; i < batch.numbers.size(); ++i) {
+    std::copy_n(&split_.pixels[batch.numbers[i] * bytes], bytes, &batch.pixels[i * bytes]);
+  }
+  return Assemble(std::move(batch));
+}
 
-BatchLoader::Images BatchLoader::Gather(const std::vector<int64_t>& order, int64_t step) const {
+BatchLoader::Images BatchLoader::Select(const std::vector<int64_t>& order, int64_t step) const {
   const int64_t begin = step * batch_size_;
   const int64_t count = std::min(batch_size_, images() - begin);
-  const int64_t bytes = dataset_.image_bytes();
   Images batch;
-  batch.pixels.resize(count * bytes);
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t image = order[begin + i];
-    batch.numbers.push_back(image);
-    batch.labels.push_back(split_.labels[image]);
-    std::copy_n(&split_.pixels[image * bytes], bytes, &batch.pixels[i * bytes]);
+  for (int64_t i = begin; i < begin + count; ++i) {
+    batch.numbers.push_back(order[i]);
+    batch.labels.push_back(split_.labels[order[i]]);
   }
+  batch.pixels.resize(count * dataset_.image_bytes());
   return batch;
 }
 
 BatchLoader::Images BatchLoader::Augmented(int64_t step, const Augmentation& augmentation) const {
-  Images batch = Gather(shuffled_, step);
+  Images batch = Select(shuffled_, step);
   const int64_t bytes = dataset_.image_bytes();
   const ImageShape shape = {dataset_.height, dataset_.width, dataset_.channels};
   std::mt19937_64 random = Generator(seed_, 2, (uint64_t(epoch_) << 32) | uint64_t(step));
@@ -110,15 +117,14 @@ BatchLoader::Images BatchLoader::Augmented(int64_t step, const Augmentation& aug
 }
 
 Batch BatchLoader::Assemble(Images batch) const {
-  const int64_t count = static_cast<int64_t>(batch.labels.size());
+  const std::vector<int64_t> shape = {static_cast<int64_t>(batch.labels.size()), dataset_.height,
+                                      dataset_.width, dataset_.channels};
   torch::Tensor images =
-      torch::from_blob(batch.pixels.data(),
-                       {count, dataset_.height, dataset_.width, dataset_.channels}, torch::kUInt8)
-          .to(device_)
+      ToDevice(torch::from_blob(batch.pixels.data(), shape, torch::kUInt8), device_)
           .to(torch::kFloat32);
   images = images.sub_(mean_).div_(stddev_).permute({0, 3, 1, 2});  // NHWC seen as NCHW
   return {images,
-          torch::tensor(batch.labels, torch::kInt64).to(device_),
+          ToDevice(torch::tensor(batch.labels, torch::kInt64), device_),
           torch::tensor(batch.numbers, torch::kInt64),
           {}};
 }

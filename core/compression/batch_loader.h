@@ -14,6 +14,9 @@
 
 namespace cytopress {
 
+// A copy on the device. A GPU is not waited for.
+torch::Tensor ToDevice(const torch::Tensor& tensor, torch::Device device);
+
 struct Batch {
   torch::Tensor images;           // float [N, C, H, W], channels_last, normalized
   torch::Tensor labels;           // int64 [N]
@@ -28,14 +31,16 @@ struct Batch {
 void MixUp(double alpha, uint64_t seed, Batch& batch);
 
 // Deterministic: the order and the augmentation of an epoch depend on the seed and the epoch's
-// number alone, so training resumes after any epoch as if it had never stopped. For a GPU, threads
-// of the loader's own augment the next batches while it computes. Thread-compatible.
+// number alone, so training resumes after any epoch as if it had never stopped. Thread-compatible.
 class BatchLoader {
  public:
   // `dataset` and `split` must outlive the loader. Uses the first `max_images` (0 = all) of a
-  // seeded permutation. Images and labels come on `device`.
+  // seeded permutation. Images and labels come on `device`. So many batches `ahead` of the one that
+  // is asked for, threads of the loader's own augment what comes next.
   BatchLoader(const Dataset& dataset, const Split& split, int batch_size, uint64_t seed,
-              int64_t max_images = 0, torch::Device device = torch::kCPU);
+              int64_t max_images = 0, torch::Device device = torch::kCPU, int ahead = 0);
+  BatchLoader(const BatchLoader&) = delete;
+  BatchLoader& operator=(const BatchLoader&) = delete;
 
   int64_t images() const { return static_cast<int64_t>(order_.size()); }
   // A training epoch leaves out a last batch that is not full, unless it is the only one.
@@ -43,7 +48,7 @@ class BatchLoader {
 
   // Starts an epoch of training: shuffles.
   void StartEpoch(int epoch);
-  // `augmentation` is the same in all of an epoch, and outlives it.
+  // With batches ahead: `augmentation` is the same in all of an epoch, and outlives the loader.
   Batch TrainBatch(int64_t step, const Augmentation& augmentation);
 
   // In file order, without augmentation.
@@ -58,7 +63,8 @@ class BatchLoader {
     std::vector<int64_t> numbers;
   };
 
-  Images Gather(const std::vector<int64_t>& order, int64_t step) const;
+  // Numbers and labels, and room for the pixels.
+  Images Select(const std::vector<int64_t>& order, int64_t step) const;
   Images Augmented(int64_t step, const Augmentation& augmentation) const;
   Batch Assemble(Images images) const;
 
@@ -67,6 +73,7 @@ class BatchLoader {
   const int64_t batch_size_;
   const uint64_t seed_;
   const torch::Device device_;
+  const int64_t batches_ahead_;
   torch::Tensor mean_, stddev_;  // of pixels from 0 to 255, by channel
   int epoch_ = 0;
   std::vector<int64_t> order_;     // the images in use, in file order

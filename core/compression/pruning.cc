@@ -55,7 +55,9 @@ torch::Tensor KeepLargest(const torch::Tensor& scores, int64_t removed) {
   const int64_t missing = scores.numel() - removed - keep.sum().item<int64_t>();
   if (missing > 0) {
     const torch::Tensor equal = (scores == threshold).nonzero().flatten();
-    keep.index_fill_(0, equal.narrow(0, equal.numel() - missing, missing), true);
+    // None equals the threshold of a network that has diverged, as its loss will tell.
+    const int64_t last = std::min(missing, equal.numel());
+    keep.index_fill_(0, equal.narrow(0, equal.numel() - last, last), true);
   }
   return keep;
 }

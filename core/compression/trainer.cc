@@ -20,8 +20,10 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kPruningsPerEpoch = 12;
-// Steps between two looks at the loss: each makes a GPU wait.
+// Steps between two looks at the loss on a GPU: each makes it wait.
 constexpr int64_t kLossInterval = 8;
+// For a GPU that takes a few milliseconds for a batch that a thread augments in ten.
+constexpr int kBatchesAhead = 8;
 
 // All that is trained: without the batch norms where those are frozen.
 std::vector<std::pair<std::string, torch::Tensor>> TrainedParameters(
@@ -59,9 +61,9 @@ Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainO
       options_(options),
       setup_(std::move(setup)),
       masks_(setup_.masks != nullptr ? *setup_.masks : no_masks_),
-      loader_(dataset, dataset.train, options.batch_size(), setup_.seed, options.max_images(),
-              network.device()),
       augmentation_(Augmentation::FromProto(options)),
+      loader_(dataset, dataset.train, options.batch_size(), setup_.seed, options.max_images(),
+              network.device(), network.device().is_cuda() ? kBatchesAhead : 0),
       optimizer_(TrainedParameters(network, options),
                  {options.momentum(), std::max(options.weight_decay(), 0.0)}) {
   if (options_.ema_decay() > 0) {
@@ -110,7 +112,7 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
     UpdateAverage(epoch_ * report.steps + step);
     images += batch.labels.size(0);
     report.step = step + 1;
-    if (step % kLossInterval == 0 || report.step == report.steps) {
+    if (!network_.device().is_cuda() || step % kLossInterval == 0 || report.step == report.steps) {
       report.loss = loss_sum.item<double>() / static_cast<double>(report.step);
     }
     const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - start);
@@ -144,7 +146,7 @@ torch::Tensor Trainer::Loss(const Batch& batch) const {
   if (!setup_.teacher_logits.defined() || options_.distillation() <= 0) return labels_loss;
   const double temperature = options_.distillation_temperature();
   const torch::Tensor teacher =
-      setup_.teacher_logits.index_select(0, batch.images_of_split).to(network_.device());
+      ToDevice(setup_.teacher_logits.index_select(0, batch.images_of_split), network_.device());
   const torch::Tensor answers_loss =
       -(at::softmax(teacher / temperature, 1) * at::log_softmax(logits / temperature, 1))
            .sum(1)

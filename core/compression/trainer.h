@@ -99,8 +99,8 @@ class Trainer {
   const TrainerSetup setup_;
   Masks no_masks_;
   Masks& masks_;
-  BatchLoader loader_;
   const Augmentation augmentation_;
+  BatchLoader loader_;  // its threads read the augmentation
   bool bfloat16_ = false;
   NesterovSgd optimizer_;
   int64_t epoch_ = 0;  // finished epochs

@@ -132,7 +132,7 @@ class DockerfileTest(unittest.TestCase):
         self.stages = dockerfile.stages((SOURCE / "Dockerfile").read_text(encoding="utf-8"))
 
     def test_images_run_without_privileges_and_with_exec_form_commands(self):
-        for name in ("serve", "worker", "worker-gpu"):
+        for name in ("serve", "serve-gpu", "worker", "worker-gpu"):
             self.assertEqual(self.stages[name].last("USER"), "cytopress")
             self.assertTrue(self.stages[name].words("ENTRYPOINT"))
 

@@ -54,6 +54,26 @@ TEST(BatchLoaderTest, AnEpochSeesEveryImageOnceInAnOrderOfItsOwn) {
   EXPECT_EQ(first, labels(0));
 }
 
+TEST(BatchLoaderTest, BatchesThatWereMadeAheadAreTheSame) {
+  const Dataset dataset = NumberedDataset(50);
+  Augmentation augmentation;
+  augmentation.rotate_degrees = 45;
+  augmentation.color_jitter = 0.2;
+  BatchLoader expected(dataset, dataset.train, 4, 3);
+  BatchLoader loader(dataset, dataset.train, 4, 3, 0, torch::kCPU, /*ahead=*/5);
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    expected.StartEpoch(epoch);
+    loader.StartEpoch(epoch);
+    // The first epoch is left while others are under way; one batch is asked for again.
+    for (const int64_t step : {0, 1, 2, 2, 3, 7, 8}) {
+      const Batch a = expected.TrainBatch(step, augmentation);
+      const Batch b = loader.TrainBatch(step, augmentation);
+      EXPECT_TRUE(b.images.equal(a.images)) << step;
+      EXPECT_TRUE(b.labels.equal(a.labels)) << step;
+    }
+  }
+}
+
 TEST(BatchLoaderTest, ALimitPicksTheSameImagesEveryTime) {
   const Dataset dataset = NumberedDataset(50);
   const BatchLoader a(dataset, dataset.train, 8, 3, 20), b(dataset, dataset.train, 8, 3, 20);

@@ -60,7 +60,8 @@ TEST_F(GpuTest, BatchesAreThoseOfTheCpu) {
   augmentation.rotate_degrees = 45;
   augmentation.color_jitter = 0.1;
   BatchLoader expected(dataset, dataset.train, 12, 3);
-  BatchLoader loader(dataset, dataset.train, 12, 3, 0, torch::Device(torch::kCUDA, 0));
+  BatchLoader loader(dataset, dataset.train, 12, 3, 0, torch::Device(torch::kCUDA, 0),
+                     /*ahead=*/8);
   for (int epoch = 0; epoch < 2; ++epoch) {
     expected.StartEpoch(epoch);
     loader.StartEpoch(epoch);
