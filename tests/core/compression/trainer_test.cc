@@ -133,6 +133,16 @@ TrainerSetup Gradual(double sparsity, double fraction, Masks* masks) {
   return setup;
 }
 
+TEST(TrainerTest, DivergenceWhilePruningIsTheSameError) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork();
+  v1::TrainOptions options = Options(3);
+  options.set_learning_rate(1e30);
+  Masks masks;
+  Trainer trainer(network, dataset, options, Gradual(0.8, 0.9, &masks));
+  EXPECT_THAT(trainer.Run(NoHooks()).message(), testing::HasSubstr("lower the learning rate"));
+}
+
 TEST(TrainerTest, GradualPruningReachesItsTargetInTimeAndCountsOnlyWhatIsPruned) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();
