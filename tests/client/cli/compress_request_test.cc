@@ -44,7 +44,7 @@ TEST(BuildCompressRequest, ListsTheRecipesWhenThereIsNoSuch) {
   CompressFlags flags = Flags();
   flags.recipe = "fast";
   const absl::Status status = BuildCompressRequest(flags).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("quick"));
 }
 
