@@ -27,7 +27,7 @@ constexpr int kMaxStreamsPerConnection = 1024;
 // gRPC's threads come after those that compute: a call waits for the end of a time slice instead of
 // interrupting an engine, and calls that came meanwhile are served in one go. They come before the
 // workers, which are at 10.
-constexpr int kNice = 5;
+constexpr int kNice = 2;
 
 // Both register with the library, for all servers built later.
 void InitializePlugins() {
