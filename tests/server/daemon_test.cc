@@ -128,7 +128,7 @@ TEST_F(DaemonTest, TheThreadsOfCallsComeAfterThoseThatCompute) {
     priorities[name] = getpriority(PRIO_PROCESS, thread) - getpriority(PRIO_PROCESS, 0);
   }
   ASSERT_THAT(priorities, testing::Contains(testing::Key("nexting_thread")));
-  EXPECT_EQ(priorities["nexting_thread"], 5);
+  EXPECT_EQ(priorities["nexting_thread"], 2);
   ASSERT_THAT(priorities, testing::Contains(testing::Key("engine")));
   EXPECT_EQ(priorities["engine"], 0);
   EXPECT_EQ(priorities["decode"], 0);
