@@ -90,7 +90,7 @@ struct Daemon::Parts {
   std::unique_ptr<MetricsEndpoint> endpoint;
   std::unique_ptr<GrpcServer> server;
   absl::Notification stopping;
-  std::thread recovery;  // tries the default model again; only where it could not be loaded
+  std::thread recovery;  // RecoverDefaultModel, where the default model could not be loaded
 };
 
 Daemon::Daemon(const DaemonOptions& options)
