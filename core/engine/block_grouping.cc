@@ -6,12 +6,13 @@ namespace cytopress {
 namespace {
 
 // What the weights of each 16-bit sum add up to, positive and negative ones apart.
+template <int kRows>
 struct Load {
-  std::array<int, 4> sums = {};
+  std::array<int, kRows* kBlockChannels> sums = {};
 
   Load() = default;
-  explicit Load(const Block& block) {
-    for (int i = 0; i < kBlockChannels; ++i) {
+  explicit Load(const RowsBlock<kRows>& block) {
+    for (size_t i = 0; i < sums.size(); ++i) {
       const int weight = block.weights[i];
       sums[i / 2 * 2 + (weight < 0)] += std::abs(weight);
     }
@@ -26,32 +27,36 @@ struct Load {
   bool fits() const { return largest() <= kMost16BitWeight; }
 };
 
+template <int kRows>
 struct Group {
-  Group() { blocks.reserve(8); }
+  Group() { blocks.reserve(kMostGroup); }
 
-  std::vector<Block> blocks;
-  Load load;
+  std::vector<RowsBlock<kRows>> blocks;
+  Load<kRows> load;
 
-  void Add(const Block& block) {
+  void Add(const RowsBlock<kRows>& block) {
     blocks.push_back(block);
-    load.Add(Load(block));
+    load.Add(Load<kRows>(block));
   }
-  bool HasRoomFor(const Block& block, size_t most) const {
+  bool HasRoomFor(const RowsBlock<kRows>& block, size_t most) const {
     if (blocks.size() >= most) return false;
-    Load sum = load;
-    sum.Add(Load(block));
+    Load<kRows> sum = load;
+    sum.Add(Load<kRows>(block));
     return sum.fits();
   }
 };
 
 // Deals the blocks, the heaviest first, forth and back over as few groups as can hold them.
-std::vector<Group> Deal(const std::vector<Block>& row, int group) {
-  std::vector<std::vector<const Block*>> by_load(kMost16BitWeight + 1);
-  for (const Block& block : row) by_load[Load(block).largest()].push_back(&block);
-  std::vector<Group> groups((row.size() + group - 1) / group);
+template <int kRows>
+std::vector<Group<kRows>> Deal(const std::vector<RowsBlock<kRows>>& blocks, int group) {
+  std::vector<std::vector<const RowsBlock<kRows>*>> by_load(kMost16BitWeight + 1);
+  for (const RowsBlock<kRows>& block : blocks) {
+    by_load[Load<kRows>(block).largest()].push_back(&block);
+  }
+  std::vector<Group<kRows>> groups((blocks.size() + group - 1) / group);
   size_t dealt = 0;
-  for (auto blocks = by_load.rbegin(); blocks != by_load.rend(); ++blocks) {
-    for (const Block* block : *blocks) {
+  for (auto alike = by_load.rbegin(); alike != by_load.rend(); ++alike) {
+    for (const RowsBlock<kRows>* block : *alike) {
       const size_t round = dealt / groups.size(), place = dealt % groups.size();
       groups[round % 2 == 0 ? place : groups.size() - 1 - place].Add(*block);
       ++dealt;
@@ -61,39 +66,42 @@ std::vector<Group> Deal(const std::vector<Block>& row, int group) {
 }
 
 // Removes blocks, the heaviest first, until the group fits.
-void Lighten(Group& group, std::vector<Block>& removed) {
+template <int kRows>
+void Lighten(Group<kRows>& group, std::vector<RowsBlock<kRows>>& removed) {
   while (!group.load.fits()) {
     removed.push_back(group.blocks.front());
-    group.load.Remove(Load(group.blocks.front()));
+    group.load.Remove(Load<kRows>(group.blocks.front()));
     group.blocks.erase(group.blocks.begin());
   }
 }
 
 }  // namespace
 
-void AppendExact(const Block& block, std::vector<Block>& row) {
-  if (Load(block).fits()) {
-    row.push_back(block);
+template <int kRows>
+void AppendExact(const RowsBlock<kRows>& block, std::vector<RowsBlock<kRows>>& blocks) {
+  if (Load<kRows>(block).fits()) {
+    blocks.push_back(block);
     return;
   }
-  Block half = block, rest = block;
-  for (int i = 0; i < kBlockChannels; ++i) {
+  RowsBlock<kRows> half = block, rest = block;
+  for (size_t i = 0; i < block.weights.size(); ++i) {
     half.weights[i] = static_cast<int8_t>(block.weights[i] / 2);
     rest.weights[i] = static_cast<int8_t>(block.weights[i] - half.weights[i]);
   }
-  row.push_back(half);
-  row.push_back(rest);
+  blocks.push_back(half);
+  blocks.push_back(rest);
 }
 
-std::vector<Block> GroupBlocks(const std::vector<Block>& row, int group) {
+template <int kRows>
+std::vector<RowsBlock<kRows>> GroupBlocks(const std::vector<RowsBlock<kRows>>& blocks, int group) {
   const auto most = static_cast<size_t>(group);
-  if (group == 1 || row.empty()) return row;
-  std::vector<Group> groups = Deal(row, group);
-  std::vector<Block> removed;
-  for (Group& each : groups) Lighten(each, removed);
+  if (group == 1 || blocks.empty()) return blocks;
+  std::vector<Group<kRows>> groups = Deal(blocks, group);
+  std::vector<RowsBlock<kRows>> removed;
+  for (Group<kRows>& each : groups) Lighten(each, removed);
   // Groups that have room are few and differ little: the next that fits is as good as the best.
   size_t next = 0;
-  for (const Block& block : removed) {
+  for (const RowsBlock<kRows>& block : removed) {
     size_t tried = 0;
     while (tried < groups.size() && !groups[next].HasRoomFor(block, most)) {
       next = (next + 1) % groups.size();
@@ -105,12 +113,17 @@ std::vector<Block> GroupBlocks(const std::vector<Block>& row, int group) {
     }
     groups[next].Add(block);
   }
-  std::vector<Block> ordered;
-  for (Group& each : groups) {
+  std::vector<RowsBlock<kRows>> ordered;
+  for (Group<kRows>& each : groups) {
     each.blocks.resize(most);
     ordered.insert(ordered.end(), each.blocks.begin(), each.blocks.end());
   }
   return ordered;
 }
+
+template void AppendExact(const Block&, std::vector<Block>&);
+template void AppendExact(const AlikeBlock&, std::vector<AlikeBlock>&);
+template std::vector<Block> GroupBlocks(const std::vector<Block>&, int);
+template std::vector<AlikeBlock> GroupBlocks(const std::vector<AlikeBlock>&, int);
 
 }  // namespace cytopress

@@ -1,4 +1,4 @@
-// Which blocks of one row may be added in 16 bits without saturating.
+// Which blocks may be added in 16 bits without saturating.
 #ifndef CYTOPRESS_CORE_ENGINE_BLOCK_GROUPING_H_
 #define CYTOPRESS_CORE_ENGINE_BLOCK_GROUPING_H_
 
@@ -10,18 +10,31 @@
 
 namespace cytopress {
 
-struct Block {
+// The weights of so many rows for the same 4 inputs.
+template <int kRows>
+struct RowsBlock {
   uint16_t id = 0;
-  std::array<int8_t, kBlockChannels> weights = {};
+  std::array<int8_t, kRows* kBlockChannels> weights = {};  // row by row
 };
+using Block = RowsBlock<1>;
+using AlikeBlock = RowsBlock<kAlikeRows>;
 
-// Adds `block` to `row`, as two blocks where its own pairs of products could saturate.
-void AppendExact(const Block& block, std::vector<Block>& row);
+// The following are there for Block and AlikeBlock.
 
-// `row` in an order in which every `group` consecutive blocks may be added in 16 bits
-// (BlockKernel::adds_in_16_bits), filled up with blocks of zeros. REQUIRES: each block of `row` may
-// be added by itself (AppendExact).
-std::vector<Block> GroupBlocks(const std::vector<Block>& row, int group);
+template <int kRows>
+bool IsZero(const RowsBlock<kRows>& block) {
+  return block.weights == decltype(block.weights){};
+}
+
+// Adds `block` to `blocks`, as two where its own pairs of products could saturate.
+template <int kRows>
+void AppendExact(const RowsBlock<kRows>& block, std::vector<RowsBlock<kRows>>& blocks);
+
+// `blocks` in an order in which every `group` consecutive ones may be added in 16 bits
+// (BlockKernel::adds_in_16_bits), filled up with blocks of zeros. REQUIRES: each of them may be
+// added by itself (AppendExact).
+template <int kRows>
+std::vector<RowsBlock<kRows>> GroupBlocks(const std::vector<RowsBlock<kRows>>& blocks, int group);
 
 }  // namespace cytopress
 

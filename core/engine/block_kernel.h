@@ -13,6 +13,8 @@
 namespace cytopress {
 
 inline constexpr int kBlockChannels = 4;  // of an input; a block has as many bytes
+inline constexpr int kAlikeRows = 4;      // that may have blocks of the same inputs
+inline constexpr int kMostGroup = 4;      // blocks that are added in 16 bits
 
 // What integers are added to so that the bits of the sum are those of an FP32 number, which spares
 // their conversion: to the bits of 2^23, each of whose successors is larger by 1, or of 1.5 * 2^23,
@@ -53,8 +55,10 @@ struct BlockRows : RowOutputs {
   const uint16_t* steps;
   const uint16_t* ids;    // which 4 inputs: an index into the offsets
   const int8_t* weights;  // 4 a block
-  int group;              // blocks that may be added in 16 bits: 1, 2, 4 or 8
-  bool alike;             // the ids of 4 rows are the same
+  int group;              // blocks that may be added in 16 bits: 1, 2 or 4
+  // 4 rows have blocks of the same inputs, [step][group][4 rows], which share an id: theirs are
+  // those from first[row / 4] / 4 on.
+  bool alike;
 };
 
 // Positions that are computed in one go, so that they share the reading of each block: runs of

@@ -5,6 +5,8 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 
+#include "core/engine/block_few_positions.h"
+
 namespace cytopress {
 namespace {
 
@@ -12,9 +14,10 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kMostVectors = 8;
   static constexpr int kTogetherVectors = 2;
-  static constexpr int kAlikeVectors = 0;
+  static constexpr int kAlikeVectors = 2;
   static constexpr bool kAddsIn16Bits = true;
-  static constexpr bool kFewPositions = false;
+  static constexpr bool kFewPositions = true;
+  static constexpr bool kBroadcastsBlocks = false;
   using Int = __m256i;
   using Float = __m256;
 
@@ -39,13 +42,26 @@ struct Avx2 {
   static Int Set(int32_t value) { return _mm256_set1_epi32(value); }
   static Float Set(float value) { return _mm256_set1_ps(value); }
 
-  template <int G>
-  static Int Accumulate(Int sum, const uint8_t* run, const int64_t* distances, const Int* blocks) {
-    Int pairs = _mm256_maddubs_epi16(Load(run + distances[0]), blocks[0]);
-    for (int g = 1; g < G; ++g) {
-      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(Load(run + distances[g]), blocks[g]));
+  // GCC 12 calls the following where they are used often, which takes longer than what they do.
+  template <int N>
+  [[gnu::always_inline]] static Int AddProducts(Int sum, const Int* inputs, const Int* blocks) {
+    Int pairs = _mm256_maddubs_epi16(inputs[0], blocks[0]);
+    for (int i = 1; i < N; ++i) {
+      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(inputs[i], blocks[i]));
     }
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  template <int G>
+  [[gnu::always_inline]] static Int Accumulate(Int sum, const uint8_t* run,
+                                               const int64_t* distances, const Int* blocks) {
+    Int inputs[G];
+    for (int g = 0; g < G; ++g) inputs[g] = Load(run + distances[g]);
+    return AddProducts<G>(sum, inputs, blocks);
+  }
+  template <int G, typename Distance>
+  static void SumFewPositions(const BlockTask& task, const Distance& distance, int row,
+                              const uint8_t* source, Int (*sums)[1]) {
+    cytopress::SumFewPositions<Avx2, G>(task, distance, row, source, sums);
   }
 
   static Int Add(Int a, Int b) { return _mm256_add_epi32(a, b); }

@@ -8,14 +8,15 @@
 // distances, weights), which adds G blocks' products; LargerBytes(a, b); LoadIndex(const
 // int32_t*), and GatherWhere and LoadWhere(index, from, fill): 4 bytes of each lane's index, or
 // those of the lane itself, and `fill` where the index is negative; and the operations that Finish
-// uses. Where kFewPositions is true, it also has what few positions need:
-// - AccumulateBlock(sum, inputs, weights), which adds a block's products.
-// - Quarter, of 4 values: SetQuarter(int32_t), AccumulateQuarter, as AccumulateBlock, and
-//   SumOf(a, b), in the first lanes.
-// - For a single one, AccumulateGathered(sum, source, ids, weights, count): to lane i < count the
-//   product of block i with the 4 bytes that are 4 * ids[i] from the source; RowSums(sum): of the
-//   lanes j, j + 4, ..., in the 4 lanes of row j, which Spread(values) fills with values[j] and of
-//   which RowOf<J>(sums) makes the first.
+// uses. Where kBroadcastsBlocks is true, it also has AccumulateBlock(sum, inputs, weights), which
+// adds a block's products. Where kFewPositions is, it has SumFewPositions<G>(task, distance, row,
+// source, sums), the sums of 4 rows at up to 4 positions, in the first lanes, and may make them of
+// - SumQuarters, which needs Quarter, of 4 values: SetQuarter(int32_t), AccumulateQuarter, as
+//   AccumulateBlock, and SumOf(a, b), in the first lanes;
+// - for a single one SumSinglePosition, which needs AccumulateGathered(sum, source, ids, weights,
+//   count): to lane i < count the product of block i with the 4 bytes that are 4 * ids[i] from the
+//   source; RowSums(sum): of the lanes j, j + 4, ..., in the 4 lanes of row j, which Spread(values)
+//   fills with values[j] and of which RowOf<J>(sums) makes the first.
 #ifndef CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_LOOPS_H_
 #define CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_LOOPS_H_
 
@@ -131,7 +132,7 @@ inline void SumRowsTogether(const BlockTask& task, const Distance& distance, int
     uint16_t ids[kStep];
     std::memcpy(ids, id, sizeof(ids));  // in one load, where they are few
     for (int j = 0; j < kBlockChannels; ++j) {
-      if constexpr (V::kFewPositions && G == 1 && R * W == 1) {
+      if constexpr (V::kBroadcastsBlocks && G == 1 && R * W == 1) {
         set[j][0] = V::AccumulateBlock(set[j][0], runs.start[0] + distance(ids[j]),
                                        weights + kBlockChannels * j);
       } else {
@@ -153,32 +154,48 @@ inline void SumRowsTogether(const BlockTask& task, const Distance& distance, int
 }
 
 // The same for 4 rows with blocks of the same inputs, which are loaded once for all of them.
-template <typename V, int R, int W, typename Distance>
+template <typename V, int R, int W, int G, typename Distance>
 inline void SumAlikeRows(const BlockTask& task, const Distance& distance, int row,
                          const Runs<R>& runs, typename V::Int (*sums)[R * W]) {
-  typename V::Int local[kBlockChannels][R * W];
+  constexpr int kQuad = kAlikeRows * kBlockChannels;  // bytes of 4 rows' blocks
+  typename V::Int local[kAlikeRows][R * W];
   BeginSums<V, R * W>(task.rows, row, local);
-  const uint32_t first = task.rows.first[row / kBlockChannels];
-  const uint16_t* id = task.rows.ids + first;
-  const uint16_t* const end = id + int64_t{kBlockChannels} * task.rows.steps[row];
+  const uint32_t first = task.rows.first[row / kAlikeRows];
+  const uint16_t* id = task.rows.ids + first / kAlikeRows;
+  const uint16_t* const end = id + int64_t{G} * task.rows.steps[row];
   const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
-  for (; id != end; id += kBlockChannels, weights += kBlockChannels * kBlockChannels) {
-    const int64_t away = distance(*id);
-    typename V::Int block[kBlockChannels];
-    for (int j = 0; j < kBlockChannels; ++j) {
-      block[j] = V::Set(LoadBlock(weights + kBlockChannels * j));
-    }
-    for (int r = 0; r < R; ++r) {
-      for (int w = 0; w < W; ++w) {
-        const uint8_t* const run = runs.start[r] + kBlockChannels * V::kLanes * w;
-        for (int j = 0; j < kBlockChannels; ++j) {
-          typename V::Int& sum = local[j][r * W + w];
-          sum = V::template Accumulate<1>(sum, run, &away, &block[j]);
+  for (; id != end; id += G, weights += G * kQuad) {
+    int64_t distances[G];
+    for (int g = 0; g < G; ++g) distances[g] = distance(id[g]);
+    const auto load = [&](int j, typename V::Int* block) {
+      for (int g = 0; g < G; ++g) {
+        block[g] = V::Set(LoadBlock(weights + kQuad * g + kBlockChannels * j));
+      }
+    };
+    const auto add = [&](int j, int r, int w, const typename V::Int* block) {
+      const uint8_t* const run = runs.start[r] + kBlockChannels * V::kLanes * w;
+      typename V::Int& sum = local[j][r * W + w];
+      sum = V::template Accumulate<G>(sum, run, distances, block);
+    };
+    if constexpr (V::kAddsIn16Bits) {  // has too few registers for the blocks of all rows
+      for (int j = 0; j < kAlikeRows; ++j) {
+        typename V::Int block[G];
+        load(j, block);
+        for (int r = 0; r < R; ++r) {
+          for (int w = 0; w < W; ++w) add(j, r, w, block);
+        }
+      }
+    } else {
+      typename V::Int blocks[kAlikeRows][G];
+      for (int j = 0; j < kAlikeRows; ++j) load(j, blocks[j]);
+      for (int r = 0; r < R; ++r) {
+        for (int w = 0; w < W; ++w) {
+          for (int j = 0; j < kAlikeRows; ++j) add(j, r, w, blocks[j]);
         }
       }
     }
   }
-  for (int j = 0; j < kBlockChannels; ++j) {
+  for (int j = 0; j < kAlikeRows; ++j) {
     for (int u = 0; u < R * W; ++u) sums[j][u] = local[j][u];
   }
 }
@@ -189,7 +206,8 @@ inline void SumQuarters(const BlockTask& task, const Distance& distance, int row
                         const uint8_t* source, typename V::Int (*sums)[1]) {
   using Quarter = typename V::Quarter;
   const uint32_t first = task.rows.first[row / kBlockChannels];
-  const uint16_t* id = task.rows.ids + first;
+  const int shared = task.rows.alike ? kAlikeRows : 1;  // by so many blocks is an id
+  const uint16_t* id = task.rows.ids + first / shared;
   const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
   // Two sums a row, so that one product need not wait for another.
   Quarter even[kBlockChannels], odd[kBlockChannels];
@@ -199,11 +217,15 @@ inline void SumQuarters(const BlockTask& task, const Distance& distance, int row
   }
   const auto add = [&](Quarter* to) {
     uint16_t ids[kBlockChannels];
-    std::memcpy(ids, id, sizeof(ids));  // in one load
+    if (shared == 1) {
+      std::memcpy(ids, id, sizeof(ids));  // in one load
+    } else {
+      for (uint16_t& each : ids) each = *id;
+    }
     for (int j = 0; j < kBlockChannels; ++j) {
       to[j] = V::AccumulateQuarter(to[j], source + distance(ids[j]), weights + kBlockChannels * j);
     }
-    id += kBlockChannels;
+    id += kBlockChannels / shared;
     weights += kBlockChannels * kBlockChannels;
   };
   int left = LongestOf4(task.rows, row);
@@ -220,14 +242,21 @@ template <typename V>
 inline void SumSinglePosition(const BlockTask& task, int row, const uint8_t* source,
                               typename V::Int (*sums)[1]) {
   const uint32_t first = task.rows.first[row / kBlockChannels];
-  const uint16_t* const ids = task.rows.ids + first;
+  const int shared = task.rows.alike ? kAlikeRows : 1;  // by so many blocks is an id
+  const uint16_t* const ids = task.rows.ids + first / shared;
   const int8_t* const weights = task.rows.weights + int64_t{kBlockChannels} * first;
   const int blocks = kBlockChannels * LongestOf4(task.rows, row);
   // Two sums, so that one product need not wait for another.
   typename V::Int even = V::Set(0), odd = V::Set(0);
   const auto add = [&](int block, typename V::Int& sum) {
-    sum = V::AccumulateGathered(sum, source, ids + block, weights + kBlockChannels * block,
-                                blocks - block);
+    const int count = blocks - block;
+    const uint16_t* own = ids + block / shared;
+    uint16_t each[V::kLanes];
+    if (shared > 1) {
+      for (int i = 0; i < V::kLanes && i < count; ++i) each[i] = own[i / shared];
+      own = each;
+    }
+    sum = V::AccumulateGathered(sum, source, own, weights + kBlockChannels * block, count);
   };
   int block = 0;
   for (; block + V::kLanes < blocks; block += 2 * V::kLanes) {
@@ -317,12 +346,13 @@ inline void FinishRows(const RowOutputs& rows, int row, const typename V::Int (*
 template <typename V, int R, int W, int G, typename Distance>
 inline void Sum(const BlockTask& task, const Distance& distance, int row, const Runs<R>& runs,
                 typename V::Int (*sums)[R * W]) {
-  if constexpr (V::kFewPositions && G == 1 && R * W == 1) {
-    if (task.positions == 1) return SumSinglePosition<V>(task, row, runs.start[0], sums);
-    if (task.positions > 1) return SumQuarters<V>(task, distance, row, runs.start[0], sums);
+  if constexpr (V::kFewPositions && R * W == 1) {
+    if (task.positions > 0) {
+      return V::template SumFewPositions<G>(task, distance, row, runs.start[0], sums);
+    }
   }
-  if constexpr (G == 1 && R * W <= V::kAlikeVectors) {
-    if (task.rows.alike) return SumAlikeRows<V, R, W>(task, distance, row, runs, sums);
+  if constexpr (R * W <= V::kAlikeVectors) {
+    if (task.rows.alike) return SumAlikeRows<V, R, W, G>(task, distance, row, runs, sums);
   }
   if constexpr (R * W <= V::kTogetherVectors) {
     SumRowsTogether<V, R, W, G>(task, distance, row, runs, sums);
@@ -337,9 +367,10 @@ inline void Prefetch(const BlockRows& rows, int row, int group) {
   constexpr int kLine = 64;
   const uint32_t first = rows.first[row / kBlockChannels];
   const int blocks = kBlockChannels * group * LongestOf4(rows, row);
-  const auto* const ids = reinterpret_cast<const char*>(rows.ids + first);
+  const int per_id = rows.alike ? kAlikeRows : 1;
+  const auto* const ids = reinterpret_cast<const char*>(rows.ids + first / per_id);
   const auto* const weights = reinterpret_cast<const char*>(rows.weights) + int64_t{4} * first;
-  for (int i = 0; i < 2 * blocks; i += kLine) __builtin_prefetch(ids + i);
+  for (int i = 0; i < 2 * blocks / per_id; i += kLine) __builtin_prefetch(ids + i);
   for (int i = 0; i < 4 * blocks; i += kLine) __builtin_prefetch(weights + i);
 }
 
@@ -427,8 +458,6 @@ void RunBlocks(const BlockTask& task, const uint8_t* source, uint8_t* destinatio
         return RunTiles<V, 2>(task, source, destination, first_row, last_row);
       case 4:
         return RunTiles<V, 4>(task, source, destination, first_row, last_row);
-      case 8:
-        return RunTiles<V, 8>(task, source, destination, first_row, last_row);
       default:
         break;
     }

@@ -15,6 +15,7 @@ struct Avx512Vnni {
   static constexpr int kAlikeVectors = 6;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = true;
+  static constexpr bool kBroadcastsBlocks = true;
   using Int = __m512i;
   using Float = __m512;
   using Quarter = __m128i;  // 4 positions
@@ -36,6 +37,14 @@ struct Avx512Vnni {
   static Int Accumulate(Int sum, const uint8_t* run, const int64_t* distances, const Int* blocks) {
     for (int g = 0; g < G; ++g) sum = AddProducts(sum, Load(run + distances[g]), blocks[g]);
     return sum;
+  }
+
+  template <int G, typename Distance>
+  static void SumFewPositions(const BlockTask& task, const Distance& distance, int row,
+                              const uint8_t* source, Int (*sums)[1]) {
+    static_assert(G == 1);
+    if (task.positions == 1) return SumSinglePosition<Avx512Vnni>(task, row, source, sums);
+    SumQuarters<Avx512Vnni>(task, distance, row, source, sums);
   }
 
   static Int Spread(const void* values) {

@@ -9,76 +9,83 @@
 namespace cytopress {
 namespace {
 
-bool IsZero(const Block& block) {
-  return std::all_of(block.weights.begin(), block.weights.end(), [](int8_t w) { return w == 0; });
-}
-
-Block ReadBlock(const WeightReader& reader, int row, int channel_groups, int id) {
-  Block block;
-  block.id = static_cast<uint16_t>(id);
-  for (int c = 0; c < kBlockChannels; ++c) {
-    block.weights[c] =
-        reader.At(row, id / channel_groups, id % channel_groups * kBlockChannels + c);
-  }
-  return block;
-}
-
-// Rows to look at for what holds for most of them.
-constexpr int kSamples = 16;
-int SampleStep(int rows) { return std::max(1, rows / kSamples); }
-
-bool IsDense(const WeightReader& reader, int rows, int channel_groups) {
-  int blocks = 0, of = 0;
-  for (int row = 0; row < rows; row += SampleStep(rows)) {
-    for (int id = 0; id < reader.taps() * channel_groups; ++id, ++of) {
-      blocks += IsZero(ReadBlock(reader, row, channel_groups, id)) ? 0 : 1;
-    }
-  }
-  return blocks >= kAlikeShare * of;
-}
-
-// The blocks of one row, without those that are zero unless `all` are wanted.
-std::vector<Block> ReadRow(const WeightReader& reader, int row, int channel_groups, bool exact,
-                           bool all) {
-  std::vector<Block> blocks;
-  for (int id = 0; id < reader.taps() * channel_groups; ++id) {
-    const Block block = ReadBlock(reader, row, channel_groups, id);
-    if (all || !IsZero(block)) {
-      if (exact) {
-        blocks.push_back(block);
-      } else {
+// The blocks of kRows rows, without those that are zero in all of them.
+template <int kRows>
+std::vector<RowsBlock<kRows>> ReadRows(const WeightReader& reader, int row, int channel_groups,
+                                       const BlockKernel& kernel) {
+  std::vector<RowsBlock<kRows>> blocks;
+  for (int tap = 0; tap < reader.taps(); ++tap) {
+    for (int group = 0; group < channel_groups; ++group) {
+      RowsBlock<kRows> block;
+      block.id = static_cast<uint16_t>(tap * channel_groups + group);
+      int8_t any = 0;
+      for (int i = 0; i < kRows * kBlockChannels; ++i) {
+        const int channel = group * kBlockChannels + i % kBlockChannels;
+        block.weights[i] = reader.At(row + i / kBlockChannels, tap, channel);
+        any |= block.weights[i];
+      }
+      if (any == 0) continue;
+      if (kernel.adds_in_16_bits) {
         AppendExact(block, blocks);
+      } else {
+        blocks.push_back(block);
       }
     }
   }
   return blocks;
 }
 
-// A number of blocks to a group, and the cost of each of its blocks: how many micro-operations AVX2
-// spends on a vector's load, product, 16-bit sum and share of the widening, in percent of those
-// without groups.
-struct GroupCost {
+struct Form {
+  bool alike;
   int group;
-  int cost;
 };
-constexpr GroupCost kGroupCosts[] = {{1, 100}, {2, 78}, {4, 72}, {8, 70}};
 
-// The cheapest number of blocks to a group, by a sample of the rows.
-int ChooseGroup(const WeightReader& reader, int rows, int channel_groups) {
-  int best = 1;
-  int64_t best_cost = std::numeric_limits<int64_t>::max();
-  for (const auto [group, block_cost] : kGroupCosts) {
-    int64_t cost = 0;
-    for (int row = 0; row < rows; row += SampleStep(rows)) {
-      const std::vector<Block> blocks =
-          ReadRow(reader, row, channel_groups, /*exact=*/false, /*all=*/false);
-      cost += static_cast<int64_t>(GroupBlocks(blocks, group).size()) * block_cost;
-    }
-    if (cost < best_cost) {
-      best = group;
-      best_cost = cost;
-    }
+// And the cost of each of its blocks with AVX2, of one row: measured, in percent of the first's.
+struct FormCost {
+  Form form;
+  int64_t cost;
+};
+constexpr FormCost kCostsOfSkipping[] = {{{false, 1}, 100}, {{false, 2}, 91}, {{false, 4}, 89}};
+constexpr FormCost kCostsOfAlike[] = {{{true, 1}, 78}, {{true, 2}, 70}, {{true, 4}, 68}};
+
+// Rows to look at for what holds for most of them.
+constexpr int kSamples = 16;
+
+// The best form for all rows, by a sample of them.
+Form ChooseForm(const WeightReader& reader, int rows, int channel_groups,
+                const BlockKernel& kernel) {
+  std::vector<std::vector<Block>> single;
+  std::vector<std::vector<AlikeBlock>> alike;
+  const int step = std::max(1, rows / kSamples);
+  for (int row = 0; row < rows; row += step) {
+    single.push_back(ReadRows<1>(reader, row, channel_groups, kernel));
+    if (kernel.alike_vectors == 0 || row % (kAlikeRows * step) != 0) continue;
+    const int first = row / kAlikeRows * kAlikeRows;
+    alike.push_back(ReadRows<kAlikeRows>(reader, first, channel_groups, kernel));
   }
+  if (!kernel.adds_in_16_bits) {
+    size_t blocks = 0;
+    for (const std::vector<Block>& row : single) blocks += row.size();
+    const size_t all = single.size() * reader.taps() * channel_groups;
+    const bool few_zeros = static_cast<double>(blocks) >= kAlikeShare * static_cast<double>(all);
+    return {kernel.alike_vectors > 0 && few_zeros, 1};
+  }
+  Form best = {false, 1};
+  double least = std::numeric_limits<double>::max();
+  const auto try_forms = [&](const auto& sample, const auto& costs) {
+    for (const auto& [form, cost] : costs) {
+      int64_t blocks = 0;
+      for (const auto& rows_blocks : sample) {
+        blocks += static_cast<int64_t>(GroupBlocks(rows_blocks, form.group).size());
+      }
+      const double mean = static_cast<double>(cost * blocks) / static_cast<double>(sample.size());
+      if (mean >= least) continue;
+      best = form;
+      least = mean;
+    }
+  };
+  try_forms(single, kCostsOfSkipping);
+  if (!alike.empty()) try_forms(alike, kCostsOfAlike);
   return best;
 }
 
@@ -90,19 +97,22 @@ BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
       channel_groups_((source_channels + kBlockChannels - 1) / kBlockChannels) {
   const WeightReader reader(convolution, source_channels);
   taps_ = reader.taps();
-  alike_ = kernel.alike_vectors > 0 && IsDense(reader, convolution.out_channels, channel_groups_);
-  if (kernel.adds_in_16_bits)
-    group_ = ChooseGroup(reader, convolution.out_channels, channel_groups_);
+  const Form form = ChooseForm(reader, convolution.out_channels, channel_groups_, kernel);
+  alike_ = form.alike;
+  group_ = form.group;
   for (int row = 0; row < convolution.out_channels; row += kBlockChannels) {
+    if (alike_) {
+      AppendAlikeRows(
+          GroupBlocks(ReadRows<kAlikeRows>(reader, row, channel_groups_, kernel), group_));
+      continue;
+    }
     std::vector<Block> rows[kBlockChannels];
     for (int j = 0; j < kBlockChannels; ++j) {
-      rows[j] = GroupBlocks(
-          ReadRow(reader, row + j, channel_groups_, !kernel.adds_in_16_bits, alike_), group_);
+      rows[j] = GroupBlocks(ReadRows<1>(reader, row + j, channel_groups_, kernel), group_);
     }
     AppendRows(rows);
   }
-  ids_.shrink_to_fit();
-  weights_.shrink_to_fit();
+  ShrinkToFit();
 }
 
 BlockWeights BlockWeights::AtTaps(const std::vector<bool>& used) const {
@@ -114,23 +124,27 @@ BlockWeights BlockWeights::AtTaps(const std::vector<bool>& used) const {
   some.initial_.clear();
   const auto first_used = std::find(used.begin(), used.end(), true) - used.begin();
   some.idle_id_ = static_cast<uint16_t>(first_used * channel_groups_);
+  const auto at_taps = [&](auto blocks) {
+    const auto elsewhere = [&](const auto& block) { return !used[block.id / channel_groups_]; };
+    blocks.erase(std::remove_if(blocks.begin(), blocks.end(), elsewhere), blocks.end());
+    return GroupBlocks(blocks, group_);
+  };
   for (int row = 0; row < static_cast<int>(steps_.size()); row += kBlockChannels) {
-    std::vector<Block> rows[kBlockChannels];
-    for (int j = 0; j < kBlockChannels; ++j) {
-      std::vector<Block> blocks = RowBlocks(row + j);
-      blocks.erase(std::remove_if(blocks.begin(), blocks.end(),
-                                  [&](const Block& block) {
-                                    return !used[block.id / channel_groups_] ||
-                                           (!alike_ && IsZero(block));
-                                  }),
-                   blocks.end());
-      rows[j] = GroupBlocks(blocks, group_);
+    if (alike_) {
+      some.AppendAlikeRows(at_taps(AlikeRowsBlocks(row)));
+      continue;
     }
+    std::vector<Block> rows[kBlockChannels];
+    for (int j = 0; j < kBlockChannels; ++j) rows[j] = at_taps(RowBlocks(row + j));
     some.AppendRows(rows);
   }
-  some.ids_.shrink_to_fit();
-  some.weights_.shrink_to_fit();
+  some.ShrinkToFit();
   return some;
+}
+
+void BlockWeights::ShrinkToFit() {
+  ids_.shrink_to_fit();
+  weights_.shrink_to_fit();
 }
 
 std::vector<Block> BlockWeights::RowBlocks(int row) const {
@@ -139,10 +153,24 @@ std::vector<Block> BlockWeights::RowBlocks(int row) const {
     for (int i = 0; i < group_; ++i) {
       const size_t at = first_[row / kBlockChannels] +
                         (size_t{kBlockChannels} * step + row % kBlockChannels) * group_ + i;
-      Block& block = blocks.emplace_back();
+      Block block;
       block.id = ids_[at];
       std::copy_n(weights_.begin() + kBlockChannels * at, kBlockChannels, block.weights.begin());
+      if (!IsZero(block)) blocks.push_back(block);
     }
+  }
+  return blocks;
+}
+
+std::vector<AlikeBlock> BlockWeights::AlikeRowsBlocks(int row) const {
+  std::vector<AlikeBlock> blocks;
+  const size_t first = first_[row / kAlikeRows] / kAlikeRows;
+  for (size_t at = first; at < first + size_t{steps_[row]} * group_; ++at) {
+    AlikeBlock block;
+    block.id = ids_[at];
+    const size_t size = block.weights.size();
+    std::copy_n(weights_.begin() + size * at, size, block.weights.begin());
+    if (!IsZero(block)) blocks.push_back(block);
   }
   return blocks;
 }
@@ -162,12 +190,27 @@ void BlockWeights::AppendRows(const std::vector<Block>* rows) {
   for (size_t step = 0; step < most; step += group_) {
     for (int j = 0; j < kBlockChannels; ++j) {
       for (size_t i = step; i < step + group_; ++i) {
-        Block block = i < rows[j].size() ? rows[j][i] : Block();
-        if (!alike_ && IsZero(block)) block.id = idle_id_;
-        ids_.push_back(block.id);
+        const Block block = i < rows[j].size() ? rows[j][i] : Block();
+        ids_.push_back(IsZero(block) ? idle_id_ : block.id);
         weights_.insert(weights_.end(), block.weights.begin(), block.weights.end());
       }
     }
+  }
+}
+
+void BlockWeights::AppendAlikeRows(const std::vector<AlikeBlock>& blocks) {
+  first_.push_back(static_cast<uint32_t>(weights_.size() / kBlockChannels));
+  int32_t sums[kAlikeRows] = {};
+  for (const AlikeBlock& block : blocks) {
+    ids_.push_back(IsZero(block) ? idle_id_ : block.id);
+    weights_.insert(weights_.end(), block.weights.begin(), block.weights.end());
+    for (size_t i = 0; i < block.weights.size(); ++i) {
+      sums[i / kBlockChannels] += block.weights[i];
+    }
+  }
+  for (const int32_t sum : sums) {
+    steps_.push_back(static_cast<uint16_t>(blocks.size() / group_));
+    initial_.push_back(constants_.Initial(sum));
   }
 }
 

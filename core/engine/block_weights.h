@@ -12,16 +12,18 @@
 
 namespace cytopress {
 
-// Above this share of blocks that are not zero, computing all of them for 4 rows at once is faster:
-// the inputs are loaded once, which is as much work as the products.
+// Above this share of blocks that are not zero, AVX512-VNNI is faster if it computes all of them
+// for 4 rows at once: the inputs are loaded once, which is as much work as the products.
 inline constexpr double kAlikeShare = 0.7;
 
-// The blocks that are not zero: 6 bytes each. A block's id is tap * channel_groups + channel / 4.
+// The blocks that are not zero: 6 bytes each, or 4.5 where 4 rows share an id. A block's id is
+// tap * channel_groups + channel / 4.
 class BlockWeights {
  public:
   // `source_channels` are WeightReader's; they are padded to a multiple of 4 with zero weights.
   // Where sums of 16 bits would saturate, a block is stored as two that add up to it. Where the
-  // kernel gains from rows that are alike and few blocks are zero, those are kept as well.
+  // kernel gains from rows that are alike and few blocks are zero, those are kept as well, unless
+  // they are zero in 4 rows.
   // REQUIRES: integer weights, out_channels a multiple of 4.
   BlockWeights(const Convolution& convolution, int source_channels, const BlockKernel& kernel);
 
@@ -45,7 +47,11 @@ class BlockWeights {
  private:
   // The blocks of 4 rows, and where their sums begin.
   void AppendRows(const std::vector<Block>* rows);
+  void AppendAlikeRows(const std::vector<AlikeBlock>& blocks);
+  // What was appended for `row`, or for it and the next three, but what only fills up.
   std::vector<Block> RowBlocks(int row) const;
+  std::vector<AlikeBlock> AlikeRowsBlocks(int row) const;
+  void ShrinkToFit();
 
   RowConstants constants_;
   uint16_t idle_id_ = 0;  // of blocks that only fill up: inputs that every window has

@@ -287,6 +287,15 @@ TEST_P(BlockPlanTest, SmallMapsDenseWeights) {
   ExpectExact({8, 8, 3, 7, 2, true, 2, 0.0f, 127}, {1, 2, 5, 16, 32, 128});
 }
 
+// The same at few positions, of weights that may be added in 16 bits 1, 2 and 4 at a time.
+TEST_P(BlockPlanTest, SmallMaps) {
+  for (const float sparsity : {0.0f, 0.8f}) {
+    for (const int largest_weight : {7, 30, 127}) {
+      ExpectExact({8, 8, 3, 7, 2, true, 2, sparsity, largest_weight, 12}, {1, 2, 4, 5});
+    }
+  }
+}
+
 TEST_P(BlockPlanTest, Int4) { ExpectExact({9, 9, 3, 3, 2, false, 2, 0.6f, 7}, {1, 32}); }
 
 TEST_P(BlockPlanTest, AllZero) { ExpectExact({8, 8, 3, 3, 2, false, 1, 1.0f, 127}, {1, 16}); }
