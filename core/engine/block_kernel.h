@@ -126,7 +126,7 @@ struct MatrixTask {
 
 // One implementation. All give the same bytes.
 struct BlockKernel {
-  const char* name;  // "avx512vnni", "avx2" or "portable"
+  const char* name;  // "avx512vnni", "avxvnni", "avx2" or "portable"
   int lanes;         // positions in a vector
   int most_vectors;  // in all runs of a tile
   // The same for tiles of rows that are alike, which are computed 4 at once; 0 where they never
@@ -164,6 +164,7 @@ constexpr int MostRuns(int most_vectors, int vectors) {
 const BlockKernel& PortableBlockKernel();
 // Null where the compiler or the CPU does not have the instructions.
 const BlockKernel* Avx2BlockKernel();
+const BlockKernel* AvxVnniBlockKernel();
 const BlockKernel* Avx512VnniBlockKernel();
 // That of AVX512-VNNI with matrices by AMX. Null also where Linux does not grant its registers.
 const BlockKernel* AmxBlockKernel();

@@ -9,15 +9,7 @@
 namespace cytopress {
 
 const BlockKernel* Avx512VnniBlockKernel() {
-  static constexpr BlockKernel kKernel = {"avx512vnni",
-                                          Avx512Vnni::kLanes,
-                                          Avx512Vnni::kMostVectors,
-                                          Avx512Vnni::kAlikeVectors,
-                                          Avx512Vnni::kAddsIn16Bits,
-                                          RunBlocks<Avx512Vnni>,
-                                          TakeLargest<Avx512Vnni>,
-                                          Gather<Avx512Vnni>,
-                                          Copy<Avx512Vnni>};
+  static constexpr BlockKernel kKernel = KernelOf<Avx512Vnni>("avx512vnni");
   return __builtin_cpu_supports("avx512vnni") ? &kKernel : nullptr;
 }
 

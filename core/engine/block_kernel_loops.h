@@ -465,6 +465,12 @@ void RunBlocks(const BlockTask& task, const uint8_t* source, uint8_t* destinatio
   RunTiles<V, 1>(task, source, destination, first_row, last_row);
 }
 
+template <typename V>
+constexpr BlockKernel KernelOf(const char* name) {
+  return {name,         V::kLanes,      V::kMostVectors, V::kAlikeVectors, V::kAddsIn16Bits,
+          RunBlocks<V>, TakeLargest<V>, Gather<V>,       Copy<V>};
+}
+
 }  // namespace
 }  // namespace cytopress
 

@@ -126,15 +126,7 @@ struct Portable {
 }  // namespace
 
 const BlockKernel& PortableBlockKernel() {
-  static constexpr BlockKernel kKernel = {"portable",
-                                          Portable::kLanes,
-                                          Portable::kMostVectors,
-                                          Portable::kAlikeVectors,
-                                          Portable::kAddsIn16Bits,
-                                          RunBlocks<Portable>,
-                                          TakeLargest<Portable>,
-                                          Gather<Portable>,
-                                          Copy<Portable>};
+  static constexpr BlockKernel kKernel = KernelOf<Portable>("portable");
   return kKernel;
 }
 

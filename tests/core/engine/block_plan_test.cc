@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/engine/plan.h"
+#include "tests/core/engine/emulated_avxvnni_kernel.h"
 #include "tests/core/engine/emulated_vnni_kernel.h"
 #include "tests/core/engine/reference.h"
 
@@ -220,6 +221,8 @@ struct KernelCase {
 std::vector<KernelCase> Kernels() {
   return {{"Portable", &PortableBlockKernel()},
           {"Avx2", Avx2BlockKernel()},
+          {"AvxVnni", AvxVnniBlockKernel()},
+          {"EmulatedAvxVnni", EmulatedAvxVnniKernel()},
           {"Avx512Vnni", Avx512VnniBlockKernel()},
           {"EmulatedVnni", &EmulatedVnniKernel()},
           {"Amx", AmxBlockKernel(), /*by_matrix=*/true}};

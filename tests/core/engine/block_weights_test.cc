@@ -80,7 +80,8 @@ TEST_P(BlockWeightsTest, SumsStartAsFloatsWhereTheyAreSmallEnough) {
 
 std::vector<const BlockKernel*> Kernels() {
   std::vector<const BlockKernel*> kernels = {&PortableBlockKernel()};
-  for (const BlockKernel* kernel : {Avx2BlockKernel(), Avx512VnniBlockKernel()}) {
+  for (const BlockKernel* kernel :
+       {Avx2BlockKernel(), AvxVnniBlockKernel(), Avx512VnniBlockKernel()}) {
     if (kernel != nullptr) kernels.push_back(kernel);
   }
   return kernels;

@@ -111,10 +111,7 @@ simde__m512i GatherWhere32(simde__m512i fill, simde__mmask16 lanes, simde__m512i
 namespace cytopress {
 
 const BlockKernel& EmulatedVnniKernel() {
-  static constexpr BlockKernel kKernel = {
-      "emulated-avx512vnni",     Avx512Vnni::kLanes,        Avx512Vnni::kMostVectors,
-      Avx512Vnni::kAlikeVectors, Avx512Vnni::kAddsIn16Bits, RunBlocks<Avx512Vnni>,
-      TakeLargest<Avx512Vnni>,   Gather<Avx512Vnni>,        Copy<Avx512Vnni>};
+  static constexpr BlockKernel kKernel = KernelOf<Avx512Vnni>("emulated-avx512vnni");
   return kKernel;
 }
 

@@ -1,0 +1,26 @@
+// AVX-VNNI, of CPUs without AVX-512: 8 positions a vector, exact 32-bit sums.
+#include "core/engine/block_kernel_loops.h"
+
+#if defined(__AVXVNNI__) && defined(__FMA__)
+#include <immintrin.h>
+
+#include "core/engine/block_vectors_avxvnni.h"
+
+namespace cytopress {
+
+const BlockKernel* AvxVnniBlockKernel() {
+  static constexpr BlockKernel kKernel = KernelOf<AvxVnni>("avxvnni");
+  return __builtin_cpu_supports("avxvnni") && __builtin_cpu_supports("fma") ? &kKernel : nullptr;
+}
+
+}  // namespace cytopress
+
+#else
+
+namespace cytopress {
+
+const BlockKernel* AvxVnniBlockKernel() { return nullptr; }
+
+}  // namespace cytopress
+
+#endif
