@@ -27,6 +27,7 @@ struct GrpcServerOptions {
   int max_message_bytes = 64 << 20;  // of one request
 };
 
+// Thread-safe, but for destruction.
 class GrpcServer {
  public:
   // Listens from now on; every service's health is NOT_SERVING. `services` must outlive the server.

@@ -9,6 +9,7 @@
 
 namespace cytopress {
 
+// Thread-safe: gRPC calls it on many threads.
 class InferenceService : public v1::InferenceService::CallbackService {
  public:
   // `pipeline` must outlive the service.

@@ -22,6 +22,7 @@ struct JobServiceOptions {
   std::function<void()> on_submitted = [] {};
 };
 
+// Thread-safe: gRPC calls it on many threads.
 class JobService : public v1::JobService::CallbackService {
  public:
   // All must outlive the service. `base_models` is held from looking for a base model until the job

@@ -15,6 +15,7 @@
 
 namespace cytopress {
 
+// Thread-safe: gRPC calls it on many threads.
 class ModelService : public v1::ModelService::CallbackService {
  public:
   // All must outlive the service. `base_models` is held while a model is looked for in jobs and

@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
+#include "core/compression/checkpoint_pace.h"
 #include "core/compression/encoding.h"
 #include "core/compression/publishing.h"
 #include "core/compression/scoring.h"
@@ -86,24 +87,6 @@ absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& stat
   return absl::OkStatus();
 }
 
-// Whether enough was done since the last checkpoint: an epoch takes a GPU no longer than writing
-// one takes the disk. Saving may take a twentieth of the time.
-class CheckpointPace {
- public:
-  bool IsDue() const {
-    return !saved_ || RealClock()->Steady() - *saved_ >= kTrainingPerSaving * saving_;
-  }
-  void Saved(absl::Duration start) {
-    saved_ = RealClock()->Steady();
-    saving_ = *saved_ - start;
-  }
-
- private:
-  static constexpr int kTrainingPerSaving = 19;
-  std::optional<absl::Duration> saved_;  // when
-  absl::Duration saving_;                // how long it took
-};
-
 // Trains with progress, and checkpoints between epochs.
 absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, TrainerSetup setup,
                                          PipelineState& state, StageContext& context) {
@@ -120,7 +103,7 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, Traine
                         static_cast<double>(report.step);
     return context.progress(done / steps, ToProgress(report));
   };
-  CheckpointPace pace;
+  CheckpointPace pace(RealClock());
   hooks.on_epoch = [&]() -> absl::Status {
     if (!pace.IsDue()) return absl::OkStatus();
     const absl::Duration start = RealClock()->Steady();

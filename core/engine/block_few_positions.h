@@ -59,25 +59,21 @@ inline __m256i WeightsOfTwo(__m256i twice_four) {
 template <typename V, int G, typename Distance>
 inline __m128i SumAlikePosition(const BlockTask& task, const Distance& distance, int row,
                                 const uint8_t* source) {
-  constexpr int kQuads = G < 2 ? 2 : G;  // blocks of 4 rows at once, two of them a vector
-  constexpr int kQuad = kAlikeRows * kBlockChannels;
+  constexpr int kQuad = kAlikeRows * kBlockChannels;  // bytes of 4 rows' blocks; a vector has two
   const uint32_t first = task.rows.first[row / kAlikeRows];
   const uint16_t* id = task.rows.ids + first / kAlikeRows;
   const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
   __m256i sum = _mm256_setzero_si256();
   int left = G * task.rows.steps[row];
-  for (; left >= kQuads; left -= kQuads, id += kQuads, weights += kQuads * kQuad) {
-    __m256i inputs[kQuads / 2], blocks[kQuads / 2];
-    for (int v = 0; v < kQuads / 2; ++v) {
-      inputs[v] = InputsOf<2>(source, id + 2 * v, distance);
-      blocks[v] = LoadEight(weights + 2 * v * kQuad);
-    }
-    sum = V::template AddProducts<kQuads / 2>(sum, inputs, blocks);
+  for (; left >= 2; left -= 2, id += 2, weights += 2 * kQuad) {
+    const __m256i inputs = InputsOf<2>(source, id, distance);
+    const __m256i blocks = LoadEight(weights);
+    sum = V::template AddProducts<1>(sum, &inputs, &blocks);
   }
   if (left > 0) {
     const __m256i inputs = InAllLanes(source + distance(*id));
-    const __m256i block = Halves(LoadFour(weights), _mm_setzero_si128());
-    sum = V::template AddProducts<1>(sum, &inputs, &block);
+    const __m256i blocks = Halves(LoadFour(weights), _mm_setzero_si128());
+    sum = V::template AddProducts<1>(sum, &inputs, &blocks);
   }
   return SumOfHalves(sum);
 }
@@ -192,12 +188,14 @@ inline void SumHalves(const BlockTask& task, const Distance& distance, int row,
 template <typename V, int G, typename Distance>
 inline void SumFewPositions(const BlockTask& task, const Distance& distance, int row,
                             const uint8_t* source, __m256i (*sums)[1]) {
+  constexpr int kAlikeGroup = G < kMostAlikeGroup ? G : kMostAlikeGroup;
   if (task.positions > 1) {
-    if (task.rows.alike) return SumAlikeQuarters<V, G>(task, distance, row, source, sums);
+    if (task.rows.alike) return SumAlikeQuarters<V, kAlikeGroup>(task, distance, row, source, sums);
     return SumHalves<V, G>(task, distance, row, source, sums);
   }
-  const __m128i lanes = task.rows.alike ? SumAlikePosition<V, G>(task, distance, row, source)
-                                        : SumPosition<V, G>(task, distance, row, source);
+  const __m128i lanes = task.rows.alike
+                            ? SumAlikePosition<V, kAlikeGroup>(task, distance, row, source)
+                            : SumPosition<V, G>(task, distance, row, source);
   const __m256i all = Twice(_mm_add_epi32(lanes, LoadFour(task.rows.initial + row)));
   sums[0][0] = _mm256_shuffle_epi32(all, 0x00);
   sums[1][0] = _mm256_shuffle_epi32(all, 0x55);

@@ -200,14 +200,14 @@ inline void SumAlikeRows(const BlockTask& task, const Distance& distance, int ro
   }
 }
 
-// The same for up to 4 positions, with a quarter of a vector for each row.
-template <typename V, typename Distance>
+// The same for up to 4 positions, with a quarter of a vector for each row. kShared: of how many
+// blocks an id is, kAlikeRows where rows are alike, else 1.
+template <typename V, int kShared, typename Distance>
 inline void SumQuarters(const BlockTask& task, const Distance& distance, int row,
                         const uint8_t* source, typename V::Int (*sums)[1]) {
   using Quarter = typename V::Quarter;
   const uint32_t first = task.rows.first[row / kBlockChannels];
-  const int shared = task.rows.alike ? kAlikeRows : 1;  // by so many blocks is an id
-  const uint16_t* id = task.rows.ids + first / shared;
+  const uint16_t* id = task.rows.ids + first / kShared;
   const int8_t* weights = task.rows.weights + int64_t{kBlockChannels} * first;
   // Two sums a row, so that one product need not wait for another.
   Quarter even[kBlockChannels], odd[kBlockChannels];
@@ -217,7 +217,7 @@ inline void SumQuarters(const BlockTask& task, const Distance& distance, int row
   }
   const auto add = [&](Quarter* to) {
     uint16_t ids[kBlockChannels];
-    if (shared == 1) {
+    if constexpr (kShared == 1) {
       std::memcpy(ids, id, sizeof(ids));  // in one load
     } else {
       for (uint16_t& each : ids) each = *id;
@@ -225,7 +225,7 @@ inline void SumQuarters(const BlockTask& task, const Distance& distance, int row
     for (int j = 0; j < kBlockChannels; ++j) {
       to[j] = V::AccumulateQuarter(to[j], source + distance(ids[j]), weights + kBlockChannels * j);
     }
-    id += kBlockChannels / shared;
+    id += kBlockChannels / kShared;
     weights += kBlockChannels * kBlockChannels;
   };
   int left = LongestOf4(task.rows, row);
@@ -238,22 +238,21 @@ inline void SumQuarters(const BlockTask& task, const Distance& distance, int row
 }
 
 // The same for a single position, which leaves all lanes for different blocks.
-template <typename V>
+template <typename V, int kShared>
 inline void SumSinglePosition(const BlockTask& task, int row, const uint8_t* source,
                               typename V::Int (*sums)[1]) {
   const uint32_t first = task.rows.first[row / kBlockChannels];
-  const int shared = task.rows.alike ? kAlikeRows : 1;  // by so many blocks is an id
-  const uint16_t* const ids = task.rows.ids + first / shared;
+  const uint16_t* const ids = task.rows.ids + first / kShared;
   const int8_t* const weights = task.rows.weights + int64_t{kBlockChannels} * first;
   const int blocks = kBlockChannels * LongestOf4(task.rows, row);
   // Two sums, so that one product need not wait for another.
   typename V::Int even = V::Set(0), odd = V::Set(0);
   const auto add = [&](int block, typename V::Int& sum) {
     const int count = blocks - block;
-    const uint16_t* own = ids + block / shared;
+    const uint16_t* own = ids + block / kShared;
     uint16_t each[V::kLanes];
-    if (shared > 1) {
-      for (int i = 0; i < V::kLanes && i < count; ++i) each[i] = own[i / shared];
+    if constexpr (kShared > 1) {
+      for (int i = 0; i < V::kLanes && i < count; ++i) each[i] = own[i / kShared];
       own = each;
     }
     sum = V::AccumulateGathered(sum, source, own, weights + kBlockChannels * block, count);
@@ -351,7 +350,7 @@ inline void Sum(const BlockTask& task, const Distance& distance, int row, const 
       return V::template SumFewPositions<G>(task, distance, row, runs.start[0], sums);
     }
   }
-  if constexpr (R * W <= V::kAlikeVectors) {
+  if constexpr (R * W <= V::kAlikeVectors && G <= kMostAlikeGroup) {
     if (task.rows.alike) return SumAlikeRows<V, R, W, G>(task, distance, row, runs, sums);
   }
   if constexpr (R * W <= V::kTogetherVectors) {

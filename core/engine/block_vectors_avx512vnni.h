@@ -43,8 +43,8 @@ struct Avx512Vnni {
   static void SumFewPositions(const BlockTask& task, const Distance& distance, int row,
                               const uint8_t* source, Int (*sums)[1]) {
     static_assert(G == 1);
-    if (task.positions == 1) return SumSinglePosition<Avx512Vnni>(task, row, source, sums);
-    SumQuarters<Avx512Vnni>(task, distance, row, source, sums);
+    task.rows.alike ? SumFew<kAlikeRows>(task, distance, row, source, sums)
+                    : SumFew<1>(task, distance, row, source, sums);
   }
 
   static Int Spread(const void* values) {
@@ -106,6 +106,16 @@ struct Avx512Vnni {
   }
 
  private:
+  template <int kShared, typename Distance>
+  static void SumFew(const BlockTask& task, const Distance& distance, int row,
+                     const uint8_t* source, Int (*sums)[1]) {
+    if (task.positions == 1) {
+      SumSinglePosition<Avx512Vnni, kShared>(task, row, source, sums);
+    } else {
+      SumQuarters<Avx512Vnni, kShared>(task, distance, row, source, sums);
+    }
+  }
+
   // GCC copies sums from register to register around the intrinsics (seen with 12), which takes as
   // long as the products do.
 #if defined(__AVX512VNNI__)

@@ -46,7 +46,7 @@ struct FormCost {
   int64_t cost;
 };
 constexpr FormCost kCostsOfSkipping[] = {{{false, 1}, 100}, {{false, 2}, 91}, {{false, 4}, 89}};
-constexpr FormCost kCostsOfAlike[] = {{{true, 1}, 78}, {{true, 2}, 70}, {{true, 4}, 68}};
+constexpr FormCost kCostsOfAlike[] = {{{true, 1}, 78}, {{true, 2}, 70}};
 
 // Rows to look at for what holds for most of them.
 constexpr int kSamples = 16;

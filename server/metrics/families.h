@@ -12,6 +12,7 @@ namespace cytopress {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
+// Thread-compatible.
 class GaugeFamily {
  public:
   GaugeFamily(std::string name, std::string help) {

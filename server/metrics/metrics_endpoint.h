@@ -13,6 +13,7 @@
 
 namespace cytopress {
 
+// Thread-compatible; the sources are asked on threads of its own.
 class MetricsEndpoint {
  public:
   // `listen` is "host:port"; port 0 takes a free one. UNAVAILABLE when it cannot listen there.

@@ -4,11 +4,14 @@
 #include <cstdlib>
 #include <memory>
 
+#include "core/artifact/artifact.h"
+#include "core/artifact/container.h"
 #include "core/dataset/npy.h"
 #include "core/dataset/npz.h"
 #include "core/dataset/zip.h"
 #include "core/image/codec.h"
 #include "core/image/image.h"
+#include "tests/core/artifact/sample_artifact.h"
 #include "tests/core/dataset/npz_builder.h"
 
 namespace cytopress {
@@ -70,6 +73,24 @@ void RunZip(absl::string_view bytes) {
   }
 }
 
+// Damage to a whole file never gets past its checksum, so the manifest is what varies, under one
+// that is right.
+void RunManifest(absl::string_view bytes) {
+  static const absl::string_view* const frames = [] {
+    const ContainerHead head = *ReadContainerHead(SampleFile());
+    return new absl::string_view(*VerifiedFrames(SampleFile(), head));
+  }();
+  const absl::StatusOr<std::string> file = WriteContainer(bytes, *frames);
+  if (!file.ok()) return;
+  ParseManifest(*file).IgnoreError();
+  const absl::StatusOr<Artifact> artifact = ParseArtifact(*file);
+  if (!artifact.ok()) return;
+  Require(!artifact->class_names.empty());
+  Require(SerializeArtifact(*artifact).ok());
+}
+
+std::vector<std::string> ManifestSeeds() { return {ReadContainerHead(SampleFile())->manifest}; }
+
 std::vector<std::string> ImageSeeds() {
   std::vector<std::string> seeds;
   for (const int channels : {1, 3}) {
@@ -111,7 +132,8 @@ const std::vector<FuzzEntryPoint>& FuzzEntryPoints() {
       new std::vector<FuzzEntryPoint>{{"image", RunImage, ImageSeeds},
                                       {"npz", RunNpz, NpzSeeds},
                                       {"npy", RunNpy, NpySeeds},
-                                      {"zip", RunZip, NpzSeeds}};
+                                      {"zip", RunZip, NpzSeeds},
+                                      {"manifest", RunManifest, ManifestSeeds, 200}};
   return *entry_points;
 }
 

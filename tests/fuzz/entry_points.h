@@ -14,9 +14,11 @@ struct FuzzEntryPoint {
   const char* name;
   void (*run)(absl::string_view bytes);
   std::vector<std::string> (*seeds)();  // valid inputs, to start from
+  int variants = 3000;                  // of a seed, in the replay test: a second or two
 };
 
-// "image" (DecodeImage), "npz" (LoadNpz), "npy" (the header's dictionary), "zip" (all members).
+// "image" (DecodeImage), "npz" (LoadNpz), "npy" (the header's dictionary), "zip" (all members),
+// "manifest" (ParseArtifact, of a model file with this manifest).
 const std::vector<FuzzEntryPoint>& FuzzEntryPoints();
 
 // Null when there is none.

@@ -9,8 +9,6 @@
 namespace cytopress {
 namespace {
 
-constexpr int kVariantsPerSeed = 3000;
-
 std::string Damage(std::string bytes, Random* random) {
   for (int64_t edits = 1 + random->Below(4); edits > 0 && !bytes.empty(); --edits) {
     const size_t at = random->Below(static_cast<int64_t>(bytes.size()));
@@ -42,7 +40,7 @@ TEST_P(ReplayTest, SurvivesDamage) {
   for (const std::string& seed : GetParam().seeds()) {
     GetParam().run(seed);
     Random random = Random::Stream(2024, index++);
-    for (int i = 0; i < kVariantsPerSeed; ++i) GetParam().run(Damage(seed, &random));
+    for (int i = 0; i < GetParam().variants; ++i) GetParam().run(Damage(seed, &random));
   }
   EXPECT_GT(index, 0u);
 }

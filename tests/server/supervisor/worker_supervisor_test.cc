@@ -7,12 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/supervisor/cores.h"
 #include "server/worker/process_lock.h"
 
 namespace cytopress {
@@ -126,6 +129,36 @@ TEST_F(SupervisorTest, SlotsWorkBesideEachOther) {
   EXPECT_TRUE(Reaches(b, v1::JOB_STATE_RUNNING));
   EXPECT_NE(Get(a).worker(), Get(b).worker());
   EXPECT_EQ(Slot(0).started + Slot(1).started, 2);
+}
+
+// What follows `flag` on the command line of a process.
+std::string ArgumentOf(pid_t pid, const std::string& flag) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/cmdline"));
+  std::string argument;
+  while (std::getline(file, argument, '\0') && argument != flag) continue;
+  std::getline(file, argument, '\0');
+  return argument;
+}
+
+TEST_F(SupervisorTest, WorkersShareTheCoresEqually) {
+  const std::vector<int> cores = OtherCores({});
+  const auto threads_of_a_worker = [&] {
+    Start();
+    const std::string id = Submit("wait");
+    EXPECT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+    pid_t pid = 0;
+    for (const SlotInfo& slot : supervisor_->Slots()) pid = std::max(pid, slot.pid);
+    const std::string threads = ArgumentOf(pid, "--threads");
+    supervisor_.reset();
+    EXPECT_TRUE(store_->Cancel(id).ok());
+    return threads;
+  };
+  options_.workers = 2;
+  EXPECT_EQ(threads_of_a_worker(), absl::StrCat(std::max<size_t>(1, cores.size() / 2)));
+  options_.cores = {cores.front()};
+  EXPECT_EQ(threads_of_a_worker(), "1");
+  options_.threads = 3;
+  EXPECT_EQ(threads_of_a_worker(), "3");
 }
 
 TEST_F(SupervisorTest, KilledWorkersJobIsTakenBackAndRunAgain) {
