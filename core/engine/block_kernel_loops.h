@@ -10,7 +10,8 @@
 // those of the lane itself, and `fill` where the index is negative; and the operations that Finish
 // uses. Where kBroadcastsBlocks is true, it also has AccumulateBlock(sum, inputs, weights), which
 // adds a block's products. Where kFewPositions is, it has SumFewPositions<G>(task, distance, row,
-// source, sums), the sums of 4 rows at up to 4 positions, in the first lanes, and may make them of
+// source, sums), the sums of 4 rows at up to 4 positions, in the first lanes, which where
+// kAsksForAlike is true prefetches rows that are alike itself; it may make them of
 // - SumQuarters, which needs Quarter, of 4 values: SetQuarter(int32_t), AccumulateQuarter, as
 //   AccumulateBlock, and SumOf(a, b), in the first lanes;
 // - for a single one SumSinglePosition, which needs AccumulateGathered(sum, source, ids, weights,
@@ -378,9 +379,11 @@ void RunTile(const BlockTask& task, const BlockTile& tile, const uint8_t* source
              uint8_t* destination, int first_row, int last_row, bool is_first) {
   constexpr int kAhead = kBlockChannels;  // rows
   const Runs<R> runs(source, tile);
+  const bool asked_for = V::kAsksForAlike && task.rows.alike && task.positions > 0;
+  const bool asks = is_first && !asked_for;
   for (int row = first_row; row < last_row; row += kBlockChannels) {
     // Later tiles find them in the second cache.
-    if (is_first && row + kAhead < last_row) Prefetch(task.rows, row + kAhead, G);
+    if (asks && row + kAhead < last_row) Prefetch(task.rows, row + kAhead, G);
     typename V::Int sums[kBlockChannels][R * W];
     if (task.offsets != nullptr) {
       Sum<V, R, W, G>(task, TableDistance{task.offsets}, row, runs, sums);

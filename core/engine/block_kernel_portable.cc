@@ -18,6 +18,7 @@ struct Portable {
   static constexpr int kAlikeVectors = 0;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = false;
+  static constexpr bool kAsksForAlike = false;
   static constexpr bool kBroadcastsBlocks = false;
   using Int = Eight<int32_t>;
   using Float = Eight<float>;

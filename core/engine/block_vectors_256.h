@@ -19,6 +19,7 @@ struct Vectors256 {
   static constexpr int kTogetherVectors = 2;
   static constexpr int kAlikeVectors = 2;
   static constexpr bool kFewPositions = true;
+  static constexpr bool kAsksForAlike = true;
   static constexpr bool kBroadcastsBlocks = false;
   using Int = __m256i;
   using Float = __m256;

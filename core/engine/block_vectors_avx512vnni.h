@@ -15,6 +15,7 @@ struct Avx512Vnni {
   static constexpr int kAlikeVectors = 6;
   static constexpr bool kAddsIn16Bits = false;
   static constexpr bool kFewPositions = true;
+  static constexpr bool kAsksForAlike = false;
   static constexpr bool kBroadcastsBlocks = true;
   using Int = __m512i;
   using Float = __m512;

@@ -1,5 +1,7 @@
 #include "tests/fuzz/entry_points.h"
 
+#include <google/protobuf/stubs/logging.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -82,6 +84,7 @@ void RunManifest(absl::string_view bytes) {
   }();
   const absl::StatusOr<std::string> file = WriteContainer(bytes, *frames);
   if (!file.ok()) return;
+  const google::protobuf::LogSilencer silencer;
   ParseManifest(*file).IgnoreError();
   const absl::StatusOr<Artifact> artifact = ParseArtifact(*file);
   if (!artifact.ok()) return;
