@@ -46,6 +46,19 @@ struct Group {
   }
 };
 
+// Whether every `group` consecutive blocks fit as they are, as those of INT4 do.
+template <int kRows>
+bool FitInOrder(const std::vector<RowsBlock<kRows>>& blocks, size_t group) {
+  for (size_t first = 0; first < blocks.size(); first += group) {
+    Load<kRows> load;
+    for (size_t i = first; i < std::min(first + group, blocks.size()); ++i) {
+      load.Add(Load<kRows>(blocks[i]));
+    }
+    if (!load.fits()) return false;
+  }
+  return true;
+}
+
 // Deals the blocks, the heaviest first, forth and back over as few groups as can hold them.
 template <int kRows>
 std::vector<Group<kRows>> Deal(const std::vector<RowsBlock<kRows>>& blocks, int group) {
@@ -96,6 +109,11 @@ template <int kRows>
 std::vector<RowsBlock<kRows>> GroupBlocks(const std::vector<RowsBlock<kRows>>& blocks, int group) {
   const auto most = static_cast<size_t>(group);
   if (group == 1 || blocks.empty()) return blocks;
+  if (FitInOrder(blocks, most)) {
+    std::vector<RowsBlock<kRows>> ordered = blocks;
+    ordered.resize((blocks.size() + most - 1) / most * most);
+    return ordered;
+  }
   std::vector<Group<kRows>> groups = Deal(blocks, group);
   std::vector<RowsBlock<kRows>> removed;
   for (Group<kRows>& each : groups) Lighten(each, removed);

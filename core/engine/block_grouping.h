@@ -23,7 +23,9 @@ using AlikeBlock = RowsBlock<kAlikeRows>;
 
 template <int kRows>
 bool IsZero(const RowsBlock<kRows>& block) {
-  return block.weights == decltype(block.weights){};
+  int8_t any = 0;
+  for (const int8_t weight : block.weights) any |= weight;
+  return any == 0;
 }
 
 // Adds `block` to `blocks`, as two where its own pairs of products could saturate.

@@ -35,10 +35,7 @@ std::vector<RowsBlock<kRows>> ReadRows(const WeightReader& reader, int row, int 
   return blocks;
 }
 
-struct Form {
-  bool alike;
-  int group;
-};
+using Form = BlockWeights::Form;
 
 // And the cost of each of its blocks with AVX2, of one row: measured, in percent of the first's.
 struct FormCost {
@@ -91,24 +88,25 @@ Form ChooseForm(const WeightReader& reader, int rows, int channel_groups,
 
 }  // namespace
 
+BlockWeights::BlockWeights(const RowConstants& constants, int taps, int channel_groups, Form form)
+    : constants_(constants), taps_(taps), channel_groups_(channel_groups), form_(form) {}
+
 BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
                            const BlockKernel& kernel)
     : constants_(convolution),
       channel_groups_((source_channels + kBlockChannels - 1) / kBlockChannels) {
   const WeightReader reader(convolution, source_channels);
   taps_ = reader.taps();
-  const Form form = ChooseForm(reader, convolution.out_channels, channel_groups_, kernel);
-  alike_ = form.alike;
-  group_ = form.group;
+  form_ = ChooseForm(reader, convolution.out_channels, channel_groups_, kernel);
   for (int row = 0; row < convolution.out_channels; row += kBlockChannels) {
-    if (alike_) {
+    if (form_.alike) {
       AppendAlikeRows(
-          GroupBlocks(ReadRows<kAlikeRows>(reader, row, channel_groups_, kernel), group_));
+          GroupBlocks(ReadRows<kAlikeRows>(reader, row, channel_groups_, kernel), form_.group));
       continue;
     }
     std::vector<Block> rows[kBlockChannels];
     for (int j = 0; j < kBlockChannels; ++j) {
-      rows[j] = GroupBlocks(ReadRows<1>(reader, row + j, channel_groups_, kernel), group_);
+      rows[j] = GroupBlocks(ReadRows<1>(reader, row + j, channel_groups_, kernel), form_.group);
     }
     AppendRows(rows);
   }
@@ -116,21 +114,16 @@ BlockWeights::BlockWeights(const Convolution& convolution, int source_channels,
 }
 
 BlockWeights BlockWeights::AtTaps(const std::vector<bool>& used) const {
-  BlockWeights some = *this;
-  some.first_.clear();
-  some.steps_.clear();
-  some.ids_.clear();
-  some.weights_.clear();
-  some.initial_.clear();
+  BlockWeights some(constants_, taps_, channel_groups_, form_);
   const auto first_used = std::find(used.begin(), used.end(), true) - used.begin();
   some.idle_id_ = static_cast<uint16_t>(first_used * channel_groups_);
   const auto at_taps = [&](auto blocks) {
     const auto elsewhere = [&](const auto& block) { return !used[block.id / channel_groups_]; };
     blocks.erase(std::remove_if(blocks.begin(), blocks.end(), elsewhere), blocks.end());
-    return GroupBlocks(blocks, group_);
+    return GroupBlocks(blocks, form_.group);
   };
   for (int row = 0; row < static_cast<int>(steps_.size()); row += kBlockChannels) {
-    if (alike_) {
+    if (form_.alike) {
       some.AppendAlikeRows(at_taps(AlikeRowsBlocks(row)));
       continue;
     }
@@ -150,9 +143,9 @@ void BlockWeights::ShrinkToFit() {
 std::vector<Block> BlockWeights::RowBlocks(int row) const {
   std::vector<Block> blocks;
   for (int step = 0; step < steps_[row]; ++step) {
-    for (int i = 0; i < group_; ++i) {
+    for (int i = 0; i < form_.group; ++i) {
       const size_t at = first_[row / kBlockChannels] +
-                        (size_t{kBlockChannels} * step + row % kBlockChannels) * group_ + i;
+                        (size_t{kBlockChannels} * step + row % kBlockChannels) * form_.group + i;
       Block block;
       block.id = ids_[at];
       std::copy_n(weights_.begin() + kBlockChannels * at, kBlockChannels, block.weights.begin());
@@ -165,7 +158,7 @@ std::vector<Block> BlockWeights::RowBlocks(int row) const {
 std::vector<AlikeBlock> BlockWeights::AlikeRowsBlocks(int row) const {
   std::vector<AlikeBlock> blocks;
   const size_t first = first_[row / kAlikeRows] / kAlikeRows;
-  for (size_t at = first; at < first + size_t{steps_[row]} * group_; ++at) {
+  for (size_t at = first; at < first + size_t{steps_[row]} * form_.group; ++at) {
     AlikeBlock block;
     block.id = ids_[at];
     const size_t size = block.weights.size();
@@ -179,7 +172,7 @@ void BlockWeights::AppendRows(const std::vector<Block>* rows) {
   first_.push_back(static_cast<uint32_t>(ids_.size()));
   size_t most = 0;
   for (int j = 0; j < kBlockChannels; ++j) {
-    steps_.push_back(static_cast<uint16_t>(rows[j].size() / group_));
+    steps_.push_back(static_cast<uint16_t>(rows[j].size() / form_.group));
     most = std::max(most, rows[j].size());
     int32_t sum = 0;
     for (const Block& block : rows[j]) {
@@ -187,13 +180,17 @@ void BlockWeights::AppendRows(const std::vector<Block>* rows) {
     }
     initial_.push_back(constants_.Initial(sum));
   }
-  for (size_t step = 0; step < most; step += group_) {
-    for (int j = 0; j < kBlockChannels; ++j) {
-      for (size_t i = step; i < step + group_; ++i) {
-        const Block block = i < rows[j].size() ? rows[j][i] : Block();
-        ids_.push_back(IsZero(block) ? idle_id_ : block.id);
-        weights_.insert(weights_.end(), block.weights.begin(), block.weights.end());
-      }
+  const size_t first = ids_.size(), count = kBlockChannels * most;
+  ids_.resize(first + count, idle_id_);
+  weights_.resize(kBlockChannels * (first + count));
+  for (int j = 0; j < kBlockChannels; ++j) {
+    for (size_t i = 0; i < rows[j].size(); ++i) {
+      const Block& block = rows[j][i];
+      if (IsZero(block)) continue;
+      const size_t at =
+          first + (i / form_.group * kBlockChannels + j) * form_.group + i % form_.group;
+      ids_[at] = block.id;
+      std::copy(block.weights.begin(), block.weights.end(), weights_.begin() + kBlockChannels * at);
     }
   }
 }
@@ -209,13 +206,13 @@ void BlockWeights::AppendAlikeRows(const std::vector<AlikeBlock>& blocks) {
     }
   }
   for (const int32_t sum : sums) {
-    steps_.push_back(static_cast<uint16_t>(blocks.size() / group_));
+    steps_.push_back(static_cast<uint16_t>(blocks.size() / form_.group));
     initial_.push_back(constants_.Initial(sum));
   }
 }
 
 int64_t BlockWeights::products() const {
-  return group_ * std::accumulate(steps_.begin(), steps_.end(), int64_t{0});
+  return form_.group * std::accumulate(steps_.begin(), steps_.end(), int64_t{0});
 }
 
 int64_t BlockWeights::bytes() const {
@@ -233,8 +230,8 @@ BlockRows BlockWeights::View(const Convolution& convolution) const {
   rows.steps = steps_.data();
   rows.ids = ids_.data();
   rows.weights = weights_.data();
-  rows.group = group_;
-  rows.alike = alike_;
+  rows.group = form_.group;
+  rows.alike = form_.alike;
   return rows;
 }
 

@@ -20,6 +20,12 @@ inline constexpr double kAlikeShare = 0.7;
 // tap * channel_groups + channel / 4.
 class BlockWeights {
  public:
+  // How the blocks are laid out: see BlockRows.
+  struct Form {
+    bool alike = false;
+    int group = 1;
+  };
+
   // `source_channels` are WeightReader's; they are padded to a multiple of 4 with zero weights.
   // Where sums of 16 bits would saturate, a block is stored as two that add up to it. Where the
   // kernel gains from rows that are alike and few blocks are zero, those are kept as well, unless
@@ -36,7 +42,7 @@ class BlockWeights {
   const std::vector<uint16_t>& ids() const { return ids_; }
   // Gives their memory back, for one who has distances in their place.
   void DropIds() { std::vector<uint16_t>().swap(ids_); }
-  bool alike() const { return alike_; }
+  bool alike() const { return form_.alike; }
   // Blocks that are multiplied for one position, those that only fill up groups too.
   int64_t products() const;
   int64_t bytes() const;
@@ -45,6 +51,8 @@ class BlockWeights {
   BlockRows View(const Convolution& convolution) const;
 
  private:
+  BlockWeights(const RowConstants& constants, int taps, int channel_groups, Form form);
+
   // The blocks of 4 rows, and where their sums begin.
   void AppendRows(const std::vector<Block>* rows);
   void AppendAlikeRows(const std::vector<AlikeBlock>& blocks);
@@ -57,8 +65,7 @@ class BlockWeights {
   uint16_t idle_id_ = 0;  // of blocks that only fill up: inputs that every window has
   int taps_;
   int channel_groups_;
-  int group_ = 1;
-  bool alike_ = false;
+  Form form_;
   // As BlockRows has them.
   std::vector<uint32_t> first_;
   std::vector<uint16_t> steps_;

@@ -9,6 +9,8 @@ namespace {
 struct TapRange {
   int first;
   int last;
+
+  int size() const { return last - first + 1; }
 };
 
 TapRange UsedTaps(int kernel, int stride, int padding, int in_size, int out_size) {
@@ -31,8 +33,9 @@ int PadAfter(int in_size, int out_size, int kernel, int stride, int pad_before) 
 template <typename T>
 void CropTaps(std::vector<T>& weights, const Convolution& shape, TapRange rows, TapRange columns) {
   if (weights.empty()) return;
-  std::vector<T> cropped;
   const int64_t planes = int64_t{shape.out_channels} * shape.in_channels;
+  std::vector<T> cropped;
+  cropped.reserve(planes * rows.size() * columns.size());
   for (int64_t plane = 0; plane < planes; ++plane) {
     for (int y = rows.first; y <= rows.last; ++y) {
       const auto row = weights.begin() + (plane * shape.kernel_height + y) * shape.kernel_width;
@@ -61,10 +64,11 @@ void MoveTapsOutward(std::vector<T>& weights, int out_channels, int in_channels,
 void DropUnusedTaps(Convolution& c) {
   const TapRange rows = UsedTaps(c.kernel_height, c.stride, c.pad_top, c.in_height, c.out_height);
   const TapRange columns = UsedTaps(c.kernel_width, c.stride, c.pad_left, c.in_width, c.out_width);
+  if (rows.size() == c.kernel_height && columns.size() == c.kernel_width) return;
   CropTaps(c.integer_weights, c, rows, columns);
   CropTaps(c.float_weights, c, rows, columns);
-  c.kernel_height = rows.last - rows.first + 1;
-  c.kernel_width = columns.last - columns.first + 1;
+  c.kernel_height = rows.size();
+  c.kernel_width = columns.size();
   c.pad_top -= rows.first;
   c.pad_left -= columns.first;
 }
