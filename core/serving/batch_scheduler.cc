@@ -30,15 +30,16 @@ BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnB
       on_batch_(std::move(on_batch)),
       clock_(clock),
       classes_(engines_.at(0)->classes()),
-      image_bytes_(engines_.at(0)->image_bytes()) {
+      image_bytes_(engines_.at(0)->image_bytes()),
+      running_(engines_.size()) {
   if (seconds_per_image > 0) {
     absl::MutexLock lock(&mutex_);
     seconds_per_image_.Add(seconds_per_image, 1);
     seconds_per_batch_.Add(seconds_per_image, 1);
   }
   threads_.reserve(engines_.size());
-  for (const std::unique_ptr<Engine>& engine : engines_) {
-    threads_.emplace_back([this, engine = engine.get()] { Run(engine); });
+  for (size_t engine = 0; engine < engines_.size(); ++engine) {
+    threads_.emplace_back([this, engine] { Run(engine); });
     pthread_setname_np(threads_.back().native_handle(), "engine");
   }
 }
@@ -64,21 +65,32 @@ void BatchScheduler::Enqueue(std::shared_ptr<BatchTask> task) {
 
 BatchLoad BatchScheduler::load() const {
   absl::MutexLock lock(&mutex_);
-  return {images_, absl::Seconds(seconds_per_image_.value() / static_cast<double>(engines_.size())),
-          absl::Seconds(seconds_per_batch_.value())};
+  const auto engines = static_cast<int64_t>(engines_.size());
+  BatchLoad load;
+  load.images = load.waiting = images_;
+  load.full = engines * engines_.front()->preferred_batch();
+  load.image = absl::Seconds(seconds_per_image_.value()) / engines;
+  load.batch = absl::Seconds(seconds_per_batch_.value());
+  const absl::Duration now = clock_->Steady();
+  for (const Running& running : running_) {
+    load.waiting -= running.images;
+    const absl::Duration left =
+        absl::Seconds(running.images * seconds_per_image_.value()) - (now - running.since);
+    if (running.images > 0) load.running += std::max(left, absl::ZeroDuration()) / engines;
+  }
+  return load;
 }
 
-void BatchScheduler::Run(Engine* engine) {
+void BatchScheduler::Run(size_t engine) {
   Buffers buffers;
   Batch batch;
-  while (TakeBatch(engine->preferred_batch(), &batch)) {
+  while (TakeBatch(engine, &batch)) {
     for (const std::shared_ptr<BatchTask>& task : batch.dropped) task->done(task->status_);
     if (!batch.slices.empty()) {
-      const absl::Duration start = clock_->Steady();
       const absl::Duration cpu_start = ThreadCpu();
-      const absl::Status status = Compute(engine, batch, &buffers);
+      const absl::Status status = Compute(engines_[engine].get(), batch, &buffers);
       on_batch_(batch.images, ThreadCpu() - cpu_start);
-      Measure(batch, engine->preferred_batch(), clock_->Steady() - start);
+      Measure(engine, batch);
       Finish(batch, status);
     }
     // Lets go of the tasks before waiting for others.
@@ -86,13 +98,14 @@ void BatchScheduler::Run(Engine* engine) {
   }
 }
 
-bool BatchScheduler::TakeBatch(int max_images, Batch* batch) {
+bool BatchScheduler::TakeBatch(size_t engine, Batch* batch) {
   absl::MutexLock lock(&mutex_);
   const auto awake = [this]()
                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || HasTasks(); };
   mutex_.Await(absl::Condition(&awake));
   if (!HasTasks()) return false;
-  FillBatch(max_images, batch);
+  FillBatch(engines_[engine]->preferred_batch(), batch);
+  running_[engine] = {batch->images, clock_->Steady()};
   return true;
 }
 
@@ -163,10 +176,12 @@ absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers
   return status;
 }
 
-void BatchScheduler::Measure(const Batch& batch, int preferred_batch, absl::Duration duration) {
-  const double seconds = absl::ToDoubleSeconds(duration);
-  const double weight = std::max(kLeastWeight, kFullBatchWeight * batch.images / preferred_batch);
+void BatchScheduler::Measure(size_t engine, const Batch& batch) {
+  const double share = 1.0 * batch.images / engines_[engine]->preferred_batch();
+  const double weight = std::max(kLeastWeight, kFullBatchWeight * share);
   absl::MutexLock lock(&mutex_);
+  const double seconds = absl::ToDoubleSeconds(clock_->Steady() - running_[engine].since);
+  running_[engine] = Running();
   images_ -= batch.images;
   seconds_per_image_.Add(seconds / batch.images, weight);
   seconds_per_batch_.Add(seconds, weight);

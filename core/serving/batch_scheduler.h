@@ -22,10 +22,13 @@ namespace cytopress {
 
 // What a scheduler has before it, and how fast it was lately.
 struct BatchLoad {
-  int64_t images = 0;  // enqueued and not yet computed; without bulk work that still waits
-  // Zero before the first batch, both.
-  absl::Duration image;  // by which an image more in the queue makes the last one wait longer
-  absl::Duration batch;  // from the start of a batch to its end
+  int64_t images = 0;   // enqueued and not yet computed; without bulk work that still waits
+  int64_t waiting = 0;  // of them, those that no engine has taken yet
+  int64_t full = 0;     // images that all engines take at once
+  // Zero before the first batch, all.
+  absl::Duration image;    // by which an image more in the queue makes the last one wait longer
+  absl::Duration batch;    // from the start of a batch to its end
+  absl::Duration running;  // until what the engines have taken is computed, the mean over them
 };
 
 // The images of one request on their way through an engine. Filled in by the caller; it belongs to
@@ -95,6 +98,11 @@ class BatchScheduler {
     int images = 0;
     std::vector<std::shared_ptr<BatchTask>> dropped;  // nothing of them is in an engine
   };
+  // What an engine has taken; no images: nothing.
+  struct Running {
+    int images = 0;
+    absl::Duration since;
+  };
   // Buffers of one engine thread.
   struct Buffers {
     std::vector<uint8_t> pixels;
@@ -103,18 +111,17 @@ class BatchScheduler {
 
   using Queue = std::deque<std::shared_ptr<BatchTask>>;
 
-  void Run(Engine* engine);
+  void Run(size_t engine);
   bool HasTasks() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !queue_.empty() || !bulk_queue_.empty();
   }
-  // Waits for tasks. False when the scheduler ends.
-  bool TakeBatch(int max_images, Batch* batch);
+  // Waits for tasks for an engine, by its number. False when the scheduler ends.
+  bool TakeBatch(size_t engine, Batch* batch);
   void FillBatch(int max_images, Batch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WhyDrop(const BatchTask& task, absl::Duration now) const;
   absl::Status Compute(Engine* engine, const Batch& batch, Buffers* buffers) const;
   void Finish(const Batch& batch, const absl::Status& status);
-  void Measure(const Batch& batch, int preferred_batch, absl::Duration duration)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Measure(size_t engine, const Batch& batch) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::vector<std::unique_ptr<Engine>> engines_;
   const OnBatch on_batch_;
@@ -126,6 +133,7 @@ class BatchScheduler {
   Queue queue_ ABSL_GUARDED_BY(mutex_);
   Queue bulk_queue_ ABSL_GUARDED_BY(mutex_);
   int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;             // in queue_ and in engines
+  std::vector<Running> running_ ABSL_GUARDED_BY(mutex_);   // by engine
   RunningMean seconds_per_image_ ABSL_GUARDED_BY(mutex_);  // of one engine
   RunningMean seconds_per_batch_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

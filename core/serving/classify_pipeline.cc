@@ -181,9 +181,12 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
   // Decoding and computing go on side by side: whichever has more to do decides. Those not yet
   // decoded are taken to be this model's, all of them.
   const absl::Duration decoding = absl::Seconds(undecoded_bytes * seconds_per_byte);
-  const absl::Duration computing = (load.images + undecoded_images) * load.image;
-  const absl::Duration own =
-      absl::Seconds(encoded_bytes * seconds_per_byte) + std::max(load.batch, images * load.image);
+  // Those that fill batches are computed before; the others are in the same one.
+  const int64_t before = load.waiting + undecoded_images;
+  const int64_t beside = before % load.full;
+  const absl::Duration computing = load.running + (before - beside) * load.image;
+  const absl::Duration own = absl::Seconds(encoded_bytes * seconds_per_byte) +
+                             std::max(load.batch, (beside + images) * load.image);
   return margin * (std::max(decoding, computing) + own);
 }
 

@@ -216,6 +216,33 @@ TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
   EXPECT_EQ(scheduler_->load().batch, absl::Milliseconds(80));
 }
 
+TEST_F(BatchSchedulerTest, KnowsHowFarItsEnginesAre) {
+  BatchScheduler scheduler(
+      PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
+      /*seconds_per_image=*/0.02);
+  EXPECT_EQ(scheduler.load().full, 8);
+  EXPECT_EQ(scheduler.load().running, absl::ZeroDuration());
+  puppet_.Hold();
+  Sent first(4);
+  scheduler.Enqueue(first.task);
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  EXPECT_EQ(scheduler.load().waiting, 0);
+  EXPECT_EQ(scheduler.load().running, absl::Milliseconds(40)) << "80 ms of one of two";
+  clock_.Advance(absl::Milliseconds(30));
+  Sent second(2);
+  scheduler.Enqueue(second.task);
+  ASSERT_TRUE(puppet_.AwaitBatches(2));
+  EXPECT_EQ(scheduler.load().running, absl::Milliseconds(45)) << "50 ms and 40 ms";
+  Sent third(3);
+  scheduler.Enqueue(third.task);
+  EXPECT_EQ(scheduler.load().images, 9);
+  EXPECT_EQ(scheduler.load().waiting, 3);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(scheduler.load().running, absl::ZeroDuration()) << "any moment now";
+  puppet_.LetAllGo();
+  for (Sent* sent : {&first, &second, &third}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
+}
+
 TEST_F(BatchSchedulerTest, WhatWasDroppedIsNoLoad) {
   Make(1, 4);
   const std::unique_ptr<Sent> first = Occupy();

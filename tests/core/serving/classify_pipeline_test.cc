@@ -321,6 +321,24 @@ TEST_F(PredictionTest, RefusesAtOnceWhatWouldMissItsDeadline) {
   }
 }
 
+TEST_F(PredictionTest, ThoseInTheSameBatchAreNotBeforeIt) {
+  const auto predicted = [&] { return pipeline().PredictedTime({"m", 0}, 1, 0); };
+  std::vector<std::shared_ptr<Answer>> answers = {SendWithin(absl::Seconds(10))};
+  ASSERT_TRUE(puppet_.AwaitBatches(3));
+  clock_.Advance(absl::Milliseconds(30));
+  EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40)) << "the rest of the one before";
+  for (int i = 0; i < kFakeBatch; ++i) {
+    EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40 * (i + 1)));
+    answers.push_back(SendWithin(absl::Seconds(10)));
+  }
+  EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40 * kFakeBatch + 40)) << "the next batch";
+  puppet_.LetAllGo();
+  for (const auto& answer : answers) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
+}
+
 TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
   const auto computing = SendWithin(absl::Milliseconds(1000));
   ASSERT_TRUE(puppet_.AwaitBatches(3));

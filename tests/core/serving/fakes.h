@@ -24,7 +24,8 @@ namespace cytopress {
 
 inline constexpr absl::Duration kPatience = absl::Seconds(30);
 inline constexpr int kFakeClasses = 4;
-inline constexpr int kFakeSide = 2;  // images are 2 x 2 gray
+inline constexpr int kFakeBatch = 4;  // the preferred one
+inline constexpr int kFakeSide = 2;   // images are 2 x 2 gray
 inline constexpr int kFakeImageBytes = kFakeSide * kFakeSide;
 
 // Holds the strings of the engines that were made with it. Thread-safe.
@@ -117,7 +118,7 @@ inline std::vector<std::unique_ptr<Engine>> PuppetEngines(Puppet* puppet, int en
 // Any version of any model, run by one puppet; loading can be held, too. Thread-safe.
 class FakeModelLoader : public ModelLoader {
  public:
-  explicit FakeModelLoader(Puppet* puppet, int engines = 1, int preferred_batch = 4)
+  explicit FakeModelLoader(Puppet* puppet, int engines = 1, int preferred_batch = kFakeBatch)
       : puppet_(puppet), engines_(engines), preferred_batch_(preferred_batch) {}
 
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override {
