@@ -84,6 +84,7 @@ inline __m128i SumAlikePosition(const BlockTask& task, const Distance& distance,
   return SumOfHalves(sum);
 }
 
+// The same for rows that have blocks of their own.
 template <typename V, int G, typename Distance>
 inline __m128i SumPosition(const BlockTask& task, const Distance& distance, int row,
                            const uint8_t* source) {
@@ -151,6 +152,7 @@ inline void SumAlikeQuarters(const BlockTask& task, const Distance& distance, in
   add(3, _mm256_extracti128_si256(rows23, 1));
 }
 
+// The same for rows that have blocks of their own.
 template <typename V, int G, typename Distance>
 inline void SumHalves(const BlockTask& task, const Distance& distance, int row,
                       const uint8_t* source, __m256i (*sums)[1]) {

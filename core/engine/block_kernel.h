@@ -15,7 +15,7 @@ namespace cytopress {
 inline constexpr int kBlockChannels = 4;   // of an input; a block has as many bytes
 inline constexpr int kAlikeRows = 4;       // that may have blocks of the same inputs
 inline constexpr int kMostGroup = 4;       // blocks that are added in 16 bits
-inline constexpr int kMostAlikeGroup = 2;  // the same of rows that are alike: more spill registers
+inline constexpr int kMostAlikeGroup = 2;  // the same of rows that are alike: 4 spill registers
 
 // What integers are added to so that the bits of the sum are those of an FP32 number, which spares
 // their conversion: to the bits of 2^23, each of whose successors is larger by 1, or of 1.5 * 2^23,

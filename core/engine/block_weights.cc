@@ -37,7 +37,7 @@ std::vector<RowsBlock<kRows>> ReadRows(const WeightReader& reader, int row, int 
 
 using Form = BlockWeights::Form;
 
-// And the cost of each of its blocks with AVX2, of one row: measured, in percent of the first's.
+// What a row's share of a block costs AVX2 in a form: measured (Zen 3), in percent of the first.
 struct FormCost {
   Form form;
   int64_t cost;
