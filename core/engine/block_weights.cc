@@ -56,7 +56,8 @@ Form ChooseForm(const WeightReader& reader, int rows, int channel_groups,
   const int step = std::max(1, rows / kSamples);
   for (int row = 0; row < rows; row += step) {
     single.push_back(ReadRows<1>(reader, row, channel_groups, kernel));
-    if (kernel.alike_vectors == 0 || row % (kAlikeRows * step) != 0) continue;
+    const bool compares_costs = kernel.adds_in_16_bits && kernel.alike_vectors > 0;
+    if (!compares_costs || row % (kAlikeRows * step) != 0) continue;
     const int first = row / kAlikeRows * kAlikeRows;
     alike.push_back(ReadRows<kAlikeRows>(reader, first, channel_groups, kernel));
   }

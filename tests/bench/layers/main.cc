@@ -183,9 +183,9 @@ absl::Status Run(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app(
       "Times the convolutions of an INT8 model on one thread, by oneDNN and by the block kernels, "
-      "beside the estimates by which cytopress chooses; by the block kernels alone where oneDNN "
-      "has "
-      "no exact INT8.");
+      "beside the estimates by which cytopress chooses. Where oneDNN has no exact INT8, by the "
+      "block "
+      "kernels alone.");
   cytopress::Options options;
   cytopress::AddOptions(options, app);
   CLI11_PARSE(app, argc, argv);
