@@ -50,11 +50,11 @@ ScopedThreads::~ScopedThreads() {
   if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
 }
 
-BatchEngine::BatchEngine(DenseModel model, int threads, int largest_batch)
+BatchEngine::BatchEngine(std::shared_ptr<const DenseModel> model, int threads, int largest_batch)
     : model_(std::move(model)),
       threads_(threads),
-      image_bytes_(ImageBytes(model_.network.spec)),
-      largest_batch_(LargestBatch(model_, largest_batch)) {}
+      image_bytes_(ImageBytes(model_->network.spec)),
+      largest_batch_(LargestBatch(*model_, largest_batch)) {}
 
 absl::Status BatchEngine::Classify(absl::Span<const uint8_t> pixels, int count,
                                    absl::Span<float> probabilities) {

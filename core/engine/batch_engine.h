@@ -3,6 +3,7 @@
 #define CYTOPRESS_CORE_ENGINE_BATCH_ENGINE_H_
 
 #include <cstdint>
+#include <memory>
 
 #include "core/engine/dense_model.h"
 #include "core/engine/engine.h"
@@ -30,11 +31,11 @@ class ScopedThreads {
 class BatchEngine : public Engine {
  public:
   // Batches have at most `largest_batch` images, a power of two, or fewer where images are large.
-  BatchEngine(DenseModel model, int threads, int largest_batch = 32);
+  BatchEngine(std::shared_ptr<const DenseModel> model, int threads, int largest_batch = 32);
 
   absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                         absl::Span<float> probabilities) override;
-  int classes() const override { return model_.classifier.classes(); }
+  int classes() const override { return model_->classifier.classes(); }
   int64_t image_bytes() const override { return image_bytes_; }
   int preferred_batch() const override { return largest_batch_; }
 
@@ -45,9 +46,11 @@ class BatchEngine : public Engine {
 
   int threads() const { return threads_; }
 
-  DenseModel model_;
+  const DenseModel& model() const { return *model_; }
+  const std::shared_ptr<const DenseModel>& shared_model() const { return model_; }
 
  private:
+  const std::shared_ptr<const DenseModel> model_;
   const int threads_;
   const int64_t image_bytes_;
   const int largest_batch_;

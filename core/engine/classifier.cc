@@ -26,10 +26,7 @@ Classifier::Classifier(absl::Span<const float> weights, absl::Span<const float> 
     : features_(static_cast<int>(weights.size() / bias.size())),
       stride_((static_cast<int>(bias.size()) + kLanes - 1) / kLanes * kLanes),
       weights_(static_cast<size_t>(features_) * stride_, 0.0f),
-      bias_(bias.begin(), bias.end()),
-      sums_(features_),
-      pooled_(features_),
-      logits_(stride_) {
+      bias_(bias.begin(), bias.end()) {
   for (int c = 0; c < classes(); ++c) {
     for (int f = 0; f < features_; ++f) {
       weights_[static_cast<size_t>(f) * stride_ + c] =
@@ -38,49 +35,57 @@ Classifier::Classifier(absl::Span<const float> weights, absl::Span<const float> 
   }
 }
 
-void Classifier::Classify(const uint8_t* map, int positions, float step, float* probabilities) {
-  std::fill(sums_.begin(), sums_.end(), 0);
+void Classifier::Classify(const uint8_t* map, int positions, float step, Buffers& buffers,
+                          float* probabilities) const {
+  buffers.sums.assign(features_, 0);
+  buffers.pooled.resize(features_);
+  int32_t* const sums = buffers.sums.data();
   for (int p = 0; p < positions; ++p) {
-    for (int f = 0; f < features_; ++f) sums_[f] += map[f];
+    for (int f = 0; f < features_; ++f) sums[f] += map[f];
     map += features_;
   }
   const float scale = step / static_cast<float>(positions);
-  for (int f = 0; f < features_; ++f) pooled_[f] = scale * static_cast<float>(sums_[f]);
-  ClassifyPooled(probabilities);
+  for (int f = 0; f < features_; ++f) buffers.pooled[f] = scale * static_cast<float>(sums[f]);
+  ClassifyPooled(buffers, probabilities);
 }
 
-void Classifier::Classify(const float* map, int positions, float* probabilities) {
-  std::fill(pooled_.begin(), pooled_.end(), 0.0f);
+void Classifier::Classify(const float* map, int positions, Buffers& buffers,
+                          float* probabilities) const {
+  buffers.pooled.assign(features_, 0.0f);
+  float* const pooled = buffers.pooled.data();
   for (int p = 0; p < positions; ++p) {
-    for (int f = 0; f < features_; ++f) pooled_[f] += map[f];
+    for (int f = 0; f < features_; ++f) pooled[f] += map[f];
     map += features_;
   }
   const float scale = 1.0f / static_cast<float>(positions);
-  for (int f = 0; f < features_; ++f) pooled_[f] *= scale;
-  ClassifyPooled(probabilities);
+  for (int f = 0; f < features_; ++f) pooled[f] *= scale;
+  ClassifyPooled(buffers, probabilities);
 }
 
-void Classifier::ClassifyPooled(float* probabilities) {
+void Classifier::ClassifyPooled(Buffers& buffers, float* probabilities) const {
+  const float* const pooled = buffers.pooled.data();
+  buffers.logits.resize(stride_);
+  float* const logits = buffers.logits.data();
   for (int first = 0; first < stride_; first += kLanes) {
     float sums[kWays][kLanes] = {};
     const float* row = &weights_[first];
     int f = 0;
     for (; f + kWays <= features_; f += kWays) {
       for (int way = 0; way < kWays; ++way, row += stride_) {
-        for (int lane = 0; lane < kLanes; ++lane) sums[way][lane] += pooled_[f + way] * row[lane];
+        for (int lane = 0; lane < kLanes; ++lane) sums[way][lane] += pooled[f + way] * row[lane];
       }
     }
     for (; f < features_; ++f, row += stride_) {
-      for (int lane = 0; lane < kLanes; ++lane) sums[0][lane] += pooled_[f] * row[lane];
+      for (int lane = 0; lane < kLanes; ++lane) sums[0][lane] += pooled[f] * row[lane];
     }
     for (int lane = 0; lane < kLanes; ++lane) {
       float sum = 0;
       for (int way = 0; way < kWays; ++way) sum += sums[way][lane];
-      logits_[first + lane] = sum;
+      logits[first + lane] = sum;
     }
   }
-  for (int c = 0; c < classes(); ++c) logits_[c] += bias_[c];
-  Softmax(logits_.data(), classes(), probabilities);
+  for (int c = 0; c < classes(); ++c) logits[c] += bias_[c];
+  Softmax(logits, classes(), probabilities);
 }
 
 }  // namespace cytopress

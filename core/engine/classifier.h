@@ -10,9 +10,16 @@
 namespace cytopress {
 
 // Every image is computed by itself in a fixed order, so that its result does not depend on the
-// others. Thread-compatible.
+// others. Thread-safe.
 class Classifier {
  public:
+  // Working memory; each call needs one for itself.
+  struct Buffers {
+    std::vector<int32_t> sums;
+    std::vector<float> pooled;
+    std::vector<float> logits;
+  };
+
   Classifier() = default;
   // weights: [bias.size(), features] row-major.
   Classifier(absl::Span<const float> weights, absl::Span<const float> bias);
@@ -26,19 +33,17 @@ class Classifier {
 
   // map: [positions, features()] of one image, each `step` times the stored value. Writes classes()
   // probabilities.
-  void Classify(const uint8_t* map, int positions, float step, float* probabilities);
-  void Classify(const float* map, int positions, float* probabilities);
+  void Classify(const uint8_t* map, int positions, float step, Buffers& buffers,
+                float* probabilities) const;
+  void Classify(const float* map, int positions, Buffers& buffers, float* probabilities) const;
 
  private:
-  void ClassifyPooled(float* probabilities);
+  void ClassifyPooled(Buffers& buffers, float* probabilities) const;
 
   int features_ = 0;
   int stride_ = 0;              // classes, rounded up to whole lanes
   std::vector<float> weights_;  // [features, stride_], zero beyond the classes
   std::vector<float> bias_;
-  std::vector<int32_t> sums_;  // working memory
-  std::vector<float> pooled_;
-  std::vector<float> logits_;
 };
 
 }  // namespace cytopress

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/engine/compiled_model.h"
 #include "core/engine/dense_model.h"
 #include "core/engine/layer_choice.h"
 #include "core/engine/onednn.h"
@@ -46,7 +47,8 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
     CYTOPRESS_ASSIGN_OR_RETURN(const DenseArithmetic arithmetic, Choose(artifact, options));
     CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, arithmetic));
     const LayerChoice choice = ChooseLayers(model);
-    return std::make_unique<PlanEngine>(std::move(model), choice, options.threads);
+    auto compiled = std::make_shared<CompiledModel>(std::move(model), choice);
+    return std::make_unique<PlanEngine>(std::move(compiled), options.threads);
   } catch (const dnnl::error& error) {
     return absl::InternalError(absl::StrCat("oneDNN failed: ", error.what()));
   } catch (const std::bad_alloc&) {

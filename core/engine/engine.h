@@ -13,8 +13,8 @@
 
 namespace cytopress {
 
-// One loaded model, ready to compute. Thread-compatible: one call at a time; load one engine a
-// thread for parallel calls.
+// One loaded model, ready to compute. Thread-compatible: one call at a time; each thread that
+// computes needs an engine of its own, which Another makes.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -27,6 +27,11 @@ class Engine {
   // INVALID_ARGUMENT for sizes that do not fit.
   virtual absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                                 absl::Span<float> probabilities) = 0;
+
+  // One more engine of the same model, with which it shares all that does not change: it takes
+  // little more memory than a batch's activations, and loads at once. Not beside other calls of
+  // this engine; afterwards both compute side by side, and live as long as each wants.
+  virtual absl::StatusOr<std::unique_ptr<Engine>> Another() = 0;
 
   // "onednn-fp32", "onednn-bf16", "onednn-int8", or "block-int8-" (all layers by kernels that skip
   // zeros) or "mixed-int8-" (some) and which: "amx" (which multiplies full layers as matrices),

@@ -125,19 +125,14 @@ dnnl::pooling_forward::primitive_desc Describe(const MaxPool& p, int batch) {
 #endif
 }
 
-// An argument whose address is set later.
-void AddUnbound(Operation& operation, int argument, const dnnl::memory::desc& layout) {
-  operation.Add(argument, dnnl::memory(layout, CpuEngine(), DNNL_MEMORY_NONE));
-}
-
 template <typename PrimitiveDesc, typename Primitive>
 Operation MakeOperation(const PrimitiveDesc& description) {
   Operation operation(Primitive(description), description.scratchpad_desc().get_size(),
                       description.impl_info_str());
-  AddUnbound(operation, DNNL_ARG_SRC, description.src_desc());
-  AddUnbound(operation, DNNL_ARG_DST, description.dst_desc());
+  operation.AddUnbound(DNNL_ARG_SRC, description.src_desc());
+  operation.AddUnbound(DNNL_ARG_DST, description.dst_desc());
   if (operation.scratch_bytes() > 0) {
-    AddUnbound(operation, DNNL_ARG_SCRATCHPAD, description.scratchpad_desc());
+    operation.AddUnbound(DNNL_ARG_SCRATCHPAD, description.scratchpad_desc());
   }
   return operation;
 }
@@ -166,8 +161,29 @@ IntegerUnit BestIntegerUnit() {
 
 bool HasBfloat16() { return HasIsa(dnnl::cpu_isa::avx512_core_bf16); }
 
-void Operation::Add(int argument, const dnnl::memory& memory) {
+Operation::Operation(const Operation& other)
+    : Operation(other.primitive_, other.scratch_bytes_, other.implementation_) {
+  for (size_t i = 0; i < other.arguments_.size(); ++i) {
+    const dnnl::memory& memory = other.memories_[i];
+    const bool is_constant = other.is_constant_[i];
+    Add(other.arguments_[i].arg,
+        is_constant ? memory
+                    : dnnl::memory(memory.get_desc(), CpuEngine(), memory.get_data_handle()),
+        is_constant);
+  }
+}
+
+void Operation::AddConstant(int argument, const dnnl::memory& memory) {
+  Add(argument, memory, /*is_constant=*/true);
+}
+
+void Operation::AddUnbound(int argument, const dnnl::memory::desc& layout) {
+  Add(argument, dnnl::memory(layout, CpuEngine(), DNNL_MEMORY_NONE), /*is_constant=*/false);
+}
+
+void Operation::Add(int argument, const dnnl::memory& memory, bool is_constant) {
   memories_.push_back(memory);
+  is_constant_.push_back(is_constant);
   arguments_.push_back({argument, memories_.back().get()});
 }
 
@@ -177,12 +193,14 @@ void Operation::SetAddress(int argument, void* address) {
   }
 }
 
-void Operation::Run(dnnl::stream& stream) const {
+void Operation::Run() const {
+  thread_local dnnl::stream stream(CpuEngine());
   // The C interface: the C++ one would build a map of the arguments each time.
   dnnl::error::wrap_c_api(
       dnnl_primitive_execute(primitive_.get(), stream.get(), static_cast<int>(arguments_.size()),
                              arguments_.data()),
       "oneDNN could not run a primitive");
+  stream.wait();
 }
 
 PackedConstants::PackedConstants(const Convolution& convolution)
@@ -211,11 +229,11 @@ Operation MakeConvolution(PackedConstants& constants, int batch) {
   const auto description = Describe(constants.convolution(), batch);
   Operation operation =
       MakeOperation<decltype(description), dnnl::convolution_forward>(description);
-  operation.Add(DNNL_ARG_WEIGHTS, constants.Weights(description.weights_desc()));
-  operation.Add(DNNL_ARG_BIAS, constants.bias());
+  operation.AddConstant(DNNL_ARG_WEIGHTS, constants.Weights(description.weights_desc()));
+  operation.AddConstant(DNNL_ARG_BIAS, constants.bias());
 #if DNNL_VERSION_MAJOR >= 3
   if (IsInteger(constants.convolution())) {
-    operation.Add(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, constants.multiplier());
+    operation.AddConstant(DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, constants.multiplier());
   }
 #endif
   return operation;

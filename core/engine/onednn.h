@@ -1,6 +1,6 @@
 // The only code that names oneDNN's types, and where its major versions 2 and 3 differ.
 //
-// Errors surface as dnnl::error; DenseEngine catches them. Thread-compatible. Primitives are built
+// Errors surface as dnnl::error. Thread-compatible. Primitives are built
 // for the calling thread's number of OpenMP threads and must run with the same.
 #ifndef CYTOPRESS_CORE_ENGINE_ONEDNN_H_
 #define CYTOPRESS_CORE_ENGINE_ONEDNN_H_
@@ -36,10 +36,17 @@ class Operation {
       : primitive_(std::move(primitive)),
         scratch_bytes_(scratch_bytes),
         implementation_(std::move(implementation)) {}
+  // A copy has addresses of its own and shares all else; it may run while the original does.
+  Operation(const Operation& other);
+  Operation& operator=(const Operation&) = delete;
+  Operation(Operation&&) = default;
+  Operation& operator=(Operation&&) = default;
 
-  void Add(int argument, const dnnl::memory& memory);
+  void AddConstant(int argument, const dnnl::memory& memory);
+  // One whose address is set later.
+  void AddUnbound(int argument, const dnnl::memory::desc& layout);
   void SetAddress(int argument, void* address);
-  void Run(dnnl::stream& stream) const;
+  void Run() const;
 
   // Bytes of working memory at DNNL_ARG_SCRATCHPAD, 64-byte aligned.
   size_t scratch_bytes() const { return scratch_bytes_; }
@@ -47,10 +54,13 @@ class Operation {
   const std::string& implementation() const { return implementation_; }
 
  private:
+  void Add(int argument, const dnnl::memory& memory, bool is_constant);
+
   dnnl::primitive primitive_;
   size_t scratch_bytes_;
   std::string implementation_;
   std::vector<dnnl::memory> memories_;  // keep what arguments_ points to alive
+  std::vector<bool> is_constant_;
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 

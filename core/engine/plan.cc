@@ -95,8 +95,7 @@ Plan::Plan(const DenseModel& model, PackedModel& packed, int batch)
     : model_(model),
       batch_(batch),
       output_layer_(PooledLayer(model.network)),
-      forms_(FormsOf(model.network, packed.in_blocks())),
-      stream_(CpuEngine()) {
+      forms_(FormsOf(model.network, packed.in_blocks())) {
   for (const Layer& layer : model.network.layers) {
     maps_.push_back(
         MakeBlockMap(layer.out_channels, layer.out_height, layer.out_width, batch, *packed.kernel));
@@ -119,19 +118,19 @@ Plan::Step Plan::Compile(int index, PackedModel& packed) const {
   Step step;
   step.layer = index;
   if (layer.op == Op::kConv && batch_ >= packed.choice[index].matrix_from) {
-    step.matrix =
-        std::make_unique<MatrixConvolution>(model_.convolutions[index], *packed.matrices[index],
-                                            maps_[layer.input], maps_[index], *packed.kernel);
+    step.matrix = std::make_shared<const MatrixConvolution>(
+        model_.convolutions[index], *packed.matrices[index], maps_[layer.input], maps_[index],
+        *packed.kernel);
   } else if (layer.op == Op::kConv && packed.choice[index].in_blocks) {
     step.convolution =
-        std::make_unique<BlockConvolution>(model_.convolutions[index], *packed.blocks[index],
-                                           maps_[layer.input], maps_[index], *packed.kernel);
+        std::make_shared<const BlockConvolution>(model_.convolutions[index], *packed.blocks[index],
+                                                 maps_[layer.input], maps_[index], *packed.kernel);
   } else if (layer.op == Op::kConv) {
     step.operation = MakeConvolution(*packed.onednn[index], batch_);
     step.copies_windows = packed.of_windows[index] != nullptr;
   } else if (forms_.written[index] == kBlocks) {
-    step.pooling =
-        std::make_unique<BlockPooling>(layer, maps_[layer.input], maps_[index], *packed.kernel);
+    step.pooling = std::make_shared<const BlockPooling>(layer, maps_[layer.input], maps_[index],
+                                                        *packed.kernel);
   } else {
     const Number number = model_.grids[index].number;
     step.operation = MakeMaxPool(ToMaxPool(layer, layers[layer.input], number), batch_);
@@ -235,9 +234,7 @@ void Plan::RunStep(const Step& step, const Arena& arena, int threads) {
       CopyWindows(model_.convolutions[step.layer], batch_, Map(arena, input, kNhwc), scratch,
                   threads);
     }
-    step.operation->Run(stream_);
-    stream_.wait();
-    return;
+    return step.operation->Run();
   }
   const uint8_t* const source = Map(arena, input, kBlocks);
   uint8_t* const destination = Map(arena, step.layer, kBlocks);

@@ -64,10 +64,11 @@ struct PackedModel {
 PackedModel PackModel(const DenseModel& model, const LayerChoice& choice,
                       const BlockKernel& kernel = BestBlockKernel());
 
-// Thread-compatible.
+// Thread-compatible. A copy shares the constants and what was compiled, and may run while the
+// original does, in an arena of its own.
 class Plan {
  public:
-  // Both must outlive the plan. Throws dnnl::error.
+  // Both must outlive the plan and its copies. Throws dnnl::error.
   Plan(const DenseModel& model, PackedModel& packed, int batch);
 
   int batch() const { return batch_; }
@@ -95,9 +96,9 @@ class Plan {
     int layer = 0;
     std::optional<Operation> operation;
     bool copies_windows = false;  // into working memory, where the operation finds them
-    std::unique_ptr<BlockConvolution> convolution;
-    std::unique_ptr<MatrixConvolution> matrix;
-    std::unique_ptr<BlockPooling> pooling;
+    std::shared_ptr<const BlockConvolution> convolution;
+    std::shared_ptr<const MatrixConvolution> matrix;
+    std::shared_ptr<const BlockPooling> pooling;
   };
 
   bool IsUnread(size_t layer) const { return !model_.unread.empty() && model_.unread[layer]; }
@@ -125,8 +126,7 @@ class Plan {
   NetworkLayout layout_;
   // What model.integer_input is in a block of the first map, each channel's byte in its place.
   std::vector<uint32_t> input_bytes_;
-  dnnl::stream stream_;
-  uint8_t* bound_ = nullptr;
+  uint8_t* bound_ = nullptr;  // where the operations' arena is
 };
 
 }  // namespace cytopress

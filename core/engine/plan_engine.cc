@@ -1,7 +1,8 @@
 #include "core/engine/plan_engine.h"
 
-#include <algorithm>
 #include <cstring>
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,34 +21,25 @@ void Widen(const uint16_t* from, int64_t count, std::vector<float>* to) {
 
 }  // namespace
 
-PlanEngine::PlanEngine(DenseModel model, const LayerChoice& choice, int threads,
-                       const BlockKernel& kernel)
-    : BatchEngine(std::move(model), threads), packed_(PackModel(model_, choice, kernel)) {
-  for (size_t i = 0; i < choice.size(); ++i) {
-    if (!choice[i].in_blocks && packed_.of_windows[i] == nullptr) continue;
-    std::vector<int8_t>().swap(model_.convolutions[i].integer_weights);
-    std::vector<float>().swap(model_.convolutions[i].float_weights);
-  }
+PlanEngine::PlanEngine(std::shared_ptr<CompiledModel> compiled, int threads)
+    : BatchEngine(compiled->model(), threads), compiled_(std::move(compiled)) {
   const ScopedThreads scope(threads);
   PlanFor(1);
 }
 
-std::string PlanEngine::name() const {
-  if (model_.arithmetic == DenseArithmetic::kFp32) return "onednn-fp32";
-  if (model_.arithmetic == DenseArithmetic::kBf16) return "onednn-bf16";
-  const auto any = [](const auto& by_layer) {
-    return std::any_of(by_layer.begin(), by_layer.end(),
-                       [](const auto& weights) { return weights != nullptr; });
-  };
-  const bool has_matrices = any(packed_.matrices);
-  if (!any(packed_.blocks) && !has_matrices) return "onednn-int8";
-  return absl::StrCat(any(packed_.onednn) ? "mixed" : "block", "-int8-",
-                      has_matrices ? packed_.kernel->matrix_name : packed_.kernel->name);
+absl::StatusOr<std::unique_ptr<Engine>> PlanEngine::Another() {
+  try {
+    return std::make_unique<PlanEngine>(compiled_, threads());
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("no memory for another engine");
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat(name(), " failed: ", error.what()));
+  }
 }
 
 Plan& PlanEngine::PlanFor(int batch) {
   std::unique_ptr<Plan>& plan = plans_[batch];
-  if (plan == nullptr) plan = std::make_unique<Plan>(model_, packed_, batch);
+  if (plan == nullptr) plan = compiled_->PlanFor(batch);
   arena_.Reserve(plan->arena_bytes());
   return *plan;
 }
@@ -64,17 +56,18 @@ void PlanEngine::ClassifyBatch(const uint8_t* pixels, int count, int batch, floa
 }
 
 void PlanEngine::ClassifyMap(const uint8_t* map, int layer, float* probabilities) {
-  const Layer& shape = model_.network.layers[layer];
-  const OutputGrid& grid = model_.grids[layer];
+  const Layer& shape = model().network.layers[layer];
+  const OutputGrid& grid = model().grids[layer];
+  const Classifier& classifier = model().classifier;
   const int positions = shape.out_height * shape.out_width;
   if (grid.number == Number::kUint8) {
-    model_.classifier.Classify(map, positions, grid.step, probabilities);
+    classifier.Classify(map, positions, grid.step, buffers_, probabilities);
   } else if (grid.number == Number::kBfloat16) {
     Widen(reinterpret_cast<const uint16_t*>(map), int64_t{positions} * shape.out_channels,
           &widened_);
-    model_.classifier.Classify(widened_.data(), positions, probabilities);
+    classifier.Classify(widened_.data(), positions, buffers_, probabilities);
   } else {
-    model_.classifier.Classify(reinterpret_cast<const float*>(map), positions, probabilities);
+    classifier.Classify(reinterpret_cast<const float*>(map), positions, buffers_, probabilities);
   }
 }
 

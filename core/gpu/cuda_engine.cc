@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,18 +27,22 @@ constexpr int kWarmUpPasses = 3;
 
 class CudaEngine : public BatchEngine {
  public:
-  CudaEngine(DenseModel model, int gpu)
+  // `torch_model` is `model` on that GPU.
+  CudaEngine(std::shared_ptr<const DenseModel> model, std::shared_ptr<const TorchModel> torch_model,
+             int gpu)
       : BatchEngine(std::move(model), /*threads=*/1, kLargestBatch),
-        torch_model_(model_, torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)),
-                     torch::kFloat16),
+        torch_model_(std::move(torch_model)),
+        gpu_(gpu),
         stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true,
-                                             static_cast<c10::DeviceIndex>(gpu))) {
-    // They are on the device now.
-    for (Convolution& convolution : model_.convolutions) {
-      std::vector<float>().swap(convolution.float_weights);
+                                             static_cast<c10::DeviceIndex>(gpu))) {}
+
+  absl::StatusOr<std::unique_ptr<Engine>> Another() override {
+    try {
+      return std::make_unique<CudaEngine>(shared_model(), torch_model_, gpu_);
+    } catch (const std::exception& error) {
+      return absl::InternalError(absl::StrCat("cuda:", gpu_, " failed: ", error.what()));
     }
   }
-
   std::string name() const override { return "torch-cuda-fp16"; }
 
  private:
@@ -77,21 +82,22 @@ class CudaEngine : public BatchEngine {
   }
 
   void Record(int batch, Plan& plan) {
-    const NetworkSpec& spec = model_.network.spec;
+    const NetworkSpec& spec = model().network.spec;
     const std::vector<int64_t> shape = {batch, spec.input_height, spec.input_width,
                                         spec.input_channels};
     const auto pinned = torch::TensorOptions().pinned_memory(true);
     plan.host_pixels = torch::zeros(shape, pinned.dtype(torch::kUInt8));
     plan.host_probabilities = torch::zeros({batch, classes()}, pinned.dtype(torch::kFloat32));
     plan.pixels = torch::zeros(shape, torch::TensorOptions(stream_.device()).dtype(torch::kUInt8));
-    for (int pass = 0; pass < kWarmUpPasses; ++pass) torch_model_.Classify(plan.pixels);
+    for (int pass = 0; pass < kWarmUpPasses; ++pass) torch_model_->Classify(plan.pixels);
     stream_.synchronize();
     plan.graph.capture_begin();
-    plan.probabilities = torch_model_.Classify(plan.pixels);
+    plan.probabilities = torch_model_->Classify(plan.pixels);
     plan.graph.capture_end();
   }
 
-  const TorchModel torch_model_;
+  const std::shared_ptr<const TorchModel> torch_model_;
+  const int gpu_;
   const c10::cuda::CUDAStream stream_;
   std::map<int, Plan> plans_;
 };
@@ -106,7 +112,14 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateCudaEngine(const Artifact& artifac
   }
   CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, DenseArithmetic::kFp32));
   try {
-    return std::make_unique<CudaEngine>(std::move(model), gpu);
+    auto torch_model = std::make_shared<const TorchModel>(
+        model, torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)), torch::kFloat16);
+    // They are on the device now.
+    for (Convolution& convolution : model.convolutions) {
+      std::vector<float>().swap(convolution.float_weights);
+    }
+    return std::make_unique<CudaEngine>(std::make_shared<const DenseModel>(std::move(model)),
+                                        std::move(torch_model), gpu);
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("cuda:", gpu, " failed: ", error.what()));
   }

@@ -80,7 +80,8 @@ absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& versio
   }
   for (int i = 0; i < options_.engines; ++i) {
     CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
-                               options_.make_engine(artifact, options_.engine));
+                               i == 0 ? options_.make_engine(artifact, options_.engine)
+                                      : model.engines.front()->Another());
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), engine->preferred_batch()));
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), 1));
     model.engines.push_back(std::move(engine));

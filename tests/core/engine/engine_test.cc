@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <thread>
 
 #include "core/engine/batch_engine.h"
 #include "core/engine/dense_model.h"
@@ -157,6 +159,58 @@ class SmallEngineTest : public testing::Test {
  protected:
   const NetworkSpec spec_ = Spec("resnet18", Stem::kStride2, 16);
 };
+
+// On threads of their own, at the same time.
+void ExpectSameSideBySide(Engine& first, Engine& second, const NetworkSpec& spec) {
+  constexpr int kImages = 33, kRounds = 20;
+  const std::vector<uint8_t> pixels = RandomPixels(spec, kImages, 1);
+  const std::vector<uint8_t> other_pixels = RandomPixels(spec, kImages, 2);
+  const std::vector<float> expected = Classify(first, pixels, kImages);
+  const std::vector<float> other_expected = Classify(first, other_pixels, kImages);
+  ASSERT_NE(expected, other_expected);
+  const auto repeat = [&](Engine& engine, const std::vector<uint8_t>& images,
+                          const std::vector<float>& wanted) {
+    for (int i = 0; i < kRounds; ++i) EXPECT_EQ(Classify(engine, images, kImages), wanted);
+  };
+  std::thread thread([&] { repeat(second, other_pixels, other_expected); });
+  repeat(first, pixels, expected);
+  thread.join();
+}
+
+TEST_F(SmallEngineTest, AnotherComputesBesideTheFirst) {
+  for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kFp32}) {
+    auto first = Create(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT8), arithmetic);
+    auto second = first->Another().value();
+    EXPECT_EQ(second->name(), first->name());
+    ExpectSameSideBySide(*first, *second, spec_);
+    first.reset();
+    auto third = second->Another().value();
+    second.reset();
+    const std::vector<uint8_t> pixels = RandomPixels(spec_, 2);
+    const auto fresh = Create(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT8), arithmetic);
+    EXPECT_EQ(Classify(*third, pixels, 2), Classify(*fresh, pixels, 2));
+  }
+}
+
+// Bytes that malloc has given out.
+int64_t AllocatedBytes() {
+  const auto info = mallinfo2();
+  return static_cast<int64_t>(info.uordblks + info.hblkhd);
+}
+
+TEST(EngineMemoryTest, EnginesShareTheWeights) {
+  const NetworkSpec spec = Spec("resnet50", Stem::kStride2, 28);
+  const std::vector<uint8_t> pixels = RandomPixels(spec, 32);
+  const Artifact artifact = RandomArtifact(spec, v1::WEIGHT_TYPE_INT8, 1, {0.8f, true});
+  const int64_t before = AllocatedBytes();
+  const auto first = Create(artifact, Arithmetic::kInt8);
+  const std::vector<float> expected = Classify(*first, pixels, 32);
+  const int64_t with_first = AllocatedBytes();
+  if (with_first == before) GTEST_SKIP() << "not glibc's malloc";
+  const auto second = first->Another().value();
+  EXPECT_EQ(Classify(*second, pixels, 32), expected);
+  EXPECT_LT(AllocatedBytes() - with_first, (with_first - before) / 4);
+}
 
 TEST_F(SmallEngineTest, Describes) {
   const auto engine = Create(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT4), Arithmetic::kAuto);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string>
 
-#include "core/engine/plan_engine.h"
+#include "core/engine/compiled_model.h"
 #include "tests/core/engine/random_artifact.h"
 
 namespace cytopress {
@@ -55,7 +55,7 @@ TEST_F(LayerChoiceTest, FullWeightsAreMatricesWhereThereAreAny) {
   const auto matrices = std::count_if(choice.begin(), choice.end(),
                                       [](const LayerWay& way) { return way.matrix_from == 1; });
   EXPECT_GE(matrices, Convolutions(model) - 1) << "but for the stem, perhaps";
-  EXPECT_EQ(PlanEngine(model, choice, /*threads=*/1).name(), "block-int8-amx");
+  EXPECT_EQ(CompiledModel(model, choice).engine_name(), "block-int8-amx");
 }
 
 TEST_F(LayerChoiceTest, EmptyOnesAreSkipped) {
@@ -78,7 +78,7 @@ TEST_F(LayerChoiceTest, EachLayerGetsWhatSuitsIt) {
     EXPECT_EQ(choice[i].in_blocks, name.rfind("layer4", 0) == 0) << name;
   }
   EXPECT_EQ(choice, ChooseLayers(model, VectorKernel())) << "a file has one choice";
-  EXPECT_THAT(PlanEngine(model, choice, /*threads=*/1, VectorKernel()).name(),
+  EXPECT_THAT(CompiledModel(model, choice, VectorKernel()).engine_name(),
               testing::StartsWith("mixed-int8-"));
 }
 

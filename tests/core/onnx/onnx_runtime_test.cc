@@ -216,9 +216,10 @@ class LayerComparison {
     const std::vector<int> stored = Stored(map);
     const std::vector<uint8_t> bytes(stored.begin(), stored.end());
     std::vector<float> expected(model_.classifier.classes());
+    Classifier::Buffers buffers;
     model_.classifier.Classify(bytes.data(),
                                static_cast<int>(bytes.size()) / model_.classifier.features(),
-                               model_.grids[map].step, expected.data());
+                               model_.grids[map].step, buffers, expected.data());
     const std::vector<float> found = Floats(outputs_.at("probabilities"));
     EXPECT_LT(Compare(found, expected, model_.classifier.classes()).largest_difference, 1e-6);
   }

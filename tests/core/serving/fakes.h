@@ -96,6 +96,9 @@ class PuppetEngine : public Engine {
     }
     return absl::OkStatus();
   }
+  absl::StatusOr<std::unique_ptr<Engine>> Another() override {
+    return std::make_unique<PuppetEngine>(puppet_, preferred_batch_);
+  }
   std::string name() const override { return "puppet"; }
   int classes() const override { return kFakeClasses; }
   int64_t image_bytes() const override { return kFakeImageBytes; }

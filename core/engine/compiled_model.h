@@ -1,0 +1,48 @@
+// A model compiled for this CPU: what all engines that compute it share.
+#ifndef CYTOPRESS_CORE_ENGINE_COMPILED_MODEL_H_
+#define CYTOPRESS_CORE_ENGINE_COMPILED_MODEL_H_
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "core/engine/block_kernel.h"
+#include "core/engine/dense_model.h"
+#include "core/engine/plan.h"
+
+namespace cytopress {
+
+// Packed weights, and one compiled plan for each batch size that was asked for. Thread-safe.
+class CompiledModel {
+ public:
+  // Throws dnnl::error. Blocks: REQUIRES kInt8 arithmetic and a CPU with the kernel's instructions.
+  CompiledModel(DenseModel model, const LayerChoice& choice,
+                const BlockKernel& kernel = BestBlockKernel());
+
+  // Without the weights that are packed and not read again.
+  const std::shared_ptr<const DenseModel>& model() const { return model_; }
+  // Engine::name of its engines.
+  const std::string& engine_name() const { return engine_name_; }
+
+  // A plan for the caller alone, whose constants are this object's, which must outlive it. The
+  // first one of a batch size takes long. Throws dnnl::error. REQUIRES: all callers' threads have
+  // the same number of OpenMP threads.
+  std::unique_ptr<Plan> PlanFor(int batch) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  CompiledModel(const std::shared_ptr<DenseModel>& model, const LayerChoice& choice,
+                const BlockKernel& kernel);
+
+  const std::shared_ptr<const DenseModel> model_;
+  absl::Mutex mutex_;
+  // Grows by the layouts that oneDNN's primitives of further batch sizes ask for.
+  PackedModel packed_ ABSL_GUARDED_BY(mutex_);
+  std::map<int, std::unique_ptr<const Plan>> plans_ ABSL_GUARDED_BY(mutex_);
+  const std::string engine_name_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_ENGINE_COMPILED_MODEL_H_
