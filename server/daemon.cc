@@ -229,14 +229,14 @@ absl::Status Daemon::LoadDefaultModel() {
   return *result;
 }
 
-void Daemon::RecoverDefaultModel(ModelVersion failed) {
+void Daemon::RecoverDefaultModel(ModelVersion failed, absl::Status why) {
   while (!parts_->stopping.WaitForNotificationWithTimeout(options_.look_for_default_model)) {
     const absl::StatusOr<ModelVersion> newest =
         parts_->loader->Resolve({options_.default_model, 0});
-    // Another try of the same one would only push other models out of memory.
-    if (newest.ok() && *newest == failed) continue;
-    const absl::Status status = newest.ok() ? LoadDefaultModel() : newest.status();
-    if (MayServe(status)) return parts_->server->SetServing(kInferenceService, true);
+    // Another try of a file that is bad would only push other models out of memory.
+    if (newest.ok() && *newest == failed && !absl::IsResourceExhausted(why)) continue;
+    why = newest.ok() ? LoadDefaultModel() : newest.status();
+    if (MayServe(why)) return parts_->server->SetServing(kInferenceService, true);
     if (newest.ok()) failed = *newest;
   }
 }
@@ -250,8 +250,9 @@ void Daemon::WarmUp() {
   parts_->server->SetServing(kInferenceService, MayServe(status));
   if (!MayServe(status)) {
     const auto failed = parts_->loader->Resolve({options_.default_model, 0});
-    parts_->recovery = std::thread(
-        [this, failed] { RecoverDefaultModel(failed.ok() ? *failed : ModelVersion{}); });
+    parts_->recovery = std::thread([this, failed, status] {
+      RecoverDefaultModel(failed.ok() ? *failed : ModelVersion{}, status);
+    });
   }
   parts_->server->SetServing(kJobService, true);
   parts_->server->SetServing(kModelService, true);

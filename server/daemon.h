@@ -72,8 +72,9 @@ class Daemon {
   void OfferReadyMadeModels();
   absl::Status StartServing();
   void WarmUp();
-  // Ends when health says that the inference service serves, or the daemon stops.
-  void RecoverDefaultModel(ModelVersion failed);
+  // `failed` could not be loaded, and `why`. Ends when health says that the inference service
+  // serves, or the daemon stops.
+  void RecoverDefaultModel(ModelVersion failed, absl::Status why);
   // Waits until the default model is in memory, or not to be loaded.
   absl::Status LoadDefaultModel();
   absl::Status WriteReadyFile() const;

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -91,6 +92,14 @@ class DaemonTest : public ServerTest {
     if (configure_) configure_(options);
   }
   std::function<void(DaemonOptions*)> configure_;
+
+  void AwaitServing() {
+    const absl::Time give_up = absl::Now() + absl::Seconds(30);
+    while (Health(channel_, "cytopress.v1.InferenceService") != "SERVING") {
+      ASSERT_LT(absl::Now(), give_up);
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+  }
 
   void ClassifyOnce(const std::string& model) {
     v1::ClassifyRequest request;
@@ -184,11 +193,28 @@ TEST_F(DaemonTest, ADamagedDefaultModelIsNotHealthyButTheRestIs) {
   EXPECT_EQ(Health(channel_, "cytopress.v1.JobService"), "SERVING");
 
   Publish("cells");
-  const absl::Time give_up = absl::Now() + absl::Seconds(30);
-  while (Health(channel_, "cytopress.v1.InferenceService") != "SERVING") {
-    ASSERT_LT(absl::Now(), give_up);
-    absl::SleepFor(absl::Milliseconds(20));
-  }
+  AwaitServing();
+  ClassifyOnce("");
+}
+
+TEST_F(DaemonTest, ADefaultModelThatLackedMemoryIsTriedAgain) {
+  Publish("cells");
+  std::atomic<bool> has_memory = false;
+  configure_ = [&](DaemonOptions* options) {
+    options->default_model = "cells";
+    options->look_for_default_model = absl::Milliseconds(20);
+    options->serving.models.retry_failed_after = absl::ZeroDuration();
+    options->make_engine =
+        [&](const Artifact& artifact,
+            const EngineOptions& engine) -> absl::StatusOr<std::unique_ptr<Engine>> {
+      if (!has_memory) return absl::ResourceExhaustedError("no memory for the model");
+      return CreateEngine(artifact, engine);
+    };
+  };
+  Start();
+  EXPECT_EQ(Health(channel_, "cytopress.v1.InferenceService"), "NOT_SERVING");
+  has_memory = true;
+  AwaitServing();
   ClassifyOnce("");
 }
 
