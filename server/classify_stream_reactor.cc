@@ -52,9 +52,10 @@ void ClassifyStreams::Stop() {
 
 ClassifyStreamReactor* ClassifyStreamReactor::Start(ClassifyPipeline* pipeline,
                                                     ClassifyStreams* streams,
+                                                    RequestMetrics* metrics,
                                                     grpc::CallbackServerContext* context) {
   const std::shared_ptr<ClassifyStreamReactor> reactor(
-      new ClassifyStreamReactor(pipeline, streams, context));
+      new ClassifyStreamReactor(pipeline, streams, metrics, context));
   reactor->self_ = reactor;
   const absl::Status added = streams->Add(reactor.get());
   absl::MutexLock lock(&reactor->mutex_);
@@ -92,30 +93,26 @@ void ClassifyStreamReactor::OnReadDone(bool ok) {
 void ClassifyStreamReactor::Submit(const ItemPtr& item) {
   const v1::ClassifyRequest& request = item->request.request();
   item->response.set_id(item->request.id());
-  const auto fail = [item](const absl::Status& status) {
-    *item->response.mutable_error() = ToRpcStatus(status);
-  };
   if (absl::Status status = CheckClassifyRequest(request); !status.ok()) {
-    fail(status);
-    return Answered(item);
+    return Answer(item, status);
   }
   ClassifyTask task = ToClassifyTask(request);
   task.bulk = true;
   task.deadline = absl::FromChrono(context_->deadline());
   task.cancelled = cancelled_;
-  task.done = [self = self_, item, fail](const absl::StatusOr<ClassifyOutcome>& outcome) {
+  task.done = [self = self_, item](const absl::StatusOr<ClassifyOutcome>& outcome) {
     if (outcome.ok()) {
       FillClassifyResponse(*outcome, item->request.request().top_k(),
                            item->response.mutable_response());
-    } else {
-      fail(outcome.status());
     }
-    self->Answered(item);
+    self->Answer(item, outcome.status());
   };
   pipeline_->Submit(std::move(task));
 }
 
-void ClassifyStreamReactor::Answered(ItemPtr item) {
+void ClassifyStreamReactor::Answer(ItemPtr item, const absl::Status& status) {
+  if (!status.ok()) *item->response.mutable_error() = ToRpcStatus(status);
+  metrics_->ObserveStreamMessage(status.code());
   absl::MutexLock lock(&mutex_);
   item->request.Clear();
   answered_.push_back(std::move(item));

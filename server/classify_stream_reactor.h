@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/serving/classify_pipeline.h"
 #include "cytopress/v1/inference.pb.h"
+#include "server/metrics/request_metrics.h"
 
 namespace cytopress {
 
@@ -47,8 +48,9 @@ class ClassifyStreams {
 class ClassifyStreamReactor
     : public grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse> {
  public:
-  // The reactor lives until gRPC and the pipeline are done with it. Both must outlive it.
+  // The reactor lives until gRPC and the pipeline are done with it. All must outlive it.
   static ClassifyStreamReactor* Start(ClassifyPipeline* pipeline, ClassifyStreams* streams,
+                                      RequestMetrics* metrics,
                                       grpc::CallbackServerContext* context);
 
   void OnReadDone(bool ok) override;
@@ -70,17 +72,18 @@ class ClassifyStreamReactor
   using ItemPtr = std::shared_ptr<Item>;
 
   ClassifyStreamReactor(ClassifyPipeline* pipeline, ClassifyStreams* streams,
-                        grpc::CallbackServerContext* context)
-      : pipeline_(pipeline), streams_(streams), context_(context) {}
+                        RequestMetrics* metrics, grpc::CallbackServerContext* context)
+      : pipeline_(pipeline), streams_(streams), metrics_(metrics), context_(context) {}
 
   void Submit(const ItemPtr& item) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Answered(ItemPtr item) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Answer(ItemPtr item, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Starts what can be started now: a read, a write, or the end.
   void Proceed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   ClassifyPipeline* const pipeline_;
   ClassifyStreams* const streams_;
+  RequestMetrics* const metrics_;
   grpc::CallbackServerContext* const context_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<ClassifyStreamReactor> self_;  // until OnDone

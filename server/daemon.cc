@@ -177,7 +177,8 @@ absl::Status Daemon::StartServing() {
         pipeline->OnDeleted(deleted);
       },
       parts.calls.get());
-  parts.inference = std::make_unique<InferenceService>(parts.pipeline.get());
+  parts.inference =
+      std::make_unique<InferenceService>(parts.pipeline.get(), parts.request_metrics.get());
 
   StateSources sources;
   sources.jobs = parts.store.get();

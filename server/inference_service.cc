@@ -173,7 +173,7 @@ grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext
 
 grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>*
 InferenceService::ClassifyStream(grpc::CallbackServerContext* context) {
-  return ClassifyStreamReactor::Start(pipeline_, &streams_, context);
+  return ClassifyStreamReactor::Start(pipeline_, &streams_, metrics_, context);
 }
 
 }  // namespace cytopress

@@ -6,14 +6,16 @@
 #include "core/serving/classify_pipeline.h"
 #include "cytopress/v1/inference.grpc.pb.h"
 #include "server/classify_stream_reactor.h"
+#include "server/metrics/request_metrics.h"
 
 namespace cytopress {
 
 // Thread-safe: gRPC calls it on many threads.
 class InferenceService : public v1::InferenceService::CallbackService {
  public:
-  // `pipeline` must outlive the service.
-  explicit InferenceService(ClassifyPipeline* pipeline) : pipeline_(pipeline) {}
+  // Both must outlive the service.
+  InferenceService(ClassifyPipeline* pipeline, RequestMetrics* metrics)
+      : pipeline_(pipeline), metrics_(metrics) {}
 
   grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
                                      const v1::ClassifyRequest* request,
@@ -27,6 +29,7 @@ class InferenceService : public v1::InferenceService::CallbackService {
 
  private:
   ClassifyPipeline* const pipeline_;
+  RequestMetrics* const metrics_;
   ClassifyStreams streams_;
 };
 

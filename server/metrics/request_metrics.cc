@@ -57,7 +57,16 @@ RequestMetrics::RequestMetrics(prometheus::Registry* registry, Clock* clock)
       seconds_(prometheus::BuildHistogram()
                    .Name("cytopress_request_seconds")
                    .Help("From an RPC's arrival to the end of its answer")
-                   .Register(*registry)) {}
+                   .Register(*registry)),
+      messages_(prometheus::BuildCounter()
+                    .Name("cytopress_stream_messages_total")
+                    .Help("Messages of a ClassifyStream that were answered, by their own code")
+                    .Register(*registry)) {}
+
+void RequestMetrics::ObserveStreamMessage(absl::StatusCode code) {
+  // Looks the series up; a message holds many images, and the codes are few.
+  messages_.Add({{"code", std::string(CodeName(static_cast<int>(code)))}}).Increment();
+}
 
 void RequestMetrics::Observe(const std::string& method, int code, absl::Duration duration) {
   prometheus::Counter* counter;

@@ -1,4 +1,4 @@
-// Counts RPCs by method and code, and times them.
+// Counts RPCs by method and code, and times them; counts the messages of streams.
 #ifndef CYTOPRESS_SERVER_METRICS_REQUEST_METRICS_H_
 #define CYTOPRESS_SERVER_METRICS_REQUEST_METRICS_H_
 
@@ -12,6 +12,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -27,6 +28,8 @@ class RequestMetrics {
 
   // `method` is an RPC's name without its service, `code` one of grpc::StatusCode.
   void Observe(const std::string& method, int code, absl::Duration duration);
+  // A message of a ClassifyStream was answered, with an error of its own or OK.
+  void ObserveStreamMessage(absl::StatusCode code);
 
   Clock* clock() const { return clock_; }
 
@@ -34,6 +37,7 @@ class RequestMetrics {
   Clock* const clock_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& seconds_;
+  prometheus::Family<prometheus::Counter>& messages_;
 
   absl::Mutex mutex_;
   std::map<std::pair<std::string, int>, prometheus::Counter*> counters_ ABSL_GUARDED_BY(mutex_);

@@ -135,6 +135,11 @@ TEST_F(ClassifyStreamTest, AnErrorIsAnsweredAndTheStreamGoesOn) {
   EXPECT_EQ(answers[2].error().code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(answers[3].error().code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_TRUE(answers[4].has_response());
+  const std::string text = HttpGet(daemon_->metrics_port(), "/metrics");
+  for (const auto& [code, count] :
+       std::map<std::string, int>{{"OK", 1}, {"NOT_FOUND", 1}, {"INVALID_ARGUMENT", 2}}) {
+    EXPECT_EQ(MetricValue(text, "cytopress_stream_messages_total{code=\"" + code + "\"}"), count);
+  }
 }
 
 // Requests that are refused without a computation, with answers that are longer than they and that
