@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/serving/error_details.h"
 #include "server/inference_service.h"
@@ -129,15 +130,22 @@ void ClassifyStreamReactor::OnWriteDone(bool ok) {
   bytes_ -= item->bytes;
   if (!ok) {
     *cancelled_ = true;
-    end_ = absl::CancelledError("the client is gone");
+    end_ = WhyCancelled();
   }
   Proceed();
+}
+
+absl::Status ClassifyStreamReactor::WhyCancelled() const {
+  if (absl::Now() >= absl::FromChrono(context_->deadline())) {
+    return absl::DeadlineExceededError("the stream's deadline passed");
+  }
+  return absl::CancelledError("the client is gone");
 }
 
 void ClassifyStreamReactor::OnCancel() {
   *cancelled_ = true;
   absl::MutexLock lock(&mutex_);
-  end_ = absl::CancelledError("the client is gone");
+  end_ = WhyCancelled();
   Proceed();
 }
 

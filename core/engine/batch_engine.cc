@@ -34,14 +34,6 @@ int LargestBatch(const DenseModel& model, int wanted) {
 
 }  // namespace
 
-int NextBatch(int remaining, int largest) {
-  int batch = 1;
-  while (batch * 2 <= std::min(remaining, largest)) batch *= 2;
-  // Three quarters full is full enough.
-  if (batch < largest && 2 * remaining >= 3 * batch) return 2 * batch;
-  return batch;
-}
-
 ScopedThreads::ScopedThreads(int threads) : before_(omp_get_max_threads()) {
   if (threads != before_) omp_set_num_threads(threads);
 }

@@ -10,11 +10,6 @@
 
 namespace cytopress {
 
-// The batch size of the plan that computes the next images of a request for `remaining`: a power of
-// two up to `largest`. It may be greater than `remaining`, where computing a few images for nothing
-// is cheaper than another pass over all weights.
-int NextBatch(int remaining, int largest);
-
 // OpenMP's number of threads for this thread's parallel regions, put back on destruction.
 class ScopedThreads {
  public:

@@ -1,5 +1,6 @@
 #include "core/engine/engine.h"
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -54,6 +55,14 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("no memory for the model");
   }
+}
+
+int NextBatch(int remaining, int largest) {
+  int batch = 1;
+  while (batch * 2 <= std::min(remaining, largest)) batch *= 2;
+  // Three quarters full is full enough.
+  if (batch < largest && 2 * remaining >= 3 * batch) return 2 * batch;
+  return batch;
 }
 
 std::string OneDnnVersion() {

@@ -61,6 +61,11 @@ struct EngineOptions {
 absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
                                                      const EngineOptions& options = {});
 
+// The batch size in which engines compute the next images where `remaining` are left: a power of
+// two up to `largest`, their preferred batch. It may be greater than `remaining`, where computing a
+// few images for nothing is cheaper than another pass over all weights.
+int NextBatch(int remaining, int largest);
+
 // Of the library that computes dense models, such as "2.6.0".
 std::string OneDnnVersion();
 

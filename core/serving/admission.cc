@@ -70,7 +70,7 @@ absl::Status Admission::Refusal(const AdmissionRequest& request) {
 
 std::unique_ptr<Admission::Ticket> Admission::MakeTicket(int64_t images, int64_t bytes, bool bulk) {
   ++tickets_;
-  waiting_images_ += images;
+  CountWaiting(images, bulk);
   bytes_ += bytes;
   return std::unique_ptr<Ticket>(new Ticket(this, images, bytes, bulk));
 }
@@ -101,8 +101,8 @@ Admission::Calls Admission::TakeTurns() {
   while (!line_.empty()) {
     InLine& next = line_.front();
     // What is too large to ever find room comes in alone.
-    const bool room = (waiting_images_ == 0 ||
-                       waiting_images_ + next.images <= options_.max_waiting_images_for_bulk) &&
+    const bool room = (waiting_bulk_images_ == 0 || waiting_bulk_images_ + next.images <=
+                                                        options_.max_waiting_images_for_bulk) &&
                       (tickets_ == 0 || bytes_ + next.bytes <= options_.max_bytes / 2);
     if (!room) break;
     Ticket* const ticket = MakeTicket(next.images, next.bytes, /*bulk=*/true).release();
@@ -112,6 +112,11 @@ Admission::Calls Admission::TakeTurns() {
     line_.pop_front();
   }
   return calls;
+}
+
+void Admission::CountWaiting(int64_t more, bool bulk) {
+  waiting_images_ += more;
+  if (bulk) waiting_bulk_images_ += more;
 }
 
 void Admission::Close() {
@@ -140,7 +145,7 @@ Admission::Ticket::~Ticket() {
   {
     absl::MutexLock lock(&admission_->mutex_);
     --admission_->tickets_;
-    admission_->waiting_images_ -= waiting_images_;
+    admission_->CountWaiting(-waiting_images_, bulk_);
     admission_->bytes_ -= bytes_;
     calls = admission_->TakeTurns();
   }
@@ -153,7 +158,7 @@ void Admission::Ticket::LeaveQueue(int64_t images) {
     absl::MutexLock lock(&admission_->mutex_);
     assert(images <= waiting_images_);
     waiting_images_ -= images;
-    admission_->waiting_images_ -= images;
+    admission_->CountWaiting(-images, bulk_);
     calls = admission_->TakeTurns();
   }
   for (const std::function<void()>& call : calls) call();

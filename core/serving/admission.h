@@ -23,8 +23,8 @@ struct AdmissionOptions {
   int64_t max_waiting_images = 2048;
   int64_t max_bytes = int64_t{512}
                       << 20;  // of admitted requests: what was sent, and the inputs made of it
-  // Bulk work comes in while no more images than these wait, so that it keeps the engines busy
-  // without a long queue before everybody else, and while it leaves half of the bytes.
+  // Bulk work comes in while no more of its images than these wait, so that it keeps the engines
+  // busy without a long queue in memory, and while it leaves half of the bytes.
   int64_t max_waiting_images_for_bulk = 256;
 };
 
@@ -102,6 +102,7 @@ class Admission {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::unique_ptr<Ticket> MakeTicket(int64_t images, int64_t bytes, bool bulk)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountWaiting(int64_t more, bool bulk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Admits those in line that there is room for now.
   Calls TakeTurns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -110,6 +111,7 @@ class Admission {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t waiting_images_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t waiting_bulk_images_ ABSL_GUARDED_BY(mutex_) = 0;  // of them
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<InLine> line_ ABSL_GUARDED_BY(mutex_);
   absl::InsecureBitGen random_ ABSL_GUARDED_BY(mutex_);

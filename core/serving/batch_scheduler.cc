@@ -15,6 +15,9 @@ namespace {
 // Of a full batch in the running means; smaller ones, which tell less of a busy server, count less.
 constexpr double kFullBatchWeight = 0.3;
 constexpr double kLeastWeight = 0.05;
+// After so many batches that had no room for bulk work, the next one is its own: it shall not wait
+// for ever, however busy the server is.
+constexpr int kBatchesBeforeBulk = 8;
 
 absl::Duration ThreadCpu() {
   timespec time = {};
@@ -34,7 +37,7 @@ BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnB
       running_(engines_.size()) {
   if (seconds_per_image > 0) {
     absl::MutexLock lock(&mutex_);
-    seconds_per_image_.Add(seconds_per_image, 1);
+    seconds_per_small_image_.Add(seconds_per_image, 1);
     seconds_per_batch_.Add(seconds_per_image, 1);
   }
   threads_.reserve(engines_.size());
@@ -69,13 +72,13 @@ BatchLoad BatchScheduler::load() const {
   BatchLoad load;
   load.images = load.waiting = images_;
   load.full = engines * engines_.front()->preferred_batch();
-  load.image = absl::Seconds(seconds_per_image_.value()) / engines;
+  load.image = absl::Seconds(SecondsPerImage(engines_.front()->preferred_batch())) / engines;
   load.batch = absl::Seconds(seconds_per_batch_.value());
   const absl::Duration now = clock_->Steady();
   for (const Running& running : running_) {
     load.waiting -= running.images;
     const absl::Duration left =
-        absl::Seconds(running.images * seconds_per_image_.value()) - (now - running.since);
+        absl::Seconds(running.images * SecondsPerImage(running.images)) - (now - running.since);
     if (running.images > 0) load.running += std::max(left, absl::ZeroDuration()) / engines;
   }
   return load;
@@ -110,33 +113,41 @@ bool BatchScheduler::TakeBatch(size_t engine, Batch* batch) {
 }
 
 absl::Status BatchScheduler::WhyDrop(const BatchTask& task, absl::Duration now) const {
-  if (task.cancelled != nullptr && *task.cancelled) {
-    return absl::CancelledError("the request was cancelled before it was computed");
-  }
+  // Asked first: gRPC cancels what has expired.
   if (now >= task.deadline) {
     return absl::DeadlineExceededError("the deadline passed while the request was in the queue");
+  }
+  if (task.cancelled != nullptr && *task.cancelled) {
+    return absl::CancelledError("the request was cancelled before it was computed");
   }
   return absl::OkStatus();
 }
 
-void BatchScheduler::FillBatch(int max_images, Batch* batch) {
+void BatchScheduler::FillBatch(int preferred, Batch* batch) {
   const absl::Duration now = clock_->Steady();
-  while (HasTasks() && batch->images < max_images) {
-    Queue& queue = queue_.empty() ? bulk_queue_ : queue_;
-    const std::shared_ptr<BatchTask>& task = queue.front();
-    const int waiting = task->images - task->handed_out_;
+  DropBulk(now, batch);
+  const bool bulk_waits = !bulk_queue_.empty();
+  const bool bulk_first = bulk_waits && batches_without_bulk_ >= kBatchesBeforeBulk;
+  if (bulk_first) FillFrom(bulk_queue_, preferred, now, batch);
+  FillFrom(queue_, preferred, now, batch);
+  // Others wait for no more images than are computed with theirs anyway.
+  const int most = batch->images == 0 ? preferred : NextBatch(batch->images, preferred);
+  const bool has_room = bulk_first || batch->images < most;
+  batches_without_bulk_ = bulk_waits && !has_room ? batches_without_bulk_ + 1 : 0;
+  FillFrom(bulk_queue_, most, now, batch);
+}
+
+void BatchScheduler::FillFrom(Queue& queue, int most, absl::Duration now, Batch* batch) {
+  while (!queue.empty() && batch->images < most) {
+    const std::shared_ptr<BatchTask> task = queue.front();
     // An error of an earlier slice makes the rest pointless.
     if (task->status_.ok()) task->status_ = WhyDrop(*task, now);
     if (!task->status_.ok()) {
-      task->on_left_queue(waiting);
-      if (!task->bulk) images_ -= waiting;
-      task->handed_out_ = task->images;
-      // While a slice is in an engine, the end of that slice ends the task.
-      if (task->computing_ == 0) batch->dropped.push_back(task);
+      Drop(task, batch);
       queue.pop_front();
       continue;
     }
-    const int count = std::min(waiting, max_images - batch->images);
+    const int count = std::min(task->images - task->handed_out_, most - batch->images);
     batch->slices.push_back({task, task->handed_out_, count});
     batch->images += count;
     if (task->bulk) images_ += count;
@@ -145,6 +156,27 @@ void BatchScheduler::FillBatch(int max_images, Batch* batch) {
     if (task->computing_++ == 0) task->computing_since_ = now;
     if (task->handed_out_ == task->images) queue.pop_front();
   }
+}
+
+void BatchScheduler::DropBulk(absl::Duration now, Batch* batch) {
+  const auto is_pointless = [&](const std::shared_ptr<BatchTask>& task)
+                                ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                                  if (task->status_.ok()) task->status_ = WhyDrop(*task, now);
+                                  if (task->status_.ok()) return false;
+                                  Drop(task, batch);
+                                  return true;
+                                };
+  bulk_queue_.erase(std::remove_if(bulk_queue_.begin(), bulk_queue_.end(), is_pointless),
+                    bulk_queue_.end());
+}
+
+void BatchScheduler::Drop(const std::shared_ptr<BatchTask>& task, Batch* batch) {
+  const int waiting = task->images - task->handed_out_;
+  task->on_left_queue(waiting);
+  if (!task->bulk) images_ -= waiting;
+  task->handed_out_ = task->images;
+  // While a slice is in an engine, the end of that slice ends the task.
+  if (task->computing_ == 0) batch->dropped.push_back(task);
 }
 
 absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers* buffers) const {
@@ -183,8 +215,16 @@ void BatchScheduler::Measure(size_t engine, const Batch& batch) {
   const double seconds = absl::ToDoubleSeconds(clock_->Steady() - running_[engine].since);
   running_[engine] = Running();
   images_ -= batch.images;
-  seconds_per_image_.Add(seconds / batch.images, weight);
+  (share >= 0.5 ? seconds_per_image_ : seconds_per_small_image_)
+      .Add(seconds / batch.images, weight);
   seconds_per_batch_.Add(seconds, weight);
+}
+
+double BatchScheduler::SecondsPerImage(int images) const {
+  const bool is_small = 2 * images < engines_.front()->preferred_batch();
+  const RunningMean& wanted = is_small ? seconds_per_small_image_ : seconds_per_image_;
+  const RunningMean& other = is_small ? seconds_per_image_ : seconds_per_small_image_;
+  return (wanted.known() ? wanted : other).value();
 }
 
 void BatchScheduler::Finish(const Batch& batch, const absl::Status& status) {

@@ -35,8 +35,8 @@ struct BatchLoad {
 // the scheduler from Enqueue until `done` is called.
 struct BatchTask {
   int images = 0;
-  bool bulk = false;            // only gets the room that others leave in a batch
-  std::vector<uint8_t> pixels;  // [images, image_bytes]
+  bool bulk = false;                                   // lets others go first
+  std::vector<uint8_t> pixels;                         // [images, image_bytes]
   absl::Duration deadline = absl::InfiniteDuration();  // steady time
   std::shared_ptr<const std::atomic<bool>> cancelled;  // may be null
   // `count` images have left the queue, for an engine or because they were dropped. Called under
@@ -61,8 +61,9 @@ struct BatchTask {
 };
 
 // Thread-safe. A lone request never waits for company: a free engine takes what there is, up to its
-// preferred batch, first come first served, bulk work last. A task larger than a batch is cut into
-// several, which may run on several engines at once.
+// preferred batch, first come first served. Bulk work gets the batches that others leave, and room
+// in theirs only where that costs them no time; where they leave none, every ninth batch. A task
+// larger than a batch is cut into several, which may run on several engines at once.
 class BatchScheduler {
  public:
   // Hears of every batch that was computed, before its tasks are done: its images, and the CPU time
@@ -117,11 +118,23 @@ class BatchScheduler {
   }
   // Waits for tasks for an engine, by its number. False when the scheduler ends.
   bool TakeBatch(size_t engine, Batch* batch);
-  void FillBatch(int max_images, Batch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // With at most `preferred` images.
+  void FillBatch(int preferred, Batch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From one queue, until the batch has `most` images.
+  void FillFrom(Queue& queue, int most, absl::Duration now, Batch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Drops the bulk work for which nobody waits any more, wherever in its queue it is: it may wait
+  // for long, and holds a stream open.
+  void DropBulk(absl::Duration now, Batch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What of a task has not left the queue does so without being computed, as its status says.
+  void Drop(const std::shared_ptr<BatchTask>& task, Batch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WhyDrop(const BatchTask& task, absl::Duration now) const;
   absl::Status Compute(Engine* engine, const Batch& batch, Buffers* buffers) const;
   void Finish(const Batch& batch, const absl::Status& status);
   void Measure(size_t engine, const Batch& batch) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Of one engine, for an image of a batch with so many.
+  double SecondsPerImage(int images) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::vector<std::unique_ptr<Engine>> engines_;
   const OnBatch on_batch_;
@@ -132,9 +145,12 @@ class BatchScheduler {
   mutable absl::Mutex mutex_;
   Queue queue_ ABSL_GUARDED_BY(mutex_);
   Queue bulk_queue_ ABSL_GUARDED_BY(mutex_);
-  int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;             // in queue_ and in engines
-  std::vector<Running> running_ ABSL_GUARDED_BY(mutex_);   // by engine
-  RunningMean seconds_per_image_ ABSL_GUARDED_BY(mutex_);  // of one engine
+  int batches_without_bulk_ ABSL_GUARDED_BY(mutex_) = 0;  // while some waited
+  int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;            // in queue_ and in engines
+  std::vector<Running> running_ ABSL_GUARDED_BY(mutex_);  // by engine
+  // Of one engine. An image alone may take ten times as long as one of many: each for itself.
+  RunningMean seconds_per_image_ ABSL_GUARDED_BY(mutex_);        // in batches half full or more
+  RunningMean seconds_per_small_image_ ABSL_GUARDED_BY(mutex_);  // in smaller ones
   RunningMean seconds_per_batch_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;

@@ -223,11 +223,12 @@ bool ClassifyPipeline::Drain(absl::Duration timeout) {
 }
 
 absl::Status ClassifyPipeline::WhyDrop(const Request& request) const {
-  if (request.task.cancelled != nullptr && *request.task.cancelled) {
-    return absl::CancelledError("the request was cancelled");
-  }
+  // Asked first: gRPC cancels what has expired.
   if (clock_->Steady() >= request.deadline) {
     return absl::DeadlineExceededError("the deadline passed before the images were decoded");
+  }
+  if (request.task.cancelled != nullptr && *request.task.cancelled) {
+    return absl::CancelledError("the request was cancelled");
   }
   return absl::OkStatus();
 }
@@ -376,10 +377,14 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
 
 void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
   CountUndecoded(request.get(), false);
+  const bool late = clock_->Steady() > request->deadline;
   if (request->predicted) {
-    const bool late = clock_->Steady() > request->deadline;
     absl::MutexLock lock(&mutex_);
     margin_.Note(late);
+  }
+  // Its client has given up, which metrics must not take for a success.
+  if (status.ok() && late) {
+    status = absl::DeadlineExceededError("the deadline passed while the images were computed");
   }
   // The ticket goes last: once all are gone, nothing of the request is left.
   const std::unique_ptr<Admission::Ticket> ticket = std::move(request->ticket);

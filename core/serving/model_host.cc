@@ -65,6 +65,7 @@ ModelHandle ModelHost::Get(const ModelVersion& version, Want want, OnLoaded on_l
     const absl::Duration now = clock_->Steady();
     Entry& entry = entries_[version];
     entry.last_used = now;
+    entry.unwanted = false;
     const bool takes_over = want != Want::kThisVersion && !entry.as_newest;
     (want == Want::kThisVersion ? entry.pinned : entry.as_newest) = true;
     if (entry.model != nullptr) {
@@ -127,7 +128,11 @@ void ModelHost::Unload(const ModelVersion& version) {
   ModelHandle victim;
   absl::MutexLock lock(&mutex_);
   const auto it = entries_.find(version);
-  if (it == entries_.end() || it->second.loading) return;
+  if (it == entries_.end()) return;
+  if (it->second.loading) {
+    it->second.unwanted = true;
+    return;
+  }
   victim = std::move(it->second.model);
   entries_.erase(it);
   // `victim` was declared before the lock: it is let go of after it.
@@ -284,6 +289,7 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
       entry.failure = status;
       entry.failed_at = entry.last_used;
       if (status.ok() && entry.as_newest) replaced = TakeOver(version);
+      if (entry.unwanted) entries_.erase(version);
     }
   }
   for (OnLoaded& on_loaded : waiting) {

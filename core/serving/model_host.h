@@ -81,7 +81,8 @@ class ModelHost {
   // The model if it is in memory, of version 0 the newest that is; null otherwise. Loads nothing.
   ModelHandle Find(const ModelVersion& version) const;
 
-  // Drops the model as soon as no request holds it.
+  // Drops the model as soon as no request holds it; one that is being loaded answers those who wait
+  // for it first.
   void Unload(const ModelVersion& version);
   // Drops what has been idle for too long. The host's thread calls it every few seconds.
   void UnloadIdle();
@@ -101,6 +102,7 @@ class ModelHost {
     std::vector<OnLoaded> waiting;
     bool pinned = false;     // asked for by its number: it stays when a newer one comes
     bool as_newest = false;  // asked for as the newest: it takes over from older ones
+    bool unwanted = false;   // unloaded while it was loading, and not asked for since
     absl::Status failure;
     absl::Duration failed_at;
     absl::Duration last_used;

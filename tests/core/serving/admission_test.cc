@@ -128,6 +128,17 @@ TEST_F(BulkTest, LeavesRoomForOthers) {
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
 }
 
+TEST_F(BulkTest, ComesInHoweverManyOthersWait) {
+  const auto others = admission_->Admit(Images(50));
+  ASSERT_TRUE(others.ok());
+  Ask(1, 3);
+  Ask(2, 2);
+  EXPECT_THAT(admitted_, ElementsAre(1)) << "and only as many as are allowed to wait";
+  EXPECT_EQ(admission_->waiting_images(), 53);
+  EndAll();
+  EXPECT_THAT(admitted_, ElementsAre(1, 2));
+}
+
 TEST_F(BulkTest, WhatNeverFitsComesInAlone) {
   Ask(1, 1, 1);
   Ask(2, 50, 5000);

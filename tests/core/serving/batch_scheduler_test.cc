@@ -264,25 +264,108 @@ TEST_F(BatchSchedulerTest, GoesByWhatItWasToldUntilItHasMeasured) {
   EXPECT_EQ(scheduler.load().batch, absl::Milliseconds(2));
 }
 
-TEST_F(BatchSchedulerTest, BulkWorkTakesTheRoomThatOthersLeave) {
+TEST_F(BatchSchedulerTest, SmallBatchesDoNotSayWhatFullOnesTake) {
+  Make(1, 4);
+  puppet_.Hold();
+  int batches = 0;
+  const auto compute = [&](int images, absl::Duration time) {
+    Sent sent(images);
+    scheduler_->Enqueue(sent.task);
+    ASSERT_TRUE(puppet_.AwaitBatches(++batches));
+    clock_.Advance(time);
+    puppet_.LetOneGo();
+    EXPECT_EQ(sent.done.Get(), absl::OkStatus());
+  };
+  compute(1, absl::Milliseconds(30));
+  EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(30)) << "all that is known";
+  compute(4, absl::Milliseconds(40));
+  for (int i = 0; i < 100; ++i) compute(1, absl::Milliseconds(30));
+  EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(10));
+  Sent small(1);
+  scheduler_->Enqueue(small.task);
+  ASSERT_TRUE(puppet_.AwaitBatches(++batches));
+  EXPECT_EQ(scheduler_->load().running, absl::Milliseconds(30));
+  puppet_.LetAllGo();
+  EXPECT_EQ(small.done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, BulkWorkTakesTheRoomThatCostsOthersNothing) {
   Make(1, 4);
   const std::unique_ptr<Sent> first = Occupy();
-  Sent bulk(6), urgent(2, 1), late_bulk(1);
+  Sent bulk(6), urgent(3, 1), late_bulk(1);
   bulk.task->bulk = late_bulk.task->bulk = true;
   scheduler_->Enqueue(bulk.task);
   scheduler_->Enqueue(late_bulk.task);
   scheduler_->Enqueue(urgent.task);
-  EXPECT_EQ(scheduler_->load().images, 3) << "nobody has to wait for bulk work that waits";
+  EXPECT_EQ(scheduler_->load().images, 4) << "nobody has to wait for bulk work that waits";
   puppet_.LetOneGo();
   ASSERT_TRUE(puppet_.AwaitBatches(2));
-  EXPECT_EQ(urgent.left_queue, 2);
-  EXPECT_EQ(bulk.left_queue, 2);
+  EXPECT_EQ(urgent.left_queue, 3);
+  EXPECT_EQ(bulk.left_queue, 1) << "three images take as long as four";
   EXPECT_EQ(scheduler_->load().images, 4) << "but for what is in an engine";
   puppet_.LetAllGo();
   for (Sent* sent : {&bulk, &urgent, &late_bulk}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
-  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 4, 4, 1));
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 4, 4, 2));
   EXPECT_EQ(first->done.Get(), absl::OkStatus());
   EXPECT_EQ(scheduler_->load().images, 0);
+}
+
+TEST_F(BatchSchedulerTest, ALoneRequestNeedsNoCompanyOfBulkWork) {
+  Make(1, 8);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent bulk(8), urgent(1);
+  bulk.task->bulk = true;
+  scheduler_->Enqueue(bulk.task);
+  scheduler_->Enqueue(urgent.task);
+  puppet_.LetAllGo();
+  for (Sent* sent : {&bulk, &urgent}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 1, 8));
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, BulkWorkGoesOnHoweverBusyTheServerIs) {
+  Make(1, 4);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent urgent(4 * 20), bulk(3);
+  bulk.task->bulk = true;
+  size_t batches_before_bulk = 0;
+  bulk.task->on_left_queue = [&](int) { batches_before_bulk = puppet_.batches().size(); };
+  scheduler_->Enqueue(urgent.task);
+  scheduler_->Enqueue(bulk.task);
+  puppet_.LetAllGo();
+  for (Sent* sent : {&bulk, &urgent}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
+  EXPECT_EQ(batches_before_bulk, 1 + 8);
+  EXPECT_EQ(puppet_.batches().size(), 1u + 8 + 1 + 12) << "with others in its room";
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, ExpiredBulkWorkIsDroppedWhileOthersAreComputed) {
+  Make(1, 4);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent urgent(8), patient(1), expired(2);
+  patient.task->bulk = expired.task->bulk = true;
+  expired.task->deadline = clock_.Steady() + absl::Milliseconds(1);
+  for (Sent* sent : {&urgent, &patient, &expired}) scheduler_->Enqueue(sent->task);
+  clock_.Advance(absl::Milliseconds(1));
+  puppet_.LetOneGo();
+  EXPECT_EQ(expired.done.Get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(expired.left_queue, 2);
+  EXPECT_EQ(patient.left_queue, 0);
+  puppet_.LetAllGo();
+  for (Sent* sent : {&urgent, &patient}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
+}
+
+TEST_F(BatchSchedulerTest, WhatExpiredIsNotCalledCancelled) {
+  Make(1, 8);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent sent(3);
+  sent.task->cancelled = std::make_shared<std::atomic<bool>>(true);  // as gRPC does
+  sent.task->deadline = clock_.Steady();
+  scheduler_->Enqueue(sent.task);
+  puppet_.LetAllGo();
+  EXPECT_EQ(sent.done.Get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(first->done.Get(), absl::OkStatus());
 }
 
 }  // namespace

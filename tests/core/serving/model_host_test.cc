@@ -164,6 +164,30 @@ TEST_F(ModelHostTest, AHandleKeepsAnUnloadedModelAlive) {
   EXPECT_EQ(loader_.loads("a@1"), 2);
 }
 
+TEST_F(ModelHostTest, AModelThatIsUnloadedWhileItIsLoadedAnswersAndGoes) {
+  Make(2);
+  loader_.Hold(true);
+  const auto waiting = Ask("a");
+  ASSERT_TRUE(loader_.AwaitLoads("a@1", 1));
+  host_->Unload({"a", 1});
+  loader_.Hold(false);
+  ASSERT_TRUE(waiting->Get().ok());
+  EXPECT_THAT(Loaded(), IsEmpty());
+  waiting->Get() = absl::CancelledError();
+
+  loader_.Hold(true);
+  const auto first = Ask("b");
+  ASSERT_TRUE(loader_.AwaitLoads("b@1", 1));
+  host_->Unload({"b", 1});
+  const auto second = Ask("b");
+  loader_.Hold(false);
+  for (const auto& answer : {first, second}) {
+    ASSERT_TRUE(answer->Get().ok());
+    answer->Get() = absl::CancelledError();
+  }
+  EXPECT_THAT(Loaded(), ElementsAre("b")) << "it is wanted again";
+}
+
 TEST_F(ModelHostTest, DropsWhatNobodyAskedForLong) {
   Make(3, absl::Minutes(10));
   const auto busy = Ask("busy");
