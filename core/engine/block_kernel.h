@@ -1,10 +1,26 @@
-// Convolution over blocks of weights that are not zero: 4 consecutive input channels of one tap, of
-// one output channel.
+// Convolution over blocks of weights that are not zero.
+//
+// The words:
+// - Tap: one place of the convolution's window, such as each of the 9 of a 3x3 kernel.
+// - Block: the 4 weights of one output channel for 4 consecutive input channels at one tap. Its id
+//   says which tap and which channels. The 4 bytes of a map that it meets are its inputs.
+// - Row: an output channel, and the blocks that are its weights.
+// - Pixel: a y and an x of a map. Position: a pixel of one image of the batch.
+// - Lane: one of a vector's 32-bit values. It holds 4 channels of one position, or their sum.
+// - Run: positions whose lanes follow each other in memory, as whole vectors.
+// - Tile: runs that are computed in one go (BlockTile). Block maps (block_map.h) and AMX
+//   (MatrixTask) have tiles of their own, which are said there.
+// - Step: what one turn of a loop adds to a row's sums: `group` blocks, or in MatrixTask one tap
+//   and some of its channels.
+// - Alike: rows that have blocks at the same taps and channels, so that they share ids and inputs;
+//   or positions (block_inputs.h) whose windows have the same taps within the map.
+// - Part: the alike positions of a layer with the blocks at their taps (BlockConvolution::Part).
 //
 // A map lies in memory as [channels / 4][positions][4]: a vector holds 4 channels of 8 or 16
-// positions, and one block of weights, broadcast, is multiplied with several such vectors. This is
-// the only header that the instruction sets' own files share with the rest, so it and what they
-// include must define no inline function that the rest may be linked against.
+// positions, and one block of weights, broadcast, is multiplied with several such vectors.
+//
+// This is the only header that the instruction sets' own files share with the rest, so it and what
+// they include must define no inline function that the rest may be linked against.
 #ifndef CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_H_
 #define CYTOPRESS_CORE_ENGINE_BLOCK_KERNEL_H_
 

@@ -33,11 +33,16 @@ class Engine {
   // this engine; afterwards both compute side by side, and live as long as each wants.
   virtual absl::StatusOr<std::unique_ptr<Engine>> Another() = 0;
 
-  // "onednn-fp32", "onednn-bf16", "onednn-int8", or "block-int8-" (all layers by kernels that skip
-  // zeros) or "mixed-int8-" (some) and which: "amx" (which multiplies full layers as matrices),
-  // "avx512vnni", "avx2" or "portable". The INT8 engines are equal but for values in the middle of
-  // two quantization steps; all of the block engines are equal. A file is computed alike on all
-  // CPUs of a kind.
+  // Of a CPU engine one of these:
+  // - "onednn-fp32", "onednn-bf16", "onednn-int8": oneDNN computes all layers.
+  // - "block-int8-K": the block kernel K (block_kernel.h) computes all convolutions.
+  // - "mixed-int8-K": K computes some convolutions, oneDNN the others.
+  //
+  // K is "avx512vnni", "avxvnni", "avx2" or "portable"; or "amx", which is "avx512vnni" where some
+  // layers are multiplied as matrices by AMX.
+  //
+  // The INT8 engines are equal but for values in the middle of two quantization steps; all of the
+  // block engines are equal. A file is computed alike on all CPUs of a kind.
   virtual std::string name() const = 0;
   virtual int classes() const = 0;
   virtual int64_t image_bytes() const = 0;

@@ -1,7 +1,9 @@
-// The only code that names oneDNN's types, and where its major versions 2 and 3 differ.
+// The wrapper of oneDNN's types; it alone knows where the major versions 2 and 3 differ.
 //
-// Errors surface as dnnl::error. Thread-compatible. Primitives are built
-// for the calling thread's number of OpenMP threads and must run with the same.
+// Errors surface as dnnl::error. Thread-compatible.
+//
+// Primitives are built for the calling thread's number of OpenMP threads and must run with the
+// same.
 #ifndef CYTOPRESS_CORE_ENGINE_ONEDNN_H_
 #define CYTOPRESS_CORE_ENGINE_ONEDNN_H_
 
@@ -17,8 +19,9 @@ namespace cytopress {
 
 // Whether this CPU multiplies 8-bit integers without saturating on the way (AVX512-VNNI, AVX-VNNI).
 // Older ones add pairs of u8 x s8 products in 16 bits, which overflow: oneDNN's INT8 is wrong there
-// and the block engine's is not. oneDNN's environment
-// variable ONEDNN_MAX_CPU_ISA bounds the answer.
+// and the block engine's is not.
+//
+// oneDNN's environment variable ONEDNN_MAX_CPU_ISA bounds the answer.
 bool HasExactInt8();
 
 // What it multiplies 8-bit integers with. REQUIRES: HasExactInt8().

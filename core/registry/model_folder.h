@@ -1,7 +1,8 @@
-// The files of one model.
-//   <version>.cyp      the artifact
-//   <version>.key      the publication key under which the number was taken; only where there is
-//   one <version>.deleted  a tombstone, made before the artifact is removed
+// The files of one model:
+// - <version>.cyp: the artifact.
+// - <version>.key: the publication key under which the number was taken, where there was one.
+// - <version>.deleted: a tombstone, made before the artifact is removed.
+//
 // A number that any of them bears is taken for good. All of them appear whole or not at all.
 #ifndef CYTOPRESS_CORE_REGISTRY_MODEL_FOLDER_H_
 #define CYTOPRESS_CORE_REGISTRY_MODEL_FOLDER_H_
