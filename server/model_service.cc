@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
 #include "server/download_reactor.h"
 #include "server/paging.h"
@@ -107,16 +108,23 @@ grpc::ServerWriteReactor<v1::DownloadModelResponse>* ModelService::DownloadModel
 }
 
 absl::Status ModelService::CheckUnused(const ModelVersion& model) const {
+  // One that cannot be read has published nothing that a job still reads.
+  const absl::StatusOr<v1::Model> manifest = registry_->Get(model);
+  const std::string maker = manifest.ok() ? manifest->provenance().job_id() : "";
   ListJobsQuery query;
   query.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_LEASED, v1::JOB_STATE_RUNNING};
   query.page_size = 500;
   do {
     CYTOPRESS_ASSIGN_OR_RETURN(const ListJobsPage page, store_->List(query));
     for (const v1::Job& job : page.jobs) {
-      if (job.spec().base_model() != ToString(model)) continue;
-      return WithReason(absl::FailedPreconditionError(
-                            absl::StrCat(ToString(model), " is the base model of job ", job.id(),
-                                         ", which has not ended; wait for it or cancel it first")),
+      const bool is_base = job.spec().base_model() == ToString(model);
+      const bool is_parent = job.id() == maker && PublishesParent(job.spec()) &&
+                             model.name == ParentModelName(job.spec().model_name());
+      if (!is_base && !is_parent) continue;
+      return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                            ToString(model),
+                            is_base ? " is the base model of job " : " is the dense parent of job ",
+                            job.id(), ", which has not ended; wait for it or cancel it first")),
                         "MODEL_IN_USE", {{"job", job.id()}});
     }
     query.page_token = page.next_page_token;

@@ -38,7 +38,8 @@ class ModelService : public v1::ModelService::CallbackService {
  private:
   absl::StatusOr<v1::ListModelsResponse> List(const v1::ListModelsRequest& request) const;
   absl::Status Delete(const ModelVersion& model);
-  // FAILED_PRECONDITION names an unfinished job whose base is `model`.
+  // FAILED_PRECONDITION names an unfinished job whose base is `model`, or that has published it as
+  // its dense parent and goes on to compare others with it.
   absl::Status CheckUnused(const ModelVersion& model) const;
 
   ModelRegistry* const registry_;

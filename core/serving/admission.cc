@@ -71,7 +71,7 @@ absl::Status Admission::Refusal(const AdmissionRequest& request) {
 std::unique_ptr<Admission::Ticket> Admission::MakeTicket(int64_t images, int64_t bytes, bool bulk) {
   ++tickets_;
   CountWaiting(images, bulk);
-  bytes_ += bytes;
+  CountBytes(bytes);
   return std::unique_ptr<Ticket>(new Ticket(this, images, bytes, bulk));
 }
 
@@ -119,6 +119,16 @@ void Admission::CountWaiting(int64_t more, bool bulk) {
   if (bulk) waiting_bulk_images_ += more;
 }
 
+void Admission::CountBytes(int64_t more) {
+  bytes_ += more;
+  most_bytes_ = std::max(most_bytes_, bytes_);
+}
+
+int64_t Admission::TakeMostBytes() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(most_bytes_, bytes_);
+}
+
 void Admission::Close() {
   std::deque<InLine> line;
   {
@@ -146,7 +156,7 @@ Admission::Ticket::~Ticket() {
     absl::MutexLock lock(&admission_->mutex_);
     --admission_->tickets_;
     admission_->CountWaiting(-waiting_images_, bulk_);
-    admission_->bytes_ -= bytes_;
+    admission_->CountBytes(-bytes_);
     calls = admission_->TakeTurns();
   }
   for (const std::function<void()>& call : calls) call();
@@ -181,7 +191,7 @@ absl::Status Admission::Ticket::Grow(int64_t bytes) {
         "QUEUE_FULL");
   }
   bytes_ += bytes;
-  admission_->bytes_ += bytes;
+  admission_->CountBytes(bytes);
   return absl::OkStatus();
 }
 

@@ -88,6 +88,9 @@ class Admission {
 
   int64_t waiting_images() const;
 
+  // The most bytes that admitted requests held at once since the last call.
+  int64_t TakeMostBytes();
+
  private:
   struct InLine {
     int64_t images;
@@ -102,6 +105,7 @@ class Admission {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::unique_ptr<Ticket> MakeTicket(int64_t images, int64_t bytes, bool bulk)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountBytes(int64_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountWaiting(int64_t more, bool bulk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Admits those in line that there is room for now.
   Calls TakeTurns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -113,6 +117,7 @@ class Admission {
   int64_t waiting_images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t waiting_bulk_images_ ABSL_GUARDED_BY(mutex_) = 0;  // of them
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t most_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<InLine> line_ ABSL_GUARDED_BY(mutex_);
   absl::InsecureBitGen random_ ABSL_GUARDED_BY(mutex_);
 };

@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "core/base/memory.h"
 #include "core/base/status_macros.h"
 #include "core/serving/error_details.h"
 
@@ -23,6 +24,9 @@ constexpr int64_t kQuickPixels = 128 * 128;
 constexpr int kMaxReportedImages = 8;
 // Of one image in the running mean of the time that decoding a byte takes.
 constexpr double kDecodeWeight = 0.05;
+// Requests that held so much together leave memory behind that is worth returning, once hardly any
+// has been held for a while.
+constexpr int64_t kMuchMemory = int64_t{16} << 20;
 // A request whose model was deleted between the look at the registry and the load looks again.
 constexpr int kMaxLooks = 3;
 
@@ -91,12 +95,13 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
       observer_(observer),
       clock_(clock),
       admission_(options.admission),
-      models_(
-          options.models, loader,
-          [observer](const ModelVersion& model, int images, absl::Duration cpu) {
-            observer->OnBatch(model, images, cpu);
-          },
-          clock),
+      models_(options.models, loader,
+              {[observer](const ModelVersion& model, int images, absl::Duration cpu) {
+                 observer->OnBatch(model, images, cpu);
+               },
+               [observer](const ModelVersion& model) { observer->OnUnloaded(model); },
+               [this] { ReturnMemoryOfRequests(); }},
+              clock),
       decoders_("decode", std::max(1, options.decode_threads)) {}
 
 ClassifyPipeline::~ClassifyPipeline() { Drain(absl::InfiniteDuration()); }
@@ -215,6 +220,14 @@ void ClassifyPipeline::OnDeleted(const ModelVersion& model) {
   const bool must_stand_in = newest.ok() && serving != nullptr && serving->version == model;
   if (!must_stand_in) return models_.Unload(model);
   Preload({model.name, 0}, [this, model](const absl::Status&) { models_.Unload(model); });
+}
+
+void ClassifyPipeline::ReturnMemoryOfRequests() {
+  const int64_t held = admission_.TakeMostBytes();
+  unreturned_bytes_ = std::max(unreturned_bytes_, held);
+  if (unreturned_bytes_ < kMuchMemory || held > unreturned_bytes_ / 8) return;
+  unreturned_bytes_ = 0;
+  ReturnFreedMemory();
 }
 
 bool ClassifyPipeline::Drain(absl::Duration timeout) {

@@ -75,6 +75,8 @@ class ServingObserver {
   // `bulk`: of a stream, whose items wait for each other.
   virtual void OnClassified(const ModelVersion& model, int images, bool bulk,
                             const ClassifyTiming& timing) = 0;
+  // A version is out of memory, until it is loaded again.
+  virtual void OnUnloaded(const ModelVersion& model) {}
   // Not let in. `reason` is that of the ErrorInfo (admission.h).
   virtual void OnRefused(const std::string& reason) = 0;
 };
@@ -142,12 +144,15 @@ class ClassifyPipeline {
   void Enqueue(const RequestPtr& request);
   void Finish(const RequestPtr& request, absl::Status status);
   absl::Status WhyDrop(const Request& request) const;
+  // Large requests leave much free memory behind, of which the system gets nothing by itself.
+  void ReturnMemoryOfRequests();
 
   const ClassifyPipelineOptions options_;
   ModelLoader* const loader_;
   ServingObserver* const observer_;
   Clock* const clock_;
   Admission admission_;
+  int64_t unreturned_bytes_ = 0;  // of the host's thread: the most that requests held
   ModelHost models_;
 
   mutable absl::Mutex mutex_;

@@ -1,30 +1,23 @@
 #include "core/serving/model_host.h"
 
-#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/memory.h"
 
 namespace cytopress {
 namespace {
 
-constexpr absl::Duration kIdleCheckInterval = absl::Seconds(5);
-
-// Gives the memory of models that are gone back to the system; glibc would keep much of it.
-void ReturnMemory() {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
-}
+constexpr absl::Duration kTickInterval = absl::Seconds(5);
 
 }  // namespace
 
-ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader, OnBatch on_batch,
+ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader, ModelHostEvents events,
                      Clock* clock)
-    : options_(options), loader_(loader), on_batch_(std::move(on_batch)), clock_(clock) {
+    : options_(options), loader_(loader), events_(std::move(events)), clock_(clock) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -181,17 +174,22 @@ bool ModelHost::HasWork() const {
 }
 
 void ModelHost::Run() {
+  absl::Duration last_tick = clock_->Steady();
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
       const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasWork(); };
-      mutex_.AwaitWithTimeout(absl::Condition(&has_work), kIdleCheckInterval);
+      mutex_.AwaitWithTimeout(absl::Condition(&has_work), kTickInterval);
       if (stopping_ && alive_ == 0) return;
     }
     DestroyRetired();
     UnloadIdle();
     MakeRoom();
     LoadNext();
+    if (clock_->Steady() - last_tick >= kTickInterval) {
+      last_tick = clock_->Steady();
+      events_.on_tick();
+    }
   }
 }
 
@@ -202,12 +200,14 @@ void ModelHost::DestroyRetired() {
     retired.swap(retired_);
   }
   if (retired.empty()) return;
-  for (const std::unique_ptr<ServedModel>& model : retired) {
-    spdlog::info("unloading {}", ToString(model->version));
-  }
   const int64_t count = static_cast<int64_t>(retired.size());
-  retired.clear();
-  ReturnMemory();
+  for (std::unique_ptr<ServedModel>& model : retired) {
+    const ModelVersion version = model->version;
+    spdlog::info("unloading {}", ToString(version));
+    model.reset();
+    events_.on_unloaded(version);
+  }
+  ReturnFreedMemory();
   absl::MutexLock lock(&mutex_);
   alive_ -= count;
 }
@@ -270,7 +270,7 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
   ModelHandle model;
   if (status.ok()) {
     const auto on_batch = [this, version](int images, absl::Duration cpu) {
-      on_batch_(version, images, cpu);
+      events_.on_batch(version, images, cpu);
     };
     model = ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
                         [this](ServedModel* served) { Retire(served); });

@@ -41,6 +41,16 @@ struct ServedModel {
 // go of on any thread: the host's own thread takes the model apart.
 using ModelHandle = std::shared_ptr<ServedModel>;
 
+// Whom a host tells of what happens. Called on threads of the host or of its models: must be short.
+struct ModelHostEvents {
+  // Of BatchScheduler, with the model.
+  std::function<void(const ModelVersion&, int images, absl::Duration cpu)> on_batch;
+  // The model is out of memory.
+  std::function<void(const ModelVersion&)> on_unloaded;
+  // Every few seconds.
+  std::function<void()> on_tick;
+};
+
 struct ModelHostOptions {
   int max_loaded = 4;
   // A model that nobody asked for so long is dropped.
@@ -53,12 +63,11 @@ struct ModelHostOptions {
 // `max_loaded` are in memory at any time, those that only requests still hold included.
 class ModelHost {
  public:
-  // Of BatchScheduler, with the model.
-  using OnBatch = std::function<void(const ModelVersion&, int images, absl::Duration cpu)>;
   using OnLoaded = std::function<void(absl::StatusOr<ModelHandle>)>;
 
-  // `loader` and `clock` must outlive the host. `on_batch` hears of every batch.
-  ModelHost(const ModelHostOptions& options, ModelLoader* loader, OnBatch on_batch, Clock* clock);
+  // `loader` and `clock` must outlive the host. No function of `events` may be null.
+  ModelHost(const ModelHostOptions& options, ModelLoader* loader, ModelHostEvents events,
+            Clock* clock);
   // Waits until every handle is gone. Whoever still waits for a model gets CANCELLED.
   ~ModelHost();
   ModelHost(const ModelHost&) = delete;
@@ -137,7 +146,7 @@ class ModelHost {
 
   const ModelHostOptions options_;
   ModelLoader* const loader_;
-  const OnBatch on_batch_;
+  const ModelHostEvents events_;
   Clock* const clock_;
 
   mutable absl::Mutex mutex_;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/artifact/artifact.h"
 #include "core/base/sha256.h"
 #include "tests/server/test_server.h"
 
@@ -235,6 +236,27 @@ TEST_F(ModelServiceTest, KeepsABaseThatAJobNeeds) {
   v1::Job cancelled;
   ASSERT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
   EXPECT_TRUE(Delete("base", 1).ok());
+}
+
+TEST_F(ModelServiceTest, KeepsTheParentThatAJobComparesWith) {
+  const v1::Job job = MustCompress();  // from scratch, as "cells"
+  const auto publish = [&](const std::string& job_id) {
+    Artifact artifact = ParseArtifact(TestArtifact(1)).value();
+    artifact.provenance.set_job_id(job_id);
+    EXPECT_TRUE(
+        OpenRegistry().Publish("cells-dense", SerializeArtifact(artifact).value(), job_id).ok());
+  };
+  publish("another job");
+  publish(job.id());
+  EXPECT_TRUE(Delete("cells-dense", 1).ok());
+  const grpc::Status status = Delete("cells-dense", 2);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "MODEL_IN_USE");
+  EXPECT_EQ(DetailsOf(status).info.metadata().at("job"), job.id());
+  v1::CancelJobRequest cancel;
+  cancel.set_id(job.id());
+  v1::Job cancelled;
+  ASSERT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
+  EXPECT_TRUE(Delete("cells-dense", 2).ok());
 }
 
 }  // namespace

@@ -20,9 +20,10 @@ using ::testing::Ge;
 using ::testing::IsEmpty;
 using ::testing::Le;
 
-AdmissionRequest Images(int64_t images) {
+AdmissionRequest Images(int64_t images, int64_t bytes = 0) {
   AdmissionRequest request;
   request.images = images;
+  request.bytes = bytes;
   return request;
 }
 
@@ -73,6 +74,21 @@ TEST(AdmissionTest, TheNumberOfImagesIsBoundedWhateverIsPredicted) {
   EXPECT_EQ(ErrorInfoOf(admission.Admit(Images(2)).status()).reason(), "QUEUE_FULL");
   (*ticket)->LeaveQueue(1);
   EXPECT_TRUE(admission.Admit(Images(2)).ok());
+}
+
+TEST(AdmissionTest, RemembersTheMostBytesThatRequestsHeld) {
+  Admission admission{AdmissionOptions()};
+  {
+    auto first = admission.Admit(Images(1, 100));
+    auto second = admission.Admit(Images(1, 50));
+    ASSERT_TRUE(first.ok() && second.ok());
+    EXPECT_TRUE((*second)->Grow(25).ok());
+    first->reset();
+    EXPECT_EQ(admission.TakeMostBytes(), 175);
+    EXPECT_EQ(admission.TakeMostBytes(), 75) << "since the last time";
+  }
+  EXPECT_EQ(admission.TakeMostBytes(), 75);
+  EXPECT_EQ(admission.TakeMostBytes(), 0);
 }
 
 // Bulk work that has asked to be let in, by number.

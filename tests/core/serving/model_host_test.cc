@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,8 +24,14 @@ class ModelHostTest : public testing::Test {
     options.max_loaded = max_loaded;
     options.unload_idle_after = unload_idle_after;
     options.retry_failed_after = absl::Seconds(5);
-    host_.emplace(
-        options, &loader_, [](const ModelVersion&, int, absl::Duration) {}, &clock_);
+    ModelHostEvents events;
+    events.on_batch = [](const ModelVersion&, int, absl::Duration) {};
+    events.on_unloaded = [this](const ModelVersion& model) {
+      absl::MutexLock lock(&mutex_);
+      unloaded_.push_back(ToString(model));
+    };
+    events.on_tick = [] {};
+    host_.emplace(options, &loader_, events, &clock_);
   }
 
   using Answer = Promised<absl::StatusOr<ModelHandle>>;
@@ -73,6 +80,16 @@ class ModelHostTest : public testing::Test {
     return names;
   }
 
+  void AwaitUnloaded(const std::string& model) {
+    absl::MutexLock lock(&mutex_);
+    const auto is_gone = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return std::count(unloaded_.begin(), unloaded_.end(), model) > 0;
+    };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&is_gone), kPatience)) << model;
+  }
+
+  absl::Mutex mutex_;
+  std::vector<std::string> unloaded_ ABSL_GUARDED_BY(mutex_);
   FakeClock clock_;
   Puppet puppet_;
   FakeModelLoader loader_{&puppet_};
@@ -174,6 +191,7 @@ TEST_F(ModelHostTest, AModelThatIsUnloadedWhileItIsLoadedAnswersAndGoes) {
   ASSERT_TRUE(waiting->Get().ok());
   EXPECT_THAT(Loaded(), IsEmpty());
   waiting->Get() = absl::CancelledError();
+  AwaitUnloaded("a@1");
 
   loader_.Hold(true);
   const auto first = Ask("b");
