@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "core/gpu/engine_module.h"
+#include "core/registry/model_registry.h"
 #include "server/supervisor/cores.h"
 
 namespace cytopress {
@@ -62,6 +63,14 @@ std::string CheckDevice(const std::string& device) {
     return "";
   }
   return absl::StrCat("\"", device, "\" is neither cpu nor cuda:N");
+}
+
+// Empty, or what is wrong.
+std::string CheckModelName(const std::string& name) {
+  if (name.empty() || IsValidModelName(name)) return "";
+  return absl::StrCat("\"", name,
+                      "\" is no model's name; use at most 63 of a-z 0-9 . _ -, starting with a "
+                      "letter or digit");
 }
 
 // Empty, or what is wrong.
@@ -135,7 +144,8 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
 void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
   DaemonOptions* const options = &flags->daemon;
   app->add_option("--default-model", options->default_model,
-                  "model of requests that name none; loaded before the server says it is ready");
+                  "model of requests that name none; loaded before the server says it is ready")
+      ->check(CLI::Validator(CheckModelName, "NAME"));
   app->add_option("--inference-device", flags->inference_device,
                   "where models are computed: cpu or cuda:N; GPUs need a cytopressd that was built "
                   "with a CUDA LibTorch")

@@ -120,6 +120,9 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   Run({"--bf16", "--inference-device", "cuda:0"});
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("leave one of the two out"));
+  Run({"--default-model", "BAD NAME"});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("--default-model: \"BAD NAME\" is no model's name; use "));
 }
 
 TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
