@@ -34,7 +34,8 @@ struct DaemonOptions {
   std::string default_model;
   // How often a default model that cannot be loaded is looked at for another version.
   absl::Duration look_for_default_model = absl::Seconds(10);
-  int engines = 1;                           // a model; each has a thread and a copy of the weights
+  // Batches of a model that are computed at the same time; the threads share its weights.
+  int engines = 1;
   int engine_threads = 1;                    // that one engine computes with
   bool bf16 = false;                         // in place of FP32, where the CPU has it
   EngineFactory make_engine = CreateEngine;  // another one for another device

@@ -28,8 +28,6 @@ constexpr char kExamples[] = R"(Examples:
 
 constexpr int kMaxDefaultEngines = 4;
 
-int Cores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
-
 // $XDG_STATE_HOME/cytopress, or ~/.local/state/cytopress.
 std::string DefaultStateFolder() {
   const char* const state = std::getenv("XDG_STATE_HOME");
@@ -152,10 +150,9 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
       ->check(CLI::Validator(CheckDevice, "cpu or cuda:N"))
       ->capture_default_str();
   app->add_option("--inference-threads", options->engines,
-                  "batches of a model that are computed at the same time; each thread has its own "
-                  "copy of the weights")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
+                  "batches of a model that are computed at the same time; the threads share its "
+                  "weights; default: the cores that serve, at most 4")
+      ->check(CLI::Range(1, 256));
   app->add_option("--engine-threads", options->engine_threads,
                   "cores that compute one batch together")
       ->check(CLI::Range(1, 256))
@@ -164,9 +161,8 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
                 "compute FP32 and FP16 models in BF16 where this CPU has it: faster, and "
                 "probabilities differ in the third digit");
   app->add_option("--decode-threads", options->serving.decode_threads,
-                  "threads that decode and scale images")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
+                  "threads that decode and scale images; default: the cores that serve, at most 8")
+      ->check(CLI::Range(1, 256));
   app->add_option("--max-loaded-models", options->serving.models.max_loaded,
                   "model versions in memory; the least recently used makes room. With 1, requests "
                   "wait while a new version is loaded; from 2 on the one before answers them")
@@ -194,6 +190,19 @@ void ApplyCores(const Extra& extra, Flags* flags) {
   if (!extra.worker_cores.empty()) flags->daemon.worker_cores = *ParseCores(extra.worker_cores);
 }
 
+// For as many cores as serving gets.
+void ApplyDefaultThreads(const CLI::App& app, Flags* flags) {
+  int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  if (!flags->serving_cores.empty()) {
+    cores = std::min(cores, static_cast<int>(flags->serving_cores.size()));
+  }
+  DaemonOptions& options = flags->daemon;
+  if (app.count("--inference-threads") == 0) options.engines = std::min(cores, kMaxDefaultEngines);
+  if (app.count("--decode-threads") == 0) {
+    options.serving.decode_threads = std::min(cores, 2 * kMaxDefaultEngines);
+  }
+}
+
 void Apply(const Extra& extra, DaemonOptions* options) {
   options->grpc.max_message_bytes = extra.max_message_mib << 20;
   options->drain_patience = absl::Seconds(extra.drain_seconds);
@@ -212,8 +221,6 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   options.worker_program = DefaultWorkerProgram();
   options.zoo_folder = DefaultZooFolder();
   flags.gpu_module = (ProgramFolder() / kGpuModule).string();
-  options.engines = std::min(Cores(), kMaxDefaultEngines);
-  options.serving.decode_threads = std::min(Cores(), 2 * kMaxDefaultEngines);
   Extra extra;
   CLI::App app("Queues compression jobs, keeps models and classifies images over gRPC.",
                "cytopressd");
@@ -241,6 +248,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   }
   Apply(extra, &options);
   ApplyCores(extra, &flags);
+  ApplyDefaultThreads(app, &flags);
   std::error_code error;
   options.state_folder = std::filesystem::absolute(options.state_folder, error).string();
   return flags;

@@ -200,5 +200,18 @@ TEST(FlagsTest, WorkersGetTheCoresThatServingLeaves) {
   EXPECT_EQ(std::get<int>(parsed), 2);
 }
 
+TEST(FlagsTest, ThreadsAreNoMoreThanTheCoresThatServe) {
+  std::vector<const char*> arguments = {"cytopressd", "--state", "/tmp/s", "--serving-cores", "0"};
+  auto parsed = ParseFlags(static_cast<int>(arguments.size()), arguments.data());
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.engines, 1);
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.serving.decode_threads, 1);
+  arguments.insert(arguments.end(), {"--inference-threads", "3", "--decode-threads", "5"});
+  parsed = ParseFlags(static_cast<int>(arguments.size()), arguments.data());
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.engines, 3) << "what is given is kept";
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.serving.decode_threads, 5);
+}
+
 }  // namespace
 }  // namespace cytopress
