@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -16,16 +17,22 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
 
-absl::Status PublishFile(const fs::path& path, ModelRegistry& registry) {
+// False when its owner has deleted it: publishing it again does not bring it back.
+absl::StatusOr<bool> PublishFile(const fs::path& path, ModelRegistry& registry) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path.string(), kMaxModelBytes));
-  return registry.Publish(path.stem().string(), bytes, /*publication_key=*/"zoo").status();
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion model, registry.Publish(path.stem().string(), bytes,
+                                                                        /*publication_key=*/"zoo"));
+  const absl::Status found = registry.Resolve(model).status();
+  if (absl::IsNotFound(found)) return false;
+  CYTOPRESS_RETURN_IF_ERROR(found);
+  return true;
 }
 
 }  // namespace
 
 absl::StatusOr<int> OfferZoo(const std::string& folder, ModelRegistry& registry) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<v1::Model> models, registry.List());
-  if (!models.empty()) return 0;
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<std::string> names, registry.ModelNames());
+  if (!names.empty()) return 0;
   std::error_code error;
   std::vector<fs::path> paths;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
@@ -33,13 +40,16 @@ absl::StatusOr<int> OfferZoo(const std::string& folder, ModelRegistry& registry)
   }
   if (error) return absl::NotFoundError(absl::StrCat(folder, ": ", error.message()));
   std::sort(paths.begin(), paths.end());
+  int offered = 0;
   for (const fs::path& path : paths) {
-    const absl::Status status = PublishFile(path, registry);
-    if (!status.ok()) {
+    const absl::StatusOr<bool> published = PublishFile(path, registry);
+    if (!published.ok()) {
+      const absl::Status& status = published.status();
       return absl::Status(status.code(), absl::StrCat(path.string(), ": ", status.message()));
     }
+    if (*published) ++offered;
   }
-  return static_cast<int>(paths.size());
+  return offered;
 }
 
 }  // namespace cytopress

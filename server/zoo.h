@@ -9,9 +9,10 @@
 
 namespace cytopress {
 
-// Publishes every `<folder>/<name>.cyp` as `<name>` in a registry that has no model yet; returns
-// how many. A registry in use is left alone, so what its owner deleted stays away. NOT_FOUND when
-// there is no such folder; the error of the first file that cannot be published names it.
+// Publishes every `<folder>/<name>.cyp` as `<name>` in a registry that has no model; returns how
+// many there are then. What its owner deleted stays away. A registry in use is left alone.
+// NOT_FOUND when there is no such folder; the error of the first file that cannot be published
+// names it.
 absl::StatusOr<int> OfferZoo(const std::string& folder, ModelRegistry& registry);
 
 }  // namespace cytopress

@@ -154,8 +154,9 @@ absl::StatusOr<std::vector<std::string>> ModelRegistry::ModelNames() const {
     const std::string name = it->path().filename().string();
     std::error_code not_a_folder;
     if (!IsValidModelName(name) || !it->is_directory(not_a_folder)) continue;
-    CYTOPRESS_ASSIGN_OR_RETURN(const FolderContent content, ScanModelFolder(FolderOf(name)));
-    if (!content.versions.empty()) names.push_back(name);
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<const FolderContent> content,
+                               cache_->Scan(FolderOf(name)));
+    if (!content->versions.empty()) names.push_back(name);
   }
   if (error) {
     return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot list the folder ", root_));

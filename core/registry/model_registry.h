@@ -47,6 +47,8 @@ class ModelRegistry {
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& model) const;
   // The whole manifest.
   absl::StatusOr<v1::Model> Get(const ModelVersion& model) const;
+  // Of the models that have a version; sorted. Reads folders, no file.
+  absl::StatusOr<std::vector<std::string>> ModelNames() const;
   // By name, then newest version first. An unreadable file is skipped with a logged warning.
   absl::StatusOr<std::vector<v1::Model>> List(absl::string_view name = "") const;
   // The whole file.
@@ -61,8 +63,6 @@ class ModelRegistry {
   explicit ModelRegistry(std::string root);
   std::string FolderOf(absl::string_view name) const;
   absl::StatusOr<v1::Model> Describe(const ModelVersion& model) const;
-  // Sorted; folders without a version are not models.
-  absl::StatusOr<std::vector<std::string>> ModelNames() const;
 
   std::string root_;
   std::shared_ptr<ManifestCache> cache_;

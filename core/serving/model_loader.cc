@@ -1,7 +1,6 @@
 #include "core/serving/model_loader.h"
 
 #include <cmath>
-#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -40,10 +39,8 @@ absl::StatusOr<int64_t> VersionOfPath(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::string> RegistryModelLoader::DefaultName() const {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<v1::Model> models, registry_->List());
-  std::set<std::string> names;
-  for (const v1::Model& model : models) names.insert(model.name());
-  if (names.size() == 1) return *names.begin();
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<std::string> names, registry_->ModelNames());
+  if (names.size() == 1) return names.front();
   if (names.empty()) {
     return WithReason(absl::NotFoundError("no model has been published yet"), "MODEL_NOT_FOUND");
   }

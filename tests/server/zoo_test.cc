@@ -53,6 +53,18 @@ TEST_F(ZooTest, LeavesARegistryInUseAlone) {
   EXPECT_EQ(registry.List()->size(), 1);
 }
 
+TEST_F(ZooTest, WhatItsOwnerDeletedIsNotCounted) {
+  Put("blood.cyp", TestArtifact());
+  ModelRegistry registry = OpenRegistry();
+  ASSERT_EQ(*OfferZoo(zoo(), registry), 1);
+  ASSERT_TRUE(registry.Delete({"blood", 1}).ok());
+  Put("cells.cyp", TestArtifact());
+  EXPECT_EQ(*OfferZoo(zoo(), registry), 1);
+  EXPECT_THAT(*registry.ModelNames(), testing::ElementsAre("cells"));
+  ASSERT_TRUE(registry.Delete({"cells", 1}).ok());
+  EXPECT_EQ(*OfferZoo(zoo(), registry), 0);
+}
+
 TEST_F(ZooTest, NamesTheFileThatIsNoModel) {
   Put("broken.cyp", "nothing");
   ModelRegistry registry = OpenRegistry();

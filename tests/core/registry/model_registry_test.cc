@@ -131,6 +131,18 @@ TEST_F(ModelRegistryTest, ListLeavesOutWhatItCannotRead) {
   EXPECT_FALSE(registry_.Get({"blood", 2}).ok());
 }
 
+TEST_F(ModelRegistryTest, NamesAreReadFromFoldersAlone) {
+  EXPECT_THAT(*registry_.ModelNames(), ElementsAre());
+  Publish("cells");
+  Publish("blood");
+  Publish("blood");
+  WriteFile(PathIn("blood", "3.cyp"), "junk");
+  std::filesystem::create_directories(root_ + "/empty");
+  EXPECT_THAT(*registry_.ModelNames(), ElementsAre("blood", "cells"));
+  ASSERT_TRUE(registry_.Delete({"cells", 1}).ok());
+  EXPECT_THAT(*registry_.ModelNames(), ElementsAre("blood"));
+}
+
 TEST_F(ModelRegistryTest, OtherFilesDoNotMatter) {
   Publish("blood");
   WriteFile(PathIn("blood", "notes.txt"), "");

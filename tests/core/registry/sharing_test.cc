@@ -107,6 +107,10 @@ TEST_F(RegistrySharingTest, ChangesToAFolderAtRestAreSeen) {
   ASSERT_TRUE(other.Publish("blood", SampleFile(), "").ok());
   std::filesystem::last_write_time(folder, long_ago);
   EXPECT_EQ(newest(), 1);
+  ASSERT_TRUE(other.Delete({"blood", 3}).ok());
+  ASSERT_TRUE(other.Delete({"blood", 1}).ok());
+  std::filesystem::last_write_time(folder, long_ago);
+  EXPECT_THAT(*registry_.ModelNames(), ElementsAre("blood"));
 }
 
 }  // namespace

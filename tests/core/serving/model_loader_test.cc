@@ -81,6 +81,14 @@ TEST_F(RegistryModelLoaderTest, TheOnlyModelIsTheDefault) {
   EXPECT_EQ(*chosen.Resolve({}), (ModelVersion{"others", 1}));
 }
 
+// It is looked for in every request that names none.
+TEST_F(RegistryModelLoaderTest, TheOnlyModelIsFoundWithoutReadingItsFile) {
+  Publish("cells");
+  std::ofstream(*registry_->PathOf({"cells", 1})) << "junk";
+  RegistryModelLoader loader = Make();
+  EXPECT_EQ(*loader.Resolve({}), (ModelVersion{"cells", 1}));
+}
+
 TEST_F(RegistryModelLoaderTest, LoadsEnginesThatComputeTheSame) {
   Publish("cells");
   RegistryModelLoader loader = Make("", 2);
