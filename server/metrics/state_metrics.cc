@@ -71,7 +71,7 @@ StateMetrics::StateMetrics(StateSources sources)
                           .Help("Training speed of the stage of that name that was last reported")
                           .Register(counted_)) {
   absl::MutexLock lock(&mutex_);
-  ReadLedger(/*observe=*/false);
+  ReadLedger();
 }
 
 std::vector<prometheus::MetricFamily> StateMetrics::Collect() const {
@@ -85,7 +85,7 @@ std::vector<prometheus::MetricFamily> StateMetrics::Collect() const {
 }
 
 void StateMetrics::Refresh() const {
-  ReadLedger(/*observe=*/true);
+  ReadLedger();
   Families families = counted_.Collect();
   CollectJobs(&families);
   CollectWorkers(&families);
@@ -111,13 +111,16 @@ void StateMetrics::Refresh() const {
   cached_ = std::move(families);
 }
 
-void StateMetrics::ReadLedger(bool observe) const {
-  for (int page = 0; !observe || page < kMaxLedgerPages; ++page) {
+void StateMetrics::ReadLedger() const {
+  for (int page = 0; !caught_up_ || page < kMaxLedgerPages; ++page) {
     const auto lines = sources_.jobs->LedgerSince(last_ledger_line_);
     if (!lines.ok()) return Warn("the ledger", lines.status());
-    if (lines->empty()) return;
+    if (lines->empty()) {
+      caught_up_ = true;
+      return;
+    }
     last_ledger_line_ = lines->back().first;
-    if (!observe) continue;
+    if (!caught_up_) continue;
     for (const auto& [number, line] : *lines) {
       const prometheus::Labels labels = {{"stage", StageLabel(line.stage())}};
       stage_seconds_.Add(labels, StageEdges()).Observe(line.seconds());

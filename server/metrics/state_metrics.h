@@ -37,7 +37,8 @@ struct StateSources {
 // Thread-safe. However often it is scraped, the sources are asked once a second.
 class StateMetrics : public prometheus::Collectable {
  public:
-  // Stages that ended before count as seen: stage durations are those since the construction.
+  // Stages that ended before count as seen: stage durations are those since the construction or,
+  // where the ledger could not be read then, since the first scrape that could.
   explicit StateMetrics(StateSources sources);
 
   std::vector<prometheus::MetricFamily> Collect() const override;
@@ -49,8 +50,9 @@ class StateMetrics : public prometheus::Collectable {
   void CollectJobs(Families* families) const;
   void CollectWorkers(Families* families) const;
   void CollectModels(Families* families) const;
-  // Observes the ledger lines that are new, if they are to be counted at all.
-  void ReadLedger(bool observe) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Observes the ledger lines that are new; until it has caught up with what was there before,
+  // it only does that.
+  void ReadLedger() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const StateSources sources_;
   // The metrics that are counted along the way rather than read.
@@ -63,6 +65,7 @@ class StateMetrics : public prometheus::Collectable {
   mutable Families cached_ ABSL_GUARDED_BY(mutex_);
   mutable absl::Duration refreshed_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   mutable int64_t last_ledger_line_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable bool caught_up_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace cytopress

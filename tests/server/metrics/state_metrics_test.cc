@@ -1,0 +1,115 @@
+#include "server/metrics/state_metrics.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/server/worker/forwarding_job_store.h"
+
+namespace cytopress {
+namespace {
+
+// Cannot read the ledger while `busy`.
+class BusyJobStore : public ForwardingJobStore {
+ public:
+  using ForwardingJobStore::ForwardingJobStore;
+
+  absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> LedgerSince(
+      int64_t after) override {
+    if (busy) return absl::UnavailableError("the database is locked");
+    return ForwardingJobStore::LedgerSince(after);
+  }
+
+  bool busy = false;
+};
+
+class StateMetricsTest : public testing::Test {
+ protected:
+  StateMetricsTest()
+      : folder_(absl::StrCat(testing::TempDir(), "/state_metrics_", getpid())),
+        store_(*OpenJobStore(absl::StrCat("sqlite://", folder_, "/jobs.db"), &clock_)),
+        busy_store_(store_.get()),
+        registry_(*ModelRegistry::Open(folder_ + "/models")) {}
+  ~StateMetricsTest() override {
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  StateSources Sources() {
+    StateSources sources;
+    sources.jobs = &busy_store_;
+    sources.models = &registry_;
+    sources.loaded_models = [] { return std::vector<ModelVersion>(); };
+    sources.waiting_images = [] { return 0; };
+    sources.predicted_seconds = [] {
+      return std::vector<std::pair<ModelVersion, absl::Duration>>();
+    };
+    sources.prediction_margin = [] { return 1.0; };
+    sources.clock = &clock_;
+    return sources;
+  }
+
+  void EndStage(double seconds) {
+    v1::JobSpec spec;
+    spec.set_model_name("cells");
+    ASSERT_TRUE(store_->Submit(spec, "").ok());
+    const auto leased = store_->AcquireLease("w", "cpu", absl::Seconds(30));
+    ASSERT_TRUE(leased.ok() && leased->has_value());
+    v1::LedgerEntry line;
+    line.set_stage("train");
+    line.set_seconds(seconds);
+    ASSERT_TRUE(store_->Start((*leased)->lease).ok());
+    ASSERT_TRUE(store_->AppendLedger((*leased)->lease, line).ok());
+  }
+
+  // The seconds of all stages, as a scrape after a while reads them.
+  double StageSeconds(const StateMetrics& metrics) {
+    clock_.Advance(absl::Seconds(15));
+    double seconds = 0;
+    for (const prometheus::MetricFamily& family : metrics.Collect()) {
+      if (family.name != "cytopress_stage_seconds") continue;
+      for (const prometheus::ClientMetric& metric : family.metric) {
+        seconds += metric.histogram.sample_sum;
+      }
+    }
+    return seconds;
+  }
+
+  FakeClock clock_;
+  const std::string folder_;
+  std::unique_ptr<JobStore> store_;
+  BusyJobStore busy_store_;
+  ModelRegistry registry_;
+};
+
+TEST_F(StateMetricsTest, CountsTheStagesThatEndLater) {
+  EndStage(1000);
+  const StateMetrics metrics(Sources());
+  EndStage(5);
+  EXPECT_EQ(StageSeconds(metrics), 5);
+  EndStage(2);
+  EXPECT_EQ(StageSeconds(metrics), 7);
+}
+
+TEST_F(StateMetricsTest, WhatWasThereIsNotCountedWhereItCouldNotBeReadAtFirst) {
+  EndStage(1000);
+  busy_store_.busy = true;
+  const StateMetrics metrics(Sources());
+  EXPECT_EQ(StageSeconds(metrics), 0);
+  busy_store_.busy = false;
+  EXPECT_EQ(StageSeconds(metrics), 0);
+  EndStage(5);
+  EXPECT_EQ(StageSeconds(metrics), 5);
+  busy_store_.busy = true;
+  EndStage(2);
+  EXPECT_EQ(StageSeconds(metrics), 5);
+  busy_store_.busy = false;
+  EXPECT_EQ(StageSeconds(metrics), 7) << "what ended while the server ran is counted later";
+}
+
+}  // namespace
+}  // namespace cytopress
