@@ -14,7 +14,8 @@ struct JobTransition {
   v1::JobState to;
 };
 
-// Every legal move, and no other. The store makes no move that is not in this list.
+// Every legal move, and no other. The store makes no move that is not in this list, but of a row
+// that is damaged, which fails from any state.
 absl::Span<const JobTransition> LegalTransitions();
 bool IsLegalTransition(v1::JobState from, v1::JobState to);
 

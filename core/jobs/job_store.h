@@ -68,6 +68,7 @@ class JobStore {
   virtual absl::StatusOr<v1::Job> Submit(const v1::JobSpec& spec,
                                          const std::string& request_id) = 0;
   virtual absl::StatusOr<v1::Job> Get(const std::string& id) = 0;
+  // Leaves out jobs whose row is damaged, of which Get is DATA_LOSS.
   virtual absl::StatusOr<ListJobsPage> List(const ListJobsQuery& query) = 0;
   // Queued: CANCELLED at once. Leased or running: sets cancel_requested. FAILED_PRECONDITION for a
   // job that has succeeded or failed.
@@ -77,7 +78,8 @@ class JobStore {
 
   // For workers.
   // The oldest queued job whose device fits ("" fits any worker, else it must be equal); QUEUED ->
-  // LEASED, attempt + 1. nullopt when there is none.
+  // LEASED, attempt + 1. nullopt when there is none. A job whose row is damaged fails instead, and
+  // the next one is taken.
   virtual absl::StatusOr<std::optional<LeasedJob>> AcquireLease(const std::string& worker,
                                                                 const std::string& device,
                                                                 absl::Duration duration) = 0;
@@ -98,7 +100,7 @@ class JobStore {
   virtual absl::Status Release(const Lease& lease) = 0;
 
   // Expired leases: back to QUEUED, or FAILED ("worker lost N times") when no attempts are left, or
-  // CANCELLED when a cancel was requested. Returns the ids.
+  // CANCELLED when a cancel was requested, or FAILED when its row is damaged. Returns the ids.
   virtual absl::StatusOr<std::vector<std::string>> ReapExpired() = 0;
   // The same for all leases of one worker, whose process is known to be dead.
   virtual absl::StatusOr<std::vector<std::string>> ReapWorker(const std::string& worker) = 0;
@@ -109,7 +111,8 @@ class JobStore {
   virtual absl::StatusOr<std::vector<WorkerInfo>> ListWorkers() = 0;
   virtual absl::StatusOr<QueueStats> Stats() = 0;
   // Ledger lines of all jobs after the `after`-th, oldest first, with their numbers; at most 1000 a
-  // call, so ask again from the last number until there is none. For metrics.
+  // call, so ask again from the last number until there is none. Damaged lines are left out. For
+  // metrics.
   virtual absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> LedgerSince(
       int64_t after) = 0;
 };

@@ -18,6 +18,7 @@
 #include "core/jobs/job_spec.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/sql_schema.h"
+#include "spdlog/spdlog.h"
 
 namespace cytopress {
 namespace {
@@ -74,10 +75,11 @@ absl::StatusOr<int> PageSize(const ListJobsQuery& query) {
   return query.page_size == 0 ? kDefaultPageSize : std::min(query.page_size, kMaxPageSize);
 }
 
-// The ids of one page and, to know whether there is another, of one job more.
-std::vector<std::string> ListIds(soci::session& sql, const ListJobsQuery& query, int64_t before,
-                                 int page_size) {
-  std::string text = "SELECT id FROM jobs WHERE (:any_model = 1 OR model_name = :model_name)";
+// The numbers and ids of one page and, to know whether there is another, of one job more.
+std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const ListJobsQuery& query,
+                                                     int64_t before, int page_size) {
+  std::string text =
+      "SELECT number, id FROM jobs WHERE (:any_model = 1 OR model_name = :model_name)";
   if (!query.states.empty()) {
     absl::StrAppend(&text, " AND state IN (",
                     absl::StrJoin(query.states, ", ",
@@ -89,9 +91,22 @@ std::vector<std::string> ListIds(soci::session& sql, const ListJobsQuery& query,
   if (before > 0) absl::StrAppend(&text, " AND number < ", before);
   absl::StrAppend(&text, " ORDER BY number DESC LIMIT ", page_size + 1);
   const int any_model = query.model_name.empty() ? 1 : 0;
-  soci::rowset<std::string> rows =
-      (sql.prepare << text, soci::use(any_model), soci::use(query.model_name));
-  return std::vector<std::string>(rows.begin(), rows.end());
+  std::vector<std::pair<int64_t, std::string>> ids;
+  int64_t number = 0;
+  std::string id;
+  soci::statement rows = (sql.prepare << text, soci::use(any_model), soci::use(query.model_name),
+                          soci::into(number), soci::into(id));
+  rows.execute();
+  while (rows.fetch()) ids.emplace_back(number, id);
+  return ids;
+}
+
+// With its ledger.
+absl::StatusOr<v1::Job> LoadWholeJob(soci::session& sql, const SqlDialect& dialect,
+                                     const std::string& id) {
+  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, dialect, id, false));
+  CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
+  return std::move(row.job);
 }
 
 }  // namespace
@@ -175,9 +190,8 @@ absl::StatusOr<v1::Job> SqlJobStore::Submit(const v1::JobSpec& spec,
 absl::StatusOr<v1::Job> SqlJobStore::Get(const std::string& id) {
   v1::Job job;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, false));
-    job = std::move(row.job);
-    return LoadLedger(sql, &job);
+    CYTOPRESS_ASSIGN_OR_RETURN(job, LoadWholeJob(sql, *dialect_, id));
+    return absl::OkStatus();
   }));
   return job;
 }
@@ -187,15 +201,19 @@ absl::StatusOr<ListJobsPage> SqlJobStore::List(const ListJobsQuery& query) {
   CYTOPRESS_ASSIGN_OR_RETURN(const int64_t before, ParsePageToken(query));
   ListJobsPage page;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    const std::vector<std::string> ids = ListIds(sql, query, before, page_size);
-    for (const std::string& id : ids) {
-      if (static_cast<int>(page.jobs.size()) == page_size) break;
-      CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, false));
-      CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
-      page.jobs.push_back(std::move(row.job));
-      const bool last_of_full_page = static_cast<int>(page.jobs.size()) == page_size;
-      if (last_of_full_page && static_cast<int>(ids.size()) > page_size) {
-        page.next_page_token = PageToken(query, row.number);
+    auto ids = ListIds(sql, query, before, page_size);
+    if (static_cast<int>(ids.size()) > page_size) {
+      ids.pop_back();
+      page.next_page_token = PageToken(query, ids.back().first);
+    }
+    for (const auto& [number, id] : ids) {
+      absl::StatusOr<v1::Job> job = LoadWholeJob(sql, *dialect_, id);
+      if (job.ok()) {
+        page.jobs.push_back(*std::move(job));
+      } else if (absl::IsDataLoss(job.status())) {
+        spdlog::warn("{} is left out of the list: {}", id, std::string(job.status().message()));
+      } else {
+        return job.status();
       }
     }
     return absl::OkStatus();
@@ -295,17 +313,20 @@ absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> SqlJobStore::Le
     int64_t after) {
   std::vector<std::pair<int64_t, v1::LedgerEntry>> lines;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    int64_t number = 0;
+    int64_t number = after;
     std::string json;
     soci::statement query =
-        (sql.prepare
-             << "SELECT number, entry FROM ledger WHERE number > :after ORDER BY number LIMIT "
-             << kMaxLedgerLines,
+        (sql.prepare << "SELECT number, entry FROM ledger WHERE number > :after ORDER BY number",
          soci::use(after), soci::into(number), soci::into(json));
     query.execute();
-    while (query.fetch()) {
-      CYTOPRESS_ASSIGN_OR_RETURN(v1::LedgerEntry entry, ParseLedgerEntry(json));
-      lines.emplace_back(number, std::move(entry));
+    while (static_cast<int>(lines.size()) < kMaxLedgerLines && query.fetch()) {
+      absl::StatusOr<v1::LedgerEntry> entry = ParseLedgerEntry(json);
+      if (entry.ok()) {
+        lines.emplace_back(number, *std::move(entry));
+      } else {
+        spdlog::warn("line {} of the ledger is left out: {}", number,
+                     std::string(entry.status().message()));
+      }
     }
     return absl::OkStatus();
   }));

@@ -71,8 +71,15 @@ class SqlJobStore : public JobStore {
   absl::StatusOr<JobRow> LoadLeased(soci::session& sql, const Lease& lease) const;
   // Loads the job of `lease`, changes and saves it.
   absl::Status ChangeLeased(const Lease& lease, Change change);
+  // Gives the queued job `id` to `worker`.
+  absl::StatusOr<LeasedJob> LeaseJob(soci::session& sql, const std::string& id,
+                                     const std::string& worker, absl::Duration duration) const;
   absl::StatusOr<std::vector<std::string>> Reap(const std::string& condition,
                                                 const std::string& worker);
+  // Takes the job `id` from its worker, who is lost.
+  absl::Status ReapJob(soci::session& sql, const std::string& id) const;
+  // Keeps a row that is damaged in the way of `why` from standing in that of others.
+  void FailDamaged(soci::session& sql, const std::string& id, const absl::Status& why) const;
 
   // Checks that the move is legal, and makes it.
   absl::Status Move(JobRow* row, v1::JobState to) const;

@@ -5,6 +5,7 @@
 #include "core/base/status_macros.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/sql_job_store.h"
+#include "spdlog/spdlog.h"
 
 namespace cytopress {
 namespace {
@@ -67,28 +68,48 @@ absl::Status SqlJobStore::ChangeLeased(const Lease& lease, Change change) {
   });
 }
 
+void SqlJobStore::FailDamaged(soci::session& sql, const std::string& id,
+                              const absl::Status& why) const {
+  const std::string error = PresentableError(std::string(why.message()));
+  spdlog::error("{} fails: {}", id, error);
+  FailDamagedJob(sql, id, error, clock_->Now());
+}
+
+absl::StatusOr<LeasedJob> SqlJobStore::LeaseJob(soci::session& sql, const std::string& id,
+                                                const std::string& worker,
+                                                absl::Duration duration) const {
+  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
+  CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
+  CYTOPRESS_RETURN_IF_ERROR(Move(&row, v1::JOB_STATE_LEASED));
+  row.job.set_worker(worker);
+  row.job.set_attempt(row.job.attempt() + 1);
+  row.lease_expires_us = ToMicros(clock_->Now() + duration);
+  ++row.fence;
+  CYTOPRESS_RETURN_IF_ERROR(SaveJob(sql, &row));
+  return LeasedJob{Lease{id, worker, row.fence}, std::move(row.job)};
+}
+
 absl::StatusOr<std::optional<LeasedJob>> SqlJobStore::AcquireLease(const std::string& worker,
                                                                    const std::string& device,
                                                                    absl::Duration duration) {
   std::optional<LeasedJob> leased;
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
-    std::string id;
-    const int queued = v1::JOB_STATE_QUEUED;
-    sql << "SELECT id FROM jobs WHERE state = :state AND (device = '' OR device = :device)"
-           " ORDER BY number LIMIT 1"
-        << dialect_->LockClause(),
-        soci::use(queued), soci::use(device), soci::into(id);
-    if (id.empty()) return absl::OkStatus();
-    CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
-    CYTOPRESS_RETURN_IF_ERROR(Move(&row, v1::JOB_STATE_LEASED));
-    row.job.set_worker(worker);
-    row.job.set_attempt(row.job.attempt() + 1);
-    row.lease_expires_us = ToMicros(clock_->Now() + duration);
-    ++row.fence;
-    CYTOPRESS_RETURN_IF_ERROR(SaveJob(sql, &row));
-    CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
-    leased = LeasedJob{Lease{id, worker, row.fence}, std::move(row.job)};
-    return absl::OkStatus();
+    while (true) {
+      std::string id;
+      const int queued = v1::JOB_STATE_QUEUED;
+      sql << "SELECT id FROM jobs WHERE state = :state AND (device = '' OR device = :device)"
+             " ORDER BY number LIMIT 1"
+          << dialect_->LockClause(),
+          soci::use(queued), soci::use(device), soci::into(id);
+      if (id.empty()) return absl::OkStatus();
+      absl::StatusOr<LeasedJob> job = LeaseJob(sql, id, worker, duration);
+      if (job.ok()) {
+        leased = *std::move(job);
+        return absl::OkStatus();
+      }
+      if (!absl::IsDataLoss(job.status())) return job.status();
+      FailDamaged(sql, id, job.status());
+    }
   }));
   return leased;
 }
@@ -184,17 +205,26 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& co
       ids.assign(rows.begin(), rows.end());
     }
     for (const std::string& id : ids) {
-      CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
-      const int attempt = row.job.attempt();
-      CYTOPRESS_RETURN_IF_ERROR(
-          Requeue(&row, absl::StrCat("worker lost ", attempt, attempt == 1 ? " time" : " times",
-                                     ": ", row.job.worker(), " stopped without a word")));
-      ++row.fence;  // the lost worker may still be alive: its writes must not pass
-      CYTOPRESS_RETURN_IF_ERROR(SaveJob(sql, &row));
+      const absl::Status reaped = ReapJob(sql, id);
+      if (absl::IsDataLoss(reaped)) {
+        FailDamaged(sql, id, reaped);
+      } else {
+        CYTOPRESS_RETURN_IF_ERROR(reaped);
+      }
     }
     return absl::OkStatus();
   }));
   return ids;
+}
+
+absl::Status SqlJobStore::ReapJob(soci::session& sql, const std::string& id) const {
+  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
+  const int attempt = row.job.attempt();
+  CYTOPRESS_RETURN_IF_ERROR(
+      Requeue(&row, absl::StrCat("worker lost ", attempt, attempt == 1 ? " time" : " times", ": ",
+                                 row.job.worker(), " stopped without a word")));
+  ++row.fence;  // the lost worker may still be alive: its writes must not pass
+  return SaveJob(sql, &row);
 }
 
 absl::StatusOr<std::vector<std::string>> SqlJobStore::ReapExpired() {

@@ -164,6 +164,15 @@ absl::Status SaveJob(soci::session& sql, JobRow* row) {
   return absl::OkStatus();
 }
 
+void FailDamagedJob(soci::session& sql, const std::string& id, const std::string& error,
+                    absl::Time now) {
+  const int failed = v1::JOB_STATE_FAILED;
+  const int64_t now_us = ToMicros(now);
+  sql << "UPDATE jobs SET state = :state, error = :error, finished_us = :now,"
+         " lease_expires_us = 0, fence = fence + 1, revision = revision + 1 WHERE id = :id",
+      soci::use(failed), soci::use(error), soci::use(now_us), soci::use(id);
+}
+
 absl::Status InsertLedgerEntry(soci::session& sql, const std::string& job_id,
                                const v1::LedgerEntry& entry) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string json, ToJson(entry));

@@ -37,6 +37,10 @@ absl::StatusOr<JobRow> LoadJob(soci::session& sql, const SqlDialect& dialect, co
 absl::Status InsertJob(soci::session& sql, JobRow* row);
 // Writes what can change and counts up row->revision.
 absl::Status SaveJob(soci::session& sql, JobRow* row);
+// FAILED with `error`, whatever the row holds and without reading it: for one that LoadJob finds
+// damaged (DATA_LOSS). No lease of it counts any longer.
+void FailDamagedJob(soci::session& sql, const std::string& id, const std::string& error,
+                    absl::Time now);
 
 absl::Status InsertLedgerEntry(soci::session& sql, const std::string& job_id,
                                const v1::LedgerEntry& entry);

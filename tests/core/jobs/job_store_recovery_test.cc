@@ -133,6 +133,69 @@ TEST_F(SqliteFileTest, FieldsOfANewerProgramAreIgnored) {
   EXPECT_EQ((*store)->Get(id).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(SqliteFileTest, ADamagedJobFailsAndTheNextIsLeased) {
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok());
+  const std::string damaged = (*store)->Submit(SomeSpec(), "")->id();
+  const std::string bad_ledger = (*store)->Submit(SomeSpec(), "")->id();
+  const std::string good = (*store)->Submit(SomeSpec(), "")->id();
+  Execute("UPDATE jobs SET spec = '{' WHERE number = 1");
+  Execute("INSERT INTO ledger (job_id, entry) SELECT id, '{' FROM jobs WHERE number = 2");
+  const auto leased = (*store)->AcquireLease("w1", "cpu", kLease);
+  ASSERT_TRUE(leased.ok()) << leased.status();
+  ASSERT_TRUE(leased->has_value());
+  EXPECT_EQ((*leased)->lease.job_id, good);
+  EXPECT_EQ((*store)->Get(damaged).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ((*store)->Stats()->jobs_by_state.at(v1::JOB_STATE_FAILED), 2);
+  EXPECT_EQ((*store)->Stats()->depth, 0);
+  Execute("DELETE FROM ledger");
+  EXPECT_EQ((*store)->Get(bad_ledger)->state(), v1::JOB_STATE_FAILED);
+  EXPECT_THAT((*store)->Get(bad_ledger)->error(), HasSubstr("unreadable cytopress.v1.LedgerEntry"));
+  EXPECT_TRUE((*store)->Get(bad_ledger)->has_finished());
+}
+
+TEST_F(SqliteFileTest, ADamagedJobDoesNotKeepOthersFromBeingReaped) {
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok());
+  std::vector<std::string> ids;
+  std::vector<Lease> leases;
+  for (int i = 0; i < 2; ++i) {
+    ids.push_back((*store)->Submit(SomeSpec(), "")->id());
+    leases.push_back((**(*store)->AcquireLease("w1", "cpu", kLease)).lease);
+  }
+  Execute("UPDATE jobs SET progress = '{' WHERE number = 1");
+  EXPECT_THAT(*(*store)->ReapWorker("w1"), ElementsAre(ids[0], ids[1]));
+  EXPECT_EQ((*store)->Get(ids[1])->state(), v1::JOB_STATE_QUEUED);
+  Execute("UPDATE jobs SET progress = ''");
+  EXPECT_EQ((*store)->Get(ids[0])->state(), v1::JOB_STATE_FAILED);
+  EXPECT_EQ((*store)->Start(leases[0]).code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(SqliteFileTest, ListsAndLedgersLeaveOutWhatIsDamaged) {
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok());
+  std::vector<std::string> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back((*store)->Submit(SomeSpec(), "")->id());
+  Execute("UPDATE jobs SET spec = '{' WHERE number IN (2, 4)");
+  ListJobsQuery query;
+  query.page_size = 2;
+  std::vector<std::string> listed;
+  do {
+    const absl::StatusOr<ListJobsPage> page = (*store)->List(query);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const v1::Job& job : page->jobs) listed.push_back(job.id());
+    query.page_token = page->next_page_token;
+  } while (!query.page_token.empty());
+  EXPECT_THAT(listed, ElementsAre(ids[4], ids[2], ids[0]));
+
+  Execute("INSERT INTO ledger (job_id, entry) SELECT id, '{' FROM jobs");
+  Execute("INSERT INTO ledger (job_id, entry) SELECT id, '{\"stage\":\"train\"}' FROM jobs");
+  const auto lines = (*store)->LedgerSince(0);
+  ASSERT_TRUE(lines.ok()) << lines.status();
+  ASSERT_EQ(lines->size(), 5u);
+  EXPECT_EQ(lines->front().first, 6);
+}
+
 // A process that writes as fast as it can and prints the id of every job acknowledged.
 [[noreturn]] void SubmitForever(const std::string& url, int out) {
   absl::StatusOr<std::unique_ptr<JobStore>> store = OpenJobStore(url, RealClock());
