@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
 #include "core/compression/precision.h"
@@ -19,13 +19,6 @@
 
 namespace cytopress {
 namespace {
-
-// LibTorch's allocators say so in a c10::Error, those of CPUs and of GPUs in words of their own.
-bool IsOutOfMemory(const c10::Error& error) {
-  const absl::string_view what = error.what_without_backtrace();
-  return absl::StrContains(what, "can't allocate memory") ||
-         absl::StrContains(what, "out of memory");
-}
 
 absl::Status OutOfMemory(const v1::JobSpec& spec, absl::string_view details) {
   const v1::Recipe& recipe = spec.recipe();
@@ -297,8 +290,9 @@ absl::StatusOr<PipelineResult> RunPipeline(const v1::JobSpec& spec,
   } catch (const std::bad_alloc&) {
     return OutOfMemory(complete, "");
   } catch (const c10::Error& error) {
-    if (IsOutOfMemory(error)) return OutOfMemory(complete, error.what_without_backtrace());
-    return absl::InternalError(absl::StrCat("LibTorch: ", error.what_without_backtrace()));
+    const absl::string_view what = error.what_without_backtrace();
+    if (SaysOutOfMemory(what)) return OutOfMemory(complete, what);
+    return absl::InternalError(absl::StrCat("LibTorch: ", what));
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   }

@@ -8,11 +8,13 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/engine/batch_engine.h"
 #include "core/engine/dense_model.h"
@@ -24,6 +26,13 @@ namespace {
 constexpr int kLargestBatch = 128;
 // cuDNN chooses and compiles its kernels in the first passes, which a graph must not record.
 constexpr int kWarmUpPasses = 3;
+
+// Memory may be free later, so that it is worth another try.
+absl::Status Failed(int gpu, const std::exception& error) {
+  const std::string message = absl::StrCat("cuda:", gpu, " failed: ", error.what());
+  return SaysOutOfMemory(error.what()) ? absl::ResourceExhaustedError(message)
+                                       : absl::InternalError(message);
+}
 
 class CudaEngine : public BatchEngine {
  public:
@@ -40,7 +49,7 @@ class CudaEngine : public BatchEngine {
     try {
       return std::make_unique<CudaEngine>(shared_model(), torch_model_, gpu_);
     } catch (const std::exception& error) {
-      return absl::InternalError(absl::StrCat("cuda:", gpu_, " failed: ", error.what()));
+      return Failed(gpu_, error);
     }
   }
   std::string name() const override { return "torch-cuda-fp16"; }
@@ -73,8 +82,10 @@ class CudaEngine : public BatchEngine {
     if (is_new) {
       try {
         Record(batch, it->second);
-      } catch (...) {
+      } catch (const std::exception& error) {
+        const bool out_of_memory = SaysOutOfMemory(error.what());
         plans_.erase(it);
+        if (out_of_memory) throw std::bad_alloc();  // as BatchEngine knows it
         throw;
       }
     }
@@ -121,7 +132,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateCudaEngine(const Artifact& artifac
     return std::make_unique<CudaEngine>(std::make_shared<const DenseModel>(std::move(model)),
                                         std::move(torch_model), gpu);
   } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("cuda:", gpu, " failed: ", error.what()));
+    return Failed(gpu, error);
   }
 }
 
