@@ -9,10 +9,8 @@
 #include <system_error>
 #include <thread>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
+#include "core/base/device.h"
 #include "core/gpu/engine_module.h"
 #include "core/registry/model_registry.h"
 #include "server/supervisor/cores.h"
@@ -52,15 +50,12 @@ std::string DefaultZooFolder() {
   return std::filesystem::is_directory(zoo, error) ? zoo.string() : "";
 }
 
-// Empty, or what is wrong.
-std::string CheckDevice(const std::string& device) {
-  int number = 0;
-  absl::string_view rest = device;
-  if (device == "cpu") return "";
-  if (absl::ConsumePrefix(&rest, "cuda:") && absl::SimpleAtoi(rest, &number) && number >= 0) {
-    return "";
-  }
-  return absl::StrCat("\"", device, "\" is neither cpu nor cuda:N");
+// Empty, or what is wrong. Writes the device as jobs name it.
+std::string TakeDevice(std::string& device) {
+  const absl::StatusOr<std::string> name = ParseDeviceName(device);
+  if (!name.ok()) return std::string(name.status().message());
+  device = *name;
+  return "";
 }
 
 // Empty, or what is wrong.
@@ -135,7 +130,7 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
   app->add_option("--worker-binary", options->worker_program, "the program cytopress-worker")
       ->capture_default_str();
   app->add_option("--device", options->device, "device of the local workers: cpu or cuda:N")
-      ->check(CLI::Validator(CheckDevice, "cpu or cuda:N"))
+      ->transform(CLI::Validator(TakeDevice, "cpu or cuda:N"))
       ->capture_default_str();
 }
 
@@ -147,7 +142,7 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
   app->add_option("--inference-device", flags->inference_device,
                   "where models are computed: cpu or cuda:N; GPUs need a cytopressd that was built "
                   "with a CUDA LibTorch")
-      ->check(CLI::Validator(CheckDevice, "cpu or cuda:N"))
+      ->transform(CLI::Validator(TakeDevice, "cpu or cuda:N"))
       ->capture_default_str();
   app->add_option("--inference-threads", options->engines,
                   "batches of a model that are computed at the same time; the threads share its "

@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/device.h"
+#include "core/base/status_macros.h"
 
 namespace cytopress {
 namespace {
@@ -77,24 +79,23 @@ bool AutocastEnabled(torch::Device device) {
 }
 
 absl::StatusOr<torch::Device> ParseDevice(const std::string& device) {
-  if (device.empty() || device == "cpu") return torch::Device(torch::kCPU);
+  if (device.empty()) return torch::Device(torch::kCPU);
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string name, ParseDeviceName(device));
   int index = 0;
-  if (device == "cuda" ||
-      (absl::StartsWith(device, "cuda:") && absl::SimpleAtoi(device.substr(5), &index))) {
-    if (!torch::cuda::is_available()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("device: '", device,
-                       "' was asked for, but this LibTorch finds no CUDA device;"
-                       " use cpu, or a worker built against a CUDA LibTorch"));
-    }
-    if (index < 0 || index >= static_cast<int>(torch::cuda::device_count())) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "device: '", device, "' was asked for; there are ", torch::cuda::device_count()));
-    }
-    return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(index));
+  if (!absl::SimpleAtoi(absl::StripPrefix(name, "cuda:"), &index)) {
+    return torch::Device(torch::kCPU);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("device: '", device, "' is unknown; use cpu or cuda:N"));
+  if (!torch::cuda::is_available()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("device: '", device,
+                     "' was asked for, but this LibTorch finds no CUDA device;"
+                     " use cpu, or a worker built against a CUDA LibTorch"));
+  }
+  if (index >= static_cast<int>(torch::cuda::device_count())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "device: '", device, "' was asked for; there are ", torch::cuda::device_count()));
+  }
+  return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(index));
 }
 
 void ConfigureTorch(int threads) {

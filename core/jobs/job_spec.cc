@@ -5,11 +5,11 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/base/device.h"
 #include "core/network/network.h"
 #include "core/registry/model_registry.h"
 #include "google/protobuf/generated_enum_reflection.h"
@@ -25,7 +25,6 @@ constexpr int kMaxBatch = 4096;
 constexpr int kLeastGroup = 8, kMostGroup = 4096;
 constexpr int kMaxShift = 64;
 constexpr int kMaxCalibrationImages = 1000000;
-constexpr int kMaxDeviceDigits = 3;
 constexpr int kMaxSweepCells = 100;
 constexpr int kMaxTries = 50;
 
@@ -390,13 +389,10 @@ void CheckRecipe(const v1::JobSpec& spec, Checker* checker) {
 }
 
 void CheckDevice(const std::string& device, Checker* checker) {
-  if (device.empty() || device == "cpu") return;
-  absl::string_view number = device;
-  if (absl::ConsumePrefix(&number, "cuda:") && !number.empty() &&
-      number.size() <= kMaxDeviceDigits &&
-      std::all_of(number.begin(), number.end(), absl::ascii_isdigit)) {
-    return;
-  }
+  if (device.empty()) return;
+  const absl::StatusOr<std::string> name = ParseDeviceName(device);
+  // "cuda:00" would wait for ever: workers are called "cuda:0".
+  if (name.ok() && *name == device) return;
   checker->Add("device",
                absl::StrCat("\"", device, "\" is not \"cpu\" or \"cuda:N\"; empty for any device"));
 }

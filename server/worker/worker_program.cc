@@ -10,10 +10,12 @@
 #include <CLI/CLI.hpp>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/device.h"
 #include "core/base/status_macros.h"
 #include "server/worker/process_lock.h"
 
@@ -28,6 +30,14 @@ struct Flags {
   int parent_pid = 0;
 };
 
+// Empty, or what is wrong. Writes the device as jobs name it.
+std::string TakeDevice(std::string& device) {
+  const absl::StatusOr<std::string> name = ParseDeviceName(device);
+  if (!name.ok()) return std::string(name.status().message());
+  device = *name;
+  return "";
+}
+
 void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--database", flags->database, "job database, sqlite:///absolute/path.db")
       ->required();
@@ -36,7 +46,9 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--work", flags->options.work_folder,
                   "folder for checkpoints; the same for all workers of a machine")
       ->required();
-  app->add_option("--device", flags->settings.device, "cpu or cuda:N")->default_val("cpu");
+  app->add_option("--device", flags->settings.device, "cpu or cuda:N")
+      ->transform(CLI::Validator(TakeDevice, "cpu or cuda:N"))
+      ->default_val("cpu");
   app->add_option("--threads", flags->settings.threads, "threads of a job, 0 = all cores")
       ->check(CLI::Range(0, 1024));
   app->add_option("--name", flags->options.name,

@@ -127,7 +127,7 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
 
 TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
   std::vector<std::string> arguments = ServerArguments();
-  arguments.insert(arguments.end(), {"--inference-device", "cuda:12345"});
+  arguments.insert(arguments.end(), {"--inference-device", "cuda:999"});
   Run(arguments);
   if (std::filesystem::exists(std::filesystem::path(CYTOPRESSD).parent_path() / kGpuModule)) {
     GTEST_SKIP() << "it was built for GPUs";
@@ -187,6 +187,19 @@ TEST(FlagsTest, ReadsWhatIsGiven) {
   EXPECT_EQ(options.default_model, "cells");
   EXPECT_EQ(options.device, "cuda:1");
   EXPECT_EQ(options.grpc.listen, "127.0.0.1:8500") << "nobody else may connect by default";
+}
+
+TEST(FlagsTest, DevicesAreNamedAsJobsNameThem) {
+  const char* arguments[] = {"cytopressd",         "--state", "/tmp/s", "--device", "cuda:00",
+                             "--inference-device", "cuda:01"};
+  auto parsed = ParseFlags(std::size(arguments), arguments);
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.device, "cuda:0");
+  EXPECT_EQ(std::get<Flags>(parsed).inference_device, "cuda:1");
+  arguments[4] = "cuda:+0";
+  parsed = ParseFlags(std::size(arguments), arguments);
+  ASSERT_TRUE(std::holds_alternative<int>(parsed));
+  EXPECT_EQ(std::get<int>(parsed), 2);
 }
 
 TEST(FlagsTest, WorkersGetTheCoresThatServingLeaves) {

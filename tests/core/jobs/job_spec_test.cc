@@ -194,6 +194,8 @@ INSTANTIATE_TEST_SUITE_P(
                  [](v1::JobSpec* s) { s->mutable_recipe()->set_name(std::string(300, 'x')); }},
         BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda"); }},
         BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda:x"); }},
+        BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda:+0"); }},
+        BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda:00"); }},
         BadField{"device", [](v1::JobSpec* s) { s->set_device("tpu"); }}));
 
 TEST(ValidateJobSpec, ReportsEverythingAtOnce) {

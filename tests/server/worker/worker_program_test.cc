@@ -61,6 +61,9 @@ TEST_F(WorkerProgramTest, BadFlagsExitWith2) {
   EXPECT_EQ(Run({}, NoJobs), 2);
   EXPECT_EQ(Run({"--nonsense"}, NoJobs), 2);
   EXPECT_EQ(Run({"--help"}, NoJobs), 0);
+  std::vector<std::string> flags = Flags();
+  flags.insert(flags.end(), {"--device", "cuda:+0"});
+  EXPECT_EQ(Run(flags, NoJobs), 2) << "no job is for such a device";
 }
 
 TEST_F(WorkerProgramTest, EmptyQueueExitsWith0AndBadDatabaseWith1) {
