@@ -1,11 +1,16 @@
 #include "server/metrics/serving_metrics.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
 namespace cytopress {
 namespace {
+
+// Of a name, whose series are kept.
+constexpr size_t kMaxUnloadedVersions = 8;
 
 using Edges = prometheus::Histogram::BucketBoundaries;
 
@@ -67,7 +72,6 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
 }
 
 const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
-  absl::MutexLock lock(&mutex_);
   const auto [it, is_new] = models_.try_emplace({model.name, model.version});
   if (is_new) {
     const prometheus::Labels labels = {{"model", model.name},
@@ -85,6 +89,7 @@ const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
 }
 
 void ServingMetrics::OnBatch(const ModelVersion& model, int images, absl::Duration cpu) {
+  absl::MutexLock lock(&mutex_);
   const OfModel& metrics = Of(model);
   metrics.batch->Observe(images);
   metrics.cpu->Increment(absl::ToDoubleSeconds(cpu));
@@ -92,6 +97,7 @@ void ServingMetrics::OnBatch(const ModelVersion& model, int images, absl::Durati
 
 void ServingMetrics::OnClassified(const ModelVersion& model, int images, bool bulk,
                                   const ClassifyTiming& timing) {
+  absl::MutexLock lock(&mutex_);
   const OfModel& metrics = Of(model);
   metrics.queue->Observe(absl::ToDoubleSeconds(timing.queue));
   metrics.decode->Observe(absl::ToDoubleSeconds(timing.decode));
@@ -99,6 +105,31 @@ void ServingMetrics::OnClassified(const ModelVersion& model, int images, bool bu
   prometheus::Histogram* const request = bulk ? metrics.stream : metrics.unary;
   request->Observe(absl::ToDoubleSeconds(timing.queue + timing.decode + timing.compute));
   metrics.images->Increment(images);
+}
+
+void ServingMetrics::OnUnloaded(const ModelVersion& model) {
+  absl::MutexLock lock(&mutex_);
+  std::deque<int64_t>& versions = unloaded_[model.name];
+  versions.erase(std::remove(versions.begin(), versions.end(), model.version), versions.end());
+  versions.push_back(model.version);
+  if (versions.size() <= kMaxUnloadedVersions) return;
+  Remove({model.name, versions.front()});
+  versions.pop_front();
+}
+
+void ServingMetrics::Remove(const ModelVersion& model) {
+  const auto it = models_.find({model.name, model.version});
+  if (it == models_.end()) return;
+  const OfModel& metrics = it->second;
+  queue_.Remove(metrics.queue);
+  decode_.Remove(metrics.decode);
+  compute_.Remove(metrics.compute);
+  request_.Remove(metrics.unary);
+  request_.Remove(metrics.stream);
+  batch_.Remove(metrics.batch);
+  images_.Remove(metrics.images);
+  cpu_.Remove(metrics.cpu);
+  models_.erase(it);
 }
 
 void ServingMetrics::OnRefused(const std::string& reason) {

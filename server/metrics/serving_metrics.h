@@ -8,6 +8,7 @@
 #include <prometheus/registry.h>
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <utility>
@@ -28,6 +29,9 @@ class ServingMetrics : public ServingObserver {
   void OnClassified(const ModelVersion& model, int images, bool bulk,
                     const ClassifyTiming& timing) override;
   void OnRefused(const std::string& reason) override;
+  // `model` has left memory. Its series stay until eight other versions of its name have been
+  // unloaded after it, so that rate() sees their end; what is reported of it later begins at 0.
+  void OnUnloaded(const ModelVersion& model);
 
  private:
   struct OfModel {
@@ -41,7 +45,8 @@ class ServingMetrics : public ServingObserver {
     prometheus::Counter* cpu;
   };
 
-  const OfModel& Of(const ModelVersion& model) ABSL_LOCKS_EXCLUDED(mutex_);
+  const OfModel& Of(const ModelVersion& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remove(const ModelVersion& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   prometheus::Family<prometheus::Histogram>& queue_;
   prometheus::Family<prometheus::Histogram>& decode_;
@@ -52,9 +57,11 @@ class ServingMetrics : public ServingObserver {
   prometheus::Family<prometheus::Counter>& cpu_;
   prometheus::Family<prometheus::Counter>& refused_;
 
+  // Held while a series is observed, so that it is not removed meanwhile.
   absl::Mutex mutex_;
-  // Entries stay where they are and never change.
   std::map<std::pair<std::string, int64_t>, OfModel> models_ ABSL_GUARDED_BY(mutex_);
+  // By name, the last one at the end.
+  std::map<std::string, std::deque<int64_t>> unloaded_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cytopress
