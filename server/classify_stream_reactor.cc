@@ -17,6 +17,8 @@ namespace {
 constexpr int64_t kMaxImages = 256;
 constexpr int64_t kMaxBytes = int64_t{16} << 20;
 constexpr size_t kMaxStreams = 64;
+// A client counts from an earlier time than the server, and cancels what has expired.
+constexpr absl::Duration kDeadlineSlack = absl::Milliseconds(20);
 
 absl::Status ShuttingDown() {
   return WithReason(absl::UnavailableError("the server is shutting down; go on with another"),
@@ -136,7 +138,7 @@ void ClassifyStreamReactor::OnWriteDone(bool ok) {
 }
 
 absl::Status ClassifyStreamReactor::WhyCancelled() const {
-  if (absl::Now() >= absl::FromChrono(context_->deadline())) {
+  if (absl::Now() + kDeadlineSlack >= absl::FromChrono(context_->deadline())) {
     return absl::DeadlineExceededError("the stream's deadline passed");
   }
   return absl::CancelledError("the client is gone");

@@ -76,7 +76,7 @@ class ServingObserver {
   virtual void OnClassified(const ModelVersion& model, int images, bool bulk,
                             const ClassifyTiming& timing) = 0;
   // A version is out of memory, until it is loaded again.
-  virtual void OnUnloaded(const ModelVersion& model) {}
+  virtual void OnUnloaded(const ModelVersion& model) = 0;
   // Not let in. `reason` is that of the ErrorInfo (admission.h).
   virtual void OnRefused(const std::string& reason) = 0;
 };

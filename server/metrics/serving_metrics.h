@@ -31,7 +31,7 @@ class ServingMetrics : public ServingObserver {
   void OnRefused(const std::string& reason) override;
   // `model` has left memory. Its series stay until eight other versions of its name have been
   // unloaded after it, so that rate() sees their end; what is reported of it later begins at 0.
-  void OnUnloaded(const ModelVersion& model);
+  void OnUnloaded(const ModelVersion& model) override;
 
  private:
   struct OfModel {

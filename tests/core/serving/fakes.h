@@ -194,6 +194,7 @@ class CountingObserver : public ServingObserver {
                     const ClassifyTiming& timing) override {
     classified_ += images;
   }
+  void OnUnloaded(const ModelVersion& model) override {}
   void OnRefused(const std::string& reason) override { ++refused_; }
   int refused() const { return refused_; }
   int batched() const { return batched_; }
