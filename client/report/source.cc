@@ -67,6 +67,14 @@ std::string WhyMissing(const v1::Job& job, const std::string& name) {
   return IsTerminal(job.state()) ? "not made" : kOpen;
 }
 
+// Rounding to INT4 adds zeros, which are not pruned; without a ledger they are counted.
+double ZerosBeforeRounding(const v1::Model& model) {
+  for (int i = 1; i < model.ledger_size(); ++i) {
+    if (model.ledger(i).stage() == "quantize") return model.ledger(i - 1).sparsity();
+  }
+  return model.size().sparsity();
+}
+
 ReportCell CellOf(v1::Model model) {
   ReportCell cell;
   cell.sparsity = AskedSparsity(model);
@@ -223,7 +231,10 @@ double AskedSparsity(const v1::Model& model) {
     }
   }
   if (model.name() == ParentModelName(spec.model_name())) return 0;
-  return spec.recipe().prune().sparsity();
+  const double asked = spec.recipe().prune().sparsity();
+  if (asked > 0 && model.name() == spec.model_name()) return asked;
+  // Chosen by a search, there in the base already, or the model goes by another name here.
+  return std::round(100 * ZerosBeforeRounding(model)) / 100;
 }
 
 absl::StatusOr<std::vector<ReportCell>> CollectCells(Client* client, const v1::Job& job) {

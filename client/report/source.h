@@ -20,7 +20,8 @@ absl::StatusOr<std::vector<ReportCell>> CollectCells(Client* client, const v1::J
 absl::StatusOr<ReportData> CollectReport(Client* client,
                                          const std::vector<std::string>& references);
 
-// The share of weights that the job of `model` was asked to remove from it.
+// The share of weights that the job of `model` was asked to remove from it; where its name or its
+// recipe does not tell, the share that is zero, to a whole percent.
 double AskedSparsity(const v1::Model& model);
 
 }  // namespace cytopress

@@ -89,7 +89,14 @@ std::string Badge(const CellVerdict& verdict) {
 
 std::string GridCell(const ReportCell& cell, bool beside_others) {
   std::string html = "<div class=\"one\">";
-  if (beside_others) absl::StrAppend(&html, "<small>", EscapeHtml(cell.name), "</small>");
+  if (beside_others) {
+    absl::StrAppend(&html, "<small>", EscapeHtml(cell.name));
+    // Neighbours may come from different dense models, and each is compared with its own.
+    if (cell.model.has_value() && cell.model->has_certificate()) {
+      absl::StrAppend(&html, " against ", EscapeHtml(cell.model->certificate().parent()));
+    }
+    html += "</small>";
+  }
   const v1::Evaluation* test = cell.model.has_value() ? EvaluationOn(*cell.model, "test") : nullptr;
   if (test != nullptr) {
     absl::StrAppendFormat(&html, "<b>%s</b><small>AUC %s</small><small>%s, %s</small>",
@@ -97,6 +104,16 @@ std::string GridCell(const ReportCell& cell, bool beside_others) {
                           FormatBytes(cell.model->size().disk_bytes()), Times(cell.model->size()));
   }
   return absl::StrCat(html, Badge(VerdictOf(cell)), "</div>");
+}
+
+// The colour of models that share a cell: none when their verdicts differ.
+std::string ClassOf(const std::vector<const ReportCell*>& cells) {
+  if (cells.empty()) return "none";
+  const std::string first = VerdictOf(*cells[0]).css_class;
+  const bool agree = std::all_of(cells.begin(), cells.end(), [&first](const ReportCell* cell) {
+    return VerdictOf(*cell).css_class == first;
+  });
+  return agree ? first : "plain";
 }
 
 std::string PaperNote(const PaperCell* paper) {
@@ -126,8 +143,7 @@ std::string Grid(const ReportData& data) {
       for (const ReportCell& cell : data.cells) {
         if (cell.sparsity == sparsity && cell.weights == type) here.push_back(&cell);
       }
-      absl::StrAppend(&html, "<td class=\"", here.empty() ? "none" : VerdictOf(*here[0]).css_class,
-                      "\">");
+      absl::StrAppend(&html, "<td class=\"", ClassOf(here), "\">");
       for (const ReportCell* cell : here) html += GridCell(*cell, here.size() > 1);
       if (here.empty()) html += "<span class=\"muted\">not asked for</span>";
       absl::StrAppend(&html, PaperNote(PaperValue(sparsity, type)), "</td>");

@@ -126,6 +126,23 @@ TEST_F(CliTest, ReportTakesModelsToo) {
   EXPECT_THAT(err(), HasSubstr("neither a job"));
 }
 
+TEST_F(CliTest, ReportOfAModelByAnotherNameSaysHowMuchOfItIsPruned) {
+  v1::Model model = CellModel();
+  model.set_name("ready-made");
+  model.mutable_size()->set_sparsity(0.9541);
+  const std::string path = folder_ + "/report.html";
+  service_.models.model = model;
+  EXPECT_EQ(Run({"report", "ready-made", "-o", path}), 0);
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("95 % INT8"));
+  // Weights that rounding made zero are not pruned.
+  model.add_ledger()->set_stage("load");
+  model.add_ledger()->set_stage("quantize");
+  model.mutable_ledger(0)->set_sparsity(0.8);
+  service_.models.model = model;
+  EXPECT_EQ(Run({"report", "ready-made", "-o", path}), 0);
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("80 % INT8"));
+}
+
 TEST_F(CliTest, ReproduceRefusesOtherDataBeforeAnyWork) {
   service_.models.model = CellModel();
   v1::Provenance* provenance = service_.models.model.mutable_provenance();

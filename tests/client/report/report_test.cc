@@ -106,6 +106,23 @@ TEST(RenderReport, ShowsTheFiguresBesideThePapers) {
   }
 }
 
+TEST(RenderReport, ColoursNoCellWhoseModelsDiffer) {
+  ReportData data = SampleReport();
+  const ReportCell good = data.cells.front();
+  ReportCell bad = data.cells.back();
+  bad.sparsity = good.sparsity;
+  bad.weights = good.weights;
+  bad.model->mutable_certificate()->set_parent("other-dense@1");
+  data.cells = {good};
+  EXPECT_THAT(GridSection(data), HasSubstr("<td class=\"good\">"));
+  data.cells = {good, bad};
+  const std::string grid = GridSection(data);
+  EXPECT_THAT(grid, Not(HasSubstr("<td class=\"good\">")));
+  EXPECT_THAT(grid, HasSubstr("against other-dense@1"));
+  EXPECT_THAT(grid, HasSubstr(">no difference<"));
+  EXPECT_THAT(grid, HasSubstr(">collapsed<"));
+}
+
 TEST(RenderReport, SaysWhoseDataItIs) {
   ReportData data = SampleReport();
   data.identity = DataIdentity::kOfficial;
