@@ -100,8 +100,8 @@ class Client {
   absl::Status DeleteModel(const std::string& name, int64_t version);
 
   // Writes the model's file to `path`, replacing what was there once the whole file has come and
-  // its SHA-256 is what the server announced; DATA_LOSS otherwise, and `path` is as it was.
-  // UNIMPLEMENTED when the server is too old for the format.
+  // its SHA-256 is what the server announced; DATA_LOSS otherwise, and `path` is as it was. A pipe
+  // or device gets the bytes as they come. UNIMPLEMENTED when the server is too old for the format.
   absl::StatusOr<DownloadedModel> DownloadModel(
       const std::string& name, int64_t version, const std::string& path,
       v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS);

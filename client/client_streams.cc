@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "client/status.h"
+#include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 
@@ -63,15 +64,22 @@ bool MayReconnect(const grpc::Status& status) {
          status.error_code() == grpc::StatusCode::CANCELLED;
 }
 
-// A file that takes its name only when it is complete.
+// A file that takes its name only when it is complete; a device or pipe, which cannot, gets the
+// bytes as they come.
 class PendingFile {
  public:
   static absl::StatusOr<PendingFile> Create(const std::string& path) {
-    std::string temporary = absl::StrCat(path, ".part-XXXXXX");
+    std::string target = PathToReplace(path);
+    if (target.empty()) {
+      const int fd = open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+      if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+      return PendingFile(path, "", fd);
+    }
+    std::string temporary = absl::StrCat(target, ".part-XXXXXX");
     const int fd = mkostemp(temporary.data(), O_CLOEXEC);
     if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", temporary));
     fchmod(fd, 0644);
-    return PendingFile(path, std::move(temporary), fd);
+    return PendingFile(std::move(target), std::move(temporary), fd);
   }
 
   PendingFile(PendingFile&& other) noexcept
@@ -84,20 +92,21 @@ class PendingFile {
   ~PendingFile() {
     if (fd_ < 0) return;
     close(fd_);
-    unlink(temporary_.c_str());
+    if (!temporary_.empty()) unlink(temporary_.c_str());
   }
 
   absl::Status Append(absl::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t written = write(fd_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", temporary_));
+      if (written < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path_));
       bytes.remove_prefix(written);
     }
     return absl::OkStatus();
   }
 
   absl::Status Commit() {
+    if (temporary_.empty()) return absl::OkStatus();
     if (fsync(fd_) != 0)
       return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", temporary_));
     if (rename(temporary_.c_str(), path_.c_str()) != 0) {
@@ -112,7 +121,7 @@ class PendingFile {
       : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
 
   std::string path_;
-  std::string temporary_;
+  std::string temporary_;  // empty: the bytes go to `path_` at once
   int fd_;
 };
 
@@ -190,7 +199,7 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   if (result.file_sha256 != announced) {
     return absl::DataLossError(absl::StrCat("the bytes of ", name, " that came have SHA-256 ",
                                             result.file_sha256, " where the server announced \"",
-                                            announced, "\"; nothing was written to ", path));
+                                            announced, "\"; ", path, " was not replaced"));
   }
   CYTOPRESS_RETURN_IF_ERROR(file->Commit());
   return result;

@@ -33,7 +33,7 @@ class FileDescriptor {
   int fd_;
 };
 
-absl::Status WriteAndSync(int fd, absl::string_view content, const std::string& path) {
+absl::Status WriteAll(int fd, absl::string_view content, const std::string& path) {
   while (!content.empty()) {
     const ssize_t written = write(fd, content.data(), content.size());
     if (written < 0) {
@@ -42,8 +42,13 @@ absl::Status WriteAndSync(int fd, absl::string_view content, const std::string& 
     }
     content.remove_prefix(written);
   }
-  if (fsync(fd) != 0) return ErrnoStatus("cannot sync", path);
   return absl::OkStatus();
+}
+
+absl::Status WriteInto(const std::string& path, absl::string_view content) {
+  FileDescriptor file(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY));
+  if (file.get() < 0) return ErrnoStatus("cannot open", path);
+  return WriteAll(file.get(), content, path);
 }
 
 }  // namespace
@@ -73,14 +78,26 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
   return content;
 }
 
+std::string PathToReplace(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return path;
+  if (!S_ISREG(info.st_mode)) return "";
+  std::error_code error;
+  // Fails for an open file without a name, to which /dev/stdout may lead.
+  return std::filesystem::canonical(path, error).string();
+}
+
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
-  std::string temporary = absl::StrCat(path, ".tmp.XXXXXX");
+  const std::string target = PathToReplace(path);
+  if (target.empty()) return WriteInto(path, content);
+  std::string temporary = absl::StrCat(target, ".tmp.XXXXXX");
   FileDescriptor file(mkostemp(temporary.data(), O_CLOEXEC));
   if (file.get() < 0) return ErrnoStatus("cannot create a temporary file for", path);
-  absl::Status status = WriteAndSync(file.get(), content, temporary);
+  absl::Status status = WriteAll(file.get(), content, temporary);
+  if (status.ok() && fsync(file.get()) != 0) status = ErrnoStatus("cannot sync", temporary);
   if (status.ok() && fchmod(file.get(), 0644) != 0) status = ErrnoStatus("cannot chmod", temporary);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = ErrnoStatus("cannot rename to", path);
+  if (status.ok() && rename(temporary.c_str(), target.c_str()) != 0) {
+    status = ErrnoStatus("cannot rename to", target);
   }
   if (!status.ok()) unlink(temporary.c_str());
   return status;

@@ -1,6 +1,8 @@
 // Watching jobs and downloading models.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -135,6 +137,23 @@ TEST_F(DownloadTest, ReplacesTheFile) {
   EXPECT_EQ(file->file_sha256, Sha256Hex("first second"));
   EXPECT_EQ(*ReadFile(path_, 1000), "first second");
   EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, KeepsLinksAndWritesIntoPipes) {
+  const std::string link = folder_ + "/link", pipe = folder_ + "/pipe";
+  std::filesystem::create_symlink("model.cyp", link);
+  ASSERT_TRUE(client_.DownloadModel("blood", 0, link).ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(*ReadFile(path_, 1000), "first second");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  EXPECT_TRUE(client_.DownloadModel("blood", 0, pipe).ok());
+  char got[16];
+  EXPECT_EQ(read(reader, got, sizeof(got)), 12);
+  close(reader);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_EQ(FilesInFolder(), 3);
 }
 
 TEST_F(DownloadTest, KeepsTheOldFileWhenBytesAreWrong) {

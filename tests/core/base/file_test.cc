@@ -1,5 +1,6 @@
 #include "core/base/file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -73,6 +74,32 @@ TEST_F(FileTest, AFailedWriteLeavesTheOldFile) {
   EXPECT_TRUE(std::filesystem::is_directory(Path("taken")));
   EXPECT_EQ(FileCount(), 1);
   EXPECT_EQ(WriteFileAtomically(Path("none/a"), "x").code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(FileTest, ALinkStaysAndTheFileAtItsEndIsReplaced) {
+  std::filesystem::create_directory(Path("other"));
+  ASSERT_TRUE(WriteFileAtomically(Path("other/a"), "old").ok());
+  std::filesystem::create_symlink("other/a", Path("link"));
+  EXPECT_EQ(PathToReplace(Path("link")), std::filesystem::canonical(Path("other/a")));
+  ASSERT_TRUE(WriteFileAtomically(Path("link"), "new").ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
+  EXPECT_EQ(*ReadFile(Path("other/a"), 100), "new");
+}
+
+TEST_F(FileTest, APipeIsWrittenInto) {
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  std::filesystem::create_symlink("pipe", Path("link"));
+  for (const char* name : {"pipe", "link"}) {
+    const int reader = open(Path(name).c_str(), O_RDONLY | O_NONBLOCK);
+    ASSERT_GE(reader, 0);
+    EXPECT_EQ(PathToReplace(Path(name)), "");
+    EXPECT_TRUE(WriteFileAtomically(Path(name), "content").ok());
+    char got[16];
+    EXPECT_EQ(read(reader, got, sizeof(got)), 7);
+    close(reader);
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(Path("pipe")));
+  EXPECT_EQ(FileCount(), 2);
 }
 
 TEST_F(FileTest, AReaderSeesOldOrNewNeverHalf) {
