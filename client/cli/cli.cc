@@ -74,6 +74,16 @@ void PrintError(const absl::Status& status, CliContext* context) {
   context->err() << "cytopress: " << WithHint(status, context->flags()) << '\n';
 }
 
+// What is left of the output is written only here, and the disk may be full.
+int Finish(ExitCode code, CliContext* context) {
+  context->out().flush();
+  if (!context->out() && code == ExitCode::kOk) {
+    PrintError(absl::DataLossError("cannot write the output; is the disk full?"), context);
+    code = ExitCode::kFailed;
+  }
+  return static_cast<int>(code);
+}
+
 }  // namespace
 
 ExitCode ExitCodeOf(const absl::Status& status) {
@@ -129,14 +139,14 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error, *console.out, *console.err);
-    return static_cast<int>(code == 0 ? ExitCode::kOk : ExitCode::kUsage);
+    const bool asked = app.exit(error, *console.out, *console.err) == 0;  // for --help
+    return Finish(asked ? ExitCode::kOk : ExitCode::kUsage, &context);
   }
   const absl::StatusOr<ExitCode> code = context.command()();
-  console.out->flush();
-  if (code.ok()) return static_cast<int>(*code);
+  context.out().flush();
+  if (code.ok()) return Finish(*code, &context);
   PrintError(code.status(), &context);
-  return static_cast<int>(ExitCodeOf(code.status()));
+  return Finish(ExitCodeOf(code.status()), &context);
 }
 
 }  // namespace cytopress

@@ -62,6 +62,19 @@ TEST_F(CliTest, WrongFlagsAreUsageErrors) {
   EXPECT_EQ(Run({"jobs", "--timeout", "0"}), 2);
 }
 
+TEST_F(CliTest, OutputThatCannotBeWrittenIsAnError) {
+  struct FullDisk : std::streambuf {
+  } full;
+  std::ostream out(&full);
+  std::ostringstream err;
+  Console console;
+  console.out = &out;
+  console.err = &err;
+  const char* const arguments[] = {"cytopress", "datasets", "show", "synthetic:200"};
+  EXPECT_EQ(RunCli(4, arguments, console), 1);
+  EXPECT_THAT(err.str(), HasSubstr("cannot write the output"));
+}
+
 TEST_F(CliTest, SharedFlagsMayFollowTheCommand) {
   EXPECT_EQ(Run({"jobs", "--server", "cells:1", "--timeout", "2.5", "--tls-ca", "ca.pem"}), 0);
   EXPECT_EQ(client_options_.target, "cells:1");
