@@ -61,6 +61,9 @@ struct ClassifyOptions {
   int in_flight = 4;  // requests sent and not yet answered
   // What errors call an image; unset: "images[N]".
   std::function<std::string(int64_t)> image_name;
+  // Gets an image that cannot be loaded or that the server refuses, and the others go on; unset:
+  // the first one ends it.
+  std::function<void(int64_t, const absl::Status&)> on_bad_image;
 };
 
 struct ClassifySummary {
@@ -111,7 +114,8 @@ class Client {
   // Classifies `count` images in several requests at a time on one ClassifyStream, which a busy
   // server slows down instead of refusing. `load(i)` is called once for each
   // image, in order, when its request is put together; `on_result(i, ...)` once for each image, in
-  // the order in which answers come. Both on the caller's thread. The first error ends it.
+  // the order in which answers come. Both on the caller's thread. The first error
+  // ends it, but for those of single images when `options` takes them.
   absl::StatusOr<ClassifySummary> ClassifyAll(
       int64_t count, absl::FunctionRef<absl::StatusOr<v1::ImageInput>(int64_t)> load,
       absl::FunctionRef<void(int64_t, const v1::Classification&)> on_result,

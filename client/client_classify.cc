@@ -7,8 +7,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
@@ -23,10 +25,10 @@
 namespace cytopress {
 namespace {
 
-// One request on its way: `images` images, the first of which is number `first`.
+// One request on its way, and the numbers of its images.
 struct Batch {
-  int64_t first = 0;
-  int images = 0;
+  v1::ClassifyRequest request;
+  std::vector<int64_t> images;
 };
 
 // One ClassifyStream call, written to by the caller's thread and read by one of its own.
@@ -108,23 +110,21 @@ bool ParseImageField(absl::string_view field, int64_t* index) {
          absl::SimpleAtoi(field.substr(0, field.find(']')), index);
 }
 
-// Names the image that the caller knows, not its place in a request that the caller never saw.
-absl::Status DescribeFailure(const google::rpc::Status& error, const Batch& batch,
-                             const ClassifyOptions& options) {
-  const auto name_of = [&](int64_t index) {
-    return options.image_name ? options.image_name(index) : absl::StrCat("images[", index, "]");
-  };
-  const absl::Status status = ToAbslStatus(error);
-  std::string images;
+// What the server says of single images of a request, by their place in it.
+std::map<int64_t, std::string> ImageProblems(const google::rpc::Status& error, const Batch& batch) {
+  std::map<int64_t, std::string> problems;
   const ErrorDetails details = ParseErrorDetails(error);
   for (const google::rpc::BadRequest::FieldViolation& problem :
        details.bad_request.field_violations()) {
     int64_t index = 0;
-    if (!ParseImageField(problem.field(), &index)) continue;
-    absl::StrAppend(&images, images.empty() ? "" : "; ", name_of(batch.first + index), ": ",
-                    problem.description());
+    if (!ParseImageField(problem.field(), &index) || index < 0 ||
+        index >= static_cast<int64_t>(batch.images.size())) {
+      continue;
+    }
+    std::string& text = problems[index];
+    absl::StrAppend(&text, text.empty() ? "" : "; ", problem.description());
   }
-  return images.empty() ? status : absl::Status(status.code(), images);
+  return problems;
 }
 
 class ClassifyRun {
@@ -146,13 +146,14 @@ class ClassifyRun {
   absl::StatusOr<ClassifySummary> Run() {
     const absl::Duration start = RealClock()->Steady();
     std::optional<Stream> stream;
-    while (next_ < count_ || held_back_.has_value() || !running_.empty()) {
-      if (!stream.has_value()) stream.emplace(stub_, deadline_);
+    while (MayHaveMore() || !running_.empty()) {
       while (MaySend()) {
-        absl::StatusOr<v1::ClassifyStreamRequest> request = BuildRequest();
-        if (!request.ok()) return request.status();
-        stream->Write(*request);
+        CYTOPRESS_RETURN_IF_ERROR(LoadImages());
+        if (waiting_.images.empty()) break;
+        if (!stream.has_value()) stream.emplace(stub_, deadline_);
+        stream->Write(NextRequest());
       }
+      if (running_.empty()) break;  // none of the rest could be loaded
       absl::StatusOr<v1::ClassifyStreamResponse> answer = stream->Next();
       if (!answer.ok()) return answer.status();
       CYTOPRESS_RETURN_IF_ERROR(Handle(*answer));
@@ -163,39 +164,52 @@ class ClassifyRun {
   }
 
  private:
+  bool MayHaveMore() const {
+    return !waiting_.images.empty() || held_back_.has_value() || next_ < count_;
+  }
+
   // The first request goes alone while the version is open: its answer says which one it is.
   bool MaySend() const {
-    if (next_ >= count_ && !held_back_.has_value()) return false;
+    if (!MayHaveMore()) return false;
     const bool pinned = summary_.version != 0;
     const int allowed = pinned ? std::max(options_.in_flight, 1) : 1;
     return static_cast<int>(running_.size()) < allowed;
   }
 
-  absl::StatusOr<v1::ClassifyStreamRequest> BuildRequest() {
-    Batch batch;
-    batch.first = held_back_.has_value() ? next_ - 1 : next_;
-    v1::ClassifyStreamRequest item;
-    item.set_id(batch.first);
-    v1::ClassifyRequest& request = *item.mutable_request();
-    request.set_model(summary_.model);
-    request.set_model_version(summary_.version);
-    request.set_top_k(options_.top_k);
+  // Fills `waiting_`, unless there is something in it to be sent again.
+  absl::Status LoadImages() {
+    if (!waiting_.images.empty()) return absl::OkStatus();
     int64_t bytes = 0;
-    while (request.images_size() < std::max(options_.batch_images, 1)) {
+    while (waiting_.request.images_size() < std::max(options_.batch_images, 1)) {
       if (!held_back_.has_value()) {
         if (next_ >= count_) break;
-        absl::StatusOr<v1::ImageInput> image = load_(next_);
-        if (!image.ok()) return image.status();
-        ++next_;
+        absl::StatusOr<v1::ImageInput> image = load_(next_++);
+        if (!image.ok() && !options_.on_bad_image) return image.status();
+        if (!image.ok()) {
+          options_.on_bad_image(next_ - 1, image.status());
+          continue;
+        }
         held_back_ = *std::move(image);
       }
       bytes += held_back_->ByteSizeLong();
-      if (request.images_size() > 0 && bytes > options_.batch_bytes) break;
-      *request.add_images() = *std::move(held_back_);
+      if (waiting_.request.images_size() > 0 && bytes > options_.batch_bytes) break;
+      *waiting_.request.add_images() = *std::move(held_back_);
+      waiting_.images.push_back(next_ - 1);
       held_back_.reset();
     }
-    batch.images = request.images_size();
-    running_[batch.first] = batch;
+    return absl::OkStatus();
+  }
+
+  // `waiting_` is on its way from here on.
+  v1::ClassifyStreamRequest NextRequest() {
+    v1::ClassifyRequest* const request = &waiting_.request;
+    request->set_model(summary_.model);
+    request->set_model_version(summary_.version);
+    request->set_top_k(options_.top_k);
+    v1::ClassifyStreamRequest item;
+    item.set_id(next_id_);
+    *item.mutable_request() = *request;
+    running_[next_id_++] = std::exchange(waiting_, {});
     return item;
   }
 
@@ -205,19 +219,51 @@ class ClassifyRun {
       return absl::InternalError(
           absl::StrCat("the server answered request ", answer.id(), ", which is not open"));
     }
-    const Batch batch = found->second;
+    Batch batch = std::move(found->second);
     running_.erase(found);
-    if (answer.has_error()) return DescribeFailure(answer.error(), batch, options_);
+    if (answer.has_error()) return HandleError(answer.error(), std::move(batch));
     const v1::ClassifyResponse& response = answer.response();
-    if (response.results_size() != batch.images) {
+    if (response.results_size() != static_cast<int>(batch.images.size())) {
       return absl::InternalError(absl::StrCat("the server answered ", response.results_size(),
-                                              " results for ", batch.images, " images"));
+                                              " results for ", batch.images.size(), " images"));
     }
     Count(response);
     for (int i = 0; i < response.results_size(); ++i) {
-      on_result_(batch.first + i, response.results(i));
+      on_result_(batch.images[i], response.results(i));
     }
     return absl::OkStatus();
+  }
+
+  // Bad images are told of by the names that the caller knows, not by their place in a request that
+  // the caller never saw; the good ones among them go again.
+  absl::Status HandleError(const google::rpc::Status& error, Batch batch) {
+    const absl::Status status = ToAbslStatus(error);
+    const std::map<int64_t, std::string> problems = ImageProblems(error, batch);
+    if (problems.empty()) return status;
+    if (!options_.on_bad_image) {
+      std::string message;
+      for (const auto& [index, problem] : problems) {
+        absl::StrAppend(&message, message.empty() ? "" : "; ", NameOf(batch.images[index]), ": ",
+                        problem);
+      }
+      return absl::Status(status.code(), message);
+    }
+    Batch rest;
+    for (size_t i = 0; i < batch.images.size(); ++i) {
+      const auto problem = problems.find(static_cast<int64_t>(i));
+      if (problem != problems.end()) {
+        options_.on_bad_image(batch.images[i], absl::Status(status.code(), problem->second));
+        continue;
+      }
+      rest.images.push_back(batch.images[i]);
+      *rest.request.add_images() = std::move(*batch.request.mutable_images(static_cast<int>(i)));
+    }
+    waiting_ = std::move(rest);
+    return absl::OkStatus();
+  }
+
+  std::string NameOf(int64_t image) const {
+    return options_.image_name ? options_.image_name(image) : absl::StrCat("images[", image, "]");
   }
 
   void Count(const v1::ClassifyResponse& response) {
@@ -238,7 +284,9 @@ class ClassifyRun {
   const ClassifyOptions& options_;
   v1::InferenceService::StubInterface* const stub_;
   const absl::Duration deadline_;
-  std::map<int64_t, Batch> running_;         // by the number of the first image
+  std::map<int64_t, Batch> running_;         // by the id of the request
+  Batch waiting_;                            // not yet sent, or to be sent again
+  int64_t next_id_ = 0;                      // of a request
   int64_t next_ = 0;                         // first image not yet loaded
   std::optional<v1::ImageInput> held_back_;  // loaded, and too large for the request before
   ClassifySummary summary_;

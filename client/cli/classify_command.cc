@@ -36,8 +36,11 @@ struct FileResult {
   std::string path;
   v1::Classification answer;
   std::optional<int> truth;
+  absl::Status error;  // why there is no answer
 
-  bool right() const { return truth.has_value() && answer.classes(0).index() == *truth; }
+  bool right() const {
+    return truth.has_value() && error.ok() && answer.classes(0).index() == *truth;
+  }
 };
 
 bool IsImageName(const fs::path& path) {
@@ -59,7 +62,7 @@ absl::Status AppendFolder(const std::string& folder, std::vector<FileResult>* fi
     return absl::NotFoundError(absl::StrCat("no .png, .jpg or .jpeg in folder ", folder));
   }
   std::sort(found.begin(), found.end());
-  for (std::string& path : found) files->push_back({std::move(path), {}, std::nullopt});
+  for (std::string& path : found) files->push_back({std::move(path), {}, std::nullopt, {}});
   return absl::OkStatus();
 }
 
@@ -70,7 +73,7 @@ absl::StatusOr<std::vector<FileResult>> ListFiles(const std::vector<std::string>
     if (fs::is_directory(path, error)) {
       CYTOPRESS_RETURN_IF_ERROR(AppendFolder(path, &files));
     } else if (fs::exists(path, error)) {
-      files.push_back({path, {}, std::nullopt});
+      files.push_back({path, {}, std::nullopt, {}});
     } else {
       return absl::NotFoundError(absl::StrCat("there is no file or folder ", path));
     }
@@ -78,35 +81,51 @@ absl::StatusOr<std::vector<FileResult>> ListFiles(const std::vector<std::string>
   return files;
 }
 
+absl::StatusOr<v1::ImageInput> LoadFile(const std::string& path) {
+  v1::ImageInput input;
+  CYTOPRESS_ASSIGN_OR_RETURN(*input.mutable_encoded(), ReadFile(path, kMaxImageBytes));
+  return input;
+}
+
 absl::StatusOr<ClassifySummary> ClassifyFiles(Client* client, const ClassifyFlags& flags,
+                                              const ModelVersion& model,
                                               std::vector<FileResult>* files) {
   ClassifyOptions options;
   options.top_k = flags.top;
   options.in_flight = flags.in_flight;
-  options.image_name = [files](int64_t i) { return (*files)[i].path; };
-  if (!flags.model.empty()) {
-    ModelVersion version;
-    CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
-    options.model = version.name;
-    options.version = version.version;
-  }
+  options.model = model.name;
+  options.version = model.version;
+  options.on_bad_image = [files](int64_t i, const absl::Status& why) { (*files)[i].error = why; };
   return client->ClassifyAll(
       static_cast<int64_t>(files->size()),
-      [files](int64_t i) -> absl::StatusOr<v1::ImageInput> {
-        v1::ImageInput input;
-        CYTOPRESS_ASSIGN_OR_RETURN(*input.mutable_encoded(),
-                                   ReadFile((*files)[i].path, kMaxImageBytes));
-        return input;
+      [files](int64_t i) { return LoadFile((*files)[i].path); },
+      [files](int64_t i, const v1::Classification& answer) {
+        FileResult& file = (*files)[i];
+        file.answer = answer;
+        if (answer.classes().empty()) file.error = absl::InternalError("the server named no class");
       },
-      [files](int64_t i, const v1::Classification& answer) { (*files)[i].answer = answer; },
       options);
 }
 
+// Only an answer tells which model the service uses when none is named: that to the first file that
+// it can read. The name is empty when it can read none.
+absl::StatusOr<ModelVersion> DefaultModel(Client* client, const std::vector<FileResult>& files) {
+  for (const FileResult& file : files) {
+    ClassifyOptions options;
+    options.on_bad_image = [](int64_t, const absl::Status&) {};
+    ClassifySummary summary;
+    CYTOPRESS_ASSIGN_OR_RETURN(summary, client->ClassifyAll(
+                                            1, [&file](int64_t) { return LoadFile(file.path); },
+                                            [](int64_t, const v1::Classification&) {}, options));
+    if (summary.images > 0) return ModelVersion{summary.model, summary.version};
+  }
+  return ModelVersion{};
+}
+
 absl::Status FindTruth(const std::vector<std::string>& class_names,
-                       const std::vector<std::string>& alias_flags,
+                       const std::map<std::string, std::string>& aliases,
                        std::vector<FileResult>* files) {
-  std::map<std::string, std::string> aliases;
-  CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(alias_flags));
+  CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, class_names));
   std::map<std::string, int> known;
   for (FileResult& file : *files) {
     const std::string folder = fs::absolute(file.path).lexically_normal().parent_path().filename();
@@ -132,6 +151,7 @@ Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files
     Json image;
     image["file"] = file.path;
     image["classes"] = ToJson(file.answer)["classes"];
+    if (!file.error.ok()) image["error"] = std::string(file.error.message());
     if (file.truth.has_value()) {
       image["truth"] = class_names[*file.truth];
       image["right"] = file.right();
@@ -149,6 +169,10 @@ void PrintFiles(const std::vector<FileResult>& files, const std::vector<std::str
   const bool with_truth = !class_names.empty();
   Table table({"file", "class", ">probability", with_truth ? "truth" : ""});
   for (const FileResult& file : files) {
+    if (!file.error.ok()) {
+      table.AddRow({file.path, absl::StrCat("error: ", file.error.message()), "", ""});
+      continue;
+    }
     for (int rank = 0; rank < file.answer.classes_size(); ++rank) {
       const v1::ClassScore& score = file.answer.classes(rank);
       std::string truth;
@@ -163,7 +187,10 @@ void PrintFiles(const std::vector<FileResult>& files, const std::vector<std::str
 void PrintRight(const std::vector<FileResult>& files, const std::vector<std::string>& class_names,
                 std::ostream* out) {
   std::vector<int64_t> all(class_names.size(), 0), right(class_names.size(), 0);
+  int64_t answered = 0;
   for (const FileResult& file : files) {
+    if (!file.error.ok()) continue;
+    ++answered;
     ++all[*file.truth];
     right[*file.truth] += file.right() ? 1 : 0;
   }
@@ -175,7 +202,7 @@ void PrintRight(const std::vector<FileResult>& files, const std::vector<std::str
   for (size_t i = 0; i < class_names.size(); ++i) {
     if (all[i] > 0) add(class_names[i], right[i], all[i]);
   }
-  add("all", CountRight(files), static_cast<int64_t>(files.size()));
+  add("all", CountRight(files), answered);
   *out << '\n';
   table.Print(out);
 }
@@ -192,32 +219,55 @@ void PrintTiming(const ClassifySummary& summary, std::ostream* out) {
       FormatMilliseconds(summary.timing.queue_seconds() / summary.requests));
 }
 
+// OK when every file has an answer.
+absl::Status Failures(const std::vector<FileResult>& files) {
+  const FileResult* first = nullptr;
+  int64_t failed = 0;
+  for (const FileResult& file : files) {
+    if (file.error.ok()) continue;
+    if (first == nullptr) first = &file;
+    ++failed;
+  }
+  if (first == nullptr) return absl::OkStatus();
+  return absl::Status(first->error.code(),
+                      absl::StrCat(failed, " of ", files.size(), " files failed; the first is ",
+                                   first->path, ": ", first->error.message()));
+}
+
 absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flags) {
   std::vector<FileResult> files;
   CYTOPRESS_ASSIGN_OR_RETURN(files, ListFiles(flags.paths));
+  std::map<std::string, std::string> aliases;
+  CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
+  ModelVersion version;
+  if (!flags.model.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  }
   Client* client;
   CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  ClassifySummary summary;
-  CYTOPRESS_ASSIGN_OR_RETURN(summary, ClassifyFiles(client, flags, &files));
-  for (const FileResult& file : files) {
-    if (file.answer.classes().empty()) {
-      return absl::InternalError(absl::StrCat("the server named no class for ", file.path));
-    }
-  }
   std::vector<std::string> class_names;
-  if (!flags.truth.empty()) {
-    v1::Model model;
-    CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(summary.model, summary.version));
-    class_names.assign(model.class_names().begin(), model.class_names().end());
-    CYTOPRESS_RETURN_IF_ERROR(FindTruth(class_names, flags.aliases, &files));
+  if (!flags.truth.empty() && version.name.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(version, DefaultModel(client, files));
   }
+  if (!flags.truth.empty() && !version.name.empty()) {
+    v1::Model model;
+    CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+    version.version = model.version();
+    class_names.assign(model.class_names().begin(), model.class_names().end());
+    CYTOPRESS_RETURN_IF_ERROR(FindTruth(class_names, aliases, &files));
+  }
+  ClassifySummary summary;
+  CYTOPRESS_ASSIGN_OR_RETURN(summary, ClassifyFiles(client, flags, version, &files));
   if (context->json()) {
     PrintJson(AsJson(summary, files, class_names), &context->out());
-    return ExitCode::kOk;
+  } else {
+    if (!flags.summary) PrintFiles(files, class_names, &context->out());
+    if (summary.images > 0) {
+      PrintTiming(summary, &context->out());
+      if (!class_names.empty()) PrintRight(files, class_names, &context->out());
+    }
   }
-  if (!flags.summary) PrintFiles(files, class_names, &context->out());
-  PrintTiming(summary, &context->out());
-  if (!class_names.empty()) PrintRight(files, class_names, &context->out());
+  CYTOPRESS_RETURN_IF_ERROR(Failures(files));
   return ExitCode::kOk;
 }
 
@@ -232,20 +282,24 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
   command->add_option("--top", flags->top, "classes to show for each image; -1 = all")
       ->check(CLI::Range(-1, 100000))
       ->capture_default_str();
-  command
-      ->add_option("--truth", flags->truth,
-                   "\"folder\": the folder of a file names its class; prints how many are right")
-      ->check(CLI::IsMember({"folder"}));
+  CLI::Option* truth =
+      command
+          ->add_option(
+              "--truth", flags->truth,
+              "\"folder\": the folder of a file names its class; prints how many are right")
+          ->check(CLI::IsMember({"folder"}));
   command
       ->add_option("--alias", flags->aliases,
                    "FOLDER=CLASS for folders that are not named like their class, separated by "
                    "commas")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->needs(truth);
   command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command->add_flag("--summary", flags->summary, "leave out the line for each file");
   command->footer(
+      "A file that cannot be classified has an error in its row, and the others go on.\n"
       "Beginnings and initials of a class name need no --alias.\n"
       "Examples:\n  cytopress classify cell.png\n  cytopress classify --model blood@2 --top 3 "
       "cells/\n"

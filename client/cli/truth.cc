@@ -39,8 +39,9 @@ std::vector<int> ClassesThat(const std::vector<std::string>& class_names,
   return found;
 }
 
-std::vector<int> Candidates(const std::string& wanted,
-                            const std::vector<std::string>& class_names) {
+std::vector<int> Candidates(absl::string_view name, const std::vector<std::string>& class_names) {
+  const std::string wanted = Plain(name);
+  if (wanted.empty()) return {};
   std::vector<int> found =
       ClassesThat(class_names, [&](const std::string& name) { return Plain(name) == wanted; });
   if (found.empty()) {
@@ -72,13 +73,26 @@ absl::StatusOr<std::map<std::string, std::string>> ParseAliases(
   return aliases;
 }
 
+absl::Status CheckAliases(const std::map<std::string, std::string>& aliases,
+                          const std::vector<std::string>& class_names) {
+  for (const auto& [folder, class_name] : aliases) {
+    const size_t found = Candidates(class_name, class_names).size();
+    if (found == 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--alias \"", folder, "=", class_name, "\": \"", class_name,
+                     found == 0 ? "\" is none of the model's classes, which are "
+                                : "\" may be several of the model's classes, which are ",
+                     absl::StrJoin(class_names, ", ")));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int> MatchClass(absl::string_view folder,
                                const std::vector<std::string>& class_names,
                                const std::map<std::string, std::string>& aliases) {
   const auto alias = aliases.find(std::string(folder));
-  const std::string wanted = Plain(alias == aliases.end() ? folder : alias->second);
   const std::vector<int> found =
-      wanted.empty() ? std::vector<int>() : Candidates(wanted, class_names);
+      Candidates(alias == aliases.end() ? folder : alias->second, class_names);
   if (found.size() == 1) return found[0];
   const std::string remedy =
       absl::StrCat("the model's classes are ", absl::StrJoin(class_names, ", "),

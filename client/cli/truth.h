@@ -16,6 +16,11 @@ namespace cytopress {
 absl::StatusOr<std::map<std::string, std::string>> ParseAliases(
     const std::vector<std::string>& entries);
 
+// INVALID_ARGUMENT for an alias whose class is none of `class_names`, or may be several, by the
+// rules below.
+absl::Status CheckAliases(const std::map<std::string, std::string>& aliases,
+                          const std::vector<std::string>& class_names);
+
 // The index of the class that `folder` names: by alias, else by equal letters and digits (case and
 // punctuation do not count), else as the beginning of exactly one class name, else as the initials
 // of its first words ("ig" for "immature granulocyte"). NOT_FOUND when nothing fits and

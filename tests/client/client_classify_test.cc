@@ -15,6 +15,7 @@ namespace {
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Eq;
+using ::testing::Pair;
 
 // Image i is the text of i; the fake reads it and answers class i.
 grpc::Status AnswerNumbers(const v1::ClassifyRequest& request, v1::ClassifyResponse* response) {
@@ -158,6 +159,35 @@ TEST_F(ClassifyAllTest, EndsWithTheErrorOfAnImageThatCannotBeLoaded) {
   unreadable_ = 5;
   options_.batch_images = 2;
   EXPECT_EQ(Run(8).status(), absl::NotFoundError("no such file"));
+}
+
+TEST_F(ClassifyAllTest, GoesOnWithoutBadImages) {
+  std::map<int64_t, absl::Status> bad;
+  options_.on_bad_image = [&bad](int64_t i, const absl::Status& why) { bad[i] = why; };
+  options_.batch_images = 4;
+  unreadable_ = 5;
+  // Refuses 2 and 9 and, once these are gone, 3.
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    for (const char* refused : {"2", "9", "3"}) {
+      for (int i = 0; i < request.images_size(); ++i) {
+        if (request.images(i).encoded() == refused) {
+          return BadField(absl::StrCat("images[", i, "].encoded"), "is no PNG");
+        }
+      }
+    }
+    return AnswerNumbers(request, response);
+  };
+  const absl::StatusOr<ClassifySummary> summary = Run(10);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_THAT(answers_, ElementsAre(0, 1, -1, -1, 4, -1, 6, 7, 8, -1));
+  EXPECT_EQ(summary->images, 6);
+  EXPECT_THAT(bad, ElementsAre(Pair(2, absl::InvalidArgumentError("is no PNG")),
+                               Pair(3, absl::InvalidArgumentError("is no PNG")),
+                               Pair(5, absl::NotFoundError("no such file")),
+                               Pair(9, absl::InvalidArgumentError("is no PNG"))));
+  unreadable_ = 0;
+  EXPECT_EQ(Run(1)->requests, 0);
 }
 
 TEST_F(ClassifyAllTest, RefusesAnAnswerOfTheWrongLength) {

@@ -96,6 +96,44 @@ TEST_F(CliClassifyTest, NamesWhatCannotBeRead) {
   EXPECT_THAT(err(), HasSubstr("bad.png: is no PNG"));
 }
 
+TEST_F(CliClassifyTest, ABadFileLeavesTheOthersTheirAnswers) {
+  AddFile("class_1/a.png", 1);
+  AddFile("class_1/bad.png", 2);
+  AddFile("class_3/c.png", 3);
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    for (int i = 0; i < request.images_size(); ++i) {
+      if (ClassOf(request.images(i).encoded()) == 2) {
+        return BadField(absl::StrCat("images[", i, "].encoded"), "is no PNG");
+      }
+    }
+    return AnswerByRule(request, response);
+  };
+  EXPECT_EQ(Run({"classify", "--truth", "folder", folder_}), 2);
+  EXPECT_THAT(out(), HasSubstr("class_1/bad.png  error: is no PNG"));
+  EXPECT_THAT(out(), HasSubstr("class 3"));
+  EXPECT_THAT(out(), HasSubstr("all           2      2  100.00 %"));
+  EXPECT_THAT(err(), HasSubstr("1 of 3 files failed; the first is "));
+  EXPECT_EQ(Run({"--json", "classify", folder_}), 2);
+  const Json json = OutJson();
+  EXPECT_EQ(json["images"][0]["classes"][0]["index"], 1);
+  EXPECT_EQ(json["images"][1]["error"], "is no PNG");
+  EXPECT_EQ(json["images"][2]["classes"][0]["index"], 3);
+}
+
+TEST_F(CliClassifyTest, ChecksFoldersAndAliasesBeforeItSends) {
+  AddFile("odd/c.png", 4);
+  const auto run = [this](const std::string& alias) {
+    return Run({"classify", "--model", "blood", "--truth", "folder", "--alias", alias, folder_});
+  };
+  EXPECT_EQ(run("other=class 4"), 3);
+  EXPECT_THAT(err(), HasSubstr("folder \"odd\" names no class"));
+  EXPECT_EQ(run("odd=cloud"), 2);
+  EXPECT_THAT(err(), HasSubstr("\"cloud\" is none of the model's classes"));
+  EXPECT_EQ(Run({"classify", "--alias", "odd=class 4", folder_}), 2);
+  EXPECT_TRUE(service_.inference.requests().empty());
+}
+
 TEST_F(CliClassifyTest, EvaluateScoresTheSplitAndComparesWithTheModel) {
   const absl::StatusOr<Dataset> dataset = LoadDataset("synthetic:400");
   ASSERT_TRUE(dataset.ok()) << dataset.status();
