@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -194,16 +195,28 @@ class Chart {
 
   void DrawFront() {
     std::string path;
+    double last_x = 0, last_y = 0;
     for (const Point& point : points_) {
       if (!point.on_front) continue;
+      const double x = X(point.x), y = Y(point.accuracy);
       if (path.empty()) {
-        path = absl::StrFormat("M%.1f %.1f", X(point.x), Y(point.accuracy));
+        path = absl::StrFormat("M%.1f %.1f", x, y);
       } else {
-        absl::StrAppendFormat(&path, "H%.1fV%.1f", X(point.x), Y(point.accuracy));
+        absl::StrAppendFormat(&path, "H%.1fV%.1f", x, y);
+        TakeLine(last_x, last_y, x, last_y);
+        TakeLine(x, y, x, last_y);
       }
+      last_x = x;
+      last_y = y;
     }
     if (path.empty()) return;
+    TakeLine(last_x, last_y, kWidth - kRight, last_y);
     absl::StrAppendFormat(&svg_, "<path class=\"front\" d=\"%sH%g\"/>\n", path, kWidth - kRight);
+  }
+
+  // Labels keep clear of the line.
+  void TakeLine(double left, double top, double right, double bottom) {
+    taken_.push_back({left - 1, top - 1, right + 1, bottom + 1});
   }
 
   // Shape and colour both say how the weights are stored.
@@ -236,14 +249,18 @@ class Chart {
                                  : point.name;
     const double x = X(point.x), y = Y(point.accuracy);
     const double width = kLetterWidth * static_cast<double>(text.size());
-    const std::array<std::pair<double, double>, 8> places = {{{-width / 2, -12},
-                                                              {11, 4},
-                                                              {-width / 2, 22},
-                                                              {-width - 11, 4},
-                                                              {8, -10},
-                                                              {8, 20},
-                                                              {-width - 6, -12},
-                                                              {-width / 2, -27}}};
+    const std::array<std::pair<double, double>, 12> places = {{{-width / 2, -12},
+                                                               {11, 4},
+                                                               {-width / 2, 22},
+                                                               {-width - 11, 4},
+                                                               {8, -10},
+                                                               {8, 20},
+                                                               {-width - 6, -12},
+                                                               {-width / 2, -27},
+                                                               {8, -27},
+                                                               {-width - 6, -27},
+                                                               {-width - 6, 20},
+                                                               {8, 36}}};
     for (const auto& [dx, dy] : places) {
       const Box box{x + dx, y + dy - kTextHeight + 3, x + dx + width, y + dy + 3};
       if (box.left < kLeft || box.right > kWidth || box.top < 0) continue;
@@ -303,14 +320,30 @@ std::string Figure(const ReportData& data, bool latency) {
                       " is as accurate.</figcaption>\n</figure>\n");
 }
 
-constexpr char kLegend[] =
-    "<p class=\"legend\" aria-label=\"Legend\">"
-    "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><circle class=\"m fp16\" cx=\"7\" "
-    "cy=\"7\" r=\"5.5\"/></svg> FP16</span>"
-    "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><rect class=\"m int8\" x=\"2\" y=\"2\" "
-    "width=\"10\" height=\"10\"/></svg> INT8</span>"
-    "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><path class=\"m int4\" "
-    "d=\"M7 1l6 11h-12z\"/></svg> INT4</span></p>\n";
+const char* LegendMarker(v1::WeightType weights) {
+  switch (weights) {
+    case v1::WEIGHT_TYPE_INT8:
+      return "<rect class=\"m int8\" x=\"2\" y=\"2\" width=\"10\" height=\"10\"/>";
+    case v1::WEIGHT_TYPE_INT4:
+      return "<path class=\"m int4\" d=\"M7 1l6 11h-12z\"/>";
+    default:
+      return "<circle class=\"m fp16\" cx=\"7\" cy=\"7\" r=\"5.5\"/>";
+  }
+}
+
+// Of the markers that are drawn.
+std::string Legend(const ReportData& data) {
+  std::set<v1::WeightType> drawn;
+  for (const bool latency : {false, true}) {
+    for (const Point& point : PointsOf(data, latency)) drawn.insert(point.weights);
+  }
+  std::string html = "<p class=\"legend\" aria-label=\"Legend\">";
+  for (const v1::WeightType weights : drawn) {
+    absl::StrAppend(&html, "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\">",
+                    LegendMarker(weights), "</svg> ", WeightName(weights), "</span>");
+  }
+  return html + "</p>\n";
+}
 
 }  // namespace
 
@@ -318,7 +351,7 @@ std::string ChartsSection(const ReportData& data) {
   const std::string figures = Figure(data, false) + Figure(data, true);
   if (figures.empty()) return "";
   return absl::StrCat("<section id=\"tradeoff\">\n<h2>Accuracy against what it costs</h2>\n",
-                      kLegend, "<div class=\"pair\">\n", figures, "</div>\n</section>\n");
+                      Legend(data), "<div class=\"pair\">\n", figures, "</div>\n</section>\n");
 }
 
 }  // namespace cytopress

@@ -9,12 +9,12 @@ namespace cytopress {
 inline constexpr char kPageStyle[] = R"css(
 :root{--bg:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5a6675;--rule:#dfe4ea;--accent:#0072b2;
 --good:#e3f2ec;--good-ink:#00553c;--warn:#fdf0d5;--warn-ink:#6d4700;--bad:#fbe3d9;--bad-ink:#8a2c00;
---open:#eceff3;--fp16:#0072b2;--int8:#d55e00;--int4:#009e73;--heat:0,114,178;--miss:213,94,0;
+--open:#eceff3;--fp16:#0072b2;--int8:#d55e00;--int4:#009e73;--heat:0,114,178;--miss:213,94,0;--edge:rgba(27,35,48,.35);
 color-scheme:light dark}
 @media screen and (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e6eaf0;
 --soft:#9fabba;--rule:#313a46;--accent:#56b4e9;--good:#12352b;--good-ink:#8fe0c1;--warn:#3d2f10;
 --warn-ink:#f3cd7e;--bad:#43200f;--bad-ink:#ffb595;--open:#262d37;--fp16:#56b4e9;--int8:#f08a4b;
---int4:#2fc79a;--heat:86,180,233;--miss:240,138,75}}
+--int4:#2fc79a;--heat:86,180,233;--miss:240,138,75;--edge:rgba(0,0,0,.8)}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans","DejaVu Sans",sans-serif}
@@ -37,12 +37,18 @@ gap:12px;margin:0 0 16px;padding:0}
 .tiles li{background:var(--card);border:1px solid var(--rule);border-radius:12px;padding:12px 16px}
 .tiles b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}
 .tiles span{color:var(--soft);font-size:.875rem}
-.scroll{overflow-x:auto;border-radius:6px}
+.scroll{overflow-x:auto;border-radius:6px;scrollbar-width:thin;scrollbar-color:var(--soft) var(--open);
+background:linear-gradient(90deg,var(--card) 40%,transparent) 0 0/36px 100% no-repeat local,
+linear-gradient(270deg,var(--card) 40%,transparent) 100% 0/36px 100% no-repeat local,
+linear-gradient(90deg,var(--edge),transparent) 0 0/16px 100% no-repeat,
+linear-gradient(270deg,var(--edge),transparent) 100% 0/16px 100% no-repeat}
 .scroll:focus-visible,summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);font-size:.875rem;padding-bottom:8px}
 th,td{padding:7px 10px;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}
 tbody tr:last-child>*{border-bottom:0}
+td{white-space:nowrap}
+td.left,.grid td{white-space:normal}
 th:first-child,td.left{text-align:left}
 thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}

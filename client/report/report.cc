@@ -35,6 +35,7 @@ std::string Headline(const ReportData& data) {
   const ReportCell* best = SmallestLossless(data);
   const v1::Evaluation* test = best == nullptr ? nullptr : EvaluationOn(*best->model, "test");
   if (AnyModel(data) == nullptr) return "No model has been made yet.";
+  if (DenseIsAtChance(data)) return "The dense model is at chance: not judged.";
   if (test == nullptr) {
     return data.dense.has_value()
                ? "No model here is within 0.6 points of the dense model’s validation accuracy."
@@ -79,7 +80,10 @@ std::string Tiles(const ReportData& data) {
     }
   }
   html += Tile(absl::StrCat(done, " of ", data.cells.size()), "models made");
-  html += Tile(collapsed == 0 ? "none" : absl::StrCat(collapsed), "collapsed");
+  html += Tile(DenseIsAtChance(data) ? "not judged"
+               : collapsed == 0      ? "none"
+                                     : absl::StrCat(collapsed),
+               "collapsed");
   return html + "</ul>\n";
 }
 
@@ -151,7 +155,21 @@ constexpr char kScript[] =
 
 }  // namespace
 
+bool DenseIsAtChance(const ReportData& data) {
+  if (data.dense.has_value() && EvaluationOn(*data.dense, "val") != nullptr) {
+    return ValidationAccuracy(*data.dense) < kLeastDenseAccuracy;
+  }
+  bool any = false;
+  for (const ReportCell& cell : data.cells) {
+    if (!cell.model.has_value() || !cell.model->has_certificate()) continue;
+    any = true;
+    if (CompareWithParent(cell.model->certificate()) != Comparison::kNotJudged) return false;
+  }
+  return any;
+}
+
 const ReportCell* SmallestLossless(const ReportData& data) {
+  if (DenseIsAtChance(data)) return nullptr;
   if (!data.dense.has_value() || ValidationAccuracy(*data.dense) <= 0) return nullptr;
   const double least = ValidationAccuracy(*data.dense) - kLosslessDrop - 1e-12;
   const ReportCell* smallest = nullptr;

@@ -47,8 +47,11 @@ struct ReportData {
 // 95 % of the repetitions of one measurement on BloodMNIST's test split are within it.
 inline constexpr double kLosslessDrop = 0.006;
 
+// Whether the dense model is so bad that nothing can be lost to it.
+bool DenseIsAtChance(const ReportData& data);
+
 // The smallest lossless cell by the validation split, so that nothing is chosen on the test split;
-// null without one, or without a dense model that was measured.
+// null without one, or without a dense model that was measured and is better than chance.
 const ReportCell* SmallestLossless(const ReportData& data);
 
 // The whole page, well-formed HTML. Text from outside is escaped.

@@ -228,7 +228,8 @@ std::string Matrix(const ReportData& data, const v1::Evaluation& test) {
   return html + "</tbody></table>\n";
 }
 
-std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger) {
+std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
+                        bool judged) {
   std::string html = absl::StrCat("<table>\n",
                                   HeaderRow({"stage", "time", "val ACC", "val AUC", "zeros",
                                              "packed", "on disk", "guard", "note"}),
@@ -244,10 +245,13 @@ std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry
                     FormatPercent(entry.sparsity(), 1), "</td><td>", bytes(entry.packed_bytes()),
                     "</td><td>", bytes(entry.disk_bytes()), "</td><td class=\"left\">");
     if (scored || verdict != GuardVerdict::kFine) {
-      const char* const css_class = verdict == GuardVerdict::kFine        ? "good"
+      const bool unjudged = verdict == GuardVerdict::kFine && !judged;
+      const char* const css_class = unjudged                              ? "open"
+                                    : verdict == GuardVerdict::kFine      ? "good"
                                     : verdict == GuardVerdict::kCollapsed ? "bad"
                                                                           : "warn";
-      absl::StrAppend(&html, "<span class=\"badge ", css_class, "\">", InWords(verdict), "</span>");
+      absl::StrAppend(&html, "<span class=\"badge ", css_class, "\">",
+                      unjudged ? "not judged" : InWords(verdict), "</span>");
     }
     absl::StrAppend(&html, "</td><td class=\"left note\">", EscapeHtml(entry.note()));
     if (!entry.guard().empty()) {
@@ -260,7 +264,7 @@ std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry
 
 std::string LedgerDetails(const std::string& of,
                           const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
-                          bool open) {
+                          bool open, bool judged) {
   if (ledger.empty()) return "";
   const auto found = std::count_if(ledger.begin(), ledger.end(), [](const v1::LedgerEntry& entry) {
     return !entry.guard().empty();
@@ -269,7 +273,7 @@ std::string LedgerDetails(const std::string& of,
                       ledger.size(), ledger.size() == 1 ? " stage, " : " stages, ",
                       found == 0 ? "the guard found nothing"
                                  : absl::StrCat("the guard found something after ", found),
-                      "</summary>\n", Scrolling(of, LedgerTable(ledger)), "</details>\n");
+                      "</summary>\n", Scrolling(of, LedgerTable(ledger, judged)), "</details>\n");
 }
 
 // Rows of a table with two columns.
@@ -385,6 +389,8 @@ CellVerdict VerdictOf(const ReportCell& cell) {
       return {"better than dense", "good"};
     case Comparison::kNoDifference:
       return {"no difference", "good"};
+    case Comparison::kNotJudged:
+      return {"not judged", "open"};
   }
   return {"", "plain"};
 }
@@ -468,13 +474,14 @@ std::string ConfusionSection(const ReportData& data) {
 
 std::string LedgerSection(const ReportData& data) {
   std::string html;
+  const bool judged = !DenseIsAtChance(data);
   for (const v1::Job& job : data.jobs) {
-    html += LedgerDetails("Job " + job.id(), job.ledger(), data.jobs.size() == 1);
+    html += LedgerDetails("Job " + job.id(), job.ledger(), data.jobs.size() == 1, judged);
   }
   for (const ReportCell& cell : data.cells) {
     if (!data.jobs.empty() || !cell.model.has_value()) continue;
-    html +=
-        LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1);
+    html += LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1,
+                          judged);
   }
   if (html.empty()) return "";
   return absl::StrCat(

@@ -6,6 +6,9 @@
 namespace cytopress {
 
 Comparison CompareWithParent(const v1::Certificate& certificate) {
+  if (certificate.has_parent_test() && certificate.parent_test().accuracy() < kLeastDenseAccuracy) {
+    return Comparison::kNotJudged;
+  }
   if (certificate.mcnemar_p_value() >= kSignificance) return Comparison::kNoDifference;
   return certificate.only_parent_right() > certificate.only_model_right() ? Comparison::kWorse
                                                                           : Comparison::kBetter;
@@ -13,6 +16,7 @@ Comparison CompareWithParent(const v1::Certificate& certificate) {
 
 std::string McNemarInWords(const v1::Certificate& certificate) {
   const Comparison comparison = CompareWithParent(certificate);
+  if (comparison == Comparison::kNotJudged) return "the dense model is at chance: not judged";
   const char* const words = comparison == Comparison::kWorse    ? "worse than the dense model"
                             : comparison == Comparison::kBetter ? "better than the dense model"
                                                                 : "no significant difference to "

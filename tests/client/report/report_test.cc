@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <set>
 #include <string>
@@ -144,6 +145,24 @@ TEST(RenderReport, StandsWithNothingDoneYet) {
   EXPECT_EQ(ChartsSection(data), "");
 }
 
+TEST(RenderReport, JudgesNothingAgainstADenseModelAtChance) {
+  ReportData data = SampleReport();
+  data.dense->mutable_evaluations(0)->set_accuracy(0.2);
+  for (ReportCell& cell : data.cells) {
+    if (!cell.model.has_value()) continue;
+    cell.model->clear_ledger();
+    cell.model->mutable_certificate()->mutable_parent_test()->set_accuracy(0.2);
+  }
+  const std::string html = RenderReport(data);
+  EXPECT_THAT(html, HasSubstr("The dense model is at chance: not judged."));
+  EXPECT_THAT(html, HasSubstr("<b>not judged</b><span>collapsed</span>"));
+  EXPECT_THAT(html, HasSubstr("<td class=\"open\">"));
+  for (const char* judgement : {">no difference<", ">worse than dense<", ">better than dense<"}) {
+    EXPECT_THAT(html, Not(HasSubstr(judgement)));
+  }
+  EXPECT_EQ(SmallestLossless(data), nullptr);
+}
+
 TEST(SmallestLossless, IsChosenOnTheValidationSplit) {
   ReportData data = SampleReport();
   const ReportCell* chosen = SmallestLossless(data);
@@ -158,6 +177,18 @@ TEST(SmallestLossless, IsChosenOnTheValidationSplit) {
   EXPECT_EQ(chosen->name, "blood-s80-int8");
   data.dense.reset();
   EXPECT_EQ(SmallestLossless(data), nullptr);
+}
+
+TEST(ChartsSection, LegendHasOnlyWhatIsDrawn) {
+  ReportData data = SampleReport();
+  EXPECT_THAT(ChartsSection(data), HasSubstr("</svg> FP16</span>"));
+  data.cells.erase(
+      std::remove_if(data.cells.begin(), data.cells.end(),
+                     [](const ReportCell& cell) { return cell.weights == v1::WEIGHT_TYPE_FP16; }),
+      data.cells.end());
+  const std::string charts = ChartsSection(data);
+  EXPECT_THAT(charts, Not(HasSubstr("</svg> FP16</span>")));
+  EXPECT_THAT(charts, HasSubstr("</svg> INT8</span>"));
 }
 
 TEST(ChartsSection, PutsTheBrokenModelsBelowTheAxis) {
