@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/report_commands.h"
+#include "client/status.h"
 
 namespace cytopress {
 namespace {
@@ -97,8 +98,11 @@ ExitCode ExitCodeOf(const absl::Status& status) {
       return ExitCode::kNotFound;
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
-    case absl::StatusCode::kResourceExhausted:
       return ExitCode::kUnavailable;
+    case absl::StatusCode::kResourceExhausted:
+      // Only a service says why; a full disk or a file that is too large is of this machine.
+      return status.GetPayload(kErrorInfoUrl).has_value() ? ExitCode::kUnavailable
+                                                          : ExitCode::kFailed;
     default:
       return ExitCode::kFailed;
   }

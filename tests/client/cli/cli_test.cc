@@ -124,6 +124,16 @@ TEST_F(CliTest, ExitCodeSaysWhatWentWrong) {
   EXPECT_EQ(Json::parse(err())["error"]["code"], "NOT_FOUND");
 }
 
+TEST_F(CliTest, OnlyAServiceIsOverloaded) {
+  google::rpc::ErrorInfo info;
+  info.set_reason("OVERLOADED");
+  service_.jobs.compress_error =
+      RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", {&info});
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_EQ(ExitCodeOf(absl::ResourceExhaustedError("cannot write: no space left")),
+            ExitCode::kFailed);
+}
+
 TEST_F(CliTest, JobsTurnsPagesUpToTheLimit) {
   for (const char* id : {"a", "b", "c"}) service_.jobs.jobs[id].set_id(id);
   EXPECT_EQ(Run({"--json", "jobs"}), 0);
