@@ -6,8 +6,10 @@
 #include <system_error>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/truth.h"
 #include "core/base/file.h"
@@ -135,6 +137,17 @@ absl::Status FindTruth(const std::vector<std::string>& class_names,
     file.truth = known[folder];
   }
   return absl::OkStatus();
+}
+
+// 0 would be the service's default.
+CLI::Validator OneOrAll() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        int top = 0;
+        if (absl::SimpleAtoi(text, &top) && (top == -1 || top >= 1)) return "";
+        return absl::StrCat("'", text, "' is neither a whole number of at least 1 nor -1");
+      },
+      "-1 or >=1");
 }
 
 int64_t CountRight(const std::vector<FileResult>& files) {
@@ -280,7 +293,7 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
       ->required();
   command->add_option("--model", flags->model, "NAME or NAME@VERSION; default: the service's");
   command->add_option("--top", flags->top, "classes to show for each image; -1 = all")
-      ->check(CLI::Range(-1, 100000))
+      ->check(OneOrAll())
       ->capture_default_str();
   CLI::Option* truth =
       command

@@ -75,6 +75,13 @@ void PrintError(const absl::Status& status, CliContext* context) {
   context->err() << "cytopress: " << WithHint(status, context->flags()) << '\n';
 }
 
+// What stands where a command should; empty when `error` is about something else.
+std::string UnknownCommand(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string missing = CLI::RequiredError::Subcommand(1).what();
+  const std::vector<std::string> words = app.remaining(/*recurse=*/true);
+  return error.what() == missing && !words.empty() ? words[0] : "";
+}
+
 // What is left of the output is written only here, and the disk may be full.
 int Finish(ExitCode code, CliContext* context) {
   context->out().flush();
@@ -143,6 +150,12 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const std::string unknown = UnknownCommand(app, error);
+    if (!unknown.empty()) {
+      *console.err << "\"" << Printable(unknown)
+                   << "\" is not a command\nRun with --help for a list of them.\n";
+      return Finish(ExitCode::kUsage, &context);
+    }
     const bool asked = app.exit(error, *console.out, *console.err) == 0;  // for --help
     return Finish(asked ? ExitCode::kOk : ExitCode::kUsage, &context);
   }

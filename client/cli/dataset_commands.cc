@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/checks.h"
 #include "client/cli/class_chart.h"
 #include "client/cli/commands.h"
 #include "core/base/file.h"
@@ -139,6 +140,7 @@ CLI::App* AddCommon(CLI::App* command, DatasetFlags* flags) {
                    "a MedMNIST .npz, a folder of images by class, or \"synthetic\"")
       ->required();
   command->add_option("--seed", flags->seed, "of the split of a folder and of synthetic cells")
+      ->check(AtLeast(0))
       ->capture_default_str();
   return command;
 }
@@ -164,7 +166,7 @@ void AddExport(CLI::App* datasets, CliContext* context) {
       ->check(CLI::IsMember({"train", "val", "test"}))
       ->capture_default_str();
   command->add_option("--count", flags->count, "how many, of all classes in turn")
-      ->check(CLI::PositiveNumber)
+      ->check(AtLeast(1))
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "the folder DIR")->required();
   command->footer("Examples:\n  cytopress datasets export bloodmnist.npz --count 16 -o cells");

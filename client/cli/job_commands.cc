@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/job_printer.h"
@@ -119,7 +120,7 @@ void AddList(CLI::App* app, CliContext* context) {
       ->check(CLI::IsMember(JobStatesByName()));
   command->add_option("--model", flags->model, "only jobs that make a model of this name");
   command->add_option("--limit", flags->limit, "how many at most")
-      ->check(CLI::PositiveNumber)
+      ->check(AtLeast(1))
       ->capture_default_str();
   command->footer(
       "Examples:\n  cytopress jobs\n  cytopress jobs --state running\n  cytopress jobs ID");

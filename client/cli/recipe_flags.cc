@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/checks.h"
 #include "client/cli/names.h"
 #include "core/jobs/job_spec.h"
 
@@ -40,9 +41,9 @@ CLI::Validator NumberWithUnit(const std::map<std::string, double>& units) {
         const double number = std::strtod(text.c_str(), &end);
         const std::string unit = absl::AsciiStrToLower(absl::StripAsciiWhitespace(end));
         const auto factor = units.find(unit);
-        if (!std::isfinite(number) || number < 0 || end == text.c_str() ||
+        if (!std::isfinite(number) || number <= 0 || end == text.c_str() ||
             (!unit.empty() && factor == units.end())) {
-          return absl::StrCat("'", text, "' is not a number of at least 0, alone or with one of: ",
+          return absl::StrCat("'", text, "' is not a number above 0, alone or with one of: ",
                               absl::StrJoin(units, ", ", [](std::string* out, const auto& entry) {
                                 *out += entry.first;
                               }));
@@ -79,7 +80,7 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
       ->add_option("--recipe-file", flags->recipe_file,
                    "a recipe of your own, as JSON; the flags below go over it")
       ->excludes(recipe);
-  command->add_option("--seed", flags->seed, "of the whole recipe");
+  command->add_option("--seed", flags->seed, "of the whole recipe")->check(AtLeast(0));
   command->add_option("--device", flags->device, "cpu or cuda:N; default: any worker");
 }
 
@@ -92,12 +93,16 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
       command, "--stem", &flags->stem, StemsByName(),
       "first layer: imagenet (default), cifar or stride2; with --base another than the base's",
       kTraining);
-  command->add_option("--epochs", flags->epochs, "of training from scratch")->group(kTraining);
+  command->add_option("--epochs", flags->epochs, "of training from scratch")
+      ->check(AtLeast(1))
+      ->group(kTraining);
   command
       ->add_option("--learning-rate", flags->learning_rate,
                    "peak rate of training (with --base: of fine-tuning)")
+      ->check(Positive())
       ->group(kTraining);
   command->add_option("--batch-size", flags->batch_size, "images in a training step")
+      ->check(AtLeast(1))
       ->group(kTraining);
   command->add_option("--max-images", flags->max_images, "train on this many images; 0 = all")
       ->group(kTraining);
@@ -123,6 +128,7 @@ void AddPruning(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--finetune-learning-rate", flags->finetune_learning_rate,
                    "peak rate of fine-tuning")
+      ->check(Positive())
       ->group(kPruning);
   AddSwitch(command, "freeze-batch-norm", &flags->freeze_batch_norm,
             "leave batch norms as pruning found them while fine-tuning", kPruning);
@@ -145,6 +151,7 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--calibration-images", flags->calibration_images,
                    "training images for ranges and rounding")
+      ->check(AtLeast(1))
       ->group(kQuantization);
   command
       ->add_option("--group-size", flags->group_size,
@@ -204,7 +211,7 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--max-latency-ms", flags->max_latency_ms,
                    "for one image on one thread of the worker's processor")
-      ->check(CLI::PositiveNumber)
+      ->check(Positive())
       ->group(kGoal);
   command
       ->add_option("--time-budget", flags->time_budget_seconds,
@@ -212,7 +219,7 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
       ->transform(NumberWithUnit({{"s", 1}, {"min", 60}, {"h", 3600}}))
       ->group(kGoal);
   command->add_option("--max-tries", flags->max_tries, "of the search (6)")
-      ->check(CLI::PositiveNumber)
+      ->check(AtLeast(1))
       ->group(kGoal);
 }
 

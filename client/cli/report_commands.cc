@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/checks.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/names.h"
@@ -123,6 +124,7 @@ void AddSweep(CLI::App* app, CliContext* context) {
       ->required();
   command->add_option("--sparsities", flags->sparsities, "shares of weights set to zero")
       ->delimiter(',')
+      ->check(Share())
       ->capture_default_str();
   command->add_option("--weights", flags->weights, "how weights are stored")
       ->delimiter(',')

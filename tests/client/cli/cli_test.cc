@@ -62,6 +62,36 @@ TEST_F(CliTest, WrongFlagsAreUsageErrors) {
   EXPECT_EQ(Run({"jobs", "--timeout", "0"}), 2);
 }
 
+TEST_F(CliTest, NamesTheWordThatIsNoCommand) {
+  EXPECT_EQ(Run({"modles", "blood"}), 2);
+  EXPECT_THAT(err(), HasSubstr("\"modles\" is not a command"));
+  EXPECT_THAT(err(), HasSubstr("--help"));
+  EXPECT_EQ(Run({"datasets", "shwo"}), 2);
+  EXPECT_THAT(err(), HasSubstr("\"shwo\" is not a command"));
+}
+
+TEST_F(CliTest, RefusesValuesThatWouldMeanTheDefault) {
+  const auto refused = [this](const std::string& command, const std::string& flag,
+                              const std::string& value) {
+    EXPECT_EQ(Run({command, "--name", "x", "--dataset", "synthetic", flag, value, "--detach"}), 2)
+        << flag;
+    EXPECT_THAT(err(), HasSubstr(absl::StrCat(flag, ": '", value, "' is not a ")));
+    EXPECT_LT(err().size(), 200u);
+  };
+  for (const char* flag : {"--learning-rate", "--finetune-learning-rate", "--epochs",
+                           "--batch-size", "--calibration-images", "--max-bytes",
+                           "--max-latency-ms", "--time-budget", "--max-tries"}) {
+    refused("compress", flag, "0");
+  }
+  refused("compress", "--seed", "-1");
+  refused("sweep", "--sparsities", "");
+  refused("sweep", "--sparsities", "1");
+  EXPECT_EQ(Run({"classify", "--top", "0", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("--top: '0' is neither"));
+  EXPECT_EQ(Run({"jobs", "--limit", "0"}), 2);
+  EXPECT_THAT(err(), HasSubstr("--limit: '0' is not a whole number of at least 1"));
+}
+
 TEST_F(CliTest, OutputThatCannotBeWrittenIsAnError) {
   struct FullDisk : std::streambuf {
   } full;

@@ -1,0 +1,41 @@
+#include "client/cli/checks.h"
+
+#include <cmath>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace cytopress {
+
+CLI::Validator Positive() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && std::isfinite(number) && number > 0) return "";
+        return absl::StrCat("'", text, "' is not a number above 0");
+      },
+      "POSITIVE");
+}
+
+CLI::Validator AtLeast(uint64_t least) {
+  return CLI::Validator(
+      [least](std::string& text) -> std::string {
+        uint64_t number = 0;
+        if (absl::SimpleAtoi(text, &number) && number >= least) return "";
+        return absl::StrCat("'", text, "' is not a whole number of at least ", least);
+      },
+      absl::StrCat(">=", least));
+}
+
+CLI::Validator Share() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && number >= 0 && number < 1) return "";
+        return absl::StrCat("'", text, "' is not a share of at least 0 and below 1, such as 0.8");
+      },
+      "SHARE");
+}
+
+}  // namespace cytopress
