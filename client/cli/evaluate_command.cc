@@ -177,6 +177,7 @@ absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation
 absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags& flags) {
   ModelVersion version;
   CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  if (!flags.csv.empty()) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.csv));
   Client* client;
   CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
   v1::Model model;

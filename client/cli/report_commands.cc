@@ -1,10 +1,7 @@
 // sweep, report
 #include "client/cli/report_commands.h"
 
-#include <filesystem>
-#include <fstream>
 #include <memory>
-#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
@@ -49,18 +46,6 @@ absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
     recipe->clear_max_accuracy_drop();
   }
   return request;
-}
-
-// Before hours of work, whether there is a place for what comes of them.
-absl::Status CheckWritable(const std::string& path) {
-  std::error_code error;
-  const bool existed = std::filesystem::exists(path, error);
-  {
-    std::ofstream probe(path, std::ios::app);
-    if (!probe) return absl::InvalidArgumentError(absl::StrCat("cannot write ", path));
-  }
-  if (!existed) std::filesystem::remove(path, error);
-  return absl::OkStatus();
 }
 
 absl::Status WriteReport(CliContext* context, Client* client,

@@ -103,6 +103,23 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
   return status;
 }
 
+absl::Status CheckWritable(const std::string& path) {
+  const std::string target = PathToReplace(path);
+  std::error_code error;
+  if (target.empty() && std::filesystem::is_directory(path, error)) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": it is a folder"));
+  }
+  bool writable = target.empty() && access(path.c_str(), W_OK) == 0;
+  if (!target.empty()) {
+    std::string temporary = absl::StrCat(target, ".tmp.XXXXXX");
+    const FileDescriptor file(mkostemp(temporary.data(), O_CLOEXEC));
+    writable = file.get() >= 0;
+    if (writable) unlink(temporary.c_str());
+  }
+  if (writable) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": ", strerror(errno)));
+}
+
 absl::Status MakeDirectories(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

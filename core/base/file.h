@@ -23,6 +23,10 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
 // symbolic links. Empty where there is none to rename over: `path` is a device, a pipe or a folder.
 std::string PathToReplace(const std::string& path);
 
+// Whether WriteFileAtomically could write `path`, found out before the work that makes the content.
+// INVALID_ARGUMENT names the path. Leaves no file behind.
+absl::Status CheckWritable(const std::string& path);
+
 // mkdir -p.
 absl::Status MakeDirectories(const std::string& path);
 

@@ -176,6 +176,14 @@ TEST_F(CliClassifyTest, EvaluateScoresTheSplitAndComparesWithTheModel) {
   EXPECT_THAT(err(), HasSubstr("--tolerance"));
 }
 
+TEST_F(CliClassifyTest, EvaluateWantsAPlaceForItsCsvBeforeItStarts) {
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--csv",
+                 folder_ + "/missing/a.csv"}),
+            2);
+  EXPECT_THAT(err(), HasSubstr("missing/a.csv"));
+  EXPECT_TRUE(service_.inference.requests().empty());
+}
+
 TEST_F(CliClassifyTest, EvaluateDoesNotCompareDifferentData) {
   v1::Model* model = &service_.models.model;
   model->mutable_provenance()->set_dataset_hash("another");

@@ -120,6 +120,16 @@ TEST_F(FileTest, AReaderSeesOldOrNewNeverHalf) {
   writer.join();
 }
 
+TEST_F(FileTest, ChecksThatAPlaceIsWritable) {
+  EXPECT_TRUE(CheckWritable(Path("new")).ok());
+  EXPECT_EQ(FileCount(), 0);
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), "x").ok());
+  EXPECT_TRUE(CheckWritable(Path("a")).ok());
+  EXPECT_EQ(*ReadFile(Path("a"), 10), "x");
+  EXPECT_EQ(CheckWritable(Path("none/a")).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CheckWritable(folder_).code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(FileTest, MakesFoldersWithTheirParents) {
   EXPECT_TRUE(MakeDirectories(Path("x/y/z")).ok());
   EXPECT_TRUE(MakeDirectories(Path("x/y/z")).ok());
