@@ -103,6 +103,16 @@ void PrintComparison(const StoredModel& original, const StoredModel& reproduced,
   context->out() << '\n' << compared.verdict << '\n';
 }
 
+// Says of a ready-made model why it cannot be made again.
+absl::StatusOr<Reproduction> Plan(Client* client, const v1::Model& model, const std::string& name) {
+  absl::StatusOr<Reproduction> plan = PlanReproduction(model, name);
+  const std::string& job = model.provenance().job_id();
+  if (plan.ok() || job.empty() || !absl::IsNotFound(client->GetJob(job).status())) return plan;
+  return absl::FailedPreconditionError(
+      absl::StrCat(plan.status().message(), ": the job that trained it, ", job,
+                   ", is not on this server. Ready-made models cannot be reproduced from here"));
+}
+
 absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& flags) {
   ModelVersion version;
   CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
@@ -112,8 +122,7 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
   Reproduction plan;
   CYTOPRESS_ASSIGN_OR_RETURN(
-      plan,
-      PlanReproduction(model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
+      plan, Plan(client, model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
   if (!flags.dataset.empty()) plan.spec.mutable_dataset()->set_uri(flags.dataset);
   if (!flags.device.empty()) plan.spec.set_device(flags.device);
   CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));

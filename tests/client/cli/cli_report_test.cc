@@ -154,6 +154,14 @@ TEST_F(CliTest, ReproduceRefusesOtherDataBeforeAnyWork) {
   EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
 }
 
+TEST_F(CliTest, ReproduceSaysWhyAReadyMadeModelCannotBe) {
+  service_.models.model = CellModel();
+  service_.models.model.set_name("ready-made");
+  service_.models.model.mutable_provenance()->set_dataset_hash("0123");
+  EXPECT_EQ(Run({"reproduce", "ready-made"}), 1);
+  EXPECT_THAT(err(), HasSubstr("job-1, is not on this server"));
+}
+
 TEST_F(CliTest, ReportCommandsHaveExamples) {
   for (const char* command : {"sweep", "report", "reproduce"}) {
     EXPECT_EQ(Run({command, "--help"}), 0) << command;
