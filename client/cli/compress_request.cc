@@ -33,10 +33,16 @@ absl::StatusOr<v1::Recipe> ReadRecipe(const std::string& path) {
 }
 
 // The data set is opened by the worker, in another folder than this program's.
-std::string AbsoluteIfLocal(const std::string& uri) {
+absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri) {
   if (uri == "synthetic" || absl::StartsWith(uri, "synthetic:")) return uri;
   std::error_code error;
-  if (!std::filesystem::exists(uri, error)) return uri;
+  if (!std::filesystem::exists(uri, error)) {
+    if (uri.empty() || std::filesystem::path(uri).is_absolute()) return uri;
+    return absl::NotFoundError(
+        absl::StrCat("--dataset ", uri,
+                     ": there is no such file or folder here; of one that is "
+                     "only on the worker's machine, give the absolute path"));
+  }
   const std::filesystem::path absolute = std::filesystem::canonical(uri, error);
   return error ? uri : absolute.string();
 }
@@ -215,7 +221,8 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   request.set_request_id(flags.request_id);
   v1::JobSpec* spec = request.mutable_spec();
   spec->set_model_name(flags.name);
-  spec->mutable_dataset()->set_uri(AbsoluteIfLocal(flags.dataset));
+  CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_dataset()->mutable_uri(),
+                             AbsoluteDataset(flags.dataset));
   for (const std::string& name : flags.class_names) spec->mutable_dataset()->add_class_names(name);
   spec->set_base_model(flags.base);
   spec->set_device(flags.device);

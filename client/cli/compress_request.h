@@ -59,7 +59,7 @@ struct CompressFlags {
 };
 
 // INVALID_ARGUMENT for flags that contradict each other and for a recipe file that is no Recipe;
-// NOT_FOUND for a recipe or file that is not there. The service checks the rest.
+// NOT_FOUND for a recipe, file or relative data set that is not there. The service checks the rest.
 absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags);
 
 }  // namespace cytopress

@@ -272,8 +272,12 @@ TEST(BuildCompressRequest, MakesLocalPathsAbsoluteForTheWorker) {
   CompressFlags flags = Flags();
   flags.dataset = ".";
   EXPECT_EQ(Build(flags).dataset().uri(), std::filesystem::canonical(".").string());
-  flags.dataset = "only/on/the/server.npz";
-  EXPECT_EQ(Build(flags).dataset().uri(), "only/on/the/server.npz");
+  flags.dataset = "/only/on/the/server.npz";
+  EXPECT_EQ(Build(flags).dataset().uri(), "/only/on/the/server.npz");
+  flags.dataset = "missing.npz";
+  const absl::Status missing = BuildCompressRequest(flags).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("missing.npz: there is no such file"));
   flags.dataset = "synthetic:100";
   EXPECT_EQ(Build(flags).dataset().uri(), "synthetic:100");
 }
