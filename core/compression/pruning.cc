@@ -128,7 +128,9 @@ Masks GlobalMasks(const Network& network, const Weights& weights, int group, dou
 }  // namespace
 
 double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options) {
-  if (options.layer_sparsity().empty()) return options.sparsity();
+  if (options.layer_sparsity().empty() && options.method() != v1::PRUNE_METHOD_LAYER_MAGNITUDE) {
+    return options.sparsity();
+  }
   double removed = 0, all = 0;
   for (const auto& [name, weight] : PrunableWeights(network)) {
     const auto count = static_cast<double>(weight.numel());

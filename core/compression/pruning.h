@@ -39,8 +39,8 @@ using Masks = std::map<std::string, torch::Tensor>;
 // channels are not a multiple of four have a narrower last block.
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity);
 
-// What MagnitudeMasks removes at options.sparsity(), at the least: with a sparsity for each layer,
-// each rounds to whole groups by itself.
+// What MagnitudeMasks removes at options.sparsity(), at the least: where each layer has a threshold
+// of its own, each rounds to whole groups by itself.
 double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options);
 
 // INVALID_ARGUMENT, naming the field, if options.layer_sparsity() has a layer that the network

@@ -137,6 +137,18 @@ TEST(PruningTest, WhatIsWantedOfLayersIsWhatTheyGet) {
   }
 }
 
+TEST(PruningTest, TheSameShareOfEveryLayerIsWantedInWholeBlocks) {
+  const TorchNetwork network = SmallNetwork("resnet50");
+  v1::PruneOptions options;
+  options.set_sparsity(0.93);
+  options.set_method(v1::PRUNE_METHOD_LAYER_MAGNITUDE);
+  options.set_pattern(v1::PRUNE_PATTERN_BLOCK4);
+  ApplyMasks(MagnitudeMasks(network, options, 0.93), network);
+  EXPECT_LT(Sparsity(network), 0.93 - 1e-6);
+  EXPECT_GE(Sparsity(network), WantedSparsity(network, options));
+  EXPECT_NEAR(WantedSparsity(network, options), 0.93, 1e-4);
+}
+
 TEST(PruningTest, ALayerThatIsNotThereIsNamed) {
   const TorchNetwork network = SmallNetwork();
   v1::PruneOptions options;
