@@ -50,13 +50,16 @@ torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, cons
   return torch::cat(logits).to(torch::kCPU, torch::kFloat32);
 }
 
+absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits, const Split& split) {
+  const torch::Tensor probabilities = logits.softmax(1).contiguous();
+  return Evaluate(absl::MakeConstSpan(probabilities.data_ptr<float>(), probabilities.numel()),
+                  split.labels, static_cast<int>(logits.size(1)));
+}
+
 absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
                                            const Split& split, bool bfloat16,
                                            const TorchNetwork::Hooks& hooks) {
-  const torch::Tensor probabilities =
-      LogitsOf(network, dataset, split, bfloat16, hooks).softmax(1).contiguous();
-  return Evaluate(absl::MakeConstSpan(probabilities.data_ptr<float>(), probabilities.numel()),
-                  split.labels, dataset.classes());
+  return EvaluateLogits(LogitsOf(network, dataset, split, bfloat16, hooks), split);
 }
 
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,

@@ -18,6 +18,9 @@ namespace cytopress {
 torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, const Split& split,
                        bool bfloat16, const TorchNetwork::Hooks& hooks = {});
 
+// Scores of a split's logits, as LogitsOf returns them.
+absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits, const Split& split);
+
 // Scores of the network as it is.
 absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
                                            const Split& split, bool bfloat16,

@@ -49,7 +49,7 @@ bool Better(const Evaluation& a, const Evaluation& b) {
 
 double LearningRateFactor(int64_t step, int64_t steps, double warmup_fraction) {
   const double position = (static_cast<double>(step) + 1) / static_cast<double>(steps);
-  if (position < warmup_fraction) return position / warmup_fraction;
+  if (position <= warmup_fraction) return position / warmup_fraction;
   const double rest = (position - warmup_fraction) / (1 - warmup_fraction);
   return 0.5 * (1 + std::cos(kPi * std::min(rest, 1.0)));
 }
@@ -118,9 +118,7 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
     const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - start);
     report.images_per_second = static_cast<double>(images) / seconds;
     if (!std::isfinite(report.loss)) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "training diverged (loss ", report.loss, ") in epoch ", report.epoch,
-          "; lower the learning rate, which is ", options_.learning_rate(), " at its peak"));
+      return Diverged(absl::StrCat("loss ", report.loss), report.epoch);
     }
     CYTOPRESS_RETURN_IF_ERROR(hooks.on_step(report));
   }
@@ -212,6 +210,12 @@ double Trainer::LearningRate(int64_t step_in_epoch) const {
                                                        options_.warmup_fraction());
 }
 
+absl::Status Trainer::Diverged(absl::string_view finding, int64_t epoch) const {
+  return absl::FailedPreconditionError(absl::StrCat("training diverged (", finding, ") in epoch ",
+                                                    epoch, "; lower the learning rate, which is ",
+                                                    options_.learning_rate(), " at its peak"));
+}
+
 absl::Status Trainer::Validate() {
   // The average takes the network's place while it is measured.
   TensorTable trained;
@@ -221,9 +225,12 @@ absl::Status Trainer::Validate() {
     CYTOPRESS_RETURN_IF_ERROR(GetAll("", average_, network_.tensors()));
     ApplyMasks(masks_, network_);
   }
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      const Evaluation evaluation,
-      EvaluateNetwork(network_, dataset_, dataset_.val, bfloat16_, setup_.hooks));
+  const torch::Tensor logits = LogitsOf(network_, dataset_, dataset_.val, bfloat16_, setup_.hooks);
+  // The loss does not tell what the last step of an epoch did.
+  if (!at::isfinite(logits).all().item<bool>()) {
+    return Diverged("answers that are not numbers", epoch_);
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation, EvaluateLogits(logits, dataset_.val));
   last_accuracy_ = evaluation.accuracy;
   // A network that still has weights to lose does not count.
   const bool pruned = epoch_ * loader_.train_steps() > gradual_steps() || !setup_.gradual;

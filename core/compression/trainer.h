@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "core/compression/batch_loader.h"
 #include "core/compression/checkpoint.h"
 #include "core/compression/pruning.h"
@@ -92,6 +93,8 @@ class Trainer {
   int64_t gradual_steps() const;
   void UpdateAverage(int64_t step);
   absl::Status Validate();
+  // FAILED_PRECONDITION that says what to do. `epoch` is 1-based.
+  absl::Status Diverged(absl::string_view finding, int64_t epoch) const;
 
   TorchNetwork& network_;
   const Dataset& dataset_;

@@ -42,6 +42,11 @@ TEST(LearningRateTest, WarmsUpThenFallsToZero) {
   EXPECT_NEAR(LearningRateFactor(99, 100, 0), 0.0, 1e-9);
 }
 
+TEST(LearningRateTest, MayWarmUpToTheEnd) {
+  EXPECT_NEAR(LearningRateFactor(49, 100, 1), 0.5, 1e-9);
+  EXPECT_EQ(LearningRateFactor(99, 100, 1), 1);
+}
+
 TEST(TrainerTest, LearnsWhatCanBeLearned) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();
@@ -122,6 +127,20 @@ TEST(TrainerTest, DivergenceIsAnErrorThatSaysWhatToDo) {
   const absl::Status status = trainer.Run(NoHooks());
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_THAT(status.message(), testing::HasSubstr("lower the learning rate"));
+}
+
+TEST(TrainerTest, DivergenceInTheLastStepIsTheSameError) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork();
+  v1::TrainOptions options = Options(1);
+  options.set_max_images(options.batch_size());
+  options.set_learning_rate(1e30);
+  options.set_warmup_fraction(1);  // or the only step would have the end's rate, which is 0
+  Trainer trainer(network, dataset, options, Seeded());
+  const absl::Status status = trainer.Run(NoHooks());
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(status.message(), testing::HasSubstr("training diverged"));
+  EXPECT_THAT(status.message(), testing::HasSubstr("epoch 1; lower the learning rate"));
 }
 
 TrainerSetup Gradual(double sparsity, double fraction, Masks* masks) {
