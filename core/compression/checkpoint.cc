@@ -3,11 +3,15 @@
 #include <torch/csrc/jit/serialization/pickle.h>
 
 #include <cstdint>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/compression/out_of_memory.h"
+#include "spdlog/spdlog.h"
 
 namespace cytopress {
 namespace {
@@ -25,20 +29,32 @@ absl::Status SaveTensors(const TensorTable& tensors, const std::string& path) {
   return WriteFileAtomically(path, absl::string_view(bytes.data(), bytes.size()));
 }
 
-absl::StatusOr<TensorTable> LoadTensors(const std::string& path) {
+absl::StatusOr<TensorTable> LoadTensors(const std::string& path) try {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string content, ReadFile(path, kMaxCheckpointBytes));
   TensorTable tensors;
-  try {
-    const c10::IValue value =
-        torch::jit::pickle_load(std::vector<char>(content.begin(), content.end()));
-    for (const auto& entry : value.toGenericDict()) {
-      tensors[entry.key().toStringRef()] = entry.value().toTensor();
-    }
-  } catch (const std::exception& error) {
-    return absl::DataLossError(
-        absl::StrCat("the checkpoint ", path, " cannot be read: ", error.what()));
+  const c10::IValue value =
+      torch::jit::pickle_load(std::vector<char>(content.begin(), content.end()));
+  for (const auto& entry : value.toGenericDict()) {
+    tensors[entry.key().toStringRef()] = entry.value().toTensor();
   }
   return tensors;
+} catch (const std::exception& error) {
+  if (IsOutOfMemory(error)) {
+    return absl::ResourceExhaustedError(absl::StrCat("no memory to read the checkpoint ", path));
+  }
+  return absl::DataLossError(
+      absl::StrCat("the checkpoint ", path, " cannot be read: ", error.what()));
+}
+
+absl::Status SetAside(const std::string& path, absl::string_view why) {
+  const std::string aside = path + ".bad";
+  std::error_code error;
+  std::filesystem::rename(path, aside, error);
+  if (error) {
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot rename ", path, " to ", aside));
+  }
+  spdlog::warn("starting over without {}, which is {} now: {}", path, aside, std::string(why));
+  return absl::OkStatus();
 }
 
 void PutAll(const std::string& prefix, const TensorTable& source, TensorTable& table) {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace cytopress {
 
@@ -17,8 +18,12 @@ using TensorTable = std::map<std::string, torch::Tensor>;
 // Replaces the file atomically. The format is LibTorch's pickle of a dictionary.
 absl::Status SaveTensors(const TensorTable& tensors, const std::string& path);
 
-// NOT_FOUND when there is no file, DATA_LOSS when it cannot be read. All tensors are on the CPU.
+// NOT_FOUND when there is no file, DATA_LOSS when its content is damaged; after any other error,
+// as RESOURCE_EXHAUSTED without the memory for it, it may be read yet. All tensors are on the CPU.
 absl::StatusOr<TensorTable> LoadTensors(const std::string& path);
+
+// Renames a damaged file to "<path>.bad" and says so, and why, in the log.
+absl::Status SetAside(const std::string& path, absl::string_view why);
 
 // Copies `source` into the table under "<prefix><name>", and back into the tensors of `target`, in
 // place; NOT_FOUND names a tensor that the table lacks.

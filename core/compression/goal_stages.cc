@@ -70,21 +70,15 @@ absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, s
 class Search {
  public:
   // Takes over what earlier attempts saved, at the first call.
-  void Restore(const PipelineState& state) {
-    if (restored_) return;
-    restored_ = true;
+  absl::Status Restore(const PipelineState& state) {
+    if (restored_) return absl::OkStatus();
     const absl::StatusOr<std::string> text = ReadFile(PathOf(state), kMostFileBytes);
-    if (!text.ok()) return;
-    double spent = 0, longest = 0;
-    int left_out = -1;
-    const std::vector<absl::string_view> words = absl::StrSplit(*text, ' ');
-    if (words.size() != 3 || !absl::SimpleAtod(words[0], &spent) ||
-        !absl::SimpleAtod(words[1], &longest) || !absl::SimpleAtoi(words[2], &left_out)) {
-      return;
+    if (!text.ok() && !absl::IsNotFound(text.status())) return text.status();
+    if (text.ok() && !Parse(*text)) {
+      CYTOPRESS_RETURN_IF_ERROR(SetAside(PathOf(state), "it has not the times of a search"));
     }
-    spent_before_ = absl::Seconds(spent);
-    longest_try = absl::Seconds(longest);
-    if (left_out >= 0) out_of_time_at = static_cast<size_t>(left_out);
+    restored_ = true;
+    return absl::OkStatus();
   }
 
   absl::Status Save(const PipelineState& state) const {
@@ -106,6 +100,21 @@ class Search {
 
   static std::string PathOf(const PipelineState& state) {
     return state.context.work_folder + "/goal_search.txt";
+  }
+
+  // False when the text is not one of Save().
+  bool Parse(absl::string_view text) {
+    double spent = 0, longest = 0;
+    int left_out = -1;
+    const std::vector<absl::string_view> words = absl::StrSplit(text, ' ');
+    if (words.size() != 3 || !absl::SimpleAtod(words[0], &spent) ||
+        !absl::SimpleAtod(words[1], &longest) || !absl::SimpleAtoi(words[2], &left_out)) {
+      return false;
+    }
+    spent_before_ = absl::Seconds(spent);
+    longest_try = absl::Seconds(longest);
+    if (left_out >= 0) out_of_time_at = static_cast<size_t>(left_out);
+    return true;
   }
 
   const absl::Duration started_ = RealClock()->Steady();
@@ -163,7 +172,7 @@ class TryStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    search_->Restore(state);
+    CYTOPRESS_RETURN_IF_ERROR(search_->Restore(state));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_));
     const std::optional<double> budget =
         tries.size() < index_ ? std::nullopt
@@ -251,7 +260,7 @@ class PublishBestStage : public Stage {
   double Cost(const PipelineState& state) const override { return 100; }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    search_->Restore(state);
+    CYTOPRESS_RETURN_IF_ERROR(search_->Restore(state));
     const v1::Goal& goal = state.spec.goal();
     const size_t count = search_->out_of_time_at.value_or(goal.max_tries());
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, count));

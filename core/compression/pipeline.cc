@@ -12,6 +12,7 @@
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
+#include "core/compression/out_of_memory.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
 #include "core/jobs/job_spec.h"
@@ -55,16 +56,7 @@ class PipelineRun {
     CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(state_.context.work_folder));
     CYTOPRESS_ASSIGN_OR_RETURN(
         state_.bfloat16, UseBfloat16(state_.spec.recipe().train().precision(), state_.device));
-    TensorTable resumed;
-    if (auto loaded = LoadTensors(checkpoint_path_); loaded.ok()) {
-      if (loaded->count("published_parent") != 0) {
-        resumed = *std::move(loaded);
-      } else {
-        spdlog::warn("starting over: the checkpoint is of an earlier release");
-      }
-    } else if (!absl::IsNotFound(loaded.status())) {
-      spdlog::warn("starting over: {}", loaded.status().ToString());
-    }
+    CYTOPRESS_ASSIGN_OR_RETURN(const TensorTable resumed, LoadCheckpoint());
     for (size_t index = 0; index < stages_.size(); ++index) {
       CYTOPRESS_RETURN_IF_ERROR(RunStage(index, resumed));
       // The network exists once the first stage has run.
@@ -74,6 +66,22 @@ class PipelineRun {
   }
 
  private:
+  // Of an earlier attempt; empty to start over. What may be read another time is an error: the next
+  // checkpoint would replace it.
+  absl::StatusOr<TensorTable> LoadCheckpoint() const {
+    absl::StatusOr<TensorTable> loaded = LoadTensors(checkpoint_path_);
+    if (absl::IsNotFound(loaded.status())) return TensorTable();
+    if (absl::IsDataLoss(loaded.status())) {
+      CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, loaded.status().message()));
+      return TensorTable();
+    }
+    if (loaded.ok() && loaded->count("published_parent") == 0) {
+      spdlog::warn("starting over: the checkpoint is of an earlier release");
+      return TensorTable();
+    }
+    return loaded;
+  }
+
   absl::Status RunStage(size_t index, const TensorTable& resumed) {
     Stage& stage = *stages_[index];
     const bool done_before = index < resume_index_;

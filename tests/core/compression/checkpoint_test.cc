@@ -1,5 +1,6 @@
 #include "core/compression/checkpoint.h"
 
+#include <c10/core/CPUAllocator.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -32,6 +33,45 @@ TEST(CheckpointTest, MissingAndDamagedFilesAreToldApart) {
   const std::string path = testing::TempDir() + "/damaged.pt";
   ASSERT_TRUE(WriteFileAtomically(path, "not a checkpoint").ok());
   EXPECT_TRUE(absl::IsDataLoss(LoadTensors(path).status()));
+}
+
+// Has no memory for LibTorch while it lives.
+class NoMemory : public at::Allocator {
+ public:
+  NoMemory() { c10::SetCPUAllocator(this, kPriority); }
+  ~NoMemory() override { c10::SetCPUAllocator(usual_, kPriority); }
+  // Which of these are virtual depends on LibTorch's version.
+  at::DataPtr allocate(size_t size) const { return Fail(size); }
+  at::DataPtr allocate(size_t size) { return Fail(size); }
+  void copy_data(void* to, const void* from, size_t size) const {}
+
+ private:
+  static constexpr uint8_t kPriority = 100;
+  static at::DataPtr Fail(size_t size) {
+    TORCH_CHECK(false, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", size);
+  }
+
+  at::Allocator* const usual_ = c10::GetCPUAllocator();
+};
+
+TEST(CheckpointTest, AFileThatThereIsNoMemoryForIsNotDamaged) {
+  const std::string path = testing::TempDir() + "/large.pt";
+  ASSERT_TRUE(SaveTensors({{"w", torch::ones({1000})}}, path).ok());
+  {
+    NoMemory no_memory;
+    const absl::Status status = LoadTensors(path).status();
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  }
+  EXPECT_TRUE(LoadTensors(path).ok());
+}
+
+TEST(CheckpointTest, WhatIsSetAsideIsKept) {
+  const std::string path = testing::TempDir() + "/aside.pt";
+  ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
+  ASSERT_TRUE(SetAside(path, "it is damaged").ok());
+  EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
+  EXPECT_TRUE(absl::IsNotFound(ReadFile(path, 100).status()));
+  EXPECT_TRUE(absl::IsNotFound(SetAside(path, "it is damaged")));
 }
 
 TEST(CheckpointTest, GetAllNamesWhatIsMissing) {

@@ -110,13 +110,17 @@ class PipelineTest : public ::testing::Test {
     return {};
   }
 
+  std::string WorkFolder(const std::string& job_id) const {
+    return (std::filesystem::path(root_) / "work" / job_id).string();
+  }
+
   absl::StatusOr<PipelineResult> Run(const v1::JobSpec& spec, RecordingObserver& observer,
                                      const std::string& job_id = "job-1", int attempt = 1) {
     PipelineContext context;
     context.registry = registry_.get();
     context.observer = &observer;
     context.job_id = job_id;
-    context.work_folder = (std::filesystem::path(root_) / "work" / job_id).string();
+    context.work_folder = WorkFolder(job_id);
     context.threads = 1;
     context.attempt = attempt;
     return RunPipeline(spec, context);
@@ -251,6 +255,25 @@ TEST_F(PipelineTest, AResumedJobEndsWithTheSameWeights) {
     EXPECT_EQ(tensor.integers, b.tensors.at(name).integers) << name;
     EXPECT_EQ(tensor.scales, b.tensors.at(name).scales) << name;
   }
+}
+
+TEST_F(PipelineTest, StartsOverOnlyFromADamagedCheckpointAndKeepsIt) {
+  RecordingObserver stopped, failed, resumed;
+  stopped.stop_in_stage = "train";
+  stopped.stop_in_epoch = 2;
+  EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped).status()));
+  const std::string path = WorkFolder("job-1") + "/checkpoint.pt";
+  ASSERT_TRUE(std::filesystem::remove(path));
+  std::filesystem::create_directory(path);
+  EXPECT_THAT(Run(TinySpec(), failed, "job-1", 2).status().message(),
+              HasSubstr("checkpoint.pt is not a regular file"));
+  EXPECT_THAT(failed.Stages(), ElementsAre());
+  std::filesystem::remove(path);
+  ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
+  const auto result = Run(TinySpec(), resumed, "job-1", 3);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(resumed.Stages(), Contains("train"));
+  EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
 }
 
 TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
@@ -470,17 +493,19 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   spec.mutable_goal()->set_max_accuracy_drop(0.1);
   spec.mutable_goal()->set_max_tries(3);
   spec.mutable_goal()->set_time_budget_seconds(3600);
-  RecordingObserver stopped, resumed;
-  stopped.stop_in_stage = "try 2: try 2 fine-tune";
+  RecordingObserver stopped, again, resumed;
+  stopped.stop_in_stage = again.stop_in_stage = "try 2: try 2 fine-tune";
   EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
-  const std::string path =
-      (std::filesystem::path(root_) / "work" / "job-1" / "goal_search.txt").string();
+  const std::string path = WorkFolder("job-1") + "/goal_search.txt";
   const auto spent = ReadFile(path, 100);
   ASSERT_TRUE(spent.ok()) << spent.status();
   EXPECT_GT(std::stod(*spent), 0);
+  ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
+  EXPECT_TRUE(absl::IsCancelled(Run(spec, again, "job-1", 2).status()));
+  EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
   // As if the first attempt had taken the hour.
   ASSERT_TRUE(WriteFileAtomically(path, "3601 1 -1").ok());
-  const auto result = Run(spec, resumed, "job-1", 2);
+  const auto result = Run(spec, resumed, "job-1", 3);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(Line(resumed, "try 2").note(), HasSubstr("after the time budget"));
   EXPECT_THAT(Line(resumed, "try 3").note(), HasSubstr("after the time budget"));
