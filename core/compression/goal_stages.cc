@@ -69,15 +69,16 @@ absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, s
 // its whole time budget again.
 class Search {
  public:
-  // Takes over what earlier attempts saved, at the first call.
-  absl::Status Restore(const PipelineState& state) {
-    if (restored_) return absl::OkStatus();
+  // The first call begins the search, or goes on with that of earlier attempts.
+  absl::Status Begin(const PipelineState& state) {
+    if (begun_) return absl::OkStatus();
     const absl::StatusOr<std::string> text = ReadFile(PathOf(state), kMostFileBytes);
     if (!text.ok() && !absl::IsNotFound(text.status())) return text.status();
     if (text.ok() && !Parse(*text)) {
       CYTOPRESS_RETURN_IF_ERROR(SetAside(PathOf(state), "it has not the times of a search"));
     }
-    restored_ = true;
+    begun_ = true;
+    started_ = RealClock()->Steady();
     return absl::OkStatus();
   }
 
@@ -117,9 +118,9 @@ class Search {
     return true;
   }
 
-  const absl::Duration started_ = RealClock()->Steady();
+  absl::Duration started_;  // in this attempt, once begun
   absl::Duration spent_before_ = absl::ZeroDuration();
-  bool restored_ = false;
+  bool begun_ = false;
 };
 
 // Options of the stages of one try.
@@ -172,7 +173,7 @@ class TryStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    CYTOPRESS_RETURN_IF_ERROR(search_->Restore(state));
+    CYTOPRESS_RETURN_IF_ERROR(search_->Begin(state));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_));
     const std::optional<double> budget =
         tries.size() < index_ ? std::nullopt
@@ -260,7 +261,7 @@ class PublishBestStage : public Stage {
   double Cost(const PipelineState& state) const override { return 100; }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    CYTOPRESS_RETURN_IF_ERROR(search_->Restore(state));
+    CYTOPRESS_RETURN_IF_ERROR(search_->Begin(state));
     const v1::Goal& goal = state.spec.goal();
     const size_t count = search_->out_of_time_at.value_or(goal.max_tries());
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, count));

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "tests/core/compression/test_data.h"
 #include "tests/core/dataset/npz_builder.h"
@@ -24,6 +26,7 @@ class RecordingObserver : public JobObserver {
  public:
   absl::Status OnProgress(const v1::Progress& progress) override {
     progresses.push_back(progress);
+    began.emplace(progress.stage(), RealClock()->Steady());
     return absl::OkStatus();
   }
   absl::Status OnLedger(const v1::LedgerEntry& entry) override {
@@ -41,6 +44,7 @@ class RecordingObserver : public JobObserver {
   }
 
   std::vector<v1::Progress> progresses;
+  std::map<std::string, absl::Duration> began;  // stages
   std::vector<v1::LedgerEntry> ledger;
   std::string stop_in_stage = "never";
   int stop_in_epoch = 0;
@@ -500,6 +504,9 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   const auto spent = ReadFile(path, 100);
   ASSERT_TRUE(spent.ok()) << spent.status();
   EXPECT_GT(std::stod(*spent), 0);
+  // The dense model is no part of the search.
+  EXPECT_LE(std::stod(*spent),
+            absl::ToDoubleSeconds(RealClock()->Steady() - stopped.began.at("try 1")) + 1e-3);
   ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
   EXPECT_TRUE(absl::IsCancelled(Run(spec, again, "job-1", 2).status()));
   EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
