@@ -180,12 +180,14 @@ class TryStage : public Stage {
                               : NextBudget(state.spec.goal(), DenseBytes(state), tries);
     StageOutcome outcome;
     if (!budget) {
+      outcome.sparsity = 0;  // the network is that of an earlier try
       outcome.note = "not needed: the search is over";
       return outcome;
     }
     if (OutOfTime(state)) {
       if (!search_->out_of_time_at) search_->out_of_time_at = index_;
       CYTOPRESS_RETURN_IF_ERROR(search_->Save(state));
+      outcome.sparsity = 0;
       outcome.note = "left out: it would end after the time budget";
       return outcome;
     }
@@ -242,6 +244,7 @@ class TryStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, index_));
     if (!model) return absl::FailedPreconditionError("it lost more accuracy than the goal allows");
     if (model->evaluations_size() > 0) outcome.score = ScoreOf(model->evaluations(0));
+    outcome.sparsity = model->size().sparsity();
     outcome.packed_bytes = model->size().packed_bytes();
     outcome.disk_bytes = model->size().disk_bytes();
     absl::StrAppend(&outcome.note, "; published as ", model->name(), "@", model->version());
@@ -280,6 +283,7 @@ class PublishBestStage : public Stage {
         state.context.registry->Publish(state.spec.model_name(), bytes, state.context.job_id));
     state.published = ToString(published);
     StageOutcome outcome;
+    outcome.sparsity = model->size().sparsity();
     outcome.packed_bytes = model->size().packed_bytes();
     outcome.disk_bytes = model->size().disk_bytes();
     outcome.note = absl::StrCat("the smallest of ", tries.size(), " tries that keep to the goal, ",

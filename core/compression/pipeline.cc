@@ -208,7 +208,7 @@ class PipelineRun {
       entry.set_validation_accuracy(outcome.score->accuracy);
       entry.set_validation_auc(outcome.score->auc);
     }
-    entry.set_sparsity(Sparsity(*state_.network));
+    entry.set_sparsity(outcome.sparsity ? *outcome.sparsity : Sparsity(*state_.network));
     int64_t parameters = 0;
     for (const auto& [name, tensor] : state_.network->Parameters()) parameters += tensor.numel();
     entry.set_dense_bytes(parameters * static_cast<int64_t>(sizeof(float)));

@@ -49,7 +49,8 @@ struct PipelineState {
 // What a stage says about the model it leaves; becomes the ledger line.
 struct StageOutcome {
   std::optional<Score> score;
-  int64_t packed_bytes = 0;  // 0 until there is a file
+  std::optional<double> sparsity;  // the network's when it is not said
+  int64_t packed_bytes = 0;        // 0 until there is a file
   int64_t disk_bytes = 0;
   double images_per_second = 0;
   std::string note;

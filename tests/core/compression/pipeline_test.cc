@@ -484,10 +484,13 @@ TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
     if (!model.ok()) continue;
     ++accurate;
     EXPECT_LE(best.size().disk_bytes(), model->size().disk_bytes());
+    EXPECT_EQ(line.sparsity(), model->size().sparsity());
     EXPECT_GE(model->evaluations(0).accuracy(), 0.85);
     EXPECT_EQ(model->size().sparsity() > 0.3, true) << line.note();
   }
   EXPECT_GE(accurate, 1);
+  EXPECT_EQ(observer.ledger.back().stage(), "publish");
+  EXPECT_EQ(observer.ledger.back().sparsity(), best.size().sparsity());
   EXPECT_LT(best.size().disk_bytes(), best.size().dense_bytes() / 20);
 }
 
@@ -516,6 +519,8 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(Line(resumed, "try 2").note(), HasSubstr("after the time budget"));
   EXPECT_THAT(Line(resumed, "try 3").note(), HasSubstr("after the time budget"));
+  EXPECT_EQ(Line(resumed, "try 3").sparsity(), 0);
+  EXPECT_EQ(resumed.ledger.back().sparsity(), registry_->Get({"tiny", 1})->size().sparsity());
   EXPECT_TRUE(registry_->Get({"tiny-try1", 1}).ok());
   EXPECT_FALSE(registry_->Get({"tiny-try2", 1}).ok());
 }
