@@ -1,6 +1,7 @@
 #include "core/dataset/folder.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -199,6 +200,18 @@ absl::StatusOr<Groups> GroupDuplicates(const Listing& listing, const std::vector
   return groups;
 }
 
+// A large group can be more than its split wanted, and leave none for another.
+void FillEmpty(std::array<Groups, kSplitCount>* splits) {
+  for (Groups& split : *splits) {
+    if (!split.empty()) continue;
+    Groups& most =
+        *std::max_element(splits->begin(), splits->end(),
+                          [](const Groups& a, const Groups& b) { return a.size() < b.size(); });
+    split.push_back(std::move(most.back()));
+    most.pop_back();
+  }
+}
+
 absl::Status SplitClass(const fs::path& path, const std::string& class_name, Groups groups,
                         Random* random, std::vector<File>* files) {
   if (groups.size() < kSplitCount) {
@@ -212,7 +225,8 @@ absl::Status SplitClass(const fs::path& path, const std::string& class_name, Gro
   const int64_t wanted_val = std::max<int64_t>(1, (images + 5) / 10);
   random->Shuffle(&groups);
   int64_t test = 0, val = 0;
-  for (const std::vector<size_t>& group : groups) {
+  std::array<Groups, kSplitCount> splits;
+  for (std::vector<size_t>& group : groups) {
     const int64_t size = static_cast<int64_t>(group.size());
     int split = 0;
     if (test < wanted_test) {
@@ -222,7 +236,13 @@ absl::Status SplitClass(const fs::path& path, const std::string& class_name, Gro
       split = 1;
       val += size;
     }
-    for (const size_t file : group) (*files)[file].split = split;
+    splits[split].push_back(std::move(group));
+  }
+  FillEmpty(&splits);
+  for (int split = 0; split < kSplitCount; ++split) {
+    for (const std::vector<size_t>& group : splits[split]) {
+      for (const size_t file : group) (*files)[file].split = split;
+    }
   }
   return absl::OkStatus();
 }

@@ -149,6 +149,24 @@ TEST_F(FolderTest, CopiesOfAnImageStayInOneSplit) {
   for (const auto& [image, in] : places) EXPECT_EQ(in.size(), 1u);
 }
 
+TEST_F(FolderTest, EverySplitHasAnImageOfAClassOfCopies) {
+  for (int i = 0; i < 22; ++i) {
+    WritePng(absl::StrCat("copies/", i, ".png"), i < 2 ? i : 2);  // one, one, and twenty
+    WritePng(absl::StrCat("other/", i, ".png"), 100 + i);
+  }
+  for (options_.seed = 0; options_.seed < 20; ++options_.seed) {
+    const absl::StatusOr<Dataset> dataset = Load();
+    ASSERT_TRUE(dataset.ok()) << options_.seed << ": " << dataset.status();
+    int64_t images = 0;
+    for (const Split* split : {&dataset->train, &dataset->val, &dataset->test}) {
+      const int64_t copies = ClassCounts(*split, 2)[0];
+      EXPECT_GE(copies, 1) << options_.seed;
+      images += copies;
+    }
+    EXPECT_EQ(images, 22);
+  }
+}
+
 TEST_F(FolderTest, RefusesATestImageThatIsTrainedOn) {
   int seed = 0;
   for (const char* split : {"train", "val", "test"}) {
