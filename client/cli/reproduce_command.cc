@@ -138,7 +138,7 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   }
   ExitCode code;
   CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
-  if (code != ExitCode::kOk) return code;
+  if (code != ExitCode::kOk && !(plan.job_may_fail && code == ExitCode::kJobFailed)) return code;
   int64_t made;
   CYTOPRESS_ASSIGN_OR_RETURN(made, VersionMadeBy(client, plan.model_name, job.id()));
   StoredModel reproduced;

@@ -5,8 +5,11 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "client/report/verdict.h"
 #include "core/jobs/job_spec.h"
 
@@ -17,6 +20,17 @@ constexpr size_t kNamedTensors = 3;
 
 bool IsDenseParent(const v1::Model& model) {
   return model.name() == ParentModelName(model.provenance().spec().model_name());
+}
+
+// The number of a try of a goal's search, from 1; 0 for other models.
+int TryNumber(const v1::Model& model) {
+  const v1::JobSpec& spec = model.provenance().spec();
+  absl::string_view name = model.name();
+  int number = 0;
+  const bool is_try = spec.has_goal() &&
+                      absl::ConsumePrefix(&name, absl::StrCat(spec.model_name(), "-try")) &&
+                      absl::SimpleAtoi(name, &number);
+  return is_try ? number : 0;
 }
 
 // Sparsities are worked off in ascending order, each from the one before: those above do not
@@ -191,10 +205,17 @@ absl::StatusOr<Reproduction> PlanReproduction(const v1::Model& model, const std:
   plan.model_name = name;
   if (IsDenseParent(model)) {
     plan.spec.clear_sweep();
+    plan.spec.clear_goal();
     plan.spec.mutable_recipe()->clear_prune();
     plan.spec.mutable_recipe()->clear_finetune();
     plan.spec.mutable_recipe()->clear_quantize();
     plan.spec.mutable_recipe()->mutable_quantize()->set_weights(model.weights());
+  } else if (const int number = TryNumber(model); number > 0) {
+    // Each try follows from those before it, and all of them may miss the goal again.
+    plan.spec.mutable_goal()->set_max_tries(number);
+    plan.spec.mutable_goal()->clear_time_budget_seconds();
+    plan.model_name = absl::StrCat(name, "-try", number);
+    plan.job_may_fail = true;
   } else if (plan.spec.has_sweep()) {
     double sparsity = 0;
     const absl::Status kept = KeepOneCell(model, &plan.spec, &sparsity);

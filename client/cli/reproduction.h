@@ -13,12 +13,14 @@ namespace cytopress {
 
 struct Reproduction {
   v1::JobSpec spec;
-  std::string model_name;  // under which the job publishes the model
+  std::string model_name;     // under which the job publishes the model
+  bool job_may_fail = false;  // it publishes the model all the same
 };
 
 // The job that makes `model` again under `name`: the same recipe, seed and parent on the same data.
 // Of a sweep only what the model was made from; of the dense parent that a job made on its way only
-// the training. FAILED_PRECONDITION when the model has no receipt.
+// the training; of a goal's try only it and the tries before it. FAILED_PRECONDITION when the model
+// has no receipt.
 absl::StatusOr<Reproduction> PlanReproduction(const v1::Model& model, const std::string& name);
 
 struct ComparedItem {

@@ -95,6 +95,39 @@ TEST(PlanReproduction, OfADenseParentOnlyTheTraining) {
   EXPECT_EQ(plan->spec.recipe().quantize().weights(), v1::WEIGHT_TYPE_FP16);
 }
 
+TEST(PlanReproduction, OfAGoalsDenseParentOnlyTheTraining) {
+  v1::Model model = Made("blood-dense");
+  model.set_weights(v1::WEIGHT_TYPE_FP16);
+  model.mutable_provenance()->mutable_spec()->mutable_goal()->set_max_bytes(1000000);
+  const absl::StatusOr<Reproduction> plan = PlanReproduction(model, "again");
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->model_name, "again");
+  EXPECT_FALSE(plan->spec.has_goal());
+  EXPECT_EQ(plan->spec.recipe().quantize().weights(), v1::WEIGHT_TYPE_FP16);
+}
+
+TEST(PlanReproduction, OfAGoalsTryTheTriesUpToIt) {
+  v1::Model model = Made("blood-try2");
+  v1::Goal* goal = model.mutable_provenance()->mutable_spec()->mutable_goal();
+  goal->set_max_bytes(1000000);
+  goal->set_max_tries(6);
+  goal->set_time_budget_seconds(60);
+  absl::StatusOr<Reproduction> plan = PlanReproduction(model, "again");
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->model_name, "again-try2");
+  EXPECT_TRUE(plan->job_may_fail);
+  EXPECT_EQ(plan->spec.model_name(), "again");
+  EXPECT_EQ(plan->spec.goal().max_tries(), 2);
+  EXPECT_EQ(plan->spec.goal().max_bytes(), 1000000);
+  EXPECT_EQ(plan->spec.goal().time_budget_seconds(), 0);
+  model.set_name("blood");
+  plan = PlanReproduction(model, "again");
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->model_name, "again");
+  EXPECT_FALSE(plan->job_may_fail);
+  EXPECT_EQ(plan->spec.goal().max_tries(), 6);
+}
+
 TEST(PlanReproduction, NeedsAReceipt) {
   v1::Model model = Made("blood");
   model.mutable_provenance()->clear_dataset_hash();
