@@ -56,4 +56,23 @@ std::optional<size_t> BestTry(const v1::Goal& goal, const std::vector<GoalTry>& 
   return best;
 }
 
+std::optional<size_t> NearestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries) {
+  std::optional<size_t> nearest;
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < tries.size(); ++i) {
+    if (!tries[i].accurate) continue;
+    double factor = 0;
+    if (goal.max_bytes() > 0) {
+      factor = tries[i].bytes / static_cast<double>(goal.max_bytes());
+    }
+    if (goal.max_latency_ms() > 0) {
+      factor = std::max(factor, tries[i].latency_ms / goal.max_latency_ms());
+    }
+    if (nearest && factor >= least) continue;
+    least = factor;
+    nearest = i;
+  }
+  return nearest;
+}
+
 }  // namespace cytopress

@@ -31,6 +31,10 @@ std::optional<double> NextBudget(const v1::Goal& goal, double dense_bytes,
 // The index of the smallest file that meets the goal.
 std::optional<size_t> BestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries);
 
+// Where none meets it: of the accurate tries the one that exceeds the bound it is farthest from by
+// the smallest factor.
+std::optional<size_t> NearestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_COMPRESSION_GOAL_SEARCH_H_

@@ -270,10 +270,11 @@ class PublishBestStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, count));
     const std::optional<size_t> best = BestTry(goal, tries);
     if (!best) {
+      CYTOPRESS_ASSIGN_OR_RETURN(const std::string nearest, Nearest(state, tries));
       return absl::FailedPreconditionError(absl::StrCat(
           "no try keeps to the goal (", Describe(tries),
-          search_->out_of_time_at ? "; then the time budget was used up" : "",
-          "); allow a larger max_accuracy_drop, max_bytes, max_latency_ms or time budget"));
+          search_->out_of_time_at ? "; then the time budget was used up" : "", ")", nearest,
+          "; allow a larger max_accuracy_drop, max_bytes, max_latency_ms or time budget"));
     }
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, *best));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
@@ -292,6 +293,20 @@ class PublishBestStage : public Stage {
   }
 
  private:
+  // What the job has made, although nothing has the goal's name.
+  static absl::StatusOr<std::string> Nearest(const PipelineState& state,
+                                             const std::vector<GoalTry>& tries) {
+    const std::optional<size_t> index = NearestTry(state.spec.goal(), tries);
+    if (!index) return std::string();
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, *index));
+    const double accuracy = model->evaluations_size() > 0 ? model->evaluations(0).accuracy() : 0.0;
+    return absl::StrFormat(
+        "; the nearest is published as %s@%d: %.2f MB, %.3g ms, validation "
+        "accuracy %.4f",
+        model->name(), model->version(), tries[*index].bytes / 1e6, tries[*index].latency_ms,
+        accuracy);
+  }
+
   static std::string Describe(const std::vector<GoalTry>& tries) {
     if (tries.empty()) return "none was made";
     return absl::StrJoin(tries, ", ", [](std::string* text, const GoalTry& done) {

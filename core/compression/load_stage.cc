@@ -1,5 +1,6 @@
 // How a job begins.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "core/compression/encoding.h"
 #include "core/compression/publishing.h"
 #include "core/compression/scoring.h"
+#include "core/compression/sensitivity.h"
 #include "core/compression/stages.h"
 
 namespace cytopress {
@@ -54,11 +56,23 @@ class LoadStage : public Stage {
       state.dense = ScoreOf(evaluation);
       outcome.score = state.dense;
     }
+    CYTOPRESS_RETURN_IF_ERROR(CheckGoal(state));
     outcome.note = note;
     return outcome;
   }
 
  private:
+  // What no try can reach is refused before anything is trained.
+  static absl::Status CheckGoal(const PipelineState& state) {
+    const auto most = static_cast<double>(state.spec.goal().max_bytes());
+    const double least = LeastBytes(state.network->network(), state.spec.recipe().prune());
+    if (most == 0 || most >= least) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "goal.max_bytes: %.0f is out of reach: with every layer as sparse as the search makes it "
+        "the file has at least %.0f bytes",
+        most, std::ceil(least)));
+  }
+
   static absl::Status CheckSplits(const Dataset& dataset) {
     for (const Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
       if (split->size() == 0) {

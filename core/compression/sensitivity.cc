@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -119,6 +120,19 @@ std::vector<LayerSensitivity> MeasureSensitivity(TorchNetwork& network, const Da
     layers.push_back(std::move(sensitivity));
   }
   return layers;
+}
+
+double LeastBytes(const Network& network, const v1::PruneOptions& options) {
+  const int64_t block = options.pattern() == v1::PRUNE_PATTERN_BLOCK4 ? 4 : 1;
+  double bytes = 0;
+  for (const Layer& layer : network.layers) {
+    if (!IsPrunable(layer)) continue;
+    const int64_t blocks = layer.weight_count() / block;
+    const auto left =
+        static_cast<int64_t>((1 - *std::rbegin(kSparsities)) * static_cast<double>(blocks));
+    bytes += EntropyBytes({blocks - left, left}, blocks);
+  }
+  return bytes;
 }
 
 }  // namespace cytopress

@@ -27,6 +27,10 @@ std::vector<LayerSensitivity> MeasureSensitivity(TorchNetwork& network, const Da
                                                  const v1::QuantizeOptions& options, int64_t images,
                                                  uint64_t seed);
 
+// What no choice goes below, whatever the weights are: the bytes that say which weights are left at
+// the highest sparsity.
+double LeastBytes(const Network& network, const v1::PruneOptions& options);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_COMPRESSION_SENSITIVITY_H_

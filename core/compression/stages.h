@@ -65,7 +65,7 @@ std::unique_ptr<Stage> MakeCellStage(const std::string& model_name,
 // The tries of a goal, each from the dense parent: what each layer can spare decides what is
 // removed from it (sensitivity.h, allocation.h), fine-tuning and a cell follow. Then the
 // publication of the best under the job's model name; FAILED_PRECONDITION when no try keeps to the
-// goal.
+// goal, which then names the try that comes nearest.
 void AddGoalStages(const v1::JobSpec& spec, std::vector<std::unique_ptr<Stage>>& stages);
 
 }  // namespace cytopress

@@ -59,6 +59,16 @@ TEST(GoalSearchTest, GoesOnUntilItIsFastEnough) {
   EXPECT_GT(tries.size(), 1);
 }
 
+TEST(GoalSearchTest, TheNearestExceedsItsWorstBoundLeast) {
+  v1::Goal goal = DefaultGoal();
+  goal.set_max_bytes(1000000);
+  goal.set_max_latency_ms(1);
+  const std::vector<GoalTry> tries = {
+      {4e6, true, 4e6, 1.5}, {2e6, true, 2e6, 3}, {2e6, true, 2.5e6, 2}, {1e6, false, 0, 0}};
+  EXPECT_EQ(NearestTry(goal, tries), 2);
+  EXPECT_FALSE(NearestTry(goal, {tries.back()}));
+}
+
 TEST(GoalSearchTest, EndsAfterTheLastTry) {
   v1::Goal goal = DefaultGoal();
   goal.set_max_tries(2);

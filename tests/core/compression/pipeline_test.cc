@@ -528,7 +528,8 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
 TEST_F(PipelineTest, AGoalOutOfReachIsSaidSo) {
   v1::JobSpec spec = LearningSpec();
   spec.mutable_recipe()->clear_prune();
-  spec.mutable_goal()->set_max_bytes(300000);
+  spec.mutable_goal()->set_max_accuracy_drop(0.2);
+  spec.mutable_goal()->set_max_bytes(2000000);
   spec.mutable_goal()->set_max_latency_ms(1e-6);
   spec.mutable_goal()->set_max_tries(1);
   RecordingObserver observer;
@@ -536,6 +537,20 @@ TEST_F(PipelineTest, AGoalOutOfReachIsSaidSo) {
   EXPECT_TRUE(absl::IsFailedPrecondition(result.status()));
   EXPECT_THAT(result.status().message(), testing::HasSubstr("no try keeps to the goal"));
   EXPECT_FALSE(registry_->Get({"tiny", 1}).ok());
+  const auto nearest = registry_->Get({"tiny-try1", 1});
+  ASSERT_TRUE(nearest.ok()) << nearest.status();
+  EXPECT_THAT(result.status().message(), HasSubstr("the nearest is published as tiny-try1@1: "));
+}
+
+TEST_F(PipelineTest, AFileSizeOutOfReachIsRefusedBeforeTraining) {
+  v1::JobSpec spec = TinySpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_goal()->set_max_bytes(100000);
+  RecordingObserver observer;
+  const auto result = Run(spec, observer);
+  EXPECT_TRUE(absl::IsInvalidArgument(result.status()));
+  EXPECT_THAT(result.status().message(), HasSubstr("goal.max_bytes: 100000 is out of reach"));
+  EXPECT_THAT(observer.Stages(), ElementsAre());
 }
 
 TEST_F(PipelineTest, BadInputNamesTheField) {
