@@ -8,6 +8,7 @@
 namespace cytopress {
 namespace {
 
+// A worse dense model may have any habit.
 constexpr double kLeastDenseAccuracy = 0.5;
 // One answer for so many images, and for so many more than the dense model has for one answer.
 constexpr double kNearlyAll = 0.7;
@@ -47,11 +48,10 @@ Score ScoreOf(const v1::Evaluation& evaluation) {
 
 std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
                                         const std::vector<std::string>& class_names) {
-  if (dense.accuracy < kLeastDenseAccuracy) return std::nullopt;
   const std::string measured =
       absl::StrFormat("validation accuracy %.4f, %.4f below the dense model", score.accuracy,
                       dense.accuracy - score.accuracy);
-  if (score.answer_share >= kNearlyAll &&
+  if (dense.accuracy >= kLeastDenseAccuracy && score.answer_share >= kNearlyAll &&
       score.answer_share >= dense.answer_share + kMoreThanDense) {
     return absl::StrFormat("collapsed: %.0f %% of the answers are '%s' (%s)",
                            100 * score.answer_share, class_names[score.answer], measured);

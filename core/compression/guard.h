@@ -24,8 +24,8 @@ Score ScoreOf(const v1::Evaluation& evaluation);
 
 // Why `score` is that of a broken model, or nothing: (nearly) one answer for all images, which the
 // dense model does not give, or an accuracy that is more than `tolerance` (0 = not checked) below
-// the dense model's. A dense model that is right on less than half of the images is no measure:
-// nothing is found then.
+// the dense model's. A dense model that is right on less than half of the images is no measure of
+// the answers, only of the accuracy.
 std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
                                         const std::vector<std::string>& class_names);
 

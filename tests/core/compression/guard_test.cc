@@ -47,8 +47,15 @@ TEST(FindCollapseTest, ComparesTheLossWithTheTolerance) {
   EXPECT_THAT(*finding, HasSubstr("recipe.max_accuracy_drop is 0.03"));
 }
 
-TEST(FindCollapseTest, ABadDenseModelIsNoMeasure) {
-  EXPECT_FALSE(FindCollapse(With(0.1, 1.0), With(0.4, 0.3), 0.01, kNames));
+TEST(FindCollapseTest, ABadDenseModelIsNoMeasureOfTheAnswers) {
+  EXPECT_FALSE(FindCollapse(With(0.1, 1.0), With(0.4, 0.3), 0, kNames));
+}
+
+TEST(FindCollapseTest, TheToleranceCountsForABadDenseModelToo) {
+  EXPECT_FALSE(FindCollapse(With(0.35, 0.3), With(0.4, 0.3), 0.1, kNames));
+  const auto finding = FindCollapse(With(0.1, 1.0), With(0.4, 0.3), 0.1, kNames);
+  ASSERT_TRUE(finding);
+  EXPECT_THAT(*finding, HasSubstr("lost too much"));
 }
 
 }  // namespace
