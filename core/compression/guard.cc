@@ -1,5 +1,6 @@
 #include "core/compression/guard.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -13,6 +14,10 @@ constexpr double kLeastDenseAccuracy = 0.5;
 // One answer for so many images, and for so many more than the dense model has for one answer.
 constexpr double kNearlyAll = 0.7;
 constexpr double kMoreThanDense = 0.2;
+// Of a dense model itself: for so many more than are of the most frequent class.
+constexpr double kMoreThanImages = 0.1;
+// What has to be reachable where one class is (nearly) everything.
+constexpr double kAlmostAll = 0.99;
 
 template <typename Counts>
 Score MakeScore(double accuracy, double auc, const Counts& confusion) {
@@ -20,7 +25,15 @@ Score MakeScore(double accuracy, double auc, const Counts& confusion) {
   score.accuracy = accuracy;
   score.auc = auc;
   const auto classes = static_cast<int>(std::lround(std::sqrt(confusion.size())));
-  int64_t images = 0, most = -1;
+  int64_t images = 0, most = -1, most_images = 0;
+  for (int truth = 0; truth < classes; ++truth) {
+    int64_t own = 0;
+    for (int prediction = 0; prediction < classes; ++prediction) {
+      own += confusion[truth * classes + prediction];
+    }
+    most_images = std::max(most_images, own);
+    if (own > 0 && confusion[truth * classes + truth] == 0) score.missed = truth;
+  }
   for (int prediction = 0; prediction < classes; ++prediction) {
     int64_t answered = 0;
     for (int truth = 0; truth < classes; ++truth) {
@@ -32,7 +45,10 @@ Score MakeScore(double accuracy, double auc, const Counts& confusion) {
       score.answer = prediction;
     }
   }
-  if (images > 0) score.answer_share = static_cast<double>(most) / static_cast<double>(images);
+  if (images > 0) {
+    score.answer_share = static_cast<double>(most) / static_cast<double>(images);
+    score.class_share = static_cast<double>(most_images) / static_cast<double>(images);
+  }
   return score;
 }
 
@@ -52,7 +68,8 @@ std::optional<std::string> FindCollapse(const Score& score, const Score& dense, 
       absl::StrFormat("validation accuracy %.4f, %.4f below the dense model", score.accuracy,
                       dense.accuracy - score.accuracy);
   if (dense.accuracy >= kLeastDenseAccuracy && score.answer_share >= kNearlyAll &&
-      score.answer_share >= dense.answer_share + kMoreThanDense) {
+      score.answer_share > dense.answer_share &&
+      score.answer_share >= std::min(dense.answer_share + kMoreThanDense, kAlmostAll)) {
     return absl::StrFormat("collapsed: %.0f %% of the answers are '%s' (%s)",
                            100 * score.answer_share, class_names[score.answer], measured);
   }
@@ -61,6 +78,15 @@ std::optional<std::string> FindCollapse(const Score& score, const Score& dense, 
                            tolerance);
   }
   return std::nullopt;
+}
+
+std::string RemarkOnDense(const Score& dense, const std::vector<std::string>& class_names) {
+  const double share =
+      std::max(kNearlyAll, std::min(dense.class_share + kMoreThanImages, kAlmostAll));
+  if (dense.missed < 0 || dense.answer_share < share) return "";
+  return absl::StrFormat(
+      "collapsed: %.0f %% of the dense model's answers are '%s', and no image of '%s' is right",
+      100 * dense.answer_share, class_names[dense.answer], class_names[dense.missed]);
 }
 
 }  // namespace cytopress

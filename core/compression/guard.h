@@ -17,6 +17,8 @@ struct Score {
   double auc = 0;
   int answer = 0;           // the class that is answered most often
   double answer_share = 0;  // the share of the images that get it
+  double class_share = 0;   // the share of the images that are of the most frequent class
+  int missed = -1;          // a class with images of which none is right; -1 when there is none
 };
 
 Score ScoreOf(const Evaluation& evaluation);
@@ -28,6 +30,11 @@ Score ScoreOf(const v1::Evaluation& evaluation);
 // the answers, only of the accuracy.
 std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
                                         const std::vector<std::string>& class_names);
+
+// What is wrong with the dense model itself, which has nothing to be compared with: (nearly) one
+// answer for all images, more than have that class, while another class is never right. Empty when
+// nothing is.
+std::string RemarkOnDense(const Score& dense, const std::vector<std::string>& class_names);
 
 }  // namespace cytopress
 

@@ -145,7 +145,7 @@ class PipelineRun {
   absl::StatusOr<std::string> Guard(Stage& stage, StageContext& context, const std::string& mender,
                                     StageOutcome& outcome) {
     std::optional<std::string> finding = Finding(outcome);
-    if (!finding) return std::string();
+    if (!finding) return outcome.remark;
     std::string remark = *finding;
     spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), *finding);
     if (!mender.empty()) return absl::StrCat(remark, "; ", mender, " follows");

@@ -54,6 +54,7 @@ struct StageOutcome {
   int64_t disk_bytes = 0;
   double images_per_second = 0;
   std::string note;
+  std::string remark;  // of the guard, about what stops no job
 };
 
 class Stage;

@@ -39,6 +39,34 @@ TEST(FindCollapseTest, ADenseModelWithTheSameHabitIsNoCollapse) {
   EXPECT_FALSE(FindCollapse(With(0.88, 0.9), With(0.9, 0.88), 0, kNames));
 }
 
+TEST(FindCollapseTest, OneAnswerIsNoticedWhereTheDenseModelAlmostGivesIt) {
+  EXPECT_TRUE(FindCollapse(With(0.8, 1.0), With(0.95, 0.84), 0, kNames));
+  EXPECT_FALSE(FindCollapse(With(0.8, 0.95), With(0.95, 0.84), 0, kNames));
+  EXPECT_FALSE(FindCollapse(With(0.8, 1.0), With(0.8, 1.0), 0, kNames));
+}
+
+// Of 100 images, `majority` are of the first class.
+Evaluation Dense(int64_t majority, int64_t majority_wrong, int64_t others_right) {
+  Evaluation evaluation;
+  evaluation.confusion = {majority - majority_wrong, majority_wrong, 100 - majority - others_right,
+                          others_right};
+  return evaluation;
+}
+
+TEST(RemarkOnDenseTest, SeesOneAnswerForEverything) {
+  for (const int64_t majority : {50, 80, 98}) {
+    EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(majority, 0, 0)), kNames),
+              "collapsed: 100 % of the dense model's answers are 'basophil', and no image of "
+              "'eosinophil' is right");
+  }
+}
+
+TEST(RemarkOnDenseTest, AFrequentClassIsNoCollapse) {
+  EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(80, 0, 1)), kNames), "");
+  EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(80, 15, 0)), kNames), "");
+  EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(100, 0, 0)), kNames), "");  // there is no other class
+}
+
 TEST(FindCollapseTest, ComparesTheLossWithTheTolerance) {
   EXPECT_FALSE(FindCollapse(With(0.95, 0.2), With(0.97, 0.2), 0.03, kNames));
   EXPECT_FALSE(FindCollapse(With(0.50, 0.2), With(0.97, 0.2), 0, kNames));

@@ -80,10 +80,9 @@ class PipelineTest : public ::testing::Test {
   }
 
   // What is learned in seconds well enough to be a measure for the collapse guard.
-  v1::JobSpec LearningSpec() const {
+  v1::JobSpec LearningSpec(const Dataset& spots = SpotDataset()) const {
     const std::string path = root_ + "/spots.npz";
     std::filesystem::create_directories(root_);
-    const Dataset spots = SpotDataset();
     std::vector<ZipEntry> members;
     for (const auto& [name, split] :
          {std::pair{"train", &spots.train}, {"val", &spots.val}, {"test", &spots.test}}) {
@@ -306,6 +305,19 @@ TEST_F(PipelineTest, ReportsACollapseWhenThatIsAllThatIsAskedFor) {
   EXPECT_THAT(Line(observer, "prune").guard(), HasSubstr("below the dense model"));
   EXPECT_EQ(Line(observer, "train").guard(), "");
   EXPECT_EQ(registry_->Get({"tiny", 1})->weights(), v1::WEIGHT_TYPE_INT8);
+}
+
+TEST_F(PipelineTest, ADenseModelThatGivesOneAnswerIsPublishedWithARemark) {
+  RecordingObserver observer;
+  Dataset dark = SpotDataset();
+  std::fill(dark.train.labels.begin() + 1, dark.train.labels.end(), 0);
+  dark.train.labels.front() = 1;
+  v1::JobSpec spec = LearningSpec(dark);
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  ASSERT_TRUE(Run(spec, observer).ok());
+  EXPECT_THAT(Line(observer, "train").guard(), HasSubstr("of the dense model's answers are 'class 0'"));
+  EXPECT_TRUE(registry_->Get({"tiny-dense", 1}).ok());
 }
 
 TEST_F(PipelineTest, FineTuningIsTheRemedyOfPruning) {
