@@ -165,12 +165,12 @@ class PipelineRun {
         "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
   }
 
-  // What the job has cost, in the units of Stage::Cost, before this stage and in all.
+  // What the job has cost, in the units of Stage::Cost, before this stage and in all. Whatever an
+  // earlier attempt did is in both: progress goes on from there.
   std::pair<double, double> CostBeforeAndTotal() const {
     double before = 0, total = 0;
     for (size_t i = 0; i < stages_.size(); ++i) {
-      const bool skipped = i < resume_index_ && stages_[i]->skipped_on_resume();
-      const double cost = skipped ? 0 : stages_[i]->Cost(state_);
+      const double cost = stages_[i]->Cost(state_);
       if (i < stage_index_) before += cost;
       total += cost;
     }

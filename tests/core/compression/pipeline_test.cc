@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -194,6 +195,19 @@ TEST_F(PipelineTest, ProgressNeverGoesBackAndTellsTheTimeLeft) {
   }
   EXPECT_TRUE(eta_seen);
   EXPECT_NEAR(last, 1, 1e-9);
+}
+
+TEST_F(PipelineTest, ProgressOfAResumedJobGoesOnFromWhereItWas) {
+  RecordingObserver stopped, resumed;
+  stopped.stop_in_stage = "fine-tune";
+  EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped).status()));
+  ASSERT_TRUE(Run(TinySpec(), resumed, "job-1", 2).ok());
+  const auto is_loaded = [](const v1::Progress& progress) { return progress.stage() != "load"; };
+  const auto first = std::find_if(resumed.progresses.begin(), resumed.progresses.end(), is_loaded);
+  ASSERT_NE(first, resumed.progresses.end());
+  EXPECT_EQ(first->stage(), "fine-tune");
+  EXPECT_GT(first->fraction(), 0.1);
+  EXPECT_DOUBLE_EQ(first->fraction(), stopped.progresses.back().fraction());
 }
 
 TEST_F(PipelineTest, CompressesAPublishedBaseModelWithoutTrainingIt) {
