@@ -231,8 +231,11 @@ class TryStage : public Stage {
     const auto restart = MakeRestartStage(absl::StrCat(name(), " restart"));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, 0, 0.01));
     if (search_->sensitivity.empty()) {
-      search_->sensitivity = MeasureSensitivity(*state.network, state.dataset, recipe_.quantize(),
-                                                kSensitivityImages, recipe_.seed());
+      CYTOPRESS_ASSIGN_OR_RETURN(
+          search_->sensitivity,
+          MeasureSensitivity(
+              *state.network, state.dataset, recipe_.quantize(), kSensitivityImages, recipe_.seed(),
+              [&](double done) { return context.progress(0.01 + 0.01 * done, {}); }));
     }
     const Plan plan = MakePlan(recipe_, state, search_->sensitivity, budget);
     outcome.note = plan.text;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/status_macros.h"
 #include "core/compression/batch_loader.h"
 
 namespace cytopress {
@@ -127,17 +128,22 @@ torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tens
   return torch::zeros_like(rounded).index_copy_(1, order, rounded);
 }
 
-IntegerWeights RoundWithCompensation(const TorchNetwork& network, const Dataset& dataset,
-                                     const v1::QuantizeOptions& options, const WeightGrids& grids,
-                                     uint64_t seed) {
+absl::StatusOr<IntegerWeights> RoundWithCompensation(
+    const TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
+    const WeightGrids& grids, uint64_t seed, const std::function<absl::Status(double)>& progress) {
   torch::NoGradGuard no_grad;
   BatchLoader loader(dataset, dataset.train, options.calibration_images(), seed,
                      options.calibration_images());
   IntegerWeights integers;
   TorchNetwork::Hooks hooks;
+  // A hook cannot end the pass: what is left of it is only quicker after an error.
+  absl::Status status;
   // One pass is enough: a layer is rounded when its input has arrived, and then passes on what the
   // rounded weights make of it.
   hooks.before = [&](const Layer& layer, const torch::Tensor& input) {
+    if (!status.ok()) return;
+    status = progress(static_cast<double>(integers.size()) / static_cast<double>(grids.size()));
+    if (!status.ok()) return;
     const std::string name = layer.name + ".weight";
     const IntegerFormat format = FormatOf(network.network(), layer, options);
     torch::Tensor weight = network.tensors().at(name);
@@ -149,6 +155,7 @@ IntegerWeights RoundWithCompensation(const TorchNetwork& network, const Dataset&
   };
   network.Forward(loader.EvaluationBatch(0).images.to(network.device()),
                   TorchNetwork::Mode::kEvaluate, hooks);
+  CYTOPRESS_RETURN_IF_ERROR(status);
   return integers;
 }
 

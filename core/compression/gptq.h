@@ -2,6 +2,10 @@
 #ifndef CYTOPRESS_CORE_COMPRESSION_GPTQ_H_
 #define CYTOPRESS_CORE_COMPRESSION_GPTQ_H_
 
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/compression/torch_network.h"
 #include "core/compression/weight_rounding.h"
 #include "core/dataset/dataset.h"
@@ -18,9 +22,10 @@ namespace cytopress {
 // Layers are rounded in the network's order, each on the inputs that the rounded layers before it
 // give. Leaves the rounded values in the network. `images` training images are used; memory holds
 // all their activations of two layers, and twice the squared fan-in of the widest layer in doubles.
-IntegerWeights RoundWithCompensation(const TorchNetwork& network, const Dataset& dataset,
-                                     const v1::QuantizeOptions& options, const WeightGrids& grids,
-                                     uint64_t seed);
+// `progress` gets the share of the layers that is done, before each; its error ends the rounding.
+absl::StatusOr<IntegerWeights> RoundWithCompensation(
+    const TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
+    const WeightGrids& grids, uint64_t seed, const std::function<absl::Status(double)>& progress);
 
 // One weight matrix [out, in] given the Gram matrix [in, in] of its inputs; returns the rounded
 // values, multiples of the steps [out, in] or [out, 1] within +-levels. Zeros of `weight` stay.

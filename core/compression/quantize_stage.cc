@@ -63,6 +63,8 @@ class QuantizeStage : public Stage {
  private:
   // Of compensated rounding, against one forward pass of an image.
   static constexpr double kCompensationCost = 12;
+  // The share of the stage's work after which all weights are rounded.
+  static constexpr double kRounded = 0.4;
 
   static bool HasIntegers(const v1::QuantizeOptions& options) {
     return options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
@@ -75,14 +77,17 @@ class QuantizeStage : public Stage {
                                                                       : options.weight_range();
   }
 
-  static IntegerWeights Round(const v1::QuantizeOptions& options, PipelineState& state) {
+  static absl::StatusOr<IntegerWeights> Round(const v1::QuantizeOptions& options,
+                                              PipelineState& state, StageContext& context) {
     const uint64_t seed = state.spec.recipe().seed();
     if (!state.frozen_grids.empty()) {
       return RoundToNearest(*state.network, options, state.frozen_grids);
     }
     const WeightGrids grids = FindWeightGrids(*state.network, options);
     return options.rounding() == v1::ROUNDING_GPTQ
-               ? RoundWithCompensation(*state.network, state.dataset, options, grids, seed)
+               ? RoundWithCompensation(
+                     *state.network, state.dataset, options, grids, seed,
+                     [&](double done) { return context.progress(kRounded * done, {}); })
                : RoundToNearest(*state.network, options, grids);
   }
 
@@ -125,10 +130,10 @@ class QuantizeStage : public Stage {
     TorchNetwork& network = *state.network;
     state.artifact = DescribeArtifact(state, options.weights());
     if (HasIntegers(options)) {
-      IntegerWeights integers = Round(options, state);
+      CYTOPRESS_ASSIGN_OR_RETURN(IntegerWeights integers, Round(options, state, context));
       RemoveUnread(network.network(), &integers);
       AssignIntegers(integers, network);
-      CYTOPRESS_RETURN_IF_ERROR(context.progress(0.4, {}));
+      CYTOPRESS_RETURN_IF_ERROR(context.progress(kRounded, {}));
       if (options.reestimate_batch_norm()) {
         ReestimateBatchNorm(network, state.dataset, state.spec.recipe().seed());
       }

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/artifact/artifact.h"
+#include "core/base/status_macros.h"
 #include "core/compression/batch_loader.h"
 #include "core/compression/weight_rounding.h"
 
@@ -17,17 +18,24 @@ namespace {
 constexpr double kSparsities[] = {0,    0.3, 0.5,  0.6,  0.7,  0.75, 0.8,
                                   0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99};
 constexpr int kFisherBatch = 8;
+// Of the work, roughly.
+constexpr double kFisherShare = 0.5;
 constexpr int kIntegers = 256;
 
 // By weight name, contiguous on the CPU.
 using Fisher = std::map<std::string, torch::Tensor>;
 
 // The square of a batch's mean gradient, times its size, is a sample of the Fisher information.
-Fisher MeasureFisher(TorchNetwork& network, const Dataset& dataset, int64_t images, uint64_t seed) {
+absl::StatusOr<Fisher> MeasureFisher(TorchNetwork& network, const Dataset& dataset, int64_t images,
+                                     uint64_t seed,
+                                     const std::function<absl::Status(double)>& progress) {
   BatchLoader loader(dataset, dataset.train, kFisherBatch, seed, images);
   Fisher sums;
   const int64_t steps = loader.evaluation_steps();
+  absl::Status status;
   for (int64_t step = 0; step < steps; ++step) {
+    status = progress(static_cast<double>(step) / static_cast<double>(steps));
+    if (!status.ok()) break;
     const Batch batch = loader.EvaluationBatch(step);
     const torch::Tensor logits =
         network.Forward(batch.images.to(network.device()), TorchNetwork::Mode::kEvaluate);
@@ -43,6 +51,7 @@ Fisher MeasureFisher(TorchNetwork& network, const Dataset& dataset, int64_t imag
     }
   }
   for (const auto& [name, parameter] : network.Parameters()) parameter.mutable_grad().reset();
+  CYTOPRESS_RETURN_IF_ERROR(status);
   for (auto& [name, sum] : sums) sum = sum.to(torch::kCPU).contiguous();
   return sums;
 }
@@ -95,14 +104,19 @@ class LayerCosts {
 
 }  // namespace
 
-std::vector<LayerSensitivity> MeasureSensitivity(TorchNetwork& network, const Dataset& dataset,
-                                                 const v1::QuantizeOptions& options, int64_t images,
-                                                 uint64_t seed) {
-  const Fisher fisher = MeasureFisher(network, dataset, images, seed);
+absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
+    TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
+    int64_t images, uint64_t seed, const std::function<absl::Status(double)>& progress) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const Fisher fisher,
+                             MeasureFisher(network, dataset, images, seed, [&](double done) {
+                               return progress(kFisherShare * done);
+                             }));
   const TensorMap weights = network.Export();
   std::vector<LayerSensitivity> layers;
   for (const Layer& layer : network.network().layers) {
     if (!IsPrunable(layer)) continue;
+    const double done = static_cast<double>(layers.size()) / static_cast<double>(fisher.size());
+    CYTOPRESS_RETURN_IF_ERROR(progress(kFisherShare + (1 - kFisherShare) * done));
     const std::string name = layer.name + ".weight";
     const Tensor& weight = weights.at(name);
     const LayerCosts costs(weight, fisher.at(name).data_ptr<float>());

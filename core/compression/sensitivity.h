@@ -2,9 +2,12 @@
 #ifndef CYTOPRESS_CORE_COMPRESSION_SENSITIVITY_H_
 #define CYTOPRESS_CORE_COMPRESSION_SENSITIVITY_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/compression/allocation.h"
 #include "core/compression/torch_network.h"
 #include "core/dataset/dataset.h"
@@ -23,9 +26,11 @@ struct LayerSensitivity {
 // over `images` training images (Hassibi and Stork, "Second Order Derivatives for Network Pruning",
 // 1993; Theis et al., "Faster Gaze Prediction with Dense Networks and Fisher Pruning", 2018). Bytes
 // are the entropy of the integers. The network is left as it was.
-std::vector<LayerSensitivity> MeasureSensitivity(TorchNetwork& network, const Dataset& dataset,
-                                                 const v1::QuantizeOptions& options, int64_t images,
-                                                 uint64_t seed);
+// `progress` gets the share of the work that is done, before each batch and layer; its error ends
+// the measurement.
+absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
+    TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
+    int64_t images, uint64_t seed, const std::function<absl::Status(double)>& progress);
 
 // What no choice goes below, whatever the weights are: the bytes that say which weights are left at
 // the highest sparsity.

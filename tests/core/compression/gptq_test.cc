@@ -105,8 +105,17 @@ TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest)
   }
   const WeightGrids grids = FindWeightGrids(network, Int4());
   AssignIntegers(RoundToNearest(nearest, Int4(), grids), nearest);
-  const IntegerWeights integers = RoundWithCompensation(gptq, dataset, Int4(), grids, 1);
-  for (const auto& [name, stored] : integers) {
+  std::vector<double> reports;
+  const absl::StatusOr<IntegerWeights> integers =
+      RoundWithCompensation(gptq, dataset, Int4(), grids, 1, [&](double done) {
+        reports.push_back(done);
+        return absl::OkStatus();
+      });
+  ASSERT_TRUE(integers.ok()) << integers.status();
+  EXPECT_EQ(reports.size(), integers->size());
+  EXPECT_TRUE(std::is_sorted(reports.begin(), reports.end()));
+  EXPECT_LT(reports.back(), 1);
+  for (const auto& [name, stored] : *integers) {
     const torch::Tensor values = gptq.tensors().at(name).contiguous();
     const Tensor back = Dequantize(stored);
     EXPECT_TRUE(std::equal(back.values.begin(), back.values.end(), values.data_ptr<float>()))
@@ -120,6 +129,16 @@ TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest)
   };
   EXPECT_LT(Distance(output(network), output(gptq)),
             0.7 * Distance(output(network), output(nearest)));
+}
+
+TEST(RoundWithCompensationTest, EndsWithTheErrorOfItsProgress) {
+  const TorchNetwork network = SmallNetwork();
+  int reports = 0;
+  const auto integers = RoundWithCompensation(
+      network, SpotDataset(), Int4(), FindWeightGrids(network, Int4()), 1,
+      [&](double) { return ++reports < 3 ? absl::OkStatus() : absl::CancelledError("stopped"); });
+  EXPECT_TRUE(absl::IsCancelled(integers.status())) << integers.status();
+  EXPECT_EQ(reports, 3);
 }
 
 }  // namespace

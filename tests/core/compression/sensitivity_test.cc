@@ -31,7 +31,8 @@ class SensitivityTest : public testing::Test {
   }
 
   std::vector<LayerSensitivity> Measure() {
-    return MeasureSensitivity(network_, dataset_, options_, /*images=*/64, /*seed=*/1);
+    return *MeasureSensitivity(network_, dataset_, options_, /*images=*/64, /*seed=*/1,
+                               [](double) { return absl::OkStatus(); });
   }
 
   const Dataset dataset_;
@@ -73,6 +74,22 @@ TEST_F(SensitivityTest, LeavesTheNetworkAsItWas) {
   const TensorMap after = network_.Export();
   for (const auto& [name, tensor] : before) EXPECT_EQ(tensor.values, after.at(name).values) << name;
   EXPECT_FALSE(network_.tensors().at("conv1.weight").grad().defined());
+}
+
+TEST_F(SensitivityTest, EndsWithTheErrorOfItsProgress) {
+  // In a batch, and in a layer.
+  for (const double end : {0.2, 0.8}) {
+    double last = 0;
+    const auto layers = MeasureSensitivity(
+        network_, dataset_, options_, /*images=*/64, /*seed=*/1, [&](double done) {
+          EXPECT_GE(done, last);
+          EXPECT_LE(last, end);
+          last = done;
+          return done > end ? absl::CancelledError("stopped") : absl::OkStatus();
+        });
+    EXPECT_TRUE(absl::IsCancelled(layers.status())) << layers.status();
+    EXPECT_FALSE(network_.tensors().at("conv1.weight").grad().defined());
+  }
 }
 
 }  // namespace
