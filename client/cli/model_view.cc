@@ -66,19 +66,22 @@ void PrintCertificate(const v1::Model& model, std::ostream* out) {
   const auto line = [out](const char* name, const std::string& text) {
     *out << absl::StrFormat("  %-16s %s\n", name, text);
   };
-  *out << "\ncertificate: " << Reference(model) << " against " << Printable(certificate.parent())
-       << ", " << test->images() << " test images\n";
+  const bool compared = certificate.has_parent_test();
+  *out << "\ncertificate: " << Reference(model)
+       << (compared ? absl::StrCat(" against ", Printable(certificate.parent())) : "") << ", "
+       << test->images() << " test images\n";
   line("accuracy",
-       absl::StrFormat("%s (95 %% interval %s to %s), %s", FormatPercent(test->accuracy()),
+       absl::StrFormat("%s (95 %% interval %s to %s)%s", FormatPercent(test->accuracy()),
                        FormatPercent(test->accuracy_low()), FormatPercent(test->accuracy_high()),
-                       AgainstParent(test->accuracy(), parent.accuracy())));
-  line("AUC", absl::StrFormat("%.4f%s, dense %.4f", test->auc(), AucInterval(*test), parent.auc()));
-  line("McNemar's test", McNemarInWords(certificate));
+                       compared ? ", " + AgainstParent(test->accuracy(), parent.accuracy()) : ""));
+  line("AUC", absl::StrFormat("%.4f%s", test->auc(), AucInterval(*test)) +
+                  (compared ? absl::StrFormat(", dense %.4f", parent.auc()) : ""));
+  if (compared) line("McNemar's test", McNemarInWords(certificate));
   line("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
                                      ClassName(model, certificate.lowest_recall_class())));
   line("calibration",
-       absl::StrFormat("expected error %.4f, dense %.4f", test->expected_calibration_error(),
-                       parent.expected_calibration_error()));
+       absl::StrFormat("expected error %.4f", test->expected_calibration_error()) +
+           (compared ? absl::StrFormat(", dense %.4f", parent.expected_calibration_error()) : ""));
   line("weights alone",
        absl::StrFormat("ACC %s, AUC %.4f, without the rounding of activations",
                        FormatPercent(weights_only.accuracy()), weights_only.auc()));

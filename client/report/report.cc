@@ -50,7 +50,7 @@ std::string Headline(const ReportData& data) {
       " times smaller</strong> than the dense network in FP32 (",
       FormatBytes(model.size().dense_bytes()), "), with a test accuracy of <strong>",
       absl::StrFormat("%.4f", test->accuracy()), "</strong>");
-  if (!model.has_certificate()) return html + ".";
+  if (!model.certificate().has_parent_test()) return html + ".";
   const v1::Certificate& certificate = model.certificate();
   const Comparison comparison = CompareWithParent(certificate);
   return absl::StrCat(

@@ -168,9 +168,11 @@ std::string CertificateColumns(const ReportData& data, const ReportCell& cell) {
   const v1::Certificate& certificate = cell.model->certificate();
   return absl::StrCat(
       verdict,
-      absl::StrFormat("<small>p = %.3g</small><small>%d images lost, %d gained</small>",
-                      certificate.mcnemar_p_value(), certificate.only_parent_right(),
-                      certificate.only_model_right()),
+      certificate.has_parent_test()
+          ? absl::StrFormat("<small>p = %.3g</small><small>%d images lost, %d gained</small>",
+                            certificate.mcnemar_p_value(), certificate.only_parent_right(),
+                            certificate.only_model_right())
+          : "",
       "</td><td>", FormatPercent(certificate.lowest_recall(), 1), "<small>",
       ClassName(data, certificate.lowest_recall_class()), "</small></td><td>",
       Figure4(certificate.weights_only_test().accuracy()), "</td><td>",
@@ -300,23 +302,27 @@ std::string CertificateTable(const ReportData& data, const v1::Model& model) {
   const v1::Certificate& certificate = model.certificate();
   const v1::Evaluation& parent = certificate.parent_test();
   Facts facts;
+  const bool compared = certificate.has_parent_test();
+  const auto dense = [compared](double figure) {
+    return compared ? absl::StrCat(", dense ", Figure4(figure)) : "";
+  };
   facts.Add("against", EscapeHtml(certificate.parent()));
-  facts.Add("accuracy",
-            absl::StrCat(Figure4(test->accuracy()), " (95 % interval ",
-                         Figure4(test->accuracy_low()), " to ", Figure4(test->accuracy_high()),
-                         "), dense ", Figure4(parent.accuracy())));
+  facts.Add(
+      "accuracy",
+      absl::StrCat(Figure4(test->accuracy()), " (95 % interval ", Figure4(test->accuracy_low()),
+                   " to ", Figure4(test->accuracy_high()), ")", dense(parent.accuracy())));
   facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
                                 test->auc_high() == 0
                                     ? ""
                                     : absl::StrCat(" (95 % interval ", Figure4(test->auc_low()),
                                                    " to ", Figure4(test->auc_high()), ")"),
-                                ", dense ", Figure4(parent.auc())));
-  facts.Add("McNemar’s test", McNemarInWords(certificate));
+                                dense(parent.auc())));
+  if (compared) facts.Add("McNemar’s test", McNemarInWords(certificate));
   facts.Add("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
                                           ClassName(data, certificate.lowest_recall_class())));
   facts.Add("calibration",
-            absl::StrCat("expected error ", Figure4(test->expected_calibration_error()), ", dense ",
-                         Figure4(parent.expected_calibration_error())));
+            absl::StrCat("expected error ", Figure4(test->expected_calibration_error()),
+                         dense(parent.expected_calibration_error())));
   facts.Add("weights alone",
             absl::StrCat("accuracy ", Figure4(certificate.weights_only_test().accuracy()), ", AUC ",
                          Figure4(certificate.weights_only_test().auc()),
@@ -381,7 +387,7 @@ CellVerdict VerdictOf(const ReportCell& cell) {
   const GuardVerdict guard = VerdictOf(*cell.model);
   if (guard == GuardVerdict::kCollapsed) return {"collapsed", "bad"};
   if (guard == GuardVerdict::kLostTooMuch) return {"lost too much", "bad"};
-  if (!cell.model->has_certificate()) return {"", "plain"};
+  if (!cell.model->certificate().has_parent_test()) return {"", "plain"};
   switch (CompareWithParent(cell.model->certificate())) {
     case Comparison::kWorse:
       return {"worse than dense", "warn"};

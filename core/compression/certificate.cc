@@ -54,6 +54,19 @@ absl::StatusOr<double> MeasureLatency(Engine& engine, const Dataset& dataset) {
   return seconds[kTimings / 2];
 }
 
+absl::Status CompareWithParent(const PipelineState& state, const v1::Evaluation& test,
+                               v1::Certificate& certificate) {
+  certificate.set_parent(state.parent);
+  CYTOPRESS_ASSIGN_OR_RETURN(v1::Evaluation parent, ParentTest(state));
+  const McNemar comparison = CompareByMcNemar(BitsOf(parent), BitsOf(test));
+  certificate.set_only_parent_right(comparison.only_first_right);
+  certificate.set_only_model_right(comparison.only_second_right);
+  certificate.set_mcnemar_p_value(comparison.p_value);
+  parent.clear_right();
+  *certificate.mutable_parent_test() = std::move(parent);
+  return absl::OkStatus();
+}
+
 void AddLowestRecall(const v1::Evaluation& test, v1::Certificate& certificate) {
   certificate.set_lowest_recall(1);
   for (int c = 0; c < test.class_recall_size(); ++c) {
@@ -69,14 +82,9 @@ void AddLowestRecall(const v1::Evaluation& test, v1::Certificate& certificate) {
 absl::StatusOr<v1::Certificate> Certify(const PipelineState& state, const Artifact& artifact,
                                         const v1::Evaluation& test) {
   v1::Certificate certificate;
-  certificate.set_parent(state.parent);
-  CYTOPRESS_ASSIGN_OR_RETURN(v1::Evaluation parent, ParentTest(state));
-  const McNemar comparison = CompareByMcNemar(BitsOf(parent), BitsOf(test));
-  certificate.set_only_parent_right(comparison.only_first_right);
-  certificate.set_only_model_right(comparison.only_second_right);
-  certificate.set_mcnemar_p_value(comparison.p_value);
-  parent.clear_right();
-  *certificate.mutable_parent_test() = std::move(parent);
+  if (!state.parent.empty()) {
+    CYTOPRESS_RETURN_IF_ERROR(CompareWithParent(state, test, certificate));
+  }
   AddLowestRecall(test, certificate);
 
   v1::Evaluation weights_only = test;

@@ -76,10 +76,8 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
     metadata.evaluations.push_back(std::move(evaluation));
     CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(metadata.evaluations.size()) / 4));
   }
-  if (!state.parent.empty()) {
-    CYTOPRESS_ASSIGN_OR_RETURN(metadata.certificate,
-                               Certify(state, artifact, metadata.evaluations.back()));
-  }
+  CYTOPRESS_ASSIGN_OR_RETURN(metadata.certificate,
+                             Certify(state, artifact, metadata.evaluations.back()));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string scored, ReplaceMetadata(bytes, metadata));
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, scored));
   return metadata.evaluations.front();

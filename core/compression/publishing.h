@@ -21,7 +21,7 @@ absl::StatusOr<Artifact> ReadParent(const PipelineState& state);
 absl::StatusOr<Artifact> WriteAndReadBack(const Artifact& artifact, const std::string& path);
 
 // Scores the file's model on the validation and the test split with the serving engine, certifies
-// it against its parent, if it has one, and writes both into the file. Returns the validation
+// it, against its parent if it has one, and writes both into the file. Returns the validation
 // scores.
 absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const std::string& path,
                                             const std::function<absl::Status(double)>& progress);

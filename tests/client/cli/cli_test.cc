@@ -231,6 +231,18 @@ TEST_F(CliTest, ShowsTheCertificate) {
   }
 }
 
+TEST_F(CliTest, ACertificateWithoutAParentComparesNothing) {
+  v1::Model model = BloodModel();
+  model.mutable_certificate()->set_latency_seconds(0.00325);
+  service_.models.model = model;
+  EXPECT_EQ(Run({"models", "blood"}), 0);
+  EXPECT_THAT(out(), HasSubstr("certificate: blood@2, "));
+  EXPECT_THAT(out(), HasSubstr("3.25 ms for one image"));
+  for (const char* text : {"against", "dense model", ", dense", "McNemar"}) {
+    EXPECT_THAT(out(), Not(HasSubstr(text)));
+  }
+}
+
 TEST_F(CliTest, DeleteWantsAVersion) {
   EXPECT_EQ(Run({"delete", "blood"}), 2);
   EXPECT_EQ(service_.models.deleted, "");

@@ -163,6 +163,20 @@ TEST(RenderReport, JudgesNothingAgainstADenseModelAtChance) {
   EXPECT_EQ(SmallestLossless(data), nullptr);
 }
 
+TEST(RenderReport, ComparesNothingWithoutAParent) {
+  ReportData data = SampleReport();
+  data.cells.resize(1);
+  v1::Certificate* certificate = data.cells[0].model->mutable_certificate();
+  *certificate = v1::Certificate();
+  certificate->set_latency_seconds(0.00325);
+  const std::string html = RenderReport(data);
+  EXPECT_EQ(Malformed(html), "");
+  EXPECT_THAT(html, HasSubstr("3.25 ms"));
+  for (const char* text : {"better than dense", "worse than dense", "p = ", ", dense 0."}) {
+    EXPECT_THAT(html, Not(HasSubstr(text)));
+  }
+}
+
 TEST(SmallestLossless, IsChosenOnTheValidationSplit) {
   ReportData data = SampleReport();
   const ReportCell* chosen = SmallestLossless(data);

@@ -161,7 +161,15 @@ TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   EXPECT_EQ(dense.weights(), v1::WEIGHT_TYPE_FP16);
   EXPECT_LT(dense.size().sparsity(), 0.01);
   EXPECT_EQ(dense.evaluations(0).engine(), "onednn-fp32");
-  EXPECT_FALSE(dense.has_certificate());
+  // There is nothing to compare it with.
+  const v1::Certificate& measured = dense.certificate();
+  EXPECT_EQ(measured.parent(), "");
+  EXPECT_FALSE(measured.has_parent_test());
+  EXPECT_EQ(measured.mcnemar_p_value(), 0);
+  EXPECT_GT(measured.latency_seconds(), 0);
+  EXPECT_EQ(measured.lowest_recall(),
+            dense.evaluations(1).class_recall(measured.lowest_recall_class()));
+  EXPECT_EQ(measured.weights_only_test().accuracy(), dense.evaluations(1).accuracy());
 
   const v1::Evaluation& test = model.evaluations(1);
   EXPECT_LE(test.auc_low(), test.auc());
