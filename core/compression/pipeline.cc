@@ -12,7 +12,6 @@
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
-#include "core/compression/out_of_memory.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
 #include "core/jobs/job_spec.h"
