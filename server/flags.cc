@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/address.h"
 #include "core/base/device.h"
 #include "core/gpu/engine_module.h"
 #include "core/registry/model_registry.h"
@@ -59,6 +60,10 @@ std::string TakeDevice(std::string& device) {
 }
 
 // Empty, or what is wrong.
+std::string WhatIsWrongWithPort(const std::string& address) {
+  return std::string(CheckPort(address).message());
+}
+
 std::string CheckModelName(const std::string& name) {
   if (name.empty() || IsValidModelName(name)) return "";
   return absl::StrCat("\"", name,
@@ -84,9 +89,11 @@ struct Extra {
 void DeclareServer(CLI::App* app, DaemonOptions* options, Extra* extra) {
   app->add_option("--listen", options->grpc.listen,
                   "HOST:PORT or unix:PATH for gRPC; port 0 takes a free one")
+      ->check(CLI::Validator(WhatIsWrongWithPort, ""))
       ->capture_default_str();
   app->add_option("--metrics-listen", options->metrics_listen,
                   "HOST:PORT for Prometheus (GET /metrics); port 0 takes a free one")
+      ->check(CLI::Validator(WhatIsWrongWithPort, ""))
       ->capture_default_str();
   app->add_option("--tls-cert", options->grpc.tls.certificate, "certificate chain, PEM");
   app->add_option("--tls-key", options->grpc.tls.key, "its private key, PEM");

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/address.h"
 
 namespace cytopress {
 
@@ -36,6 +37,25 @@ CLI::Validator Share() {
         return absl::StrCat("'", text, "' is not a share of at least 0 and below 1, such as 0.8");
       },
       "SHARE");
+}
+
+CLI::Validator Bytes() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && number >= 1) return "";
+        return absl::StrCat(number, " bytes are less than one; give a unit, such as 0.94MB");
+      },
+      "");
+}
+
+CLI::Validator Address() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        if (text.empty()) return "no address is given; give HOST:PORT";
+        return std::string(CheckPort(text).message());
+      },
+      "");
 }
 
 }  // namespace cytopress

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/report_commands.h"
 #include "client/status.h"
@@ -34,6 +35,7 @@ constexpr double kLongestTimeout = 30 * 24 * 3600;
 
 void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_option("--server", flags->server, "where cytopressd listens, HOST:PORT")
+      ->check(Address())
       ->envname("CYTOPRESS_SERVER")
       ->capture_default_str();
   app->add_flag("--json", flags->json, "print JSON, for scripts");

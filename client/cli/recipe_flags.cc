@@ -207,6 +207,7 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
                    "is published, at the end the smallest")
       ->transform(
           NumberWithUnit({{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"kib", 1024}, {"mib", 1024 * 1024}}))
+      ->check(Bytes())
       ->group(kGoal);
   command
       ->add_option("--max-latency-ms", flags->max_latency_ms,

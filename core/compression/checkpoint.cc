@@ -1,5 +1,6 @@
 #include "core/compression/checkpoint.h"
 
+#include <spdlog/spdlog.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 
 #include <cstdint>
@@ -11,7 +12,6 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/compression/out_of_memory.h"
-#include "spdlog/spdlog.h"
 
 namespace cytopress {
 namespace {

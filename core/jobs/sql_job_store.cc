@@ -2,6 +2,8 @@
 // sql_job_store_lease.cc.
 #include "core/jobs/sql_job_store.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <exception>
 #include <random>
@@ -18,7 +20,6 @@
 #include "core/jobs/job_spec.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/sql_schema.h"
-#include "spdlog/spdlog.h"
 
 namespace cytopress {
 namespace {

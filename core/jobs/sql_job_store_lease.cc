@@ -1,11 +1,12 @@
 // What workers ask of the store: leases, progress, endings.
+#include <spdlog/spdlog.h>
+
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/sql_job_store.h"
-#include "spdlog/spdlog.h"
 
 namespace cytopress {
 namespace {

@@ -118,8 +118,8 @@ TEST_F(HotSwapTest, NoRequestFails) {
     }
     most_loaded = std::max(most_loaded, Loaded());
   }
-  // The last one takes over while requests still come: those load it again if a newer one, taken back
-  // since, had replaced it.
+  // The last one takes over while requests still come: those load it again if a newer one, taken
+  // back since, had replaced it.
   const absl::Time give_up = absl::Now() + absl::Seconds(60);
   while ((highest_seen_ < newest_ || Loaded() != 1) && absl::Now() < give_up) {
     absl::SleepFor(absl::Milliseconds(50));

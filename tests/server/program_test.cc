@@ -120,6 +120,9 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   Run({"--bf16", "--inference-device", "cuda:0"});
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("leave one of the two out"));
+  Run({"--listen", "127.0.0.1:99999"});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("port 99999 does not exist"));
   Run({"--default-model", "BAD NAME"});
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("--default-model: \"BAD NAME\" is no model's name; use "));

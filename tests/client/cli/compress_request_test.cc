@@ -221,6 +221,7 @@ TEST(GoalFlags, HaveUnits) {
   EXPECT_EQ(parse({"--time-budget", "2h"}).time_budget_seconds, 7200);
   EXPECT_EQ(parse({"--time-budget", "30min"}).time_budget_seconds, 1800);
   EXPECT_THROW(parse({"--max-bytes", "2 cells"}), CLI::ParseError);
+  EXPECT_THROW(parse({"--max-bytes", "0.94"}), CLI::ParseError) << "without its unit";
   EXPECT_THROW(parse({"--max-bytes", "nan"}), CLI::ParseError);
   EXPECT_THROW(parse({"--max-bytes", "-1"}), CLI::ParseError);
   EXPECT_THROW(parse({"--max-latency-ms", "-1"}), CLI::ParseError);

@@ -338,7 +338,8 @@ TEST_F(PipelineTest, ADenseModelThatGivesOneAnswerIsPublishedWithARemark) {
   spec.mutable_recipe()->clear_prune();
   spec.mutable_recipe()->clear_finetune();
   ASSERT_TRUE(Run(spec, observer).ok());
-  EXPECT_THAT(Line(observer, "train").guard(), HasSubstr("of the dense model's answers are 'class 0'"));
+  EXPECT_THAT(Line(observer, "train").guard(),
+              HasSubstr("of the dense model's answers are 'class 0'"));
   EXPECT_TRUE(registry_->Get({"tiny-dense", 1}).ok());
 }
 

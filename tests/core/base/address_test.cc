@@ -1,0 +1,19 @@
+#include "core/base/address.h"
+
+#include <gtest/gtest.h>
+
+namespace cytopress {
+namespace {
+
+TEST(CheckPortTest, KnowsTheLargest) {
+  for (const char* good : {"127.0.0.1:0", "localhost:65535", "[::1]:8500", "unix:/run/a:99999",
+                           "dns:///cells", "cells", "cells:", "cells:grpc"}) {
+    EXPECT_TRUE(CheckPort(good).ok()) << good;
+  }
+  for (const char* bad : {"127.0.0.1:65536", "localhost:99999", "[::1]:184467440737095516160"}) {
+    EXPECT_EQ(CheckPort(bad).code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace cytopress
