@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
@@ -132,10 +133,11 @@ TEST_F(ClassifyAllTest, EndsWithTheErrorOfTheStream) {
 }
 
 TEST_F(ClassifyAllTest, DoesNotWaitForASilentServerForEver) {
-  absl::Notification end;
-  service_.inference.answer = [&end](const v1::ClassifyRequest& request,
-                                     v1::ClassifyResponse* response) {
-    end.WaitForNotification();
+  // Shared: the service may still wake from its wait when the test has ended.
+  const auto end = std::make_shared<absl::Notification>();
+  service_.inference.answer = [end](const v1::ClassifyRequest& request,
+                                    v1::ClassifyResponse* response) {
+    end->WaitForNotification();
     return AnswerNumbers(request, response);
   };
   ClientOptions options;
@@ -151,7 +153,7 @@ TEST_F(ClassifyAllTest, DoesNotWaitForASilentServerForEver) {
                                       },
                                       [](int64_t, const v1::Classification&) {})
                                   .status();
-  end.Notify();
+  end->Notify();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
 }
 
