@@ -208,7 +208,12 @@ class ClassifyRun {
     request->set_top_k(options_.top_k);
     v1::ClassifyStreamRequest item;
     item.set_id(next_id_);
-    *item.mutable_request() = *request;
+    // Kept only for whoever wants the good images of a refused request sent again.
+    if (options_.on_bad_image) {
+      *item.mutable_request() = *request;
+    } else {
+      item.mutable_request()->Swap(request);
+    }
     running_[next_id_++] = std::exchange(waiting_, {});
     return item;
   }

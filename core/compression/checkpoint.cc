@@ -1,22 +1,31 @@
 #include "core/compression/checkpoint.h"
 
+#include <c10/util/Exception.h>
 #include <spdlog/spdlog.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
+#include <new>
 #include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
+#include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
-#include "core/compression/out_of_memory.h"
 
 namespace cytopress {
 namespace {
 
 constexpr int64_t kMaxCheckpointBytes = int64_t{16} << 30;
+
+bool IsOutOfMemory(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return true;
+  const auto* const torch_error = dynamic_cast<const c10::Error*>(&error);
+  return torch_error != nullptr && SaysOutOfMemory(torch_error->what_without_backtrace());
+}
 
 }  // namespace
 

@@ -19,6 +19,12 @@ class ModelServiceTest : public ServerTest {
  protected:
   void SetUp() override { Start(); }
 
+  void Cancel(const v1::Job& job) {
+    v1::CancelJobRequest cancel;
+    cancel.set_id(job.id());
+    v1::Job cancelled;
+    EXPECT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
+  }
   grpc::Status Delete(const std::string& name, int64_t version) {
     v1::DeleteModelRequest request;
     request.set_name(name);
@@ -231,10 +237,7 @@ TEST_F(ModelServiceTest, KeepsABaseThatAJobNeeds) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(DetailsOf(status).info.reason(), "MODEL_IN_USE");
   EXPECT_EQ(DetailsOf(status).info.metadata().at("job"), job.id());
-  v1::CancelJobRequest cancel;
-  cancel.set_id(job.id());
-  v1::Job cancelled;
-  ASSERT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
+  Cancel(job);
   EXPECT_TRUE(Delete("base", 1).ok());
 }
 
@@ -252,10 +255,7 @@ TEST_F(ModelServiceTest, KeepsTheParentThatAJobComparesWith) {
   const grpc::Status status = Delete("cells-dense", 2);
   EXPECT_EQ(DetailsOf(status).info.reason(), "MODEL_IN_USE");
   EXPECT_EQ(DetailsOf(status).info.metadata().at("job"), job.id());
-  v1::CancelJobRequest cancel;
-  cancel.set_id(job.id());
-  v1::Job cancelled;
-  ASSERT_TRUE(jobs_->CancelJob(Context().get(), cancel, &cancelled).ok());
+  Cancel(job);
   EXPECT_TRUE(Delete("cells-dense", 2).ok());
 }
 
