@@ -1,18 +1,14 @@
+// Jobs that make one model.
 #include "core/compression/pipeline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
-#include "core/base/clock.h"
-#include "core/base/file.h"
-#include "tests/core/compression/test_data.h"
-#include "tests/core/dataset/npz_builder.h"
+#include "tests/core/compression/pipeline_fixture.h"
 
 namespace cytopress {
 namespace {
@@ -21,118 +17,6 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// Remembers everything; asks to stop when told.
-class RecordingObserver : public JobObserver {
- public:
-  absl::Status OnProgress(const v1::Progress& progress) override {
-    progresses.push_back(progress);
-    began.emplace(progress.stage(), RealClock()->Steady());
-    return absl::OkStatus();
-  }
-  absl::Status OnLedger(const v1::LedgerEntry& entry) override {
-    ledger.push_back(entry);
-    return absl::OkStatus();
-  }
-  bool ShouldStop() override {
-    return !progresses.empty() && progresses.back().stage() == stop_in_stage &&
-           progresses.back().epoch() >= stop_in_epoch;
-  }
-  std::vector<std::string> Stages() const {
-    std::vector<std::string> stages;
-    for (const auto& entry : ledger) stages.push_back(entry.stage());
-    return stages;
-  }
-
-  std::vector<v1::Progress> progresses;
-  std::map<std::string, absl::Duration> began;  // stages
-  std::vector<v1::LedgerEntry> ledger;
-  std::string stop_in_stage = "never";
-  int stop_in_epoch = 0;
-};
-
-class PipelineTest : public ::testing::Test {
- protected:
-  PipelineTest() {
-    root_ = testing::TempDir() + "/pipeline_" +
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
-    registry_ = std::make_unique<ModelRegistry>(*ModelRegistry::Open(root_ + "/models"));
-  }
-  ~PipelineTest() override { std::filesystem::remove_all(root_); }
-
-  static v1::JobSpec TinySpec() {
-    v1::JobSpec spec;
-    spec.set_model_name("tiny");
-    spec.mutable_dataset()->set_uri("synthetic:400");
-    spec.mutable_network()->set_architecture("resnet18");
-    v1::Recipe& recipe = *spec.mutable_recipe();
-    recipe.set_seed(5);
-    recipe.mutable_train()->set_epochs(2);
-    recipe.mutable_train()->set_max_images(128);
-    recipe.mutable_train()->set_batch_size(32);
-    recipe.mutable_prune()->set_sparsity(0.5);
-    recipe.mutable_finetune()->set_epochs(1);
-    recipe.mutable_finetune()->set_max_images(128);
-    recipe.mutable_finetune()->set_batch_size(32);
-    recipe.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT8);
-    recipe.mutable_quantize()->set_calibration_images(64);
-    return spec;
-  }
-
-  // What is learned in seconds well enough to be a measure for the collapse guard.
-  v1::JobSpec LearningSpec(const Dataset& spots = SpotDataset()) const {
-    const std::string path = root_ + "/spots.npz";
-    std::filesystem::create_directories(root_);
-    std::vector<ZipEntry> members;
-    for (const auto& [name, split] :
-         {std::pair{"train", &spots.train}, {"val", &spots.val}, {"test", &spots.test}}) {
-      const std::string pixels(split->pixels.begin(), split->pixels.end());
-      const std::string labels(split->labels.begin(), split->labels.end());
-      ZipEntry images, answers;
-      images.name = absl::StrCat(name, "_images.npy");
-      images.content = BuildNpy("|u1", absl::StrCat("(", split->size(), ", 16, 16, 3)"), pixels);
-      answers.name = absl::StrCat(name, "_labels.npy");
-      answers.content = BuildNpy("|u1", absl::StrCat("(", split->size(), ", 1)"), labels);
-      members.push_back(images);
-      members.push_back(answers);
-    }
-    EXPECT_TRUE(WriteFileAtomically(path, BuildZip(members)).ok());
-    v1::JobSpec spec = TinySpec();
-    spec.mutable_dataset()->set_uri(path);
-    spec.mutable_network()->set_stem(v1::STEM_STRIDE2);
-    spec.mutable_recipe()->mutable_train()->set_epochs(4);
-    spec.mutable_recipe()->mutable_train()->clear_max_images();
-    return spec;
-  }
-
-  static v1::LedgerEntry Line(const RecordingObserver& observer, const std::string& stage) {
-    for (const v1::LedgerEntry& entry : observer.ledger) {
-      if (entry.stage() == stage) return entry;
-    }
-    ADD_FAILURE() << "no line of " << stage;
-    return {};
-  }
-
-  std::string WorkFolder(const std::string& job_id) const {
-    return (std::filesystem::path(root_) / "work" / job_id).string();
-  }
-
-  absl::StatusOr<PipelineResult> Run(const v1::JobSpec& spec, RecordingObserver& observer,
-                                     const std::string& job_id = "job-1", int attempt = 1) {
-    PipelineContext context;
-    context.registry = registry_.get();
-    context.observer = &observer;
-    context.job_id = job_id;
-    context.work_folder = WorkFolder(job_id);
-    context.threads = 1;
-    context.attempt = attempt;
-    return RunPipeline(spec, context);
-  }
-
-  std::string root_;
-  std::unique_ptr<ModelRegistry> registry_;
-};
 
 TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   RecordingObserver observer;
@@ -443,149 +327,6 @@ TEST_F(PipelineTest, TemperatureChangesConfidencesAndNoAnswer) {
     EXPECT_NE(models[1].evaluations(0).expected_calibration_error(),
               models[0].evaluations(0).expected_calibration_error());
   }
-}
-
-TEST_F(PipelineTest, ASweepPublishesEveryCellFromOneParent) {
-  RecordingObserver observer;
-  v1::JobSpec spec = TinySpec();
-  for (double sparsity : {0.5, 0.0}) spec.mutable_sweep()->add_sparsities(sparsity);
-  for (auto weights : {v1::WEIGHT_TYPE_FP16, v1::WEIGHT_TYPE_INT4}) {
-    spec.mutable_sweep()->add_weights(weights);
-  }
-  ASSERT_TRUE(Run(spec, observer).ok());
-  const std::vector<std::string> cell = {"quantize", "package", "evaluate", "publish"};
-  std::vector<std::string> stages = {"load", "train", "publish-dense"};
-  const auto add = [&](const std::string& name) {
-    stages.insert(stages.end(), cell.begin(), cell.end());
-    stages.push_back(name);
-  };
-  add("tiny-s0-fp16");
-  add("tiny-s0-int4");
-  stages.insert(stages.end(), {"prune 50 %", "fine-tune 50 %"});
-  add("tiny-s50-fp16");
-  add("tiny-s50-int4");
-  EXPECT_EQ(observer.Stages(), stages);
-  const v1::Model dense = *registry_->Get({"tiny-s0-fp16", 1});
-  const v1::Model pruned = *registry_->Get({"tiny-s50-int4", 1});
-  EXPECT_LT(dense.size().sparsity(), 0.01);
-  EXPECT_GE(pruned.size().sparsity(), 0.5 - 1e-6);
-  EXPECT_EQ(pruned.weights(), v1::WEIGHT_TYPE_INT4);
-  EXPECT_EQ(pruned.certificate().parent(), "tiny-dense@1");
-  // A cell's own ledger has no other cell's lines.
-  std::vector<std::string> own;
-  for (const auto& line : pruned.ledger()) own.push_back(line.stage());
-  EXPECT_THAT(own, ElementsAre("load", "train", "publish-dense", "prune 50 %", "fine-tune 50 %",
-                               "quantize", "package", "evaluate"));
-  // The cell of floats did not change the network that the others are made from.
-  EXPECT_EQ(dense.evaluations(1).accuracy(),
-            registry_->Get({"tiny-dense", 1})->evaluations(1).accuracy());
-}
-
-TEST_F(PipelineTest, AResumedSweepMakesTheSameModels) {
-  RecordingObserver whole, stopped, resumed;
-  v1::JobSpec spec = TinySpec();
-  for (double sparsity : {0.3, 0.6}) spec.mutable_sweep()->add_sparsities(sparsity);
-  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
-  ASSERT_TRUE(Run(spec, whole, "job-whole").ok());
-  spec.set_model_name("resumed");
-  stopped.stop_in_stage = "fine-tune 60 %";
-  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped, "job-2").status()));
-  ASSERT_TRUE(Run(spec, resumed, "job-2", 2).ok());
-  EXPECT_THAT(resumed.Stages(), Not(Contains("fine-tune 30 %")));
-  for (const char* cell : {"s30-int8", "s60-int8"}) {
-    const Artifact a = *ParseArtifact(*registry_->Read({absl::StrCat("tiny-", cell), 1}));
-    const Artifact b = *ParseArtifact(*registry_->Read({absl::StrCat("resumed-", cell), 1}));
-    for (const auto& [name, tensor] : a.tensors) {
-      EXPECT_EQ(tensor.integers, b.tensors.at(name).integers) << cell << ' ' << name;
-    }
-  }
-}
-
-TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_goal()->set_max_accuracy_drop(0.1);
-  spec.mutable_goal()->set_max_tries(3);
-  RecordingObserver observer;
-  const auto result = Run(spec, observer);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->model, "tiny@1");
-  const v1::Model best = *registry_->Get({"tiny", 1});
-  int accurate = 0;
-  for (int i = 1; i <= 3; ++i) {
-    const v1::LedgerEntry line = Line(observer, absl::StrCat("try ", i));
-    const auto model = registry_->Get({absl::StrCat("tiny-try", i), 1});
-    EXPECT_THAT(line.note(), testing::HasSubstr(model.ok() ? "published as" : "not published"));
-    if (!model.ok()) continue;
-    ++accurate;
-    EXPECT_LE(best.size().disk_bytes(), model->size().disk_bytes());
-    EXPECT_EQ(line.sparsity(), model->size().sparsity());
-    EXPECT_GE(model->evaluations(0).accuracy(), 0.85);
-    EXPECT_EQ(model->size().sparsity() > 0.3, true) << line.note();
-  }
-  EXPECT_GE(accurate, 1);
-  EXPECT_EQ(observer.ledger.back().stage(), "publish");
-  EXPECT_EQ(observer.ledger.back().sparsity(), best.size().sparsity());
-  EXPECT_LT(best.size().disk_bytes(), best.size().dense_bytes() / 20);
-}
-
-TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_goal()->set_max_accuracy_drop(0.1);
-  spec.mutable_goal()->set_max_tries(3);
-  spec.mutable_goal()->set_time_budget_seconds(3600);
-  RecordingObserver stopped, again, resumed;
-  stopped.stop_in_stage = again.stop_in_stage = "try 2: try 2 fine-tune";
-  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
-  const std::string path = WorkFolder("job-1") + "/goal_search.txt";
-  const auto spent = ReadFile(path, 100);
-  ASSERT_TRUE(spent.ok()) << spent.status();
-  EXPECT_GT(std::stod(*spent), 0);
-  // The dense model is no part of the search.
-  EXPECT_LE(std::stod(*spent),
-            absl::ToDoubleSeconds(RealClock()->Steady() - stopped.began.at("try 1")) + 1e-3);
-  ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
-  EXPECT_TRUE(absl::IsCancelled(Run(spec, again, "job-1", 2).status()));
-  EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
-  // As if the first attempt had taken the hour.
-  ASSERT_TRUE(WriteFileAtomically(path, "3601 1 -1").ok());
-  const auto result = Run(spec, resumed, "job-1", 3);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(Line(resumed, "try 2").note(), HasSubstr("after the time budget"));
-  EXPECT_THAT(Line(resumed, "try 3").note(), HasSubstr("after the time budget"));
-  EXPECT_EQ(Line(resumed, "try 3").sparsity(), 0);
-  EXPECT_EQ(resumed.ledger.back().sparsity(), registry_->Get({"tiny", 1})->size().sparsity());
-  EXPECT_TRUE(registry_->Get({"tiny-try1", 1}).ok());
-  EXPECT_FALSE(registry_->Get({"tiny-try2", 1}).ok());
-}
-
-TEST_F(PipelineTest, AGoalOutOfReachIsSaidSo) {
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_goal()->set_max_accuracy_drop(0.2);
-  spec.mutable_goal()->set_max_bytes(2000000);
-  spec.mutable_goal()->set_max_latency_ms(1e-6);
-  spec.mutable_goal()->set_max_tries(1);
-  RecordingObserver observer;
-  const auto result = Run(spec, observer);
-  EXPECT_TRUE(absl::IsFailedPrecondition(result.status()));
-  EXPECT_THAT(result.status().message(), testing::HasSubstr("no try keeps to the goal"));
-  EXPECT_FALSE(registry_->Get({"tiny", 1}).ok());
-  const auto nearest = registry_->Get({"tiny-try1", 1});
-  ASSERT_TRUE(nearest.ok()) << nearest.status();
-  EXPECT_THAT(result.status().message(), HasSubstr("the nearest is published as tiny-try1@1: "));
-}
-
-TEST_F(PipelineTest, AFileSizeOutOfReachIsRefusedBeforeTraining) {
-  v1::JobSpec spec = TinySpec();
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_goal()->set_max_bytes(100000);
-  RecordingObserver observer;
-  const auto result = Run(spec, observer);
-  EXPECT_TRUE(absl::IsInvalidArgument(result.status()));
-  EXPECT_THAT(result.status().message(), HasSubstr("goal.max_bytes: 100000 is out of reach"));
-  EXPECT_THAT(observer.Stages(), ElementsAre());
 }
 
 TEST_F(PipelineTest, BadInputNamesTheField) {
