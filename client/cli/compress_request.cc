@@ -1,36 +1,17 @@
 #include "client/cli/compress_request.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <filesystem>
 #include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/names.h"
-#include "core/base/file.h"
+#include "client/cli/recipe_file.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
 namespace {
-
-constexpr int64_t kMaxRecipeBytes = 1 << 20;
-
-absl::StatusOr<v1::Recipe> ReadRecipe(const std::string& path) {
-  std::string text;
-  CYTOPRESS_ASSIGN_OR_RETURN(text, ReadFile(path, kMaxRecipeBytes));
-  v1::Recipe recipe;
-  const google::protobuf::util::Status parsed =
-      google::protobuf::util::JsonStringToMessage(text, &recipe);
-  if (!parsed.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is not a Recipe in JSON (proto/cytopress/v1/recipe.proto): ",
-                     std::string(parsed.message())));
-  }
-  if (recipe.name().empty()) recipe.set_name(std::filesystem::path(path).stem().string());
-  return recipe;
-}
 
 // The data set is opened by the worker, in another folder than this program's.
 absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri) {
@@ -63,8 +44,11 @@ void OverridePruning(const CompressFlags& flags, v1::Recipe* recipe) {
   if (!flags.pattern.empty()) {
     recipe->mutable_prune()->set_pattern(PrunePatternsByName().at(flags.pattern));
   }
-  // A preset's gradual pruning does not go with 2:4.
-  if (flags.pattern == "2:4") recipe->mutable_prune()->clear_gradual_fraction();
+  // A preset's gradual pruning and its sparsity do not go with 2:4.
+  if (flags.pattern == "2:4") {
+    recipe->mutable_prune()->clear_gradual_fraction();
+    if (!flags.sparsity.has_value()) recipe->mutable_prune()->clear_sparsity();
+  }
   if (flags.gradual.has_value()) recipe->mutable_prune()->set_gradual_fraction(*flags.gradual);
   // What is gradual needs the fine-tuning that the flags left out.
   if (!recipe->has_finetune() && recipe->has_prune() && !flags.gradual.has_value()) {
@@ -152,10 +136,15 @@ absl::Status CheckTogether(const CompressFlags& flags) {
         "--distillation needs training after the dense model: leave --finetune-epochs 0 out, or "
         "give --aware-epochs");
   }
-  if (flags.freeze_batch_norm.value_or(false) && flags.finetune_epochs == 0) {
+  const char* const about_finetuning =
+      flags.freeze_batch_norm.value_or(false)    ? "--freeze-batch-norm"
+      : flags.finetune_learning_rate.has_value() ? "--finetune-learning-rate"
+                                                 : nullptr;
+  if (about_finetuning != nullptr && flags.finetune_epochs == 0) {
     return absl::InvalidArgumentError(
-        "--freeze-batch-norm is about fine-tuning, which --finetune-epochs 0 leaves out: leave one "
-        "of the two out");
+        absl::StrCat(about_finetuning,
+                     " is about fine-tuning, which --finetune-epochs 0 leaves out: leave one of "
+                     "the two out"));
   }
   if (flags.base.empty()) return absl::OkStatus();
   const char* const unfit = !flags.architecture.empty() ? "--architecture"
@@ -181,7 +170,13 @@ absl::Status CheckGoal(const CompressFlags& flags) {
   const char* const searched = flags.sparsity.has_value() ? "--sparsity"
                                : !flags.weights.empty()   ? "--weights"
                                                           : nullptr;
-  if (!HasGoal(flags) || searched == nullptr) return absl::OkStatus();
+  if (!HasGoal(flags)) return absl::OkStatus();
+  if (flags.max_accuracy_drop == 0.0) {
+    return absl::InvalidArgumentError(
+        "--max-accuracy-drop 0 asks for no image less, which chance decides: give 0.001, or leave "
+        "it out for 0.005");
+  }
+  if (searched == nullptr) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(searched,
                    " is what --max-bytes, --max-latency-ms, --time-budget and --max-tries have "
@@ -230,7 +225,7 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   if (!flags.stem.empty()) spec->mutable_network()->set_stem(StemsByName().at(flags.stem));
   CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_recipe(), flags.recipe_file.empty()
                                                           ? NamedRecipe(RecipeName(flags))
-                                                          : ReadRecipe(flags.recipe_file));
+                                                          : ReadRecipeFile(flags.recipe_file));
   v1::Recipe* recipe = spec->mutable_recipe();
   CYTOPRESS_RETURN_IF_ERROR(CheckRecipeOfGoal(flags, *recipe));
   OverrideStages(flags, recipe);

@@ -156,15 +156,14 @@ void PrintReport(const Measured& measured, const v1::Evaluation& message,
     *out << "SYNTHETIC data, drawn by the program: the figures say nothing about real cells\n";
   }
   PrintComparison(message, stored, model, out);
-  if (stored == nullptr) *out << "(the model stores no figures of this split)\n";
 }
 
 absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation* stored,
-                            double tolerance) {
+                            bool same_data, double tolerance) {
   if (stored == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("--tolerance has nothing to compare with: the model stores no figures of ",
-                     measured.split()));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "--tolerance has nothing to compare with: the model stores no figures of ",
+        same_data ? measured.split() : "these data, only of those that it was made from"));
   }
   const double accuracy = std::abs(measured.accuracy() - stored->accuracy());
   const double auc = std::abs(measured.auc() - stored->auc());
@@ -210,9 +209,12 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
       context->out() << "not the data that the model was made from (its content hash differs)\n";
     }
     PrintReport(measured, message, stored, model, dataset, &context->out());
+    if (same_data && stored == nullptr) {
+      context->out() << "(the model stores no figures of this split)\n";
+    }
   }
   if (flags.tolerance.has_value()) {
-    CYTOPRESS_RETURN_IF_ERROR(CheckTolerance(message, stored, *flags.tolerance));
+    CYTOPRESS_RETURN_IF_ERROR(CheckTolerance(message, stored, same_data, *flags.tolerance));
   }
   return ExitCode::kOk;
 }

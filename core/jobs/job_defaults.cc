@@ -106,7 +106,9 @@ void FillTraining(int epochs, double learning_rate, v1::TrainOptions* options) {
 void FillPruning(v1::PruneOptions* options) {
   options->set_method(Or(options->method(), v1::PRUNE_METHOD_GLOBAL_MAGNITUDE));
   options->set_pattern(Or(options->pattern(), v1::PRUNE_PATTERN_UNSTRUCTURED));
-  if (options->pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) options->set_sparsity(0.5);
+  if (options->pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) {
+    options->set_sparsity(Or(options->sparsity(), 0.5));
+  }
 }
 
 void FillQuantization(v1::QuantizeOptions* options) {

@@ -224,6 +224,13 @@ void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
                  "does not go with PRUNE_PATTERN_TWO_OF_FOUR, which has one sparsity only; leave "
                  "one of the two out");
   }
+  if (prune.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR && prune.sparsity() != 0 &&
+      prune.sparsity() != 0.5) {
+    checker->Add("recipe.prune.sparsity",
+                 absl::StrCat(prune.sparsity(),
+                              " does not go with PRUNE_PATTERN_TWO_OF_FOUR, which always removes "
+                              "half; leave it out, or choose another pattern"));
+  }
 }
 
 void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {

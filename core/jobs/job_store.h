@@ -119,9 +119,12 @@ class JobStore {
 
 struct JobStoreOptions {
   int max_attempts = 3;
+  // Whoever only takes jobs from it would wait for ever at a database that a wrong URL made.
+  bool create = true;
 };
 
-// `url` is "sqlite:///path/to/file.db" (created if needed, WAL). `clock` must outlive the store.
+// `url` is "sqlite:///path/to/file.db" (WAL). `clock` must outlive the store. NOT_FOUND when there
+// is no such database and it is not to be created.
 absl::StatusOr<std::unique_ptr<JobStore>> OpenJobStore(const std::string& url, Clock* clock,
                                                        const JobStoreOptions& options = {});
 

@@ -85,7 +85,7 @@ class SqliteDialect : public SqlDialect {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url) {
+absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url, bool create) {
   absl::string_view path = url;
   if (!absl::ConsumePrefix(&path, "sqlite://") || !absl::StartsWith(path, "/")) {
     return absl::InvalidArgumentError(
@@ -94,6 +94,11 @@ absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url) {
   if (absl::StrContains(path, '"')) {
     return absl::InvalidArgumentError(
         absl::StrCat("database URL \"", url, "\": the path must not contain a quotation mark"));
+  }
+  std::error_code error;
+  if (!create && !std::filesystem::exists(std::string(path), error)) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no job database ", path, "; cytopressd makes it when it starts"));
   }
   CYTOPRESS_RETURN_IF_ERROR(
       MakeDirectories(std::filesystem::path(std::string(path)).parent_path().string()));

@@ -32,8 +32,9 @@ class SqlDialect {
   virtual absl::Status ToStatus(const soci::soci_error& error) const = 0;
 };
 
-// From "sqlite:///absolute/path.db". INVALID_ARGUMENT for any other URL.
-absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url);
+// From "sqlite:///absolute/path.db". INVALID_ARGUMENT for any other URL, NOT_FOUND when there is no
+// such file and it is not to be created.
+absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url, bool create);
 
 }  // namespace cytopress
 

@@ -340,7 +340,7 @@ absl::StatusOr<std::unique_ptr<JobStore>> OpenJobStore(const std::string& url, C
     return absl::InvalidArgumentError(
         absl::StrCat("max_attempts: ", options.max_attempts, " is less than 1"));
   }
-  CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<SqlDialect> dialect, DialectOf(url));
+  CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<SqlDialect> dialect, DialectOf(url, options.create));
   return SqlJobStore::Open(std::move(dialect), clock, options);
 }
 

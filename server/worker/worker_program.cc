@@ -106,8 +106,10 @@ class SignalThread {
 absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, const StopFlag* stop) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ProcessLock lock,
                              ProcessLock::Take(flags.options.work_folder, flags.options.name));
+  JobStoreOptions store_options;
+  store_options.create = false;
   CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<JobStore> store,
-                             OpenJobStore(flags.database, RealClock()));
+                             OpenJobStore(flags.database, RealClock(), store_options));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
   return WorkerLoop(flags.options, std::move(run_job), store.get(), RealClock(), stop).Run();

@@ -68,6 +68,12 @@ INSTANTIATE_TEST_SUITE_P(
                    Prune(s)->clear_sparsity();
                    (*Prune(s)->mutable_layer_sparsity())["layer1.0.conv1"] = 0.5;
                  }},
+        BadField{"recipe.prune.sparsity",
+                 [](v1::JobSpec* s) {
+                   Prune(s)->clear_gradual_fraction();
+                   Prune(s)->set_pattern(v1::PRUNE_PATTERN_TWO_OF_FOUR);
+                   Prune(s)->set_sparsity(0.9);
+                 }},
         BadField{"recipe.prune.pattern",
                  [](v1::JobSpec* s) {
                    s->mutable_recipe()->clear_prune();

@@ -67,10 +67,16 @@ TEST_F(WorkerProgramTest, BadFlagsExitWith2) {
 }
 
 TEST_F(WorkerProgramTest, EmptyQueueExitsWith0AndBadDatabaseWith1) {
+  EXPECT_EQ(Run(Flags(), NoJobs), 1) << "no server has made the database";
+  Open();
   EXPECT_EQ(Run(Flags(), NoJobs), 0);
   std::vector<std::string> flags = Flags();
   flags[1] = "nowhere";
   EXPECT_EQ(Run(flags, NoJobs), 1);
+  const std::string mistyped = folder_ + "/jos.db";
+  flags[1] = "sqlite://" + mistyped;
+  EXPECT_EQ(Run(flags, NoJobs), 1);
+  EXPECT_FALSE(std::filesystem::exists(mistyped));
 }
 
 TEST_F(WorkerProgramTest, SettingsReachTheJobs) {

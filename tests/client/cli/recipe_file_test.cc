@@ -1,0 +1,48 @@
+#include "client/cli/recipe_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(ReadRecipeFile, SaysWhatIsWrongAndWhatCouldBeThere) {
+  const std::string path = absl::StrCat(testing::TempDir(), "/wrong.json");
+  const auto why = [&path](const std::string& text) {
+    EXPECT_TRUE(WriteFileAtomically(path, text).ok());
+    const absl::Status status = ReadRecipeFile(path).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(path));
+    return std::string(status.message());
+  };
+  EXPECT_THAT(why(R"({"trian": {}})"), HasSubstr("no field trian; a recipe can have name, seed"));
+  EXPECT_THAT(why(R"({"finetune": {"epoch": 3}})"),
+              HasSubstr("no field finetune.epoch; finetune can have epochs, batchSize"));
+  EXPECT_THAT(why(R"({"quantize": {"weights": "INT8"}})"),
+              HasSubstr("quantize.weights is \"INT8\"; it can be WEIGHT_TYPE_FP32"));
+  EXPECT_THAT(why("{\n\"seed\": 1,"), HasSubstr("not JSON: parse error at line 2"));
+  EXPECT_THAT(why("[]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(why(R"({"prune": {"sparsity": "much"}})"), HasSubstr("much"));
+}
+
+TEST(ReadRecipeFile, TakesBothSpellingsOfFieldsAndAnyLayer) {
+  const std::string path = absl::StrCat(testing::TempDir(), "/spelled.json");
+  ASSERT_TRUE(WriteFileAtomically(path, R"({"finetune": {"batch_size": 32, "learningRate": 0.1},
+      "prune": {"sparsity": 0.5, "layerSparsity": {"layer1.0.conv1": 0.25}},
+      "onCollapse": "COLLAPSE_POLICY_REPORT"})")
+                  .ok());
+  const absl::StatusOr<v1::Recipe> recipe = ReadRecipeFile(path);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->finetune().batch_size(), 32);
+  EXPECT_DOUBLE_EQ(recipe->finetune().learning_rate(), 0.1);
+  EXPECT_DOUBLE_EQ(recipe->prune().layer_sparsity().at("layer1.0.conv1"), 0.25);
+  EXPECT_EQ(recipe->on_collapse(), v1::COLLAPSE_POLICY_REPORT);
+}
+
+}  // namespace
+}  // namespace cytopress
