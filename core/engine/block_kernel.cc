@@ -1,12 +1,28 @@
 #include "core/engine/block_kernel.h"
 
+#include "core/engine/onednn.h"
+
 namespace cytopress {
+namespace {
+
+struct KernelForIsa {
+  dnnl::cpu_isa isa;
+  const BlockKernel* (*kernel)();
+};
+constexpr KernelForIsa kBestFirst[] = {
+    {dnnl::cpu_isa::avx512_core_amx, AmxBlockKernel},
+    {dnnl::cpu_isa::avx512_core_vnni, Avx512VnniBlockKernel},
+    {dnnl::cpu_isa::avx2_vnni, AvxVnniBlockKernel},
+    {dnnl::cpu_isa::avx2, Avx2BlockKernel},
+};
+
+}  // namespace
 
 const BlockKernel& BestBlockKernel() {
-  if (const BlockKernel* amx = AmxBlockKernel()) return *amx;
-  if (const BlockKernel* vnni = Avx512VnniBlockKernel()) return *vnni;
-  if (const BlockKernel* narrow = AvxVnniBlockKernel()) return *narrow;
-  if (const BlockKernel* avx2 = Avx2BlockKernel()) return *avx2;
+  for (const KernelForIsa& best : kBestFirst) {
+    if (!HasIsa(best.isa)) continue;
+    if (const BlockKernel* kernel = best.kernel()) return *kernel;
+  }
   return PortableBlockKernel();
 }
 

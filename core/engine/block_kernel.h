@@ -185,7 +185,7 @@ const BlockKernel* AvxVnniBlockKernel();
 const BlockKernel* Avx512VnniBlockKernel();
 // That of AVX512-VNNI with matrices by AMX. Null also where Linux does not grant its registers.
 const BlockKernel* AmxBlockKernel();
-// The fastest that this CPU has.
+// The fastest that this CPU has and ONEDNN_MAX_CPU_ISA allows.
 const BlockKernel& BestBlockKernel();
 
 }  // namespace cytopress

@@ -137,16 +137,16 @@ Operation MakeOperation(const PrimitiveDesc& description) {
   return operation;
 }
 
-bool HasIsa(dnnl::cpu_isa wanted) {
-  const int bits = static_cast<int>(wanted);
-  return (static_cast<int>(dnnl::get_effective_cpu_isa()) & bits) == bits;
-}
-
 }  // namespace
 
 const dnnl::engine& CpuEngine() {
   static const auto* engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return *engine;
+}
+
+bool HasIsa(dnnl::cpu_isa wanted) {
+  const int bits = static_cast<int>(wanted);
+  return (static_cast<int>(dnnl::get_effective_cpu_isa()) & bits) == bits;
 }
 
 bool HasExactInt8() {

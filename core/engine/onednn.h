@@ -17,18 +17,20 @@
 
 namespace cytopress {
 
+// Whether this CPU has these instructions. oneDNN's environment variable ONEDNN_MAX_CPU_ISA bounds
+// the answer, here and in all that follows, for oneDNN's kernels as for those of this folder.
+bool HasIsa(dnnl::cpu_isa wanted);
+
 // Whether this CPU multiplies 8-bit integers without saturating on the way (AVX512-VNNI, AVX-VNNI).
 // Older ones add pairs of u8 x s8 products in 16 bits, which overflow: oneDNN's INT8 is wrong there
 // and the block engine's is not.
-//
-// oneDNN's environment variable ONEDNN_MAX_CPU_ISA bounds the answer.
 bool HasExactInt8();
 
 // What it multiplies 8-bit integers with. REQUIRES: HasExactInt8().
 enum class IntegerUnit { kAmx, kAvx512Vnni, kAvxVnni };
 IntegerUnit BestIntegerUnit();
 
-// Whether this CPU multiplies BF16 (AVX512-BF16, AMX). Bounded by the same variable.
+// Whether this CPU multiplies BF16 (AVX512-BF16, AMX).
 bool HasBfloat16();
 
 // One primitive and the memory it works on. Addresses are set before the first Run and after every

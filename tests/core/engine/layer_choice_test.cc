@@ -35,7 +35,8 @@ class LayerChoiceTest : public testing::Test {
   }
   // The fastest without matrices.
   static const BlockKernel& VectorKernel() {
-    return Avx512VnniBlockKernel() != nullptr ? *Avx512VnniBlockKernel() : BestBlockKernel();
+    const BlockKernel& best = BestBlockKernel();
+    return best.run_matrix != nullptr ? *Avx512VnniBlockKernel() : best;
   }
 };
 
