@@ -346,10 +346,11 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
                           options.time());
   }
   if (options.threads == 1) PinToOneCore();
+  // Before the contenders' processes, which share this core while they load.
+  const double peak = MeasureVnniPeak() * options.threads;
   CYTOPRESS_ASSIGN_OR_RETURN(const Contenders contenders,
                              MakeContenders(options, artifact, arguments));
   CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
-  const double peak = MeasureVnniPeak() * options.threads;
   std::vector<Timing> all_timings;
   if (!options.json) PrintHeader(options, network, peak);
   nlohmann::json rows = nlohmann::json::array();
