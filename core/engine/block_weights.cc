@@ -37,9 +37,9 @@ std::vector<RowsBlock<kRows>> ReadRows(const WeightReader& reader, int row, int 
 
 using Form = BlockWeights::Form;
 
-// What a row's share of a block costs AVX2 in a form, the first of those that do not skip in full
-// rows being 78: measured (Zen 3, 32 images), where skipping costs an eighth less. But it has more
-// bytes a block, for which one image waits, and a pruned model is not to be slower than a full one.
+// What a row's share of a block costs AVX2 in a form, in one unit for all: measured (Zen 3, 32
+// images), and for skipping an eighth more. It has more bytes a block, for which one image waits,
+// and a pruned model is not to be slower than a full one.
 struct FormCost {
   Form form;
   int64_t cost;
