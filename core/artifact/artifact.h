@@ -85,7 +85,7 @@ struct FileMetadata {
 // the classifier stay dense.)
 bool IsPrunable(const Layer& layer);
 
-// Serializes; compression level 19 of zstd. Equal artifacts give equal bytes with the same version
+// Serializes, packed by zstd. Equal artifacts give equal bytes with the same version
 // of zstd. INVALID_ARGUMENT names what is wrong when the artifact does not fit its network (see
 // ParseArtifact); RESOURCE_EXHAUSTED over kMaxArtifactFileBytes.
 absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact);

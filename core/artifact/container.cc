@@ -12,7 +12,6 @@ namespace {
 
 constexpr absl::string_view kMagic = "CYTOPRES";
 constexpr uint32_t kFormatVersion = 1;
-constexpr int kCompressionLevel = 19;
 
 // Offsets in the header; all integers are little-endian.
 constexpr size_t kVersionAt = 8;          // u32
@@ -42,10 +41,10 @@ std::string Hash(absl::string_view bytes) {
 
 }  // namespace
 
-absl::StatusOr<std::string> Compress(absl::string_view raw) {
+absl::StatusOr<std::string> Compress(absl::string_view raw, Packing packing) {
+  const int level = packing == Packing::kQuick ? 1 : 19;
   std::string stored(ZSTD_compressBound(raw.size()), '\0');
-  const size_t size =
-      ZSTD_compress(stored.data(), stored.size(), raw.data(), raw.size(), kCompressionLevel);
+  const size_t size = ZSTD_compress(stored.data(), stored.size(), raw.data(), raw.size(), level);
   if (ZSTD_isError(size)) {
     return absl::InternalError(absl::StrCat("zstd cannot compress: ", ZSTD_getErrorName(size)));
   }
@@ -70,7 +69,7 @@ absl::StatusOr<std::string> Decompress(absl::string_view stored, int64_t raw_byt
 }
 
 absl::StatusOr<std::string> WriteContainer(absl::string_view manifest, absl::string_view frames) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string stored, Compress(manifest));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string stored, Compress(manifest, Packing::kThorough));
   const size_t total = kArtifactHeaderBytes + stored.size() + frames.size() + kArtifactTrailerBytes;
   if (static_cast<int64_t>(manifest.size()) > kMaxManifestBytes ||
       static_cast<int64_t>(total) > kMaxArtifactFileBytes) {

@@ -15,8 +15,13 @@ inline constexpr size_t kArtifactHeaderBytes = 64;
 inline constexpr size_t kArtifactTrailerBytes = 32;
 inline constexpr int64_t kMaxManifestBytes = int64_t{16} << 20;
 
-// One zstd frame of level 19 that says how much it holds.
-absl::StatusOr<std::string> Compress(absl::string_view raw);
+enum class Packing {
+  kQuick,     // level 1 of zstd, little more than Huffman codes
+  kThorough,  // level 19, up to half a second a megabyte
+};
+
+// One zstd frame that says how much it holds.
+absl::StatusOr<std::string> Compress(absl::string_view raw, Packing packing);
 
 // DATA_LOSS unless `stored` is a frame of exactly `raw_bytes`, which is known before memory is
 // taken.

@@ -39,16 +39,20 @@ struct Frame {
     added->set_encoding(ToProto(tensor.encoding));
     added->mutable_shape()->Assign(tensor.shape.begin(), tensor.shape.end());
     added->set_sparse(layout.sparse);
-    added->set_nonzeros(layout.nonzeros);
+    if (layout.sparse) added->set_nonzeros(layout.nonzeros);
     added->set_group_size(layout.group_size);
     AppendPacked(tensor, layout, bytes);
+    // What has hardly a zero is noise to zstd, in which its thorough level finds nothing.
+    if (tensor.count() >= kLargeTensor && layout.nonzeros > tensor.count() / 16 * 15) {
+      packing = Packing::kQuick;
+    }
   }
 
   // What Add collected becomes what is stored.
   absl::Status Finish() try {
     entry.set_raw_bytes(static_cast<int64_t>(bytes.size()));
     entry.set_sha256(Hash(bytes));
-    CYTOPRESS_ASSIGN_OR_RETURN(bytes, Compress(bytes));
+    CYTOPRESS_ASSIGN_OR_RETURN(bytes, Compress(bytes, packing));
     entry.set_stored_bytes(static_cast<int64_t>(bytes.size()));
     return absl::OkStatus();
   } catch (const std::bad_alloc&) {
@@ -57,6 +61,7 @@ struct Frame {
 
   v1::FrameEntry entry;
   std::string bytes;
+  Packing packing = Packing::kThorough;
 };
 
 absl::StatusOr<std::string> WriteFrames(const Artifact& artifact, v1::Manifest& manifest) {
@@ -67,7 +72,7 @@ absl::StatusOr<std::string> WriteFrames(const Artifact& artifact, v1::Manifest& 
   for (const auto& [name, tensor] : artifact.tensors) {
     if (tensor.count() >= kLargeTensor) frames.emplace_back().Add(name, tensor);
   }
-  // Level 19 of zstd takes half a second a megabyte; the largest first, lest one core ends with it.
+  // Packing may take half a second a megabyte; the largest first, lest one core ends with it.
   std::vector<size_t> order(frames.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {

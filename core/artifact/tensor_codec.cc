@@ -208,7 +208,7 @@ TensorLayout ChooseLayout(const StoredTensor& tensor) {
   // zstd spends at least half a bit on a nibble, so that many zeros are cheaper in a mask; from
   // which share on was measured (docs/artifact-format.md).
   layout.sparse = tensor.encoding == Encoding::kInt4 ? zeros > count / 4 * 3 : zeros > count / 2;
-  if (layout.sparse) layout.nonzeros = count - zeros;
+  layout.nonzeros = count - zeros;
   return layout;
 }
 

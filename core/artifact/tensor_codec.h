@@ -19,7 +19,7 @@ struct TensorLayout {
   Encoding encoding = Encoding::kFloat32;
   std::vector<int64_t> shape;
   bool sparse = false;   // a mask of the values that are not zero, then those; else all values
-  int64_t nonzeros = 0;  // of a sparse tensor
+  int64_t nonzeros = 0;  // a reader knows them of sparse tensors only
   int64_t group_size = 0;
 
   int64_t count() const;

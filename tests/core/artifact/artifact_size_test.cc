@@ -31,6 +31,14 @@ TEST(ArtifactSizeTest, NinetyFivePercentSparseInt4) {
   EXPECT_TRUE(ParseArtifact(file).ok());
 }
 
+TEST(ArtifactSizeTest, FullWeightsInFp16) {
+  SampleOptions options = ResNet50(0);
+  options.weights = v1::WEIGHT_TYPE_FP16;
+  const std::string file = SerializeArtifact(SampleArtifact(options)).value();
+  EXPECT_LE(file.size(), 41200000u);  // of 47.4 MB
+  EXPECT_TRUE(ParseArtifact(file).ok());
+}
+
 TEST(ArtifactSizeTest, DescribingTheTensorsCostsLittle) {
   SampleOptions options = ResNet50(0.5);
   options.density = 1e-6;

@@ -123,10 +123,11 @@ TEST(DamageTest, ManifestSizeIsBounded) {
 }
 
 TEST(DamageTest, FramesMustSayTheirSize) {
-  EXPECT_EQ(Decompress(Compress(std::string(100, 'x')).value(), 1 << 30).status().code(),
-            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(
+      Decompress(Compress(std::string(100, 'x'), Packing::kQuick).value(), 1 << 30).status().code(),
+      absl::StatusCode::kDataLoss);
   EXPECT_EQ(Decompress("", 0).status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(Decompress(Compress("").value(), 0).value(), "");
+  EXPECT_EQ(Decompress(Compress("", Packing::kQuick).value(), 0).value(), "");
 }
 
 // The first frame of its own is that of one convolution.

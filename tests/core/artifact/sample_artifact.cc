@@ -175,7 +175,7 @@ std::string ReplaceFrame(const std::string& file, int frame, const std::string& 
     std::string stored(rest.substr(0, entry.stored_bytes()));
     rest.remove_prefix(entry.stored_bytes());
     if (i == frame) {
-      stored = Compress(raw).value();
+      stored = Compress(raw, Packing::kQuick).value();
       Sha256 hash;
       hash.Update(raw);
       entry.set_sha256(hash.Finish());
