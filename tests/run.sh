@@ -10,5 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash deploy/install.sh build test
 bash deploy/build.sh --tests
-# One test at a time: many of them use all cores, and some measure what happens under a deadline.
+# Most tests have the machine for themselves: many use all cores, and some measure what happens under a
+# deadline. The others run side by side, one a core.
+export CTEST_PARALLEL_LEVEL="${CTEST_PARALLEL_LEVEL:-$(nproc)}"
 exec ctest --preset release "$@"
