@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <random>
 #include <string>
 
@@ -18,12 +19,14 @@ float Uniform(Random& random, float low, float high) {
   return low + (high - low) * static_cast<float>(random() >> 40) / static_cast<float>(1 << 24);
 }
 
-// Nearly normal, variance 1, at most 4.9: the sum of eight uniform numbers.
+// Nearly normal, variance 1, at most 4.9: the sum of eight uniform numbers, the bytes of a drawn
+// one.
 float Normal(Random& random) {
   constexpr int kTerms = 8;
-  float sum = 0;
-  for (int i = 0; i < kTerms; ++i) sum += Uniform(random, -1, 1);
-  return sum * std::sqrt(3.0f / kTerms);
+  int sum = 0;
+  for (uint64_t bytes = random(); bytes != 0; bytes >>= 8) sum += static_cast<int>(bytes & 255);
+  const float centered = (static_cast<float>(sum) - 127.5f * kTerms) / 128;
+  return centered * std::sqrt(3.0f / kTerms);
 }
 
 template <typename Draw>
