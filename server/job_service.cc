@@ -18,8 +18,6 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kMaxRequestId = 128;
-// More would not fit into the answer anyway.
-constexpr size_t kMaxViolations = 32;
 
 absl::Status Named(absl::Status status) {
   switch (status.code()) {
@@ -83,8 +81,9 @@ absl::Status JobService::CheckCompress(const v1::CompressRequest& request) const
   if (options_.check_dataset_path && violations.empty()) {
     violations = CheckDatasetPath(request.spec().dataset().uri());
   }
-  if (violations.size() > kMaxViolations) violations.resize(kMaxViolations);
-  for (FieldViolation& violation : violations) violation.field.insert(0, "spec.");
+  for (FieldViolation& violation : violations) {
+    violation.field.insert(0, violation.field.empty() ? "spec" : "spec.");
+  }
   if (request.request_id().size() > kMaxRequestId) {
     violations.push_back({"request_id", absl::StrCat("has ", request.request_id().size(),
                                                      " bytes; at most ", kMaxRequestId)});

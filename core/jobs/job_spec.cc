@@ -27,10 +27,15 @@ constexpr int kMaxShift = 64;
 constexpr int kMaxCalibrationImages = 1000000;
 constexpr int kMaxSweepCells = 100;
 constexpr int kMaxTries = 50;
+// The largest network has a sixth of it.
+constexpr int kMaxLayers = 1000;
+// The most class names of the greatest length take two thirds of it.
+constexpr size_t kMaxSpecBytes = size_t{4} << 20;
 
 class Checker {
  public:
   void Add(absl::string_view field, std::string description) {
+    if (violations_.size() == kMaxViolations) return;
     violations_.push_back({std::string(field), std::move(description)});
   }
 
@@ -200,14 +205,34 @@ void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Che
   }
 }
 
+// Of settings by layer, in whose fields the names stand then. False when they are not to be looked
+// at any further.
+template <typename Map>
+bool CheckLayers(absl::string_view field, const Map& layers, Checker* checker) {
+  if (layers.size() > kMaxLayers) {
+    checker->Add(field, absl::StrCat("names ", layers.size(), " layers; at most ", kMaxLayers,
+                                     ": leave out those that the network does not have"));
+    return false;
+  }
+  for (const auto& [layer, setting] : layers) {
+    if (layer.size() <= kMaxTextLength) continue;
+    checker->Add(field, absl::StrCat("names a layer of ", layer.size(), " bytes; at most ",
+                                     kMaxTextLength, ": give the names that the network has"));
+    return false;
+  }
+  return true;
+}
+
 void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
   const v1::PruneOptions& prune = recipe.prune();
   checker->IsFraction("recipe.prune.sparsity", prune.sparsity());
   checker->IsValid<v1::PruneMethod>("recipe.prune.method", prune.method());
   checker->IsValid<v1::PrunePattern>("recipe.prune.pattern", prune.pattern());
   checker->InRange("recipe.prune.gradual_fraction", prune.gradual_fraction(), 0.0, 1.0);
-  for (const auto& [layer, sparsity] : prune.layer_sparsity()) {
-    checker->IsFraction(absl::StrCat("recipe.prune.layer_sparsity[", layer, "]"), sparsity);
+  if (CheckLayers("recipe.prune.layer_sparsity", prune.layer_sparsity(), checker)) {
+    for (const auto& [layer, sparsity] : prune.layer_sparsity()) {
+      checker->IsFraction(absl::StrCat("recipe.prune.layer_sparsity[", layer, "]"), sparsity);
+    }
   }
   if (!prune.layer_sparsity().empty() && prune.sparsity() <= 0) {
     checker->Add("recipe.prune.layer_sparsity",
@@ -268,10 +293,12 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
   checker->IsValid<v1::RangeMethod>("recipe.quantize.activation_range",
                                     quantize.activation_range());
   checker->IsValid<v1::Rounding>("recipe.quantize.rounding", quantize.rounding());
-  for (const auto& [layer, type] : quantize.layer_weights()) {
-    if (type == v1::WEIGHT_TYPE_INT8 || type == v1::WEIGHT_TYPE_INT4) continue;
-    checker->Add(absl::StrCat("recipe.quantize.layer_weights[", layer, "]"),
-                 "is neither WEIGHT_TYPE_INT8 nor WEIGHT_TYPE_INT4");
+  if (CheckLayers("recipe.quantize.layer_weights", quantize.layer_weights(), checker)) {
+    for (const auto& [layer, type] : quantize.layer_weights()) {
+      if (type == v1::WEIGHT_TYPE_INT8 || type == v1::WEIGHT_TYPE_INT4) continue;
+      checker->Add(absl::StrCat("recipe.quantize.layer_weights[", layer, "]"),
+                   "is neither WEIGHT_TYPE_INT8 nor WEIGHT_TYPE_INT4");
+    }
   }
   if (!quantize.layer_weights().empty() && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
     checker->Add("recipe.quantize.layer_weights",
@@ -289,7 +316,7 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
 void CheckSweep(const v1::JobSpec& spec, Checker* checker) {
   if (!spec.has_sweep()) return;
   const v1::Sweep& sweep = spec.sweep();
-  const int cells = sweep.sparsities_size() * sweep.weights_size();
+  const int64_t cells = int64_t{sweep.sparsities_size()} * sweep.weights_size();
   if (cells < 1 || cells > kMaxSweepCells) {
     checker->Add("sweep", absl::StrCat("has ", sweep.sparsities_size(), " sparsities and ",
                                        sweep.weights_size(), " weight types: give 1 to ",
@@ -408,6 +435,11 @@ void CheckDevice(const std::string& device, Checker* checker) {
 
 std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
   Checker checker;
+  if (const size_t bytes = spec.ByteSizeLong(); bytes > kMaxSpecBytes) {
+    checker.Add("", absl::StrCat("has ", bytes, " bytes; at most ", kMaxSpecBytes,
+                                 ": give shorter names, or fewer"));
+    return checker.Take();
+  }
   CheckModelName(spec, &checker);
   CheckDataset(spec.dataset(), &checker);
   CheckBaseModel(spec, &checker);

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CORE_JOBS_JOB_SPEC_H_
 #define CYTOPRESS_CORE_JOBS_JOB_SPEC_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,15 @@
 namespace cytopress {
 
 struct FieldViolation {
-  std::string field;        // path in the JobSpec, e.g. "recipe.prune.sparsity"
+  std::string field;        // path in the JobSpec, e.g. "recipe.prune.sparsity"; empty: all of it
   std::string description;  // the value, what is wrong, what to do
 };
 
-// Everything that can be known to be wrong without touching the data; empty when it is fine.
+// More would not fit into the trailer of an answer.
+inline constexpr size_t kMaxViolations = 32;
+
+// What can be known to be wrong without touching the data, at most kMaxViolations; empty when it is
+// fine.
 std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec);
 
 // The spec with every zero field set to what will be used: what is stored, run and shown. Without a

@@ -65,6 +65,16 @@ TEST_F(JobServiceTest, AnAbsurdlyWrongRequestStillGetsItsAnswer) {
   EXPECT_EQ(DetailsOf(status).fields().at(0), "spec.dataset.class_names[0]");
 }
 
+TEST_F(JobServiceTest, ASpecificationThatIsTooLargeIsNotStored) {
+  v1::CompressRequest request = ValidCompress();
+  request.mutable_spec()->mutable_recipe()->set_name(std::string(5 << 20, 'x'));
+  v1::Job job;
+  const grpc::Status status = Compress(request, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+  EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("spec"));
+  EXPECT_THAT(status.error_message(), HasSubstr("at most 4194304"));
+}
+
 TEST_F(JobServiceTest, ARepeatedRequestIdAnswersWithTheFirstJob) {
   v1::CompressRequest request = ValidCompress();
   request.set_request_id("once");

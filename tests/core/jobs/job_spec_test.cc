@@ -210,6 +210,68 @@ TEST(ValidateJobSpec, ReportsEverythingAtOnce) {
   EXPECT_EQ(ValidateJobSpec(spec).size(), 3u);  // model_name, dataset.uri, device
 }
 
+TEST(ValidateJobSpec, ReportsNoMoreThanAnAnswerHolds) {
+  v1::JobSpec spec = GoodSpec();
+  for (int i = 0; i < 1000; ++i) spec.mutable_dataset()->add_class_names("");
+  EXPECT_EQ(ValidateJobSpec(spec).size(), kMaxViolations);
+}
+
+// Their product is 2^32 + 19.
+TEST(ValidateJobSpec, CountsTheModelsOfASweepThatNoIntHolds) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_sweep()->mutable_sparsities()->Resize(26053, 0.5);
+  spec.mutable_sweep()->mutable_weights()->Resize(164855, v1::WEIGHT_TYPE_INT8);
+  const std::vector<FieldViolation> violations = ValidateJobSpec(spec);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "sweep");
+}
+
+TEST(ValidateJobSpec, BoundsItsSize) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_recipe()->set_name(std::string(5 << 20, 'x'));
+  const std::vector<FieldViolation> violations = ValidateJobSpec(spec);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "");
+  EXPECT_THAT(violations[0].description, HasSubstr("at most 4194304"));
+}
+
+TEST(ValidateJobSpec, BoundsWhatIsSaidOfLayers) {
+  v1::JobSpec many = GoodSpec();
+  Prune(&many)->set_sparsity(0.5);
+  Quantize(&many)->set_weights(v1::WEIGHT_TYPE_INT4);
+  for (int i = 0; i < 1000; ++i) {
+    (*Prune(&many)->mutable_layer_sparsity())[std::to_string(i)] = 0.5;
+    (*Quantize(&many)->mutable_layer_weights())[std::to_string(i)] = v1::WEIGHT_TYPE_INT8;
+  }
+  EXPECT_TRUE(ValidateJobSpec(many).empty());
+  v1::JobSpec wrong = many;
+  (*Prune(&wrong)->mutable_layer_sparsity())["one more"] = 0.5;
+  (*Quantize(&wrong)->mutable_layer_weights())["one more"] = v1::WEIGHT_TYPE_INT8;
+  std::vector<FieldViolation> violations = ValidateJobSpec(wrong);
+  ASSERT_EQ(violations.size(), 2u);
+  EXPECT_EQ(violations[0].field, "recipe.prune.layer_sparsity");
+  EXPECT_THAT(violations[0].description, HasSubstr("1001 layers; at most 1000"));
+  EXPECT_EQ(violations[1].field, "recipe.quantize.layer_weights");
+
+  wrong = GoodSpec();
+  Prune(&wrong)->set_sparsity(0.5);
+  (*Prune(&wrong)->mutable_layer_sparsity())[std::string(257, 'x')] = 0.5;
+  violations = ValidateJobSpec(wrong);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "recipe.prune.layer_sparsity");
+  EXPECT_THAT(violations[0].description, HasSubstr("257 bytes; at most 256"));
+}
+
+TEST(ValidateJobSpec, TheLargestDatasetFits) {
+  v1::JobSpec spec = GoodSpec();
+  for (int i = 0; i < 10000; ++i) {
+    std::string name = std::to_string(i);
+    name.resize(256, 'x');
+    spec.mutable_dataset()->add_class_names(name);
+  }
+  EXPECT_TRUE(ValidateJobSpec(spec).empty());
+}
+
 TEST(ValidateJobSpec, SaysTheValueAndTheRemedy) {
   v1::JobSpec spec = GoodSpec();
   spec.mutable_network()->set_architecture("vgg16");
