@@ -15,7 +15,7 @@ namespace cytopress {
 // width * height * channels pixels.
 absl::Status CheckImage(const Image& image);
 
-// RESOURCE_EXHAUSTED when an image of this size is over the limits.
+// OUT_OF_RANGE when an image of this size is over the limits.
 absl::Status CheckLimits(int64_t width, int64_t height, const DecodeLimits& limits);
 
 absl::StatusOr<Image> DecodePng(absl::string_view bytes, const DecodeLimits& limits);

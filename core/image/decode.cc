@@ -34,9 +34,9 @@ absl::Status CheckLimits(int64_t width, int64_t height, const DecodeLimits& limi
   // Formats allow sides below 2^32, so the product could overflow; a division cannot.
   if (width < 1 || height < 1) return absl::InvalidArgumentError("the image has no pixels");
   if (width > limits.max_pixels / height) {
-    return absl::ResourceExhaustedError(absl::StrCat("the image is ", width, " x ", height,
-                                                     " pixels; at most ", limits.max_pixels,
-                                                     " pixels are decoded"));
+    return absl::OutOfRangeError(absl::StrCat("the image is ", width, " x ", height,
+                                              " pixels; at most ", limits.max_pixels,
+                                              " pixels are decoded"));
   }
   return absl::OkStatus();
 }

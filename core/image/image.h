@@ -25,7 +25,8 @@ struct DecodeLimits {
 
 // A PNG (libspng) or JPEG (libjpeg-turbo), told apart by its first bytes. Gray stays gray; palette,
 // 16 bits and transparency (over black: alpha is dropped) become 8-bit RGB; CMYK JPEG is refused.
-// INVALID_ARGUMENT says what is wrong with the bytes; RESOURCE_EXHAUSTED when over the limits.
+// INVALID_ARGUMENT says what is wrong with the bytes; OUT_OF_RANGE when over the limits,
+// RESOURCE_EXHAUSTED without the memory for it.
 // Never crashes on hostile input. Thread-safe.
 absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeLimits& limits = {});
 

@@ -27,6 +27,8 @@ constexpr double kDecodeWeight = 0.05;
 // Requests that held so much together leave memory behind that is worth returning, once hardly any
 // has been held for a while.
 constexpr int64_t kMuchMemory = int64_t{16} << 20;
+// Decoding without memory: others need a while to give theirs back.
+constexpr absl::Duration kMemoryRetryDelay = absl::Seconds(1);
 // A request whose model was deleted between the look at the registry and the load looks again.
 constexpr int kMaxLooks = 3;
 
@@ -305,7 +307,7 @@ void ClassifyPipeline::DecodeQuickly(const RequestPtr& request) {
   const DecodeLimits limits = {std::min(kQuickPixels, options_.decode.max_pixels)};
   absl::Status status = Decode(*request, 0, limits);
   // A small file may hold a large image.
-  if (absl::IsResourceExhausted(status)) {
+  if (absl::IsOutOfRange(status)) {
     return decoders_.Schedule([this, request] { DecodeSome(request); });
   }
   NoteIfBad(*request, 0, std::move(status));
@@ -347,6 +349,13 @@ void ClassifyPipeline::NoteIfBad(Request& request, int index, absl::Status statu
 
 namespace {
 
+std::string WhatIsWrong(const absl::Status& status) {
+  if (!absl::IsOutOfRange(status)) return std::string(status.message());
+  return absl::StrCat(status.message(),
+                      "; send a smaller one, or start cytopressd with a larger "
+                      "--max-image-megapixels");
+}
+
 // One error of the errors of several images.
 absl::Status Summarize(const std::map<int, absl::Status>& bad_images) {
   absl::Status summary;
@@ -354,10 +363,16 @@ absl::Status Summarize(const std::map<int, absl::Status>& bad_images) {
   for (const auto& [index, status] : bad_images) {
     if (absl::IsCancelled(status) || absl::IsDeadlineExceeded(status)) return status;
     const std::string field = absl::StrCat("images[", index, "]");
+    if (absl::IsResourceExhausted(status)) {
+      return WithReason(WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(
+                                           field, ": ", status.message(), "; try again later")),
+                                       kMemoryRetryDelay),
+                        "OUT_OF_MEMORY");
+    }
     if (summary.ok()) {
-      summary = InvalidField(field, status.message());
+      summary = InvalidField(field, WhatIsWrong(status));
     } else if (reported < kMaxReportedImages) {
-      summary = WithFieldViolation(std::move(summary), field, status.message());
+      summary = WithFieldViolation(std::move(summary), field, WhatIsWrong(status));
     }
     ++reported;
   }
@@ -373,7 +388,10 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
     absl::MutexLock lock(&request->mutex);
     status = Summarize(request->bad_images);
   }
-  if (!status.ok()) return Finish(request, std::move(status));
+  if (!status.ok()) {
+    if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
+    return Finish(request, std::move(status));
+  }
   BatchTask& batch = request->batch;
   batch.deadline = request->deadline;
   batch.cancelled = request->task.cancelled;

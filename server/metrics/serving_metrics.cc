@@ -63,10 +63,11 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
                .Register(*registry)),
       refused_(prometheus::BuildCounter()
                    .Name("cytopress_classify_refused_total")
-                   .Help("Classify requests that were not let in, by reason")
+                   .Help("Classify requests, and streams, that were not let in, by reason")
                    .Register(*registry)) {
   // From the start, so that the first refusal is a change and not the birth of a series.
-  for (const char* reason : {"deadline_unreachable", "queue_full"}) {
+  for (const char* reason :
+       {"deadline_unreachable", "out_of_memory", "queue_full", "too_many_streams"}) {
     refused_.Add({{"reason", reason}});
   }
 }

@@ -138,12 +138,12 @@ TEST(DecodeImageTest, SaysWhatOtherBytesAre) {
 
 TEST(DecodeImageTest, LimitsAreCheckedBeforeMemoryIsTaken) {
   const absl::Status huge = DecodeHex(kHuge).status();
-  EXPECT_EQ(huge.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(huge.code(), absl::StatusCode::kOutOfRange);
   EXPECT_THAT(huge.message(), HasSubstr("60000 x 60000"));
   DecodeLimits limits;
   limits.max_pixels = 16 * 16 - 1;
   EXPECT_EQ(DecodeImage(absl::HexStringToBytes(kProg), limits).status().code(),
-            absl::StatusCode::kResourceExhausted);
+            absl::StatusCode::kOutOfRange);
   limits.max_pixels = 16 * 16;
   EXPECT_TRUE(DecodeImage(absl::HexStringToBytes(kProg), limits).ok());
 }

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/serving/error_details.h"
 #include "tests/core/serving/fakes.h"
@@ -183,7 +185,31 @@ TEST_F(ClassifyPipelineTest, AnImageOverTheLimitIsTheClientsFault) {
   large.bytes = *png;
   const auto answer = Send({large});
   EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(answer->Get().status().message()), HasSubstr("--max-image-megapixels"));
   EXPECT_FALSE(RetryDelayOf(answer->Get().status()).has_value());
+}
+
+// A PNG of 2^30 x 60000 pixels, which no address space has room for.
+constexpr char kEndless[] =
+    "89504e470d0a1a0a0000000d49484452400000000000ea600802000000a6408ced0000000b49444154789c63"
+    "6080000000080001b75873950000000049454e44ae426082";
+
+TEST_F(ClassifyPipelineTest, ALackOfMemoryIsNotTheClientsFault) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "they end the process instead";
+#endif
+  options_.decode.max_pixels = std::numeric_limits<int64_t>::max();
+  const std::string png = absl::HexStringToBytes(kEndless);
+  InputImage endless;
+  endless.bytes = png;
+  for (int i = 1; i <= 2; ++i) {  // the model is loaded, and in memory
+    const auto answer = Send({endless});
+    const absl::Status status = answer->Get().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(ErrorInfoOf(status).reason(), "OUT_OF_MEMORY");
+    EXPECT_TRUE(RetryDelayOf(status).has_value());
+    EXPECT_EQ(observer_.refused(), i);
+  }
 }
 
 TEST_F(ClassifyPipelineTest, ChecksTopKAgainstTheModel) {
