@@ -11,7 +11,9 @@ namespace cytopress {
 namespace {
 
 void AppendViolations(const google::rpc::BadRequest& bad_request, std::string* message) {
+  const std::string said = *message;
   for (const google::rpc::BadRequest::FieldViolation& violation : bad_request.field_violations()) {
+    if (violation.description() == said) continue;
     if (absl::StrContains(*message, violation.field()) &&
         absl::StrContains(*message, violation.description())) {
       continue;

@@ -44,6 +44,12 @@ TEST(ToAbslStatus, SaysNothingTwice) {
   const absl::Status status =
       ToAbslStatus(RichStatus(grpc::StatusCode::INVALID_ARGUMENT, "id: is empty", {&bad}));
   EXPECT_EQ(status.message(), "id: is empty");
+
+  bad.mutable_field_violations(0)->set_field("spec.base_model");
+  bad.mutable_field_violations(0)->set_description("there is no model cells");
+  EXPECT_EQ(ToAbslStatus(RichStatus(grpc::StatusCode::NOT_FOUND, "there is no model cells", {&bad}))
+                .message(),
+            "there is no model cells");
 }
 
 TEST(ToAbslStatus, LeavesOutAReasonThatOnlyRepeatsTheCode) {
