@@ -17,6 +17,8 @@ namespace {
 constexpr int64_t kMaxImages = 256;
 constexpr int64_t kMaxBytes = int64_t{16} << 20;
 constexpr size_t kMaxStreams = 64;
+constexpr char kTooManyStreams[] = "TOO_MANY_STREAMS";
+constexpr absl::Duration kRetryDelay = absl::Seconds(5);
 // A client counts from an earlier time than the server, and cancels what has expired.
 constexpr absl::Duration kDeadlineSlack = absl::Milliseconds(20);
 
@@ -31,11 +33,13 @@ absl::Status ClassifyStreams::Add(ClassifyStreamReactor* stream) {
   absl::MutexLock lock(&mutex_);
   if (stopped_) return ShuttingDown();
   if (streams_.size() >= kMaxStreams) {
-    return WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                          kMaxStreams,
-                          " streams are open, which is the most; try again when one has ended, or "
-                          "send more images through fewer")),
-                      "TOO_MANY_STREAMS");
+    observer_->OnRefused(kTooManyStreams);
+    return WithReason(WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(
+                                         kMaxStreams,
+                                         " streams are open, which is the most; try again when one "
+                                         "has ended, or send more images through fewer")),
+                                     kRetryDelay),
+                      kTooManyStreams);
   }
   streams_.insert(stream);
   return absl::OkStatus();
@@ -44,6 +48,14 @@ absl::Status ClassifyStreams::Add(ClassifyStreamReactor* stream) {
 void ClassifyStreams::Remove(ClassifyStreamReactor* stream) {
   absl::MutexLock lock(&mutex_);
   streams_.erase(stream);
+}
+
+void ClassifyStreams::Release(int64_t bytes) {
+  const int64_t before = bytes_.fetch_sub(bytes);
+  if (before < max_bytes_ || before - bytes >= max_bytes_) return;
+  // Who has found no room before has done so under its own lock, which each waits for here.
+  absl::MutexLock lock(&mutex_);
+  for (ClassifyStreamReactor* stream : streams_) stream->GoOn();
 }
 
 void ClassifyStreams::Stop() {
@@ -73,6 +85,11 @@ void ClassifyStreamReactor::Stop() {
   Proceed();
 }
 
+void ClassifyStreamReactor::GoOn() {
+  absl::MutexLock lock(&mutex_);
+  Proceed();
+}
+
 void ClassifyStreamReactor::OnReadDone(bool ok) {
   ItemPtr item;
   {
@@ -85,6 +102,7 @@ void ClassifyStreamReactor::OnReadDone(bool ok) {
       ++items_;
       images_ += item->images;
       bytes_ += item->bytes;
+      streams_->Hold(item->bytes);
     } else if (!end_.has_value()) {
       end_ = absl::OkStatus();  // the client has sent everything
     }
@@ -123,18 +141,23 @@ void ClassifyStreamReactor::Answer(ItemPtr item, const absl::Status& status) {
 }
 
 void ClassifyStreamReactor::OnWriteDone(bool ok) {
-  absl::MutexLock lock(&mutex_);
-  writing_ = false;
-  const ItemPtr item = std::move(answered_.front());
-  answered_.pop_front();
-  --items_;
-  images_ -= item->images;
-  bytes_ -= item->bytes;
-  if (!ok) {
-    *cancelled_ = true;
-    end_ = WhyCancelled();
+  int64_t bytes = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    const ItemPtr item = std::move(answered_.front());
+    answered_.pop_front();
+    bytes = item->bytes;
+    --items_;
+    images_ -= item->images;
+    bytes_ -= bytes;
+    if (!ok) {
+      *cancelled_ = true;
+      end_ = WhyCancelled();
+    }
+    Proceed();
   }
-  Proceed();
+  streams_->Release(bytes);
 }
 
 absl::Status ClassifyStreamReactor::WhyCancelled() const {
@@ -153,13 +176,19 @@ void ClassifyStreamReactor::OnCancel() {
 
 void ClassifyStreamReactor::OnDone() {
   streams_->Remove(this);
+  int64_t bytes = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    bytes = bytes_;  // of answers that nobody has read
+  }
+  streams_->Release(bytes);
   // Perhaps the last reference: nothing may touch the reactor after this.
   const std::shared_ptr<ClassifyStreamReactor> self = std::move(self_);
 }
 
 bool ClassifyStreamReactor::MayRead() const {
   return !reading_ && !end_.has_value() &&
-         (items_ == 0 || (images_ < kMaxImages && bytes_ < kMaxBytes));
+         (items_ == 0 || (images_ < kMaxImages && bytes_ < kMaxBytes && streams_->HasRoom()));
 }
 
 void ClassifyStreamReactor::Proceed() {

@@ -23,19 +23,34 @@ namespace cytopress {
 
 class ClassifyStreamReactor;
 
-// The streams that are open. Thread-safe.
+// The streams that are open, and the memory that what was read of them takes. Thread-safe.
 class ClassifyStreams {
  public:
+  // No stream that has something unanswered is read from while `max_bytes` of them all are.
+  // `observer`, which must outlive the streams, hears of those that are refused.
+  ClassifyStreams(int64_t max_bytes, ServingObserver* observer)
+      : max_bytes_(max_bytes), observer_(observer) {}
+
   // Ends every stream, also those yet to come, with UNAVAILABLE once what was read of it is
   // answered.
   void Stop();
 
  private:
   friend class ClassifyStreamReactor;
-  // UNAVAILABLE when they have been stopped, RESOURCE_EXHAUSTED when there are too many: what is
-  // read of each takes memory before the pipeline counts it.
+  // UNAVAILABLE when they have been stopped, RESOURCE_EXHAUSTED with a RetryInfo when there are too
+  // many: each may take memory for a message before it is counted.
   absl::Status Add(ClassifyStreamReactor* stream);
   void Remove(ClassifyStreamReactor* stream);
+
+  // A message was read; the pipeline counts it only once it is let in.
+  void Hold(int64_t bytes) { bytes_ += bytes; }
+  // They are answered. Lets those go on that waited for room, so: without the lock of a stream.
+  void Release(int64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool HasRoom() const { return bytes_ < max_bytes_; }
+
+  const int64_t max_bytes_;
+  ServingObserver* const observer_;
+  std::atomic<int64_t> bytes_{0};
 
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
@@ -60,6 +75,8 @@ class ClassifyStreamReactor
 
   // See ClassifyStreams::Stop.
   void Stop();
+  // There may be room again, see ClassifyStreams::Release.
+  void GoOn();
 
  private:
   // A request from its reading until its answer is written.

@@ -178,7 +178,8 @@ absl::Status Daemon::StartServing() {
       },
       parts.calls.get());
   parts.inference =
-      std::make_unique<InferenceService>(parts.pipeline.get(), parts.request_metrics.get());
+      std::make_unique<InferenceService>(options_.max_stream_bytes, parts.pipeline.get(),
+                                         parts.serving_metrics.get(), parts.request_metrics.get());
 
   StateSources sources;
   sources.jobs = parts.store.get();

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_SERVER_DAEMON_H_
 #define CYTOPRESS_SERVER_DAEMON_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +41,8 @@ struct DaemonOptions {
   bool bf16 = false;                         // in place of FP32, where the CPU has it
   EngineFactory make_engine = CreateEngine;  // another one for another device
   ClassifyPipelineOptions serving;
+  // Of all streams together, read and not answered (ClassifyStreams).
+  int64_t max_stream_bytes = int64_t{256} << 20;
 
   int blocking_threads = 4;
   absl::Duration drain_patience = absl::Seconds(8);

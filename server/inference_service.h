@@ -2,6 +2,8 @@
 #ifndef CYTOPRESS_SERVER_INFERENCE_SERVICE_H_
 #define CYTOPRESS_SERVER_INFERENCE_SERVICE_H_
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "core/serving/classify_pipeline.h"
 #include "cytopress/v1/inference.grpc.pb.h"
@@ -13,9 +15,10 @@ namespace cytopress {
 // Thread-safe: gRPC calls it on many threads.
 class InferenceService : public v1::InferenceService::CallbackService {
  public:
-  // Both must outlive the service.
-  InferenceService(ClassifyPipeline* pipeline, RequestMetrics* metrics)
-      : pipeline_(pipeline), metrics_(metrics) {}
+  // All must outlive the service. `max_stream_bytes`: see ClassifyStreams.
+  InferenceService(int64_t max_stream_bytes, ClassifyPipeline* pipeline, ServingObserver* observer,
+                   RequestMetrics* metrics)
+      : pipeline_(pipeline), metrics_(metrics), streams_(max_stream_bytes, observer) {}
 
   grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
                                      const v1::ClassifyRequest* request,

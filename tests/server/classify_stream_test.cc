@@ -10,8 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "core/engine/engine.h"
 #include "core/image/image.h"
 #include "tests/server/test_server.h"
 
@@ -84,6 +87,12 @@ TEST_F(ClassifyStreamTest, OneTooManyIsRefusedAndTheOthersGoOn) {
   const grpc::Status status = refused->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(status.error_message(), HasSubstr("64 streams"));
+  EXPECT_EQ(DetailsOf(status).info.reason(), "TOO_MANY_STREAMS");
+  EXPECT_TRUE(DetailsOf(status).has_retry);
+  EXPECT_EQ(context->GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 1u);
+  EXPECT_EQ(MetricValue(HttpGet(daemon_->metrics_port(), "/metrics"),
+                        "cytopress_classify_refused_total{reason=\"too_many_streams\"}"),
+            1);
   EXPECT_TRUE(answers(stream_.get()));
   for (auto& [other_context, stream] : others) {
     stream->WritesDone();
@@ -170,6 +179,125 @@ TEST_F(ClassifyStreamTest, WhoReadsNoAnswersIsNotReadFrom) {
   writer.join();
   EXPECT_EQ(answers, kItems);
   EXPECT_TRUE(Finish().ok());
+}
+
+// What engines wait for.
+class Gate {
+ public:
+  void SetOpen(bool open) {
+    absl::MutexLock lock(&mutex_);
+    open_ = open;
+  }
+  void Await() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&open_));
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool open_ ABSL_GUARDED_BY(mutex_) = true;
+};
+
+class GatedEngine : public Engine {
+ public:
+  GatedEngine(std::unique_ptr<Engine> engine, Gate* gate)
+      : engine_(std::move(engine)), gate_(gate) {}
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override {
+    gate_->Await();
+    return engine_->Classify(pixels, count, probabilities);
+  }
+  absl::StatusOr<std::unique_ptr<Engine>> Another() override { return engine_->Another(); }
+  std::string name() const override { return engine_->name(); }
+  int classes() const override { return engine_->classes(); }
+  int64_t image_bytes() const override { return engine_->image_bytes(); }
+  int preferred_batch() const override { return engine_->preferred_batch(); }
+
+ private:
+  const std::unique_ptr<Engine> engine_;
+  Gate* const gate_;
+};
+
+// All streams together may hold one image, but not two.
+class StreamMemoryTest : public ClassifyStreamTest {
+ protected:
+  void SetUp() override {
+    ClassifyStreamTest::SetUp();
+    CloseGate();
+  }
+  void TearDown() override {
+    gate_.SetOpen(true);
+    ClassifyStreamTest::TearDown();
+  }
+  void Configure(DaemonOptions* options) override {
+    options->max_stream_bytes = 28 * 28 * 3 * 3 / 2;
+    options->make_engine =
+        [this](const Artifact& artifact,
+               const EngineOptions& engine) -> absl::StatusOr<std::unique_ptr<Engine>> {
+      absl::StatusOr<std::unique_ptr<Engine>> made = CreateEngine(artifact, engine);
+      if (!made.ok()) return made;
+      return std::make_unique<GatedEngine>(*std::move(made), &gate_);
+    };
+  }
+  // Once the engine has done what came before.
+  void CloseGate() {
+    v1::ClassifyResponse last;
+    ASSERT_TRUE(inference_->Classify(Context().get(), Item(1).request(), &last).ok());
+    gate_.SetOpen(false);
+  }
+  // An item that is answered without an engine.
+  static v1::ClassifyStreamRequest Wrong(int64_t id) {
+    v1::ClassifyStreamRequest item = Item(id);
+    item.mutable_request()->set_model_version(-1);
+    return item;
+  }
+
+  Gate gate_;
+};
+
+TEST_F(StreamMemoryTest, WhatAllHoldKeepsEachFromReadingMoreThanOne) {
+  v1::ClassifyStreamResponse answer;
+  ASSERT_TRUE(stream_->Write(Item(1, /*images=*/2)));
+  ASSERT_TRUE(stream_->Write(Wrong(2)));
+  // The others may have one at a time all the same. By then the second item has come as well.
+  const auto context = Context();
+  const auto other = inference_->ClassifyStream(context.get());
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(other->Write(Wrong(i)));
+    ASSERT_TRUE(other->Read(&answer));
+    EXPECT_EQ(answer.id(), i);
+  }
+  ASSERT_TRUE(other->Write(Item(20)));
+  ASSERT_TRUE(other->Write(Wrong(21)));
+  gate_.SetOpen(true);
+  for (const int64_t id : {1, 2}) {
+    ASSERT_TRUE(stream_->Read(&answer));
+    EXPECT_EQ(answer.id(), id);
+  }
+  int64_t sum = 0;
+  while (sum < 20 + 21 && other->Read(&answer)) sum += answer.id();
+  EXPECT_EQ(sum, 20 + 21);
+}
+
+TEST_F(StreamMemoryTest, AStreamThatIsCutOffGivesBackWhatItHeld) {
+  v1::ClassifyStreamResponse answer;
+  ASSERT_TRUE(stream_->Write(Item(1)));
+  ASSERT_TRUE(stream_->Write(Wrong(2)));
+  ASSERT_TRUE(stream_->Read(&answer));
+  EXPECT_EQ(answer.id(), 2);
+  context_->TryCancel();
+  EXPECT_EQ(Finish().error_code(), grpc::StatusCode::CANCELLED);
+  gate_.SetOpen(true);
+  CloseGate();
+  const auto context = Context();
+  const auto other = inference_->ClassifyStream(context.get());
+  ASSERT_TRUE(other->Write(Item(3)));
+  ASSERT_TRUE(other->Write(Wrong(4)));
+  ASSERT_TRUE(other->Read(&answer));
+  EXPECT_EQ(answer.id(), 4) << "it was read beside the one that is not answered";
+  gate_.SetOpen(true);
+  ASSERT_TRUE(other->Read(&answer));
+  EXPECT_EQ(answer.id(), 3);
 }
 
 TEST_F(ClassifyStreamTest, AClientMayGiveUp) {
