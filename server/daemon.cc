@@ -172,11 +172,11 @@ absl::Status Daemon::StartServing() {
                                    parts.watcher.get(), parts.calls.get());
   ModelHost* const host = parts.pipeline->models();
   parts.models = std::make_unique<ModelService>(
-      &*parts.registry, parts.store.get(), &parts.base_models,
+      options_.download_patience, &*parts.registry, parts.store.get(), &parts.base_models,
       [pipeline = parts.pipeline.get()](const ModelVersion& deleted) {
         pipeline->OnDeleted(deleted);
       },
-      parts.calls.get());
+      parts.calls.get(), parts.clock);
   parts.inference =
       std::make_unique<InferenceService>(options_.max_stream_bytes, parts.pipeline.get(),
                                          parts.serving_metrics.get(), parts.request_metrics.get());

@@ -18,20 +18,43 @@ namespace cytopress {
 namespace {
 
 constexpr int64_t kChunkBytes = 256 << 10;
+constexpr size_t kMostConversions = 2;
 
 }  // namespace
 
+bool Conversions::Add(DownloadReactor* stream) {
+  absl::MutexLock lock(&mutex_);
+  if (streams_.size() < kMostConversions) {
+    streams_[stream] = absl::InfiniteDuration();
+    return true;
+  }
+  // Their places are free once gRPC has ended them, for which it uses other threads. They stay as
+  // long as this holds the lock.
+  const absl::Duration now = clock_->Steady();
+  for (const auto& [other, written] : streams_) {
+    if (now - written > patience_) other->CutOff();
+  }
+  return false;
+}
+
+void Conversions::NoteWrite(DownloadReactor* stream) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = streams_.find(stream);
+  if (it != streams_.end()) it->second = clock_->Steady();
+}
+
+void Conversions::Remove(DownloadReactor* stream) {
+  absl::MutexLock lock(&mutex_);
+  streams_.erase(stream);
+}
+
 DownloadReactor* DownloadReactor::Start(const v1::DownloadModelRequest& request,
-                                        const ModelRegistry* registry,
-                                        std::atomic<int>* conversions, BlockingCalls* calls,
+                                        const ModelRegistry* registry, Conversions* conversions,
+                                        BlockingCalls* calls,
                                         grpc::CallbackServerContext* context) {
   auto* const reactor = new DownloadReactor(request, registry, conversions, calls, context);
   reactor->Schedule(&DownloadReactor::SendModel);
   return reactor;
-}
-
-DownloadReactor::~DownloadReactor() {
-  if (converts_) --*conversions_;
 }
 
 void DownloadReactor::Schedule(void (DownloadReactor::*step)()) {
@@ -66,8 +89,7 @@ absl::Status DownloadReactor::OpenFile(const std::string& path) {
 }
 
 absl::Status DownloadReactor::OpenOnnx(const std::string& path) {
-  converts_ = true;
-  if (++*conversions_ > kMostConversions) return BlockingCalls::Overloaded();
+  if (!conversions_->Add(this)) return BlockingCalls::Overloaded();
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
   OnnxOptions options;
@@ -82,7 +104,7 @@ absl::Status DownloadReactor::OpenOnnx(const std::string& path) {
 
 void DownloadReactor::SendModel() {
   if (const absl::Status status = Open(); !status.ok()) return End(status);
-  StartWrite(&response_);
+  Write();
 }
 
 void DownloadReactor::SendChunk() {
@@ -95,6 +117,11 @@ void DownloadReactor::SendChunk() {
   if (content_->bad())
     return End(absl::DataLossError("the model's file cannot be read to its end"));
   if (data->empty()) return End(absl::OkStatus());
+  Write();
+}
+
+void DownloadReactor::Write() {
+  conversions_->NoteWrite(this);
   StartWrite(&response_);
 }
 

@@ -8,7 +8,6 @@
 #include "core/base/status_macros.h"
 #include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
-#include "server/download_reactor.h"
 #include "server/paging.h"
 
 namespace cytopress {
@@ -49,14 +48,16 @@ absl::StatusOr<v1::Model> GetModel(const ModelRegistry& registry, const ModelVer
   return model;
 }
 
-ModelService::ModelService(ModelRegistry* registry, JobStore* store, absl::Mutex* base_models,
+ModelService::ModelService(absl::Duration download_patience, ModelRegistry* registry,
+                           JobStore* store, absl::Mutex* base_models,
                            std::function<void(const ModelVersion&)> on_deleted,
-                           BlockingCalls* calls)
+                           BlockingCalls* calls, Clock* clock)
     : registry_(registry),
       store_(store),
       base_models_(base_models),
       on_deleted_(std::move(on_deleted)),
-      calls_(calls) {}
+      calls_(calls),
+      conversions_(download_patience, clock) {}
 
 absl::StatusOr<v1::ListModelsResponse> ModelService::List(
     const v1::ListModelsRequest& request) const {

@@ -2,16 +2,18 @@
 #ifndef CYTOPRESS_SERVER_MODEL_SERVICE_H_
 #define CYTOPRESS_SERVER_MODEL_SERVICE_H_
 
-#include <atomic>
 #include <functional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
 #include "core/jobs/job_store.h"
 #include "core/registry/model_registry.h"
 #include "cytopress/v1/models.grpc.pb.h"
 #include "server/blocking_calls.h"
+#include "server/download_reactor.h"
 
 namespace cytopress {
 
@@ -19,9 +21,11 @@ namespace cytopress {
 class ModelService : public v1::ModelService::CallbackService {
  public:
   // All must outlive the service. `base_models` is held while a model is looked for in jobs and
-  // deleted (see JobService). `on_deleted` is told afterwards.
-  ModelService(ModelRegistry* registry, JobStore* store, absl::Mutex* base_models,
-               std::function<void(const ModelVersion&)> on_deleted, BlockingCalls* calls);
+  // deleted (see JobService). `on_deleted` is told afterwards. `download_patience`: see
+  // Conversions.
+  ModelService(absl::Duration download_patience, ModelRegistry* registry, JobStore* store,
+               absl::Mutex* base_models, std::function<void(const ModelVersion&)> on_deleted,
+               BlockingCalls* calls, Clock* clock);
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const v1::ListModelsRequest* request,
@@ -47,7 +51,7 @@ class ModelService : public v1::ModelService::CallbackService {
   absl::Mutex* const base_models_;
   const std::function<void(const ModelVersion&)> on_deleted_;
   BlockingCalls* const calls_;
-  std::atomic<int> conversions_{0};  // under way
+  Conversions conversions_;
 };
 
 // Name and version of a request for one model; version 0 is the newest. INVALID_ARGUMENT names the

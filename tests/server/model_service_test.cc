@@ -174,6 +174,40 @@ TEST_F(ModelServiceTest, ConvertsTwoModelsAtATime) {
   EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
+class NoPatienceTest : public ModelServiceTest {
+ protected:
+  void Configure(DaemonOptions* options) override {
+    options->download_patience = absl::ZeroDuration();
+  }
+};
+
+TEST_F(NoPatienceTest, WhoDoesNotReadMakesRoomForOthers) {
+  Publish("cells");
+  v1::DownloadModelRequest request;
+  request.set_name("cells");
+  request.set_format(v1::MODEL_FORMAT_ONNX);
+  v1::DownloadModelResponse response;
+  const std::unique_ptr<grpc::ClientContext> contexts[] = {Context(), Context()};
+  const auto first = models_->DownloadModel(contexts[0].get(), request);
+  ASSERT_TRUE(first->Read(&response));
+  const auto second = models_->DownloadModel(contexts[1].get(), request);
+  ASSERT_TRUE(second->Read(&response));
+  grpc::Status status;
+  do {
+    const std::unique_ptr<grpc::ClientContext> context = Context();
+    const auto third = models_->DownloadModel(context.get(), request);
+    while (third->Read(&response)) {
+    }
+    status = third->Finish();
+  } while (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  for (const auto& stuck : {first.get(), second.get()}) {
+    while (stuck->Read(&response)) {
+    }
+    EXPECT_EQ(stuck->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+}
+
 TEST_F(ModelServiceTest, NamesAFormatThatIsUnknown) {
   Publish("cells");
   v1::DownloadModelRequest request;
