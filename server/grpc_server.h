@@ -25,6 +25,10 @@ struct GrpcServerOptions {
   std::string listen = "127.0.0.1:8500";  // "host:port" (port 0: a free one) or "unix:/path"
   TlsOptions tls;
   int max_message_bytes = 64 << 20;  // of one request
+  // A client with open calls that was silent for so long is asked whether it is there, and cut off
+  // when it does not answer in time: it may have gone without a word.
+  absl::Duration keepalive_time = absl::Seconds(60);
+  absl::Duration keepalive_timeout = absl::Seconds(20);
 };
 
 // Thread-safe, but for destruction.

@@ -1,0 +1,113 @@
+// Clients that go away without a word.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "tests/server/test_server.h"
+
+namespace cytopress {
+namespace {
+
+// RFC 9113: the types and flags of frames.
+constexpr char kHeaders = 1, kSettings = 4, kPing = 6;
+constexpr char kAck = 1, kEndHeaders = 4;
+
+// A client as far as HTTP/2 goes: answers pings while it pleases.
+class BareClient {
+ public:
+  explicit BareClient(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    const timeval patience = {30, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  }
+  ~BareClient() { close(fd_); }
+
+  // Opens a ClassifyStream on which nothing is sent.
+  void OpenStream() {
+    std::string headers = "\x83\x86";        // RFC 7541: ":method: POST", ":scheme: http"
+    AddText("\x01", "localhost", &headers);  // ":authority"
+    AddText("\x04", "/cytopress.v1.InferenceService/ClassifyStream", &headers);  // ":path"
+    AddHeader("te", "trailers", &headers);
+    AddHeader("content-type", "application/grpc", &headers);
+    Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    SendFrame(kSettings, 0, 0, "");
+    SendFrame(kHeaders, kEndHeaders, 1, headers);
+  }
+
+  // The pings that came before the server closed the connection, of which the first `answers` were
+  // answered; -1 when it does not close it.
+  int AnswerPings(int answers) {
+    for (int pings = 0;;) {
+      const std::string head = Receive(9);
+      if (head.size() < 9) return ended_ ? pings : -1;
+      const auto byte = [&head](int i) { return static_cast<uint8_t>(head[i]); };
+      const std::string body = Receive(byte(0) << 16 | byte(1) << 8 | byte(2));
+      if (head[3] != kPing || (head[4] & kAck) != 0) continue;
+      if (++pings <= answers) SendFrame(kPing, kAck, 0, body);
+    }
+  }
+
+ private:
+  static void AddText(absl::string_view name, absl::string_view value, std::string* headers) {
+    absl::StrAppend(headers, name, std::string(1, static_cast<char>(value.size())), value);
+  }
+  static void AddHeader(absl::string_view name, absl::string_view value, std::string* headers) {
+    AddText(absl::string_view("\0", 1), name, headers);
+    AddText("", value, headers);
+  }
+  void Send(absl::string_view bytes) {
+    EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void SendFrame(char type, char flags, char stream, absl::string_view body) {
+    const char head[] = {0, 0, static_cast<char>(body.size()), type, flags, 0, 0, 0, stream};
+    Send(absl::StrCat(absl::string_view(head, sizeof(head)), body));
+  }
+  // Fewer bytes when there are no more.
+  std::string Receive(size_t size) {
+    std::string bytes(size, '\0');
+    size_t got = 0;
+    while (got < size) {
+      const ssize_t more = recv(fd_, &bytes[got], size - got, 0);
+      ended_ = more == 0 || (more < 0 && errno != EAGAIN);
+      if (more <= 0) break;
+      got += more;
+    }
+    bytes.resize(got);
+    return bytes;
+  }
+
+  const int fd_;
+  bool ended_ = false;
+};
+
+class KeepaliveTest : public ServerTest {
+ protected:
+  void Configure(DaemonOptions* options) override {
+    options->grpc.keepalive_time = absl::Milliseconds(50);
+    options->grpc.keepalive_timeout = absl::Milliseconds(500);
+  }
+};
+
+TEST_F(KeepaliveTest, AClientThatAnswersNoMoreIsCutOff) {
+  Start();
+  BareClient client(daemon_->port());
+  client.OpenStream();
+  EXPECT_GT(client.AnswerPings(5), 5);
+}
+
+}  // namespace
+}  // namespace cytopress
