@@ -108,6 +108,10 @@ absl::Status JobWatcher::Look(const std::string& job_id) {
     if (!changed && it->second.newcomers.empty()) return absl::OkStatus();
   }
   const absl::StatusOr<v1::Job> job = store_->Get(job_id);
+  if (absl::IsDataLoss(job.status())) {
+    End(job_id, job.status());
+    return absl::OkStatus();
+  }
   CYTOPRESS_RETURN_IF_ERROR(job.status());
   Listeners listeners;
   {

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <filesystem>
 #include <set>
@@ -288,6 +289,20 @@ TEST_F(WatchJobTest, AnUnknownJobIsNotFound) {
   const grpc::Status status = reader->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(DetailsOf(status).info.reason(), "JOB_NOT_FOUND");
+}
+
+TEST_F(WatchJobTest, ADamagedJobEndsTheStream) {
+  const v1::Job job = MustCompress();
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ + "/jobs.db").c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(database, "UPDATE jobs SET spec = '{'", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const Reader reader = Watch(job.id(), context.get());
+  v1::WatchJobResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::DATA_LOSS);
 }
 
 TEST_F(WatchJobTest, ManyWatchOneJobAndSomeGiveUp) {
