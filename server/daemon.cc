@@ -153,7 +153,8 @@ absl::Status Daemon::Open() {
 // A server without them serves all the same.
 void Daemon::OfferReadyMadeModels() {
   if (options_.zoo_folder.empty()) return;
-  const absl::StatusOr<int> offered = OfferZoo(options_.zoo_folder, *parts_->registry);
+  const absl::StatusOr<int> offered =
+      OfferZoo(options_.zoo_folder, options_.state_folder + "/zoo.unfinished", *parts_->registry);
   if (!offered.ok()) {
     spdlog::warn("the ready-made models are not offered: {}", offered.status().ToString());
   } else if (*offered > 0) {

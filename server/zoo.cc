@@ -17,8 +17,10 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
 
-// False when its owner has deleted it: publishing it again does not bring it back.
+// False when there is such a model already, or its owner has deleted it: publishing it again does
+// not bring it back.
 absl::StatusOr<bool> PublishFile(const fs::path& path, ModelRegistry& registry) {
+  if (registry.Resolve({path.stem().string(), 0}).ok()) return false;
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path.string(), kMaxModelBytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion model, registry.Publish(path.stem().string(), bytes,
                                                                         /*publication_key=*/"zoo"));
@@ -30,16 +32,18 @@ absl::StatusOr<bool> PublishFile(const fs::path& path, ModelRegistry& registry) 
 
 }  // namespace
 
-absl::StatusOr<int> OfferZoo(const std::string& folder, ModelRegistry& registry) {
+absl::StatusOr<int> OfferZoo(const std::string& folder, const std::string& marker,
+                             ModelRegistry& registry) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<std::string> names, registry.ModelNames());
-  if (!names.empty()) return 0;
   std::error_code error;
+  if (!names.empty() && !fs::exists(marker, error)) return 0;
   std::vector<fs::path> paths;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     if (entry.path().extension() == ".cyp") paths.push_back(entry.path());
   }
   if (error) return absl::NotFoundError(absl::StrCat(folder, ": ", error.message()));
   std::sort(paths.begin(), paths.end());
+  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(marker, ""));
   int offered = 0;
   for (const fs::path& path : paths) {
     const absl::StatusOr<bool> published = PublishFile(path, registry);
@@ -49,6 +53,8 @@ absl::StatusOr<int> OfferZoo(const std::string& folder, ModelRegistry& registry)
     }
     if (*published) ++offered;
   }
+  fs::remove(marker, error);
+  if (error) return absl::InternalError(absl::StrCat(marker, ": ", error.message()));
   return offered;
 }
 

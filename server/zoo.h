@@ -10,10 +10,11 @@
 namespace cytopress {
 
 // Publishes every `<folder>/<name>.cyp` as `<name>` in a registry that has no model; returns how
-// many there are then. What its owner deleted stays away. A registry in use is left alone.
-// NOT_FOUND when there is no such folder; the error of the first file that cannot be published
-// names it.
-absl::StatusOr<int> OfferZoo(const std::string& folder, ModelRegistry& registry);
+// many. What its owner deleted stays away. A registry in use is left alone, unless its own offering
+// did not come to its end: the file `marker` is there as long as it goes on. NOT_FOUND when there
+// is no such folder; the error of the first file that cannot be published names it.
+absl::StatusOr<int> OfferZoo(const std::string& folder, const std::string& marker,
+                             ModelRegistry& registry);
 
 }  // namespace cytopress
 

@@ -25,6 +25,7 @@ class ZooTest : public testing::Test {
   ~ZooTest() override { std::filesystem::remove_all(folder_); }
 
   std::string zoo() const { return folder_ + "/zoo"; }
+  std::string marker() const { return folder_ + "/zoo.unfinished"; }
   void Put(const std::string& name, const std::string& bytes) const {
     ASSERT_TRUE(WriteFileAtomically(absl::StrCat(zoo(), "/", name), bytes).ok());
   }
@@ -39,9 +40,9 @@ TEST_F(ZooTest, FillsAnEmptyRegistryOnce) {
   Put("blood.cyp", TestArtifact());
   Put("README.md", "not a model");
   ModelRegistry registry = OpenRegistry();
-  EXPECT_EQ(*OfferZoo(zoo(), registry), 1);
+  EXPECT_EQ(*OfferZoo(zoo(), marker(), registry), 1);
   EXPECT_TRUE(registry.Get({"blood", 1}).ok());
-  EXPECT_EQ(*OfferZoo(zoo(), registry), 0);
+  EXPECT_EQ(*OfferZoo(zoo(), marker(), registry), 0);
   EXPECT_EQ(registry.List()->size(), 1);
 }
 
@@ -49,31 +50,50 @@ TEST_F(ZooTest, LeavesARegistryInUseAlone) {
   Put("blood.cyp", TestArtifact());
   ModelRegistry registry = OpenRegistry();
   ASSERT_TRUE(registry.Publish("mine", TestArtifact(), "").ok());
-  EXPECT_EQ(*OfferZoo(zoo(), registry), 0);
+  EXPECT_EQ(*OfferZoo(zoo(), marker(), registry), 0);
   EXPECT_EQ(registry.List()->size(), 1);
 }
 
 TEST_F(ZooTest, WhatItsOwnerDeletedIsNotCounted) {
   Put("blood.cyp", TestArtifact());
   ModelRegistry registry = OpenRegistry();
-  ASSERT_EQ(*OfferZoo(zoo(), registry), 1);
+  ASSERT_EQ(*OfferZoo(zoo(), marker(), registry), 1);
   ASSERT_TRUE(registry.Delete({"blood", 1}).ok());
   Put("cells.cyp", TestArtifact());
-  EXPECT_EQ(*OfferZoo(zoo(), registry), 1);
+  EXPECT_EQ(*OfferZoo(zoo(), marker(), registry), 1);
   EXPECT_THAT(*registry.ModelNames(), testing::ElementsAre("cells"));
   ASSERT_TRUE(registry.Delete({"cells", 1}).ok());
-  EXPECT_EQ(*OfferZoo(zoo(), registry), 0);
+  EXPECT_EQ(*OfferZoo(zoo(), marker(), registry), 0);
+}
+
+TEST_F(ZooTest, GoesOnWhereItWasBrokenOff) {
+  Put("blood.cyp", TestArtifact());
+  Put("cells.cyp", "not yet whole");
+  Put("tissue.cyp", TestArtifact());
+  ModelRegistry registry = OpenRegistry();
+  EXPECT_THAT(OfferZoo(zoo(), marker(), registry).status().message(), HasSubstr("cells.cyp: "));
+  EXPECT_THAT(*registry.ModelNames(), testing::ElementsAre("blood"));
+  Put("cells.cyp", TestArtifact());
+  // What has come by then is not touched.
+  ASSERT_TRUE(registry.Publish("tissue", TestArtifact(2), "").ok());
+  ASSERT_TRUE(registry.Publish("blood", TestArtifact(2), "").ok());
+  ASSERT_TRUE(registry.Delete({"blood", 1}).ok());
+  EXPECT_EQ(*OfferZoo(zoo(), marker(), registry), 1);
+  EXPECT_THAT(*registry.ModelNames(), testing::ElementsAre("blood", "cells", "tissue"));
+  EXPECT_EQ(registry.List()->size(), 3);
+  Put("late.cyp", TestArtifact());
+  EXPECT_EQ(*OfferZoo(zoo(), marker(), registry), 0);
 }
 
 TEST_F(ZooTest, NamesTheFileThatIsNoModel) {
   Put("broken.cyp", "nothing");
   ModelRegistry registry = OpenRegistry();
-  EXPECT_THAT(OfferZoo(zoo(), registry).status().message(), HasSubstr("broken.cyp: "));
+  EXPECT_THAT(OfferZoo(zoo(), marker(), registry).status().message(), HasSubstr("broken.cyp: "));
 }
 
 TEST_F(ZooTest, NamesAFolderThatIsNotThere) {
   ModelRegistry registry = OpenRegistry();
-  EXPECT_TRUE(absl::IsNotFound(OfferZoo(folder_ + "/none", registry).status()));
+  EXPECT_TRUE(absl::IsNotFound(OfferZoo(folder_ + "/none", marker(), registry).status()));
 }
 
 }  // namespace
