@@ -53,12 +53,17 @@ absl::Status WorkerLoop::Run() {
 }
 
 absl::StatusOr<bool> WorkerLoop::RunNext() {
-  CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(options_.name, options_.attempt.device, ""));
+  // Each is a write that must reach the disk; the look at the queue is not, while it is empty.
+  if (const absl::Duration now = clock_->Steady(); now >= next_beat_) {
+    CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(options_.name, options_.attempt.device, ""));
+    next_beat_ = now + options_.heartbeat_interval;
+  }
   CYTOPRESS_ASSIGN_OR_RETURN(
       const std::optional<LeasedJob> leased,
       store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.lease));
   if (!leased.has_value()) return false;
   RunLeased(*leased);
+  next_beat_ = -absl::InfiniteDuration();  // say at once that it is done
   return true;
 }
 

@@ -19,7 +19,8 @@ struct WorkerOptions {
   std::string name;         // unique among the workers of one database
   std::string work_folder;  // checkpoints of a job are in <work_folder>/<job id>
   absl::Duration poll_interval = absl::Milliseconds(500);
-  bool once = false;  // end after one job, or when there is none
+  absl::Duration heartbeat_interval = absl::Seconds(5);  // while the queue is empty
+  bool once = false;                                     // end after one job, or when there is none
   AttemptOptions attempt;
 };
 
@@ -68,6 +69,7 @@ class WorkerLoop {
   JobStore* const store_;
   Clock* const clock_;
   const StopFlag* const shutdown_;
+  absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
 };
 
 }  // namespace cytopress

@@ -131,6 +131,46 @@ TEST_F(WorkerLoopTest, OnceEndsWhenThereIsNoJob) {
   EXPECT_EQ(store_->ListWorkers()->size(), 1u);  // it was seen
 }
 
+// Counts the heartbeats and the looks at the queue.
+class BeatCounter : public ForwardingJobStore {
+ public:
+  explicit BeatCounter(JobStore* to) : ForwardingJobStore(to) {}
+  absl::Status Heartbeat(const std::string& worker, const std::string& device,
+                         const std::string& job_id) override {
+    ++beats_;
+    return ForwardingJobStore::Heartbeat(worker, device, job_id);
+  }
+  absl::StatusOr<std::optional<LeasedJob>> AcquireLease(const std::string& worker,
+                                                        const std::string& device,
+                                                        absl::Duration duration) override {
+    ++looks_;
+    return ForwardingJobStore::AcquireLease(worker, device, duration);
+  }
+  int beats() const { return beats_; }
+  int looks() const { return looks_; }
+
+ private:
+  std::atomic<int> beats_{0};
+  std::atomic<int> looks_{0};
+};
+
+TEST_F(WorkerLoopTest, AnIdleWorkerBeatsNowAndThen) {
+  options_.once = false;
+  options_.poll_interval = absl::Milliseconds(1);
+  BeatCounter store(store_.get());
+  std::thread loop([&] {
+    EXPECT_EQ(
+        RunOn(&store, [](const JobTask&, JobAttempt*) { return absl::InternalError("no job"); }),
+        absl::OkStatus());
+  });
+  EXPECT_TRUE(Eventually([&] { return store.looks() >= 5; }));
+  EXPECT_EQ(store.beats(), 1);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_TRUE(Eventually([&] { return store.beats() == 2; }));
+  shutdown_.Set();
+  loop.join();
+}
+
 TEST_F(WorkerLoopTest, WithoutOnceItRunsJobAfterJobUntilShutdown) {
   options_.once = false;
   options_.poll_interval = absl::Milliseconds(1);
