@@ -157,8 +157,20 @@ void WorkerSupervisor::AdoptOrphan(Slot* slot) {
   slot->needs_reap = true;
 }
 
+bool WorkerSupervisor::TimeHasJumped() {
+  const absl::Time now = clock_->Now();
+  const absl::Duration passed = now - last_look_;
+  last_look_ = now;
+  // Leases are renewed after a third of their length, so less than this lets none expire.
+  return passed > options_.lease / 2;
+}
+
 void WorkerSupervisor::ReapExpired() {
+  const bool jumped = TimeHasJumped();
   const absl::Duration now = clock_->Steady();
+  // The machine was suspended, or its clock was set: leases have expired by the wall clock, and
+  // workers that are alive and well have yet to renew them, by the steady one.
+  if (jumped) next_reap_ = now + options_.lease;
   if (now < next_reap_) return;
   next_reap_ = now + options_.reap_interval;
   const absl::StatusOr<std::vector<std::string>> ids = store_->ReapExpired();

@@ -36,6 +36,7 @@ struct SupervisorOptions {
   absl::Duration poll_interval = absl::Milliseconds(500);
   absl::Duration heartbeat_interval = absl::Seconds(5);  // of empty slots
   absl::Duration reap_interval = absl::Seconds(5);       // of expired leases
+  absl::Duration lease = absl::Seconds(30);              // of workers, as in AttemptOptions
   absl::Duration shutdown_grace = absl::Seconds(20);     // between SIGTERM and SIGKILL
   // Pause before a slot's next process: the first after a process of any kind, doubled by every
   // further crash up to the last.
@@ -91,6 +92,8 @@ class WorkerSupervisor {
   void StartWorker(Slot* slot);
   void BeatForEmptySlots();
   void ReapExpired();
+  // Whether time has passed that neither this process nor, maybe, the workers have noticed.
+  bool TimeHasJumped();
   void EndWorkers();
   // Processes that are wanted now: queued jobs that fit, less those that are about to lease one.
   absl::StatusOr<int64_t> Wanted();
@@ -108,6 +111,7 @@ class WorkerSupervisor {
   std::vector<Slot> slots_;
   absl::Duration next_beat_ = absl::ZeroDuration();
   absl::Duration next_reap_ = absl::ZeroDuration();
+  absl::Time last_look_ = absl::InfiniteFuture();  // at the wall clock
   std::string last_problem_;
 
   mutable absl::Mutex mutex_;

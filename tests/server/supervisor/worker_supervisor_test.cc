@@ -12,11 +12,15 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "server/supervisor/cores.h"
 #include "server/worker/process_lock.h"
+#include "tests/server/worker/forwarding_job_store.h"
 
 namespace cytopress {
 namespace {
@@ -279,6 +283,53 @@ TEST_F(SupervisorTest, ExpiredLeasesOfRemoteWorkersAreReaped) {
   options_.reap_interval = absl::Milliseconds(5);
   Start();
   EXPECT_TRUE(Reaches(id, v1::JOB_STATE_QUEUED));
+}
+
+// Lets time pass when the supervisor looks at the queue, which is the last that it does in a tick.
+class TimeMachine : public ForwardingJobStore {
+ public:
+  TimeMachine(JobStore* to, FakeClock* clock) : ForwardingJobStore(to), clock_(clock) {}
+  absl::StatusOr<QueueStats> Stats() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      clock_->Advance(std::exchange(jump_, absl::ZeroDuration()));
+      ++looks_;
+    }
+    return ForwardingJobStore::Stats();
+  }
+  // Returns when a whole tick has come after it.
+  void Jump(absl::Duration by) {
+    absl::MutexLock lock(&mutex_);
+    jump_ = by;
+    const int next = looks_ + 2;
+    const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return looks_ >= next; };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&reached), kDeadline));
+  }
+
+ private:
+  FakeClock* const clock_;
+  absl::Mutex mutex_;
+  absl::Duration jump_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
+  int looks_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST_F(SupervisorTest, ASuspendedMachineCostsNoWorkerItsLease) {
+  FakeClock clock;
+  store_ = *OpenJobStore(options_.database_url, &clock);
+  TimeMachine time(store_.get(), &clock);
+  const std::string id = Submit("publish", "cuda:0");
+  const Lease lease = (*store_->AcquireLease("other", "cuda:0", options_.lease))->lease;
+  supervisor_ = std::make_unique<WorkerSupervisor>(options_, &time, &clock);
+  ASSERT_EQ(supervisor_->Start(), absl::OkStatus());
+  time.Jump(absl::Hours(1));
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_LEASED);
+  time.Jump(options_.lease / 3);
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_LEASED);
+  EXPECT_TRUE(store_->RenewLease(lease, options_.lease).ok());
+  // One who does not renew it loses it all the same.
+  for (int i = 0; i < 4; ++i) time.Jump(options_.lease / 3);
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  supervisor_.reset();
 }
 
 TEST_F(SupervisorTest, RefusesWhatCannotWork) {
