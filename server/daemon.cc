@@ -3,14 +3,18 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -57,6 +61,17 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   return supervisor;
 }
 
+// `<path>.lock`. FAILED_PRECONDITION when another server with workers uses `what`, which `flag`
+// chooses.
+absl::StatusOr<ProcessLock> TakeLock(const std::filesystem::path& path, const std::string& what,
+                                     absl::string_view flag) {
+  absl::StatusOr<ProcessLock> lock = ProcessLock::Take(path.parent_path(), path.filename());
+  if (!absl::IsFailedPrecondition(lock.status())) return lock;
+  return absl::FailedPreconditionError(absl::StrCat("another cytopressd with workers uses ", what,
+                                                    "; stop it, or give this one another ", flag,
+                                                    " or --workers 0"));
+}
+
 bool IsLoopback(const std::string& listen) {
   return absl::StartsWith(listen, "127.") || absl::StartsWith(listen, "localhost:") ||
          absl::StartsWith(listen, "[::1]:") || absl::StartsWith(listen, "unix:");
@@ -71,7 +86,7 @@ bool MayServe(const absl::Status& status) { return status.ok() || absl::IsNotFou
 struct Daemon::Parts {
   const absl::Time started = absl::Now();
   Clock* const clock = RealClock();
-  std::optional<ProcessLock> lock;
+  std::vector<ProcessLock> locks;  // with workers
   std::unique_ptr<JobStore> store;
   std::optional<ModelRegistry> registry;
   std::shared_ptr<prometheus::Registry> counted = std::make_shared<prometheus::Registry>();
@@ -115,17 +130,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
 absl::Status Daemon::Open() {
   Parts& parts = *parts_;
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.state_folder));
-  if (options_.workers > 0) {
-    // Two servers would fight over the names of their workers.
-    absl::StatusOr<ProcessLock> lock = ProcessLock::Take(options_.state_folder, "cytopressd");
-    if (absl::IsFailedPrecondition(lock.status())) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "another cytopressd with workers uses the state folder ", options_.state_folder,
-          "; stop it, or give this one another --state or --workers 0"));
-    }
-    CYTOPRESS_RETURN_IF_ERROR(lock.status());
-    parts.lock.emplace(*std::move(lock));
-  }
+  if (options_.workers > 0) CYTOPRESS_RETURN_IF_ERROR(LockForWorkers());
   CYTOPRESS_ASSIGN_OR_RETURN(parts.store, OpenJobStore(DatabaseUrl(options_), parts.clock));
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
                              ModelRegistry::Open(options_.state_folder + "/models"));
@@ -147,6 +152,29 @@ absl::Status Daemon::Open() {
   parts.supervisor = std::make_unique<WorkerSupervisor>(ToSupervisorOptions(options_),
                                                         parts.store.get(), parts.clock);
   parts.watcher = std::make_unique<JobWatcher>(JobWatcherOptions(), parts.store.get());
+  return absl::OkStatus();
+}
+
+// Workers of two servers bear the same names: each server would take the other's for dead ones of
+// its own, and their jobs away.
+absl::Status Daemon::LockForWorkers() {
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      ProcessLock of_state,
+      TakeLock(options_.state_folder + "/cytopressd",
+               absl::StrCat("the state folder ", options_.state_folder), "--state"));
+  parts_->locks.push_back(std::move(of_state));
+  const std::string url = DatabaseUrl(options_);
+  if (!absl::StartsWith(url, "sqlite:///")) return absl::OkStatus();  // OpenJobStore refuses it
+  std::error_code error;
+  // Whatever links lead to it; it need not be there yet.
+  const std::string database =
+      std::filesystem::weakly_canonical(std::string(absl::StripPrefix(url, "sqlite://")), error)
+          .string();
+  if (error) return absl::InternalError(absl::StrCat(url, ": ", error.message()));
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      ProcessLock of_database,
+      TakeLock(database, absl::StrCat("the job database ", database), "--database"));
+  parts_->locks.push_back(std::move(of_database));
   return absl::OkStatus();
 }
 

@@ -74,6 +74,7 @@ class Daemon {
 
   explicit Daemon(const DaemonOptions& options);
   absl::Status Open();
+  absl::Status LockForWorkers();
   void OfferReadyMadeModels();
   absl::Status StartServing();
   void WarmUp();
