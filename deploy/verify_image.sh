@@ -1,7 +1,8 @@
 #!/bin/bash
 # Proves an image where there is no Docker engine: runs the steps of a stage of the Dockerfile in a bare
 # Debian 12 tree made by debootstrap, then starts its ENTRYPOINT and CMD as its USER, with a read-only
-# root and a network of its own, until its HEALTHCHECK answers.
+# root and a network of its own, until its HEALTHCHECK answers. A worker has none: its state folder gets
+# the job database of the cytopressd of --bin, and it is at work when it has written there.
 #
 #   deploy/verify_image.sh --bin build/release/bin [--stage serve|worker] [--mirror URL] [--base TAR]
 #                          [--keep]
@@ -134,10 +135,28 @@ probe() {
   local check
   check=$(last HEALTHCHECK)
   if [[ $check == NONE ]]; then
-    printf '%s\n' test -s /var/lib/cytopress/jobs.db
+    printf '%s\n' test -s /var/lib/cytopress/jobs.db-wal  # gone whenever nobody has the database open
   else
     words "${check#* CMD }"
   fi
+}
+
+# A worker takes jobs from a database that is there. REQUIRES: loopback.
+make_database() {
+  local volume pid
+  volume=$tree$(last VOLUME)
+  "$bin/cytopressd" --state "$volume" --zoo "" --workers 0 --listen 127.0.0.1:0 \
+    --metrics-listen 127.0.0.1:0 --ready-file "$volume/ready.json" > "$tree.log" 2>&1 &
+  pid=$!
+  for ((i = 0; ; ++i)); do
+    [[ ! -e $volume/ready.json ]] || break
+    kill -0 "$pid" 2> /dev/null && ((i < 100)) || { cat "$tree.log" >&2; die "no job database"; }
+    sleep 0.1
+  done
+  kill -TERM "$pid"
+  wait "$pid"
+  rm "$volume/ready.json"
+  chroot "$tree" chown -R "$(last USER):$(last USER)" "$(last VOLUME)"
 }
 
 # In namespaces of its own, which end with it: mounts, network, processes.
@@ -145,6 +164,7 @@ run() {
   local command probe pid
   set_user
   ip link set lo up
+  [[ $stage == serve ]] || make_database
   mount --bind "$tree" "$tree"
   mount -t proc proc "$tree/proc"
   mount -t tmpfs -o mode=1777 tmpfs "$tree/tmp"
@@ -178,6 +198,7 @@ run() {
 if [[ ${1:-} == --run-inside ]]; then
   tree=$2
   stage=$3
+  bin=$4
   run
   exit
 fi
@@ -194,7 +215,7 @@ while (($#)); do
 done
 [[ -n $bin ]] || die "say where the programs are built: --bin DIR"
 [[ $stage == serve || $stage == worker ]] || die "no such stage: $stage (serve or worker)"
-for program in $(programs); do
+for program in cytopressd $(programs); do
   [[ -x $bin/$program ]] || die "$bin/$program is not there: build it first"
 done
 ((EUID == 0)) || die "chroot and debootstrap need root"
@@ -209,5 +230,5 @@ else
 fi
 build
 inspect
-unshare --mount --net --pid --fork --kill-child "$0" --run-inside "$tree" "$stage"
+unshare --mount --net --pid --fork --kill-child "$0" --run-inside "$tree" "$stage" "$bin"
 say "the image of the stage $stage is what the Dockerfile promises"
