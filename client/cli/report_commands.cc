@@ -39,7 +39,7 @@ absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
     spec->mutable_sweep()->add_weights(WeightTypesByName().at(weights));
   }
   spec->mutable_sweep()->set_from_dense(flags.from_dense);
-  // A grid is there to show where accuracy is lost: one cell that loses it must not end the sweep.
+  // A grid is there to show where accuracy is lost: a cell that loses it is shown, not refused.
   v1::Recipe* recipe = spec->mutable_recipe();
   if (!flags.recipe.max_accuracy_drop.has_value() &&
       recipe->on_collapse() != v1::COLLAPSE_POLICY_REPORT) {
