@@ -30,6 +30,9 @@ constexpr int kMaxImageSize = 4096;
 // Position in this list is what File::split says.
 constexpr const char* kSplits[] = {"train", "val", "test"};
 constexpr int kSplitCount = 3;
+// Of the images of a class; the rest is for training.
+constexpr double kTestShare = 0.2;
+constexpr double kValShare = 0.1;
 
 struct File {
   fs::path path;
@@ -171,9 +174,14 @@ absl::StatusOr<std::vector<uint8_t>> DecodeFiles(const std::vector<File>& files,
   return pixels;
 }
 
-// Indices of files with the same pixels, in the order of their first ones.
-using Groups = std::vector<std::vector<size_t>>;
+// Files with the same pixels.
+struct Group {
+  std::string pixel_hash;
+  std::vector<size_t> files;  // indices, in order
+};
+using Groups = std::vector<Group>;
 
+// In the order of their first files.
 absl::StatusOr<Groups> GroupDuplicates(const Listing& listing, const std::vector<uint8_t>& pixels,
                                        int64_t image_bytes) {
   Groups groups;
@@ -184,23 +192,35 @@ absl::StatusOr<Groups> GroupDuplicates(const Listing& listing, const std::vector
         absl::string_view(reinterpret_cast<const char*>(&pixels[i * image_bytes]), image_bytes));
     const auto [found, is_new] = group_of.emplace(hash.Finish(), groups.size());
     if (is_new) {
-      groups.push_back({i});
+      groups.push_back({found->first, {i}});
       continue;
     }
-    std::vector<size_t>& group = groups[found->second];
+    Group& group = groups[found->second];
     const File& file = listing.files[i];
-    const File& first = listing.files[group[0]];
+    const File& first = listing.files[group.files[0]];
     if (file.label != first.label || (listing.has_splits && file.split != first.split)) {
       return Bad(file.path,
                  absl::StrCat("the same pixels as ", first.path.string(), " in another ",
                               file.label != first.label ? "class" : "split", "; remove one"));
     }
-    group.push_back(i);
+    group.files.push_back(i);
   }
   return groups;
 }
 
-// A large group can be more than its split wanted, and leave none for another.
+// In [0, 1), evenly over all images; the same whatever other images there are.
+double DrawOf(const Group& group, uint64_t seed) {
+  uint64_t number = 0;
+  for (int i = 0; i < 8; ++i) number = number << 8 | static_cast<uint8_t>(group.pixel_hash[i]);
+  return Random::Stream(seed, number).Uniform();
+}
+
+int SplitOf(double draw) {
+  if (draw < kTestShare) return 2;
+  return draw < kTestShare + kValShare ? 1 : 0;
+}
+
+// Chance may leave a split of a small class without an image.
 void FillEmpty(std::array<Groups, kSplitCount>* splits) {
   for (Groups& split : *splits) {
     if (!split.empty()) continue;
@@ -213,35 +233,21 @@ void FillEmpty(std::array<Groups, kSplitCount>* splits) {
 }
 
 absl::Status SplitClass(const fs::path& path, const std::string& class_name, Groups groups,
-                        Random* random, std::vector<File>* files) {
+                        uint64_t seed, std::vector<File>* files) {
   if (groups.size() < kSplitCount) {
     return Bad(path / class_name,
                absl::StrCat("it has ", groups.size(), " different images; needed are at least ",
                             kSplitCount, ", one for each split"));
   }
-  int64_t images = 0;
-  for (const std::vector<size_t>& group : groups) images += static_cast<int64_t>(group.size());
-  const int64_t wanted_test = std::max<int64_t>(1, (images + 2) / 5);
-  const int64_t wanted_val = std::max<int64_t>(1, (images + 5) / 10);
-  random->Shuffle(&groups);
-  int64_t test = 0, val = 0;
+  // Not by name: which images fill an empty split depends on their pixels alone as well.
+  std::sort(groups.begin(), groups.end(),
+            [](const Group& a, const Group& b) { return a.pixel_hash < b.pixel_hash; });
   std::array<Groups, kSplitCount> splits;
-  for (std::vector<size_t>& group : groups) {
-    const int64_t size = static_cast<int64_t>(group.size());
-    int split = 0;
-    if (test < wanted_test) {
-      split = 2;
-      test += size;
-    } else if (val < wanted_val) {
-      split = 1;
-      val += size;
-    }
-    splits[split].push_back(std::move(group));
-  }
+  for (Group& group : groups) splits[SplitOf(DrawOf(group, seed))].push_back(std::move(group));
   FillEmpty(&splits);
   for (int split = 0; split < kSplitCount; ++split) {
-    for (const std::vector<size_t>& group : splits[split]) {
-      for (const size_t file : group) (*files)[file].split = split;
+    for (const Group& group : splits[split]) {
+      for (const size_t file : group.files) (*files)[file].split = split;
     }
   }
   return absl::OkStatus();
@@ -250,13 +256,12 @@ absl::Status SplitClass(const fs::path& path, const std::string& class_name, Gro
 absl::Status SplitFiles(const fs::path& path, const Groups& groups, uint64_t seed,
                         Listing* listing) {
   std::vector<Groups> by_class(listing->class_names.size());
-  for (const std::vector<size_t>& group : groups) {
-    by_class[listing->files[group[0]].label].push_back(group);
+  for (const Group& group : groups) {
+    by_class[listing->files[group.files[0]].label].push_back(group);
   }
   for (size_t label = 0; label < by_class.size(); ++label) {
-    Random random = Random::Stream(seed, label);
     CYTOPRESS_RETURN_IF_ERROR(SplitClass(path, listing->class_names[label],
-                                         std::move(by_class[label]), &random, &listing->files));
+                                         std::move(by_class[label]), seed, &listing->files));
   }
   return absl::OkStatus();
 }

@@ -15,11 +15,12 @@ namespace cytopress {
 // options.folder_image_size by Preprocess, cut to its largest centre square; one that already has
 // that size stays as it is.
 //
-// With CLASS folders only, each class is split 70/10/20 after a shuffle by options.seed of its
-// files in the order of their names; images with the same pixels stay together. With splits given,
-// the same pixels in two splits are INVALID_ARGUMENT, because a test image that was trained on
-// proves nothing; so are, in both layouts, the same pixels in two classes. The message names both
-// files.
+// With CLASS folders only, options.seed and an image's pixels decide which split it is in, so that
+// it stays there when other images come or go, and copies stay together. The shares 70/10/20 hold
+// on average. Only a split that has no image of a class takes one from the class's largest split.
+// With splits given, the same pixels in two splits are INVALID_ARGUMENT, because a test image that
+// was trained on proves nothing; so are, in both layouts, the same pixels in two classes. The
+// message names both files.
 //
 // Decodes on all cores. The content hash is not set. INVALID_ARGUMENT names the folder or file;
 // RESOURCE_EXHAUSTED, before an image is read, when the images together are over options.max_bytes.

@@ -17,7 +17,9 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
+using testing::Ge;
 using testing::HasSubstr;
+using testing::Le;
 
 namespace fs = std::filesystem;
 
@@ -57,6 +59,8 @@ class FolderTest : public testing::Test {
   const fs::path root_;
   DatasetOptions options_;
 };
+
+auto IsBetween(int64_t low, int64_t high) { return AllOf(Ge(low), Le(high)); }
 
 // The images of a split as strings.
 std::multiset<std::string> Images(const Dataset& dataset, const Split& split) {
@@ -110,16 +114,17 @@ TEST_F(FolderTest, ScalesWhatHasAnotherSize) {
   EXPECT_EQ(found, expected);
 }
 
-TEST_F(FolderTest, SplitsEachClassBySeedAlike) {
-  for (int i = 0; i < 40; ++i) {
-    WritePng(absl::StrCat("many/", i, ".png"), 100 + i);
-    if (i < 10) WritePng(absl::StrCat("few/", i, ".png"), 200 + i);
+TEST_F(FolderTest, SplitsBySeedAboutAsWanted) {
+  for (int i = 0; i < 400; ++i) {
+    WritePng(absl::StrCat("many/", i, ".png"), 1000 + i);
+    if (i < 100) WritePng(absl::StrCat("few/", i, ".png"), 2000 + i);
   }
   const absl::StatusOr<Dataset> dataset = Load();
   ASSERT_TRUE(dataset.ok()) << dataset.status();
-  EXPECT_THAT(ClassCounts(dataset->train, 2), ElementsAre(7, 28));
-  EXPECT_THAT(ClassCounts(dataset->val, 2), ElementsAre(1, 4));
-  EXPECT_THAT(ClassCounts(dataset->test, 2), ElementsAre(2, 8));
+  // Within three standard deviations.
+  EXPECT_THAT(ClassCounts(dataset->val, 2), ElementsAre(IsBetween(1, 19), IsBetween(22, 58)));
+  EXPECT_THAT(ClassCounts(dataset->test, 2), ElementsAre(IsBetween(8, 32), IsBetween(56, 104)));
+  EXPECT_EQ(dataset->train.size() + dataset->val.size() + dataset->test.size(), 500);
   const absl::StatusOr<Dataset> again = Load();
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(again->train.pixels, dataset->train.pixels);
@@ -128,7 +133,27 @@ TEST_F(FolderTest, SplitsEachClassBySeedAlike) {
   const absl::StatusOr<Dataset> other = Load();
   ASSERT_TRUE(other.ok());
   EXPECT_NE(other->test.pixels, dataset->test.pixels);
-  EXPECT_EQ(other->test.size(), dataset->test.size());
+}
+
+TEST_F(FolderTest, AnImageStaysInItsSplitWhenOthersComeAndGo) {
+  for (int i = 0; i < 100; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), 1000 + i);
+    WritePng(absl::StrCat("b/", i, ".png"), 2000 + i);
+  }
+  const absl::StatusOr<Dataset> before = Load();
+  ASSERT_TRUE(before.ok()) << before.status();
+  fs::remove(root_ / "a/0.png");
+  fs::rename(root_ / "a/1.png", root_ / "a/z.png");
+  for (int i = 0; i < 10; ++i) WritePng(absl::StrCat("a/0", i, ".png"), 3000 + i);
+  const absl::StatusOr<Dataset> after = Load();
+  ASSERT_TRUE(after.ok()) << after.status();
+  const std::multiset<std::string> trained = Images(*before, before->train);
+  for (const Split* split : {&after->val, &after->test}) {
+    for (const std::string& image : Images(*after, *split)) EXPECT_EQ(trained.count(image), 0);
+  }
+  std::multiset<std::string> tested = Images(*before, before->test);
+  for (const std::string& image : Images(*after, after->test)) tested.erase(image);
+  EXPECT_LE(tested.size(), 1) << "only the removed image may be gone";
 }
 
 TEST_F(FolderTest, CopiesOfAnImageStayInOneSplit) {
