@@ -30,6 +30,7 @@ GuardVerdict VerdictOf(absl::string_view remark) {
   if (remark.empty()) return GuardVerdict::kFine;
   if (absl::StrContains(remark, "; mended: ")) return GuardVerdict::kMended;
   if (absl::EndsWith(remark, " follows")) return GuardVerdict::kTemporary;
+  if (absl::StartsWith(remark, "other data")) return GuardVerdict::kOtherData;
   return absl::StartsWith(remark, "collapsed") ? GuardVerdict::kCollapsed
                                                : GuardVerdict::kLostTooMuch;
 }
@@ -42,6 +43,8 @@ absl::string_view InWords(GuardVerdict verdict) {
       return "mended";
     case GuardVerdict::kTemporary:
       return "training follows";
+    case GuardVerdict::kOtherData:
+      return "other data";
     case GuardVerdict::kLostTooMuch:
       return "lost too much";
     case GuardVerdict::kCollapsed:

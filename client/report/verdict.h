@@ -28,11 +28,12 @@ enum class GuardVerdict {
   kFine,       // it found nothing
   kMended,     // a remedy helped
   kTemporary,  // training follows
+  kOtherData,  // the base model was made from other data
   kLostTooMuch,
   kCollapsed,
 };
 GuardVerdict VerdictOf(absl::string_view remark);
-// "well", "mended", "training follows", "lost too much", "collapsed".
+// "well", "mended", "training follows", "other data", "lost too much", "collapsed".
 absl::string_view InWords(GuardVerdict verdict);
 
 // The verdict on the finished file: that of the last line that has a score.

@@ -16,6 +16,8 @@
 namespace cytopress {
 namespace {
 
+constexpr size_t kHashDigits = 12;  // enough to tell data sets apart
+
 absl::Status TakeWeights(const Artifact& artifact, PipelineState& state) {
   const TensorMap tensors = DecodeTensors(artifact.tensors);
   CYTOPRESS_RETURN_IF_ERROR(state.network->Import(tensors));
@@ -49,7 +51,7 @@ class LoadStage : public Stage {
     if (state.spec.base_model().empty()) {
       CYTOPRESS_RETURN_IF_ERROR(MakeFreshNetwork(state));
     } else {
-      CYTOPRESS_RETURN_IF_ERROR(LoadBaseModel(state));
+      CYTOPRESS_ASSIGN_OR_RETURN(outcome.remark, LoadBaseModel(state));
       CYTOPRESS_ASSIGN_OR_RETURN(
           const Evaluation evaluation,
           EvaluateNetwork(*state.network, state.dataset, state.dataset.val, state.bfloat16));
@@ -96,7 +98,8 @@ class LoadStage : public Stage {
     return absl::OkStatus();
   }
 
-  static absl::Status LoadBaseModel(PipelineState& state) {
+  // Returns what the reader of the ledger is to know about it.
+  static absl::StatusOr<std::string> LoadBaseModel(PipelineState& state) {
     CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted,
                                ParseModelVersion(state.spec.base_model()));
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
@@ -112,7 +115,21 @@ class LoadStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
     state.network = std::make_unique<TorchNetwork>(std::move(network), state.device,
                                                    state.spec.recipe().seed());
-    return TakeWeights(artifact, state);
+    CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));
+    return RemarkOnData(artifact, state);
+  }
+
+  // Training may go on with other data; but a folder that has changed can hold the base model's
+  // training images in its test split.
+  static std::string RemarkOnData(const Artifact& artifact, const PipelineState& state) {
+    const std::string& hash = artifact.provenance.dataset_hash();
+    if (hash.empty() || hash == state.dataset.content_hash) return "";
+    return absl::StrCat("other data: ", state.parent, " was made from ",
+                        artifact.provenance.dataset_name(), " ", hash.substr(0, kHashDigits),
+                        ", these are ", state.dataset.name, " ",
+                        state.dataset.content_hash.substr(0, kHashDigits),
+                        "; where they share images with its training images, test figures are too "
+                        "good");
   }
 
   static absl::Status CheckFits(const Artifact& artifact, const PipelineState& state) {

@@ -32,6 +32,7 @@ TEST(VerdictOf, ReadsTheGuardsRemarks) {
   EXPECT_EQ(VerdictOf("lost too much: validation accuracy 0.90, 0.07 below the dense model"),
             GuardVerdict::kLostTooMuch);
   EXPECT_EQ(VerdictOf("collapsed: ...; fine-tune 80 % follows"), GuardVerdict::kTemporary);
+  EXPECT_EQ(VerdictOf("other data: blood@1 was made from ..."), GuardVerdict::kOtherData);
   EXPECT_EQ(VerdictOf("collapsed: ...; not mended by: a (...); mended: b"), GuardVerdict::kMended);
 }
 

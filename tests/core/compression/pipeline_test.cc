@@ -116,10 +116,29 @@ TEST_F(PipelineTest, CompressesAPublishedBaseModelWithoutTrainingIt) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(second.Stages(), ElementsAre("load", "prune", "fine-tune", "quantize", "package",
                                            "evaluate", "publish"));
+  EXPECT_EQ(Line(second, "load").guard(), "");
   const v1::Model model = *registry_->Get({"again", 1});
   EXPECT_EQ(model.provenance().parent(), "tiny-dense@1");
   EXPECT_GE(model.size().sparsity(), 0.8 - 1e-6);
   EXPECT_LT(model.size().disk_bytes(), registry_->Get({"tiny", 1})->size().disk_bytes());
+}
+
+TEST_F(PipelineTest, ABaseModelOfOtherDataIsRemarkedOn) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->mutable_train()->set_epochs(1);
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  RecordingObserver first, second;
+  ASSERT_TRUE(Run(spec, first).ok());
+  Dataset changed = SpotDataset();
+  std::swap(changed.train, changed.test);
+  spec.set_model_name("again");
+  spec.set_base_model("tiny");
+  spec.clear_network();
+  *spec.mutable_dataset() = LearningSpec(changed).dataset();
+  ASSERT_TRUE(Run(spec, second, "job-2").ok());
+  EXPECT_THAT(Line(second, "load").guard(), HasSubstr("other data: tiny@1 was made from spots"));
+  EXPECT_EQ(registry_->Get({"again", 1})->ledger(0).guard(), Line(second, "load").guard());
 }
 
 TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
