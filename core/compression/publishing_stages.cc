@@ -44,8 +44,10 @@ class PublishParentStage : public Stage {
     state.parent = state.published_parent;
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
                                state.context.registry->Get(*ParseModelVersion(state.parent)));
+    // Not training's score, which has other arithmetic: files are compared with files.
+    state.dense = ScoreOf(evaluation);
     StageOutcome outcome;
-    outcome.score = ScoreOf(evaluation);
+    outcome.score = state.dense;
     AddBytes(read, model.size().disk_bytes(), outcome);
     outcome.note = absl::StrCat("FP16, published as ", state.parent);
     return outcome;

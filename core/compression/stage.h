@@ -37,7 +37,7 @@ struct PipelineState {
   WeightGrids frozen_grids;      // of quantization-aware training; empty without it
   std::string parent;            // "name@version" of the dense model this one is made from
   std::string published_parent;  // the same, when this job made it
-  Score dense;                   // of the dense model, validation split
+  Score dense;                   // of the dense model, as it is served once it is published
   torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
   std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
 

@@ -43,7 +43,8 @@ std::unique_ptr<Stage> MakeQuantizeStage(const v1::QuantizeOptions& options);
 std::unique_ptr<Stage> MakeTemperatureStage();
 
 // Publishes the dense model trained on the way as "<name>-dense", so that what compression costs
-// can be measured against it and other recipes can start from it.
+// can be measured against it and other recipes can start from it. From then on the score of its
+// file, by the engine that serves it, is what others are compared with.
 std::unique_ptr<Stage> MakePublishParentStage();
 
 // Writes the file and reads it back.
