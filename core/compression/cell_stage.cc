@@ -15,13 +15,15 @@ class CellStage : public Stage {
       : model_name_(std::move(model_name)) {
     const bool integers =
         options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
-    if (integers && options.has_aware()) stages_.push_back(MakeAwareStage(options));
+    trains_ = integers && options.has_aware();
+    if (trains_) stages_.push_back(MakeAwareStage(options));
     AddServedModel(model_name_, options, stages_);
   }
 
   std::string name() const override { return model_name_; }
   bool skipped_on_resume() const override { return true; }
   bool in_lineage() const override { return false; }
+  bool trains() const override { return trains_; }
   double Cost(const PipelineState& state) const override {
     double cost = 0;
     for (const auto& stage : stages_) cost += stage->Cost(state);
@@ -50,10 +52,11 @@ class CellStage : public Stage {
   absl::Status RunStages(PipelineState& state, StageContext& context) {
     const double total = Cost(state);
     double done = 0;
-    for (const auto& stage : stages_) {
+    for (size_t i = 0; i < stages_.size(); ++i) {
+      const Stage* const next = i + 1 < stages_.size() ? stages_[i + 1].get() : nullptr;
       const double begin = done / total;
-      done += stage->Cost(state);
-      CYTOPRESS_RETURN_IF_ERROR(context.run(*stage, begin, done / total));
+      done += stages_[i]->Cost(state);
+      CYTOPRESS_RETURN_IF_ERROR(context.run(*stages_[i], next, begin, done / total));
     }
     return absl::OkStatus();
   }
@@ -71,6 +74,7 @@ class CellStage : public Stage {
 
   const std::string model_name_;
   std::vector<std::unique_ptr<Stage>> stages_;
+  bool trains_ = false;
 };
 
 }  // namespace

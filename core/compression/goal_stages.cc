@@ -229,7 +229,7 @@ class TryStage : public Stage {
   absl::Status Try(double budget, PipelineState& state, StageContext& context,
                    StageOutcome& outcome) {
     const auto restart = MakeRestartStage(absl::StrCat(name(), " restart"));
-    CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, 0, 0.01));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, nullptr, 0, 0.01));
     if (search_->sensitivity.empty()) {
       CYTOPRESS_ASSIGN_OR_RETURN(
           search_->sensitivity,
@@ -242,8 +242,8 @@ class TryStage : public Stage {
     const auto finetune = Finetune(plan.prune);
     const auto cell = Cell(state, plan.quantize);
     const double share = finetune->Cost(state) / (finetune->Cost(state) + cell->Cost(state));
-    CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, 0.02, share));
-    CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, share, 1));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), 0.02, share));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, share, 1));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, index_));
     if (!model) return absl::FailedPreconditionError("it lost more accuracy than the goal allows");
     if (model->evaluations_size() > 0) outcome.score = ScoreOf(model->evaluations(0));

@@ -65,6 +65,12 @@ class PipelineRun {
   }
 
  private:
+  // What a finding of the guard leads to.
+  struct Sequel {
+    std::string mender;         // a stage that goes on training right away; may be empty
+    bool judged_later = false;  // every model made from this one is judged by itself
+  };
+
   // Of an earlier attempt; empty to start over. What may be read another time is an error: the next
   // checkpoint would replace it.
   absl::StatusOr<TensorTable> LoadCheckpoint() const {
@@ -92,45 +98,57 @@ class PipelineRun {
       return Report(fraction, std::move(progress));
     };
     context.checkpoint = [this, index](const TensorTable& table) { return Save(index, table); };
-    context.run = [this](Stage& nested, double begin, double end) {
-      return RunNested(nested, begin, end);
+    context.run = [this](Stage& nested, const Stage* next, double begin, double end) {
+      return RunNested(nested, next, begin, end);
     };
     CYTOPRESS_RETURN_IF_ERROR(Report(0, {}));
     // A stage that is only repeated to rebuild its result has its line already.
-    CYTOPRESS_RETURN_IF_ERROR(Execute(stage, context, WhoMends(index), !done_before));
+    const Sequel sequel{WhoMends(index), state_.spec.has_sweep()};
+    CYTOPRESS_RETURN_IF_ERROR(Execute(stage, context, sequel, !done_before));
     CYTOPRESS_RETURN_IF_ERROR(Report(1, {}));
     return stage.skipped_on_resume() ? Save(index + 1, {}) : absl::OkStatus();
   }
 
   // A stage within a stage: a restarted job begins the outer one again, so nothing is saved.
-  absl::Status RunNested(Stage& stage, double begin, double end) {
+  absl::Status RunNested(Stage& stage, const Stage* next, double begin, double end) {
     StageContext context;
     context.progress = [&](double fraction, v1::Progress progress) {
       progress.set_stage(absl::StrCat(stages_[stage_index_]->name(), ": ", stage.name()));
       return Report(begin + fraction * (end - begin), std::move(progress));
     };
     context.checkpoint = [](const TensorTable&) { return absl::OkStatus(); };
-    context.run = [&](Stage& nested, double nested_begin, double nested_end) {
+    context.run = [&](Stage& nested, const Stage* nested_next, double nested_begin,
+                      double nested_end) {
       const double length = end - begin;
-      return RunNested(nested, begin + nested_begin * length, begin + nested_end * length);
+      return RunNested(nested, nested_next, begin + nested_begin * length,
+                       begin + nested_end * length);
     };
     CYTOPRESS_RETURN_IF_ERROR(context.progress(0, {}));
-    return Execute(stage, context, "", /*enter=*/true);
+    const Sequel sequel{next != nullptr && next->trains() ? next->name() : "", false};
+    return Execute(stage, context, sequel, /*enter=*/true);
   }
 
-  absl::Status Execute(Stage& stage, StageContext& context, const std::string& mender, bool enter) {
+  absl::Status Execute(Stage& stage, StageContext& context, const Sequel& sequel, bool enter) {
     const absl::Duration start = RealClock()->Steady();
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, stage.Run(state_, context));
     CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string remark, Guard(stage, context, mender, outcome));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string remark, Guard(stage, context, sequel, outcome));
     if (!enter) return absl::OkStatus();
     return AddLedgerLine(stage, outcome, remark, RealClock()->Steady() - start);
   }
 
-  // The stage that goes on training right after this one, if there is one.
+  // The stage that goes on training right after this one, if there is one. Of several models that
+  // are each made from what it leaves, all have to.
   std::string WhoMends(size_t index) const {
-    const bool next_trains = index + 1 < stages_.size() && stages_[index + 1]->trains();
-    return next_trains ? stages_[index + 1]->name() : "";
+    std::string mender;
+    for (size_t next = index + 1; next < stages_.size(); ++next) {
+      const Stage& stage = *stages_[next];
+      if (!mender.empty() && stage.in_lineage()) break;
+      if (!stage.trains()) return "";
+      if (mender.empty()) mender = stage.name();
+      if (stage.in_lineage()) break;
+    }
+    return mender;
   }
 
   std::optional<std::string> Finding(const StageOutcome& outcome) const {
@@ -140,14 +158,14 @@ class PipelineRun {
   }
 
   // The guard's remark for the ledger, empty when all is well. Replaces `outcome` by that of the
-  // remedy that helped; FAILED_PRECONDITION when none did.
-  absl::StatusOr<std::string> Guard(Stage& stage, StageContext& context, const std::string& mender,
+  // remedy that helped; FAILED_PRECONDITION when none did and no later stage judges.
+  absl::StatusOr<std::string> Guard(Stage& stage, StageContext& context, const Sequel& sequel,
                                     StageOutcome& outcome) {
     std::optional<std::string> finding = Finding(outcome);
     if (!finding) return outcome.remark;
     std::string remark = *finding;
     spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), *finding);
-    if (!mender.empty()) return absl::StrCat(remark, "; ", mender, " follows");
+    if (!sequel.mender.empty()) return absl::StrCat(remark, "; ", sequel.mender, " follows");
     if (state_.spec.recipe().on_collapse() == v1::COLLAPSE_POLICY_REPORT) return remark;
     for (int attempt = 0;; ++attempt) {
       CYTOPRESS_ASSIGN_OR_RETURN(std::optional<StageOutcome> mended,
@@ -159,6 +177,7 @@ class PipelineRun {
       if (!finding) return absl::StrCat(remark, "; mended: ", outcome.note);
       absl::StrAppend(&remark, "; not mended by: ", outcome.note, " (", *finding, ")");
     }
+    if (sequel.judged_later) return remark;
     return absl::FailedPreconditionError(absl::StrCat(
         "the collapse guard stopped the job after the stage ", stage.name(), ": ", remark,
         "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));

@@ -64,8 +64,9 @@ using StageProgress = std::function<absl::Status(double fraction, v1::Progress p
 // Saves what a stage needs to go on from here.
 using StageCheckpoint = std::function<absl::Status(const TensorTable& stage_state)>;
 // Runs a stage within a stage, from `begin` to `end` of the outer one's progress: checked, guarded
-// and entered in the ledger like any other.
-using NestedStage = std::function<absl::Status(Stage& stage, double begin, double end)>;
+// and entered in the ledger like any other. `next` (may be null) comes right after it.
+using NestedStage =
+    std::function<absl::Status(Stage& stage, const Stage* next, double begin, double end)>;
 
 struct StageContext {
   StageProgress progress;

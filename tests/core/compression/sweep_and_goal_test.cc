@@ -71,6 +71,37 @@ TEST_F(PipelineTest, AResumedSweepMakesTheSameModels) {
   }
 }
 
+TEST_F(PipelineTest, ASweepGoesOnWithoutTheSparsityThatLosesTooMuch) {
+  v1::JobSpec spec = LearningSpec();
+  v1::Recipe& recipe = *spec.mutable_recipe();
+  recipe.clear_finetune();
+  recipe.set_max_accuracy_drop(0.1);
+  for (double sparsity : {0.0, 0.999}) spec.mutable_sweep()->add_sparsities(sparsity);
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_FP16);  // which has no remedies that take long
+  RecordingObserver observer;
+  const auto result = Run(spec, observer);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->model, "tiny-s0-fp16@1");
+  EXPECT_THAT(Line(observer, "prune 99.9 %").guard(), HasSubstr("not mended by: batch-norm"));
+  EXPECT_THAT(Line(observer, "tiny-s99.9-fp16").note(), HasSubstr("not published: "));
+  EXPECT_FALSE(registry_->Get({"tiny-s99.9-fp16", 1}).ok());
+}
+
+TEST_F(PipelineTest, TheCellsOfASweepMendWhatTheyTrain) {
+  v1::JobSpec spec = LearningSpec();
+  v1::Recipe& recipe = *spec.mutable_recipe();
+  recipe.clear_finetune();
+  recipe.set_max_accuracy_drop(0.1);
+  *recipe.mutable_quantize()->mutable_aware() = recipe.train();
+  spec.mutable_sweep()->add_sparsities(0.9);
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+  RecordingObserver observer;
+  const auto result = Run(spec, observer);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->model, "tiny-s90-int8@1");
+  EXPECT_THAT(Line(observer, "prune 90 %").guard(), HasSubstr("; tiny-s90-int8 follows"));
+}
+
 TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
   v1::JobSpec spec = LearningSpec();
   spec.mutable_recipe()->clear_prune();
@@ -97,6 +128,20 @@ TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
   EXPECT_EQ(observer.ledger.back().stage(), "publish");
   EXPECT_EQ(observer.ledger.back().sparsity(), best.size().sparsity());
   EXPECT_LT(best.size().disk_bytes(), best.size().dense_bytes() / 20);
+}
+
+TEST_F(PipelineTest, ATryIsJudgedAfterItsLastTraining) {
+  v1::JobSpec spec = LearningSpec();
+  v1::Recipe& recipe = *spec.mutable_recipe();
+  recipe.clear_prune();
+  recipe.mutable_finetune()->set_max_images(32);  // one step, which mends little
+  *recipe.mutable_quantize()->mutable_aware() = recipe.finetune();
+  spec.mutable_goal()->set_max_accuracy_drop(0.1);
+  spec.mutable_goal()->set_max_bytes(200000);
+  spec.mutable_goal()->set_max_tries(1);
+  RecordingObserver observer;
+  Run(spec, observer).IgnoreError();  // whether it does mend is another question
+  EXPECT_THAT(Line(observer, "try 1 fine-tune").guard(), HasSubstr("; tiny-try1 follows"));
 }
 
 TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
