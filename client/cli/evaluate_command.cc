@@ -167,7 +167,7 @@ absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation
   }
   const double accuracy = std::abs(measured.accuracy() - stored->accuracy());
   const double auc = std::abs(measured.auc() - stored->auc());
-  if (accuracy <= tolerance && auc <= tolerance) return absl::OkStatus();
+  if (IsWithin(accuracy, tolerance) && IsWithin(auc, tolerance)) return absl::OkStatus();
   return absl::DataLossError(absl::StrFormat(
       "measured and stored differ by more than --tolerance %g: ACC by %g, AUC by %g", tolerance,
       accuracy, auc));

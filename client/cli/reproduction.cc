@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "client/report/verdict.h"
+#include "core/evaluation/evaluation.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
@@ -174,7 +175,7 @@ class Comparer {
       result_.verdict =
           "not equal: processor, threads and libraries are the same, so every bit should be";
     } else {
-      result_.equal = difference_ <= tolerance;
+      result_.equal = IsWithin(difference_, tolerance);
       result_.verdict = absl::StrFormat(
           "%s: the environments differ, so scores are compared: test ACC and AUC differ by at most "
           "%.6f, %s the tolerance of %g",

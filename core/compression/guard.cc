@@ -73,7 +73,7 @@ std::optional<std::string> FindCollapse(const Score& score, const Score& dense, 
     return absl::StrFormat("collapsed: %.0f %% of the answers are '%s' (%s)",
                            100 * score.answer_share, class_names[score.answer], measured);
   }
-  if (tolerance > 0 && dense.accuracy - score.accuracy > tolerance) {
+  if (tolerance > 0 && !IsWithin(dense.accuracy - score.accuracy, tolerance)) {
     return absl::StrFormat("lost too much: %s, and recipe.max_accuracy_drop is %g", measured,
                            tolerance);
   }

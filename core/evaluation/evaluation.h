@@ -59,6 +59,10 @@ struct McNemar {
 McNemar CompareByMcNemar(const std::vector<bool>& first_right,
                          const std::vector<bool>& second_right);
 
+// Whether scores differ by at most `tolerance`. They are shares of images: a difference equal to
+// the tolerance is within it, whatever the last bits of the subtraction are.
+inline bool IsWithin(double difference, double tolerance) { return difference <= tolerance + 1e-9; }
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_EVALUATION_EVALUATION_H_

@@ -174,6 +174,7 @@ TEST(CompareModels, ComparesScoresWhenTheEnvironmentsDiffer) {
   EXPECT_FALSE(compared.same_environment);
   EXPECT_TRUE(compared.equal);
   EXPECT_THAT(compared.verdict, HasSubstr("0.005000, within the tolerance of 0.01"));
+  EXPECT_TRUE(CompareModels(Stored(), other, 0.005).equal);
   compared = CompareModels(Stored(), other, 0.004);
   EXPECT_FALSE(compared.equal);
 }

@@ -69,6 +69,8 @@ TEST(RemarkOnDenseTest, AFrequentClassIsNoCollapse) {
 
 TEST(FindCollapseTest, ComparesTheLossWithTheTolerance) {
   EXPECT_FALSE(FindCollapse(With(0.95, 0.2), With(0.97, 0.2), 0.03, kNames));
+  EXPECT_FALSE(FindCollapse(With(0.945, 0.2), With(0.95, 0.2), 0.005, kNames));  // just that
+  EXPECT_TRUE(FindCollapse(With(0.9449, 0.2), With(0.95, 0.2), 0.005, kNames));
   EXPECT_FALSE(FindCollapse(With(0.50, 0.2), With(0.97, 0.2), 0, kNames));
   const auto finding = FindCollapse(With(0.93, 0.2), With(0.97, 0.2), 0.03, kNames);
   ASSERT_TRUE(finding);
