@@ -37,7 +37,7 @@ class CellStage : public Stage {
     StageOutcome outcome;
     if (status.ok()) {
       CYTOPRESS_ASSIGN_OR_RETURN(outcome, Summarize(state));
-    } else if (absl::IsFailedPrecondition(status)) {
+    } else if (IsModelRefused(status)) {
       outcome.note = absl::StrCat("not published: ", status.message());
     } else {
       return status;

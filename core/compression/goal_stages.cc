@@ -197,7 +197,7 @@ class TryStage : public Stage {
     state.ledger = ledger;
     search_->longest_try = std::max(search_->longest_try, RealClock()->Steady() - start);
     CYTOPRESS_RETURN_IF_ERROR(search_->Save(state));
-    if (absl::IsFailedPrecondition(status)) {  // of the collapse guard: this is too little
+    if (IsModelRefused(status)) {  // this is too little
       absl::StrAppend(&outcome.note, "; not published: ", status.message());
       return outcome;
     }
@@ -245,7 +245,7 @@ class TryStage : public Stage {
     CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), 0.02, share));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, share, 1));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, index_));
-    if (!model) return absl::FailedPreconditionError("it lost more accuracy than the goal allows");
+    if (!model) return RefuseModel("it lost more accuracy than the goal allows");
     if (model->evaluations_size() > 0) outcome.score = ScoreOf(model->evaluations(0));
     outcome.sparsity = model->size().sparsity();
     outcome.packed_bytes = model->size().packed_bytes();

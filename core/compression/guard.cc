@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
 
 namespace cytopress {
@@ -18,6 +19,7 @@ constexpr double kMoreThanDense = 0.2;
 constexpr double kMoreThanImages = 0.1;
 // What has to be reachable where one class is (nearly) everything.
 constexpr double kAlmostAll = 0.99;
+constexpr char kRefusal[] = "cytopress/model-refused";
 
 template <typename Counts>
 Score MakeScore(double accuracy, double auc, const Counts& confusion) {
@@ -79,6 +81,14 @@ std::optional<std::string> FindCollapse(const Score& score, const Score& dense, 
   }
   return std::nullopt;
 }
+
+absl::Status RefuseModel(absl::string_view message) {
+  absl::Status status = absl::FailedPreconditionError(message);
+  status.SetPayload(kRefusal, absl::Cord());
+  return status;
+}
+
+bool IsModelRefused(const absl::Status& status) { return status.GetPayload(kRefusal).has_value(); }
 
 std::string RemarkOnDense(const Score& dense, const std::vector<std::string>& class_names) {
   const double share =

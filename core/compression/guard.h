@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "core/evaluation/evaluation.h"
 #include "cytopress/v1/model.pb.h"
 
@@ -30,6 +32,11 @@ Score ScoreOf(const v1::Evaluation& evaluation);
 // the answers, only of the accuracy.
 std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
                                         const std::vector<std::string>& class_names);
+
+// FAILED_PRECONDITION that refuses a model, which others of the same job may outlive. Everything
+// else of that code, like training that diverged, is about the job.
+absl::Status RefuseModel(absl::string_view message);
+bool IsModelRefused(const absl::Status& status);
 
 // What is wrong with the dense model itself, which has nothing to be compared with: (nearly) one
 // answer for all images, more than have that class, while another class is never right. Empty when

@@ -158,7 +158,7 @@ class PipelineRun {
   }
 
   // The guard's remark for the ledger, empty when all is well. Replaces `outcome` by that of the
-  // remedy that helped; FAILED_PRECONDITION when none did and no later stage judges.
+  // remedy that helped; refuses the model when none did and no later stage judges.
   absl::StatusOr<std::string> Guard(Stage& stage, StageContext& context, const Sequel& sequel,
                                     StageOutcome& outcome) {
     std::optional<std::string> finding = Finding(outcome);
@@ -178,7 +178,7 @@ class PipelineRun {
       absl::StrAppend(&remark, "; not mended by: ", outcome.note, " (", *finding, ")");
     }
     if (sequel.judged_later) return remark;
-    return absl::FailedPreconditionError(absl::StrCat(
+    return RefuseModel(absl::StrCat(
         "the collapse guard stopped the job after the stage ", stage.name(), ": ", remark,
         "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
   }

@@ -59,7 +59,7 @@ void AddServedModel(const std::string& model_name, const v1::QuantizeOptions& op
 
 // One cell of a sweep: quantizes, packages, evaluates and publishes a copy of the network, which it
 // leaves as it was. A cell that the collapse guard cannot mend is not published, and the sweep goes
-// on.
+// on; any other error ends it.
 std::unique_ptr<Stage> MakeCellStage(const std::string& model_name,
                                      const v1::QuantizeOptions& options);
 

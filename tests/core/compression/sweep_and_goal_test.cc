@@ -144,6 +144,21 @@ TEST_F(PipelineTest, ATryIsJudgedAfterItsLastTraining) {
   EXPECT_THAT(Line(observer, "try 1 fine-tune").guard(), HasSubstr("; tiny-try1 follows"));
 }
 
+// No other budget would help.
+TEST_F(PipelineTest, TrainingThatDivergesEndsAGoal) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  *spec.mutable_recipe()->mutable_finetune() = spec.recipe().train();
+  spec.mutable_recipe()->mutable_finetune()->set_learning_rate(100);
+  spec.mutable_recipe()->mutable_finetune()->set_weight_decay(0.99);  // grows by 98 a step
+  spec.mutable_goal()->set_max_tries(3);
+  RecordingObserver observer;
+  const absl::Status status = Run(spec, observer).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(status.message(), HasSubstr("training diverged"));
+  EXPECT_THAT(observer.Stages(), Not(Contains("try 1")));
+}
+
 TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   v1::JobSpec spec = LearningSpec();
   spec.mutable_recipe()->clear_prune();
