@@ -80,7 +80,7 @@ class PipelineRun {
       CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, loaded.status().message()));
       return TensorTable();
     }
-    if (loaded.ok() && loaded->count("published_parent") == 0) {
+    if (loaded.ok() && loaded->count("dataset") == 0) {
       spdlog::warn("starting over: the checkpoint is of an earlier release");
       return TensorTable();
     }
@@ -254,6 +254,7 @@ class PipelineRun {
     }
     PutAll("network/", state_.network->tensors(), table);
     PutAll("mask/", state_.masks, table);
+    table["dataset"] = ToTensor(state_.dataset.content_hash);
     table["published_parent"] = ToTensor(state_.published_parent);
     for (size_t i = 0; i < state_.ledger.size(); ++i) {
       table[absl::StrCat("ledger/", i)] = ToTensor(state_.ledger[i].SerializeAsString());
@@ -262,6 +263,11 @@ class PipelineRun {
   }
 
   absl::Status Restore(const TensorTable& table) {
+    if (ToString(table.at("dataset")) != state_.dataset.content_hash) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "dataset.uri: the data at ", state_.spec.dataset().uri(),
+          " have changed since the job began; submit it again to begin with them as they are now"));
+    }
     CYTOPRESS_RETURN_IF_ERROR(GetAll("network/", table, state_.network->tensors()));
     resume_index_ = static_cast<size_t>(table.at("stage").item<int64_t>());
     const torch::Tensor dense = table.at("dense");

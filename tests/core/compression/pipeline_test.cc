@@ -275,6 +275,18 @@ TEST_F(PipelineTest, AResumedJobKeepsTheParentThatItPublished) {
   EXPECT_EQ(registry_->Get({"tiny", 1})->certificate().parent(), "tiny-dense@1");
 }
 
+TEST_F(PipelineTest, AJobDoesNotGoOnWithOtherData) {
+  RecordingObserver stopped, resumed;
+  stopped.stop_in_stage = "train";
+  stopped.stop_in_epoch = 2;
+  EXPECT_TRUE(absl::IsCancelled(Run(LearningSpec(), stopped).status()));
+  Dataset changed = SpotDataset();
+  std::swap(changed.train, changed.test);
+  const absl::Status status = Run(LearningSpec(changed), resumed, "job-1", 2).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(status.message(), HasSubstr("dataset.uri: the data at "));
+}
+
 TEST_F(PipelineTest, TheLosslessStagesRunInTheirOrder) {
   RecordingObserver observer;
   v1::JobSpec spec = LearningSpec();
