@@ -12,7 +12,6 @@ namespace {
 
 constexpr int kHistogramBins = 4096;
 constexpr int kCalibrationBatch = 64;
-constexpr int kSteps = 255;
 // Clippings that MSE compares, as shares of the largest magnitude.
 constexpr int kClippings = 64;
 
@@ -20,12 +19,14 @@ constexpr int kClippings = 64;
 struct Histogram {
   float largest = 0;
   torch::Tensor bins;  // counts of |output| over [0, largest]
+  bool relu = false;   // such outputs are stored unsigned, in twice as many steps
 
   std::vector<double> Counts() const {
     const float* counts = bins.data_ptr<float>();
     return std::vector<double>(counts, counts + kHistogramBins);
   }
   float UpperEdge(int bin) const { return largest * static_cast<float>(bin + 1) / kHistogramBins; }
+  int steps() const { return relu ? 255 : 127; }
 };
 
 float Quantile(const Histogram& histogram, double percentile) {
@@ -39,34 +40,13 @@ float Quantile(const Histogram& histogram, double percentile) {
   return histogram.largest;
 }
 
-float RangeOfLeastError(const Histogram& histogram) {
-  const std::vector<double> counts = histogram.Counts();
-  float best_range = histogram.largest;
-  double best_error = -1;
-  for (int clipping = kClippings; clipping > 0; --clipping) {
-    const double range = histogram.largest * clipping / double{kClippings};
-    const double step = range / kSteps;
-    double error = 0;
-    for (int i = 0; i < kHistogramBins; ++i) {
-      const double value = histogram.UpperEdge(i) - histogram.largest / (2.0 * kHistogramBins);
-      const double clipped = std::max(value - range, 0.0);
-      error += counts[i] * (clipped > 0 ? clipped * clipped : step * step / 12);
-    }
-    if (best_error < 0 || error < best_error) {
-      best_error = error;
-      best_range = static_cast<float>(range);
-    }
-  }
-  return best_range;
-}
-
 float RangeOf(const Histogram& histogram, const v1::QuantizeOptions& options) {
   if (!(histogram.largest > 0)) return 1;
   switch (options.activation_range()) {
     case v1::RANGE_METHOD_MIN_MAX:
       return histogram.largest;
     case v1::RANGE_METHOD_MSE:
-      return RangeOfLeastError(histogram);
+      return RangeOfLeastError(histogram.Counts(), histogram.largest, histogram.steps());
     default:
       return options.activation_percentile() >= 100
                  ? histogram.largest
@@ -93,6 +73,26 @@ void ForwardAll(const TorchNetwork& network, const BatchLoader& loader,
 
 }  // namespace
 
+float RangeOfLeastError(const std::vector<double>& counts, float largest, int steps) {
+  const double width = static_cast<double>(largest) / static_cast<double>(counts.size());
+  float best_range = largest;
+  double best_error = -1;
+  for (int clipping = kClippings; clipping > 0; --clipping) {
+    const double range = largest * clipping / double{kClippings};
+    const double step = range / steps;
+    double error = 0;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      const double clipped = std::max((static_cast<double>(i) + 0.5) * width - range, 0.0);
+      error += counts[i] * (clipped > 0 ? clipped * clipped : step * step / 12);
+    }
+    if (best_error < 0 || error < best_error) {
+      best_error = error;
+      best_range = static_cast<float>(range);
+    }
+  }
+  return best_range;
+}
+
 std::map<std::string, float> CalibrateActivations(const TorchNetwork& network,
                                                   const Dataset& dataset,
                                                   const v1::QuantizeOptions& options,
@@ -104,6 +104,7 @@ std::map<std::string, float> CalibrateActivations(const TorchNetwork& network,
   TorchNetwork::Hooks hooks;
   hooks.after = [&](const Layer& layer, const torch::Tensor& output) {
     Histogram& histogram = histograms[layer.name];
+    histogram.relu = layer.relu;
     histogram.largest = std::max(histogram.largest, output.abs().max().item<float>());
   };
   ForwardAll(network, loader, hooks);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/compression/batch_loader.h"
 #include "tests/core/compression/test_data.h"
 
 namespace cytopress {
@@ -39,6 +40,40 @@ TEST(CalibrateActivationsTest, MseClipsTheTail) {
     clipped += range < full.at(layer);
   }
   EXPECT_GT(clipped, 0);
+}
+
+// Rounding to fewer steps costs more and clipping the same: it pays sooner.
+TEST(RangeOfLeastErrorTest, ClipsMoreWhereStepsAreFew) {
+  std::vector<double> counts(1000, 0);
+  counts[100] = 1e5;  // at a tenth of the largest
+  counts[999] = 1;
+  const float few = RangeOfLeastError(counts, 1, 4), many = RangeOfLeastError(counts, 1, 255);
+  EXPECT_LT(few, many);
+}
+
+// The shortcuts have no ReLU.
+TEST(CalibrateActivationsTest, MseCountsTheStepsOfEitherSign) {
+  const Dataset dataset = SpotDataset();
+  const TorchNetwork network = SmallNetwork();
+  torch::NoGradGuard no_grad;
+  const BatchLoader loader(dataset, dataset.train, 64, /*seed=*/1, /*max_images=*/64);
+  std::map<std::string, torch::Tensor> outputs;
+  TorchNetwork::Hooks hooks;
+  hooks.after = [&](const Layer& layer, const torch::Tensor& output) {
+    if (layer.op == Op::kConv && !layer.relu) outputs[layer.name] = output.abs();
+  };
+  network.Forward(loader.EvaluationBatch(0).images, TorchNetwork::Mode::kEvaluate, hooks);
+  const auto ranges = Calibrate(v1::RANGE_METHOD_MSE);
+  ASSERT_EQ(outputs.size(), 3u);
+  int different = 0;
+  for (const auto& [layer, output] : outputs) {
+    const auto largest = output.max().item<float>();
+    const torch::Tensor bins = output.histc(4096, 0, largest);
+    const std::vector<double> counts(bins.data_ptr<float>(), bins.data_ptr<float>() + 4096);
+    EXPECT_FLOAT_EQ(ranges.at(layer), RangeOfLeastError(counts, largest, 127)) << layer;
+    different += RangeOfLeastError(counts, largest, 255) != ranges.at(layer);
+  }
+  EXPECT_GT(different, 0);
 }
 
 }  // namespace
