@@ -61,6 +61,11 @@ class PipelineRun {
       // The network exists once the first stage has run.
       if (index == 0 && !resumed.empty()) CYTOPRESS_RETURN_IF_ERROR(Restore(resumed));
     }
+    if (state_.published.empty()) {
+      return absl::FailedPreconditionError(
+          "the sweep has published no model: the collapse guard refused each, and the ledger says "
+          "why; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop");
+    }
     return PipelineResult{state_.published, state_.published_parent};
   }
 
@@ -80,7 +85,7 @@ class PipelineRun {
       CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, loaded.status().message()));
       return TensorTable();
     }
-    if (loaded.ok() && loaded->count("dataset") == 0) {
+    if (loaded.ok() && loaded->count("published") == 0) {
       spdlog::warn("starting over: the checkpoint is of an earlier release");
       return TensorTable();
     }
@@ -255,6 +260,7 @@ class PipelineRun {
     PutAll("network/", state_.network->tensors(), table);
     PutAll("mask/", state_.masks, table);
     table["dataset"] = ToTensor(state_.dataset.content_hash);
+    table["published"] = ToTensor(state_.published);
     table["published_parent"] = ToTensor(state_.published_parent);
     for (size_t i = 0; i < state_.ledger.size(); ++i) {
       table[absl::StrCat("ledger/", i)] = ToTensor(state_.ledger[i].SerializeAsString());
@@ -291,6 +297,7 @@ class PipelineRun {
     for (size_t i = 0; table.count(absl::StrCat("ledger/", i)) != 0; ++i) {
       state_.ledger.emplace_back().ParseFromString(ToString(table.at(absl::StrCat("ledger/", i))));
     }
+    state_.published = ToString(table.at("published"));
     state_.published_parent = ToString(table.at("published_parent"));
     if (!state_.published_parent.empty()) state_.parent = state_.published_parent;
     spdlog::info("resuming job {} at the stage {}", state_.context.job_id,

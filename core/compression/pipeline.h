@@ -37,7 +37,8 @@ struct PipelineResult {
   std::string parent_model;  // "name@version" of the dense model trained on the way; may be empty
 };
 
-// Runs one attempt; resumes from the checkpoints in the work folder. INVALID_ARGUMENT and
+// Runs one attempt; the result names the last model of a sweep, and FAILED_PRECONDITION says that
+// none was published. Resumes from the checkpoints in the work folder. INVALID_ARGUMENT and
 // FAILED_PRECONDITION are final; CANCELLED when the observer said so; anything else may be retried.
 absl::StatusOr<PipelineResult> RunPipeline(const v1::JobSpec& spec, const PipelineContext& context);
 

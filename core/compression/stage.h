@@ -43,7 +43,7 @@ struct PipelineState {
 
   Artifact artifact;          // from the quantize stage on
   std::string artifact_path;  // from the package stage on
-  std::string published;      // "name@version", at the end
+  std::string published;      // "name@version", the last that was; empty until one is
 };
 
 // What a stage says about the model it leaves; becomes the ledger line.
@@ -83,7 +83,7 @@ class Stage {
   // Work in forward passes of one image, roughly: what the estimate of the time left is made from.
   virtual double Cost(const PipelineState& state) const = 0;
   // True when the outcome is only what a checkpoint keeps (network, masks, frozen scales, dense
-  // score, published parent): a resumed job skips the stage. Other stages run again.
+  // score, published models): a resumed job skips the stage. Other stages run again.
   virtual bool skipped_on_resume() const { return false; }
   // Whether what follows is made from what it leaves: its line goes into their files' ledgers.
   virtual bool in_lineage() const { return true; }

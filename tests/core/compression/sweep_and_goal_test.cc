@@ -78,13 +78,23 @@ TEST_F(PipelineTest, ASweepGoesOnWithoutTheSparsityThatLosesTooMuch) {
   recipe.set_max_accuracy_drop(0.1);
   for (double sparsity : {0.0, 0.999}) spec.mutable_sweep()->add_sparsities(sparsity);
   spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_FP16);  // which has no remedies that take long
-  RecordingObserver observer;
-  const auto result = Run(spec, observer);
+  RecordingObserver stopped, observer, none;
+  stopped.stop_in_stage = "prune 99.9 %";
+  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
+  const auto result = Run(spec, observer, "job-1", 2);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->model, "tiny-s0-fp16@1");
+  EXPECT_EQ(result->model, "tiny-s0-fp16@1") << "published in the first attempt";
   EXPECT_THAT(Line(observer, "prune 99.9 %").guard(), HasSubstr("not mended by: batch-norm"));
   EXPECT_THAT(Line(observer, "tiny-s99.9-fp16").note(), HasSubstr("not published: "));
   EXPECT_FALSE(registry_->Get({"tiny-s99.9-fp16", 1}).ok());
+
+  spec.set_base_model("tiny-dense");
+  spec.clear_network();
+  spec.mutable_sweep()->clear_sparsities();
+  spec.mutable_sweep()->add_sparsities(0.999);
+  const absl::Status status = Run(spec, none, "job-2").status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(status.message(), HasSubstr("the sweep has published no model"));
 }
 
 TEST_F(PipelineTest, TheCellsOfASweepMendWhatTheyTrain) {
