@@ -53,8 +53,8 @@ class PipelineRun {
 
   absl::StatusOr<PipelineResult> Run() {
     CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(state_.context.work_folder));
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        state_.bfloat16, UseBfloat16(state_.spec.recipe().train().precision(), state_.device));
+    CYTOPRESS_ASSIGN_OR_RETURN(state_.bfloat16,
+                               UseBfloat16(PrecisionOfScores(state_.spec.recipe()), state_.device));
     CYTOPRESS_ASSIGN_OR_RETURN(const TensorTable resumed, LoadCheckpoint());
     for (size_t index = 0; index < stages_.size(); ++index) {
       CYTOPRESS_RETURN_IF_ERROR(RunStage(index, resumed));

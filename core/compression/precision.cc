@@ -59,6 +59,12 @@ absl::StatusOr<bool> UseBfloat16(const std::string& precision, torch::Device dev
       absl::StrCat("precision: '", precision, "' is unknown; use auto, fp32 or bf16"));
 }
 
+std::string PrecisionOfScores(const v1::Recipe& recipe) {
+  if (recipe.has_train()) return recipe.train().precision();
+  if (recipe.has_finetune()) return recipe.finetune().precision();
+  return recipe.quantize().aware().precision();
+}
+
 AutocastScope::AutocastScope(torch::Device device, bool enabled)
     : device_(device), enabled_(enabled) {
   if (enabled_) SetAutocast(device_, true);

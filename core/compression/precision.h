@@ -7,12 +7,17 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "cytopress/v1/recipe.pb.h"
 
 namespace cytopress {
 
 // "auto", "fp32" or "bf16" -> whether to compute in bfloat16. Auto: where the device has it in
 // hardware (AVX512-BF16 or AMX; any CUDA device from Ampere on).
 absl::StatusOr<bool> UseBfloat16(const std::string& precision, torch::Device device);
+
+// What LibTorch scores with between the stages: the precision of the recipe's first round of
+// training, so that its score and those before it compare. Empty (auto) without any.
+std::string PrecisionOfScores(const v1::Recipe& recipe);
 
 // Mixed precision by autocast while it lives: convolutions and products in bfloat16, sums in FP32.
 // Does nothing when not enabled. One at a time a thread.
