@@ -56,6 +56,11 @@ void OverridePruning(const CompressFlags& flags, v1::Recipe* recipe) {
   }
 }
 
+bool HasGoal(const CompressFlags& flags) {
+  return flags.max_bytes.has_value() || flags.max_latency_ms.has_value() ||
+         flags.time_budget_seconds.has_value() || flags.max_tries.has_value();
+}
+
 void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
   v1::QuantizeOptions* quantize = recipe->mutable_quantize();
   if (!flags.weights.empty()) quantize->set_weights(WeightTypesByName().at(flags.weights));
@@ -76,7 +81,8 @@ void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
   // A preset's asymmetric range goes with none of these.
   if (flags.weight_range.empty() && quantize->weight_range() == v1::RANGE_METHOD_ASYMMETRIC &&
       (flags.rounding == "gptq" || flags.group_size.value_or(0) > 0 ||
-       flags.aware_epochs.value_or(0) > 0 || quantize->per_tensor_scales())) {
+       flags.aware_epochs.value_or(0) > 0 || quantize->per_tensor_scales() ||
+       (HasGoal(flags) && flags.recipe_file.empty()))) {
     quantize->clear_weight_range();
   }
   if (flags.aware_epochs == 0) quantize->clear_aware();
@@ -154,11 +160,6 @@ absl::Status CheckTogether(const CompressFlags& flags) {
   return absl::InvalidArgumentError(
       absl::StrCat(unfit, " is for training from scratch; with --base ", flags.base,
                    " the network is already trained: leave one of the two out"));
-}
-
-bool HasGoal(const CompressFlags& flags) {
-  return flags.max_bytes.has_value() || flags.max_latency_ms.has_value() ||
-         flags.time_budget_seconds.has_value() || flags.max_tries.has_value();
 }
 
 std::string RecipeName(const CompressFlags& flags) {

@@ -385,6 +385,11 @@ void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
     checker->Add("recipe.prune.layer_sparsity",
                  "is given together with goal, which searches for it; leave one of the two out");
   }
+  if (spec.recipe().quantize().weight_range() == v1::RANGE_METHOD_ASYMMETRIC) {
+    checker->Add("recipe.quantize.weight_range",
+                 "RANGE_METHOD_ASYMMETRIC stores INT4 weights in the bytes of INT8, and a goal "
+                 "weighs one against the other; choose MIN_MAX, PERCENTILE or MSE");
+  }
   const std::string longest = absl::StrCat(spec.model_name(), "-try", kMaxTries);
   if (IsValidModelName(spec.model_name()) && !IsValidModelName(longest)) {
     checker->Add("model_name",

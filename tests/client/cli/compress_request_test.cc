@@ -190,6 +190,9 @@ TEST(BuildCompressRequest, AsksForASearchWhenAGoalIsGiven) {
   EXPECT_EQ(spec.recipe().prune().sparsity(), 0);  // the preset's would contradict the search
   EXPECT_EQ(spec.recipe().finetune().epochs(), 8);
 
+  flags.recipe = "paper";  // its asymmetric range gives way, too
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(Build(flags))).empty());
+
   flags.sparsity = 0.9;
   const absl::Status status = BuildCompressRequest(flags).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);

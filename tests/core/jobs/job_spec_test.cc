@@ -87,6 +87,12 @@ INSTANTIATE_TEST_SUITE_P(
                    s->mutable_sweep()->add_sparsities(0.2);
                    s->mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
                  }},
+        BadField{"recipe.quantize.weight_range",
+                 [](v1::JobSpec* s) {
+                   s->mutable_recipe()->clear_prune();
+                   Quantize(s)->set_weight_range(v1::RANGE_METHOD_ASYMMETRIC);
+                   s->mutable_goal();
+                 }},
         BadField{"dataset.uri", [](v1::JobSpec* s) { s->mutable_dataset()->clear_uri(); }},
         BadField{"dataset.uri",
                  [](v1::JobSpec* s) { s->mutable_dataset()->set_uri(std::string("a\0b", 3)); }},
