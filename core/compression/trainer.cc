@@ -74,6 +74,7 @@ Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainO
 }
 
 absl::Status Trainer::Run(const Hooks& hooks) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckBatchNorm());
   CYTOPRESS_ASSIGN_OR_RETURN(bfloat16_, UseBfloat16(options_.precision(), network_.device()));
   while (epoch_ < options_.epochs()) {
     CYTOPRESS_RETURN_IF_ERROR(RunEpoch(hooks));
@@ -87,6 +88,22 @@ absl::Status Trainer::Run(const Hooks& hooks) {
     target.copy_(best_tensors_.at(name));
   }
   return CheckMasks(masks_, network_);
+}
+
+absl::Status Trainer::CheckBatchNorm() const {
+  const int64_t images = std::min<int64_t>(options_.batch_size(), loader_.images());
+  if (options_.freeze_batch_norm() || images > 1) return absl::OkStatus();
+  for (const Layer& layer : network_.network().layers) {
+    if (layer.op != Op::kConv || layer.out_height * layer.out_width > 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(options_.batch_size() > 1 ? "max_images" : "batch_size",
+                     ": a training step has one image, "
+                     "and the layer ",
+                     layer.name,
+                     " one position, so that a batch norm has no variance; give "
+                     "at least 2, or freeze_batch_norm after a first training"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::RunEpoch(const Hooks& hooks) {

@@ -71,7 +71,8 @@ class Trainer {
   Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainOptions& options,
           TrainerSetup setup);
 
-  // Trains the epochs that are left and loads the best tensors into the network.
+  // Trains the epochs that are left and loads the best tensors into the network. INVALID_ARGUMENT
+  // when a step has too few images for the statistics of a batch norm that is not frozen.
   absl::Status Run(const Hooks& hooks);
 
   // Training images a second over all epochs that this object ran; 0 before.
@@ -83,6 +84,7 @@ class Trainer {
   absl::Status Load(const TensorTable& table);
 
  private:
+  absl::Status CheckBatchNorm() const;
   absl::Status RunEpoch(const Hooks& hooks);
   // Returns the loss, on the device.
   torch::Tensor Step(const Batch& batch, double learning_rate);

@@ -118,6 +118,23 @@ TEST(TrainerTest, ResumesAsIfItHadNeverStopped) {
   }
 }
 
+TEST(TrainerTest, RefusesStepsWithoutStatistics) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork();  // its last maps have one position
+  v1::TrainOptions options = Options(1);
+  options.set_max_images(1);
+  EXPECT_THAT(Trainer(network, dataset, options, Seeded()).Run(NoHooks()).message(),
+              testing::HasSubstr("max_images: a training step has one image"));
+  options.set_max_images(2);
+  EXPECT_TRUE(Trainer(network, dataset, options, Seeded()).Run(NoHooks()).ok());
+  options.set_batch_size(1);
+  const absl::Status status = Trainer(network, dataset, options, Seeded()).Run(NoHooks());
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(status.message(), testing::HasSubstr("batch_size: a training step has one image"));
+  options.set_freeze_batch_norm(true);
+  EXPECT_TRUE(Trainer(network, dataset, options, Seeded()).Run(NoHooks()).ok());
+}
+
 TEST(TrainerTest, DivergenceIsAnErrorThatSaysWhatToDo) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();
