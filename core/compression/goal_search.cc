@@ -10,10 +10,47 @@ namespace {
 constexpr double kFirstRatio = 24;
 constexpr double kStep = 1.6;
 constexpr double kCloseEnough = 1.15;
-// A file is a little more than its weights.
-constexpr double kShareOfWeights = 0.95;
+// A file is a little more than the entropy of its weights.
+constexpr double kShareOfEntropy = 0.95;
 // As INT8 without pruning: there is nothing larger to try.
 constexpr double kLargestShare = 0.25;
+
+// Without regard to the least.
+std::optional<double> WantedBudget(const v1::Goal& goal, const GoalSizes& sizes,
+                                   const std::vector<GoalTry>& tries) {
+  const bool bounded = goal.max_bytes() > 0;
+  double largest = kLargestShare * sizes.dense;
+  if (bounded) {
+    largest = std::min(largest, kShareOfEntropy * static_cast<double>(goal.max_bytes()));
+  }
+  largest = std::max(largest - sizes.fixed, 1.0);
+  if (static_cast<int>(tries.size()) >= goal.max_tries()) return std::nullopt;
+  if (tries.empty()) {
+    return bounded ? largest : std::max(sizes.dense / kFirstRatio - sizes.fixed, 1.0);
+  }
+  double smallest_accurate = std::numeric_limits<double>::infinity(), largest_failed = 0;
+  double excess = 0;  // of the smallest file, as a factor of what its layers may have
+  for (const GoalTry& done : tries) {
+    if (done.accurate && done.budget < smallest_accurate) {
+      smallest_accurate = done.budget;
+      excess = (done.bytes - sizes.fixed) / largest;
+    }
+    if (!done.accurate) largest_failed = std::max(largest_failed, done.budget);
+    if (MeetsGoal(goal, done) && bounded) return std::nullopt;
+  }
+  if (std::isinf(smallest_accurate)) {
+    if (largest_failed >= largest) return std::nullopt;
+    return std::min(largest, largest_failed * kStep);
+  }
+  if (largest_failed == 0) {
+    // What is just too large says by how much; what is too slow does not.
+    const bool just_too_large =
+        bounded && excess > 1 && excess < kStep && goal.max_latency_ms() == 0;
+    return smallest_accurate / (just_too_large ? excess : kStep);
+  }
+  if (smallest_accurate / largest_failed < kCloseEnough) return std::nullopt;
+  return std::sqrt(smallest_accurate * largest_failed);
+}
 
 }  // namespace
 
@@ -23,28 +60,13 @@ bool MeetsGoal(const v1::Goal& goal, const GoalTry& done) {
          (goal.max_latency_ms() == 0 || done.latency_ms <= goal.max_latency_ms());
 }
 
-std::optional<double> NextBudget(const v1::Goal& goal, double dense_bytes,
+std::optional<double> NextBudget(const v1::Goal& goal, const GoalSizes& sizes,
                                  const std::vector<GoalTry>& tries) {
-  const bool bounded = goal.max_bytes() > 0;
-  double largest = kLargestShare * dense_bytes;
-  if (bounded) {
-    largest = std::min(largest, kShareOfWeights * static_cast<double>(goal.max_bytes()));
-  }
-  if (static_cast<int>(tries.size()) >= goal.max_tries()) return std::nullopt;
-  if (tries.empty()) return bounded ? largest : dense_bytes / kFirstRatio;
-  double smallest_accurate = std::numeric_limits<double>::infinity(), largest_failed = 0;
-  for (const GoalTry& done : tries) {
-    if (done.accurate) smallest_accurate = std::min(smallest_accurate, done.budget);
-    if (!done.accurate) largest_failed = std::max(largest_failed, done.budget);
-    if (MeetsGoal(goal, done) && bounded) return std::nullopt;
-  }
-  if (std::isinf(smallest_accurate)) {
-    if (largest_failed >= largest) return std::nullopt;
-    return std::min(largest, largest_failed * kStep);
-  }
-  if (largest_failed == 0) return smallest_accurate / kStep;
-  if (smallest_accurate / largest_failed < kCloseEnough) return std::nullopt;
-  return std::sqrt(smallest_accurate * largest_failed);
+  const std::optional<double> wanted = WantedBudget(goal, sizes, tries);
+  if (!wanted || *wanted >= sizes.least) return wanted;
+  const bool tried = std::any_of(tries.begin(), tries.end(),
+                                 [&](const GoalTry& done) { return done.budget <= sizes.least; });
+  return tried ? std::nullopt : std::optional<double>(sizes.least);
 }
 
 std::optional<size_t> BestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries) {

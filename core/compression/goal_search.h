@@ -20,12 +20,21 @@ struct GoalTry {
 // Accurate, and within the bounds of bytes and latency that the goal has.
 bool MeetsGoal(const v1::Goal& goal, const GoalTry& done);
 
-// The bytes to give the next try, or nothing when the search is over. Without a bound of bytes the
-// first try is a 24th of the dense model; sizes fall by 1.6 while tries are accurate, rise by it
-// while none is, and are bisected between the two. With one, the search begins just below the bound
-// and is over as soon as the goal is met; more than the bound is never tried. REQUIRES: `goal` has
-// its defaults filled in.
-std::optional<double> NextBudget(const v1::Goal& goal, double dense_bytes,
+// What bounds the budgets, in bytes.
+struct GoalSizes {
+  double dense = 0;  // of the dense model as FP32
+  double fixed = 0;  // of every file, beside the layers that have a budget
+  double least = 0;  // of these layers with the smallest choice for each; 0 while it is not known
+};
+
+// The bytes to give the layers of the next try, or nothing when the search is over. Without a bound
+// of bytes the first try's file is a 24th of the dense model; budgets fall by 1.6 while tries are
+// accurate, rise by it while none is, and are bisected between the two. With one, the search begins
+// just below the bound, comes down by what a file exceeds it, and is over as soon as the goal is
+// met; more than the bound is never tried.
+// Below the least nothing is tried, but that once, as all of these are estimates. REQUIRES: `goal`
+// has its defaults filled in.
+std::optional<double> NextBudget(const v1::Goal& goal, const GoalSizes& sizes,
                                  const std::vector<GoalTry>& tries);
 
 // The index of the smallest file that meets the goal.

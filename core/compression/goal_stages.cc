@@ -1,6 +1,7 @@
 // The search for a model that keeps to a goal: tries, and the publication of the best.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -47,10 +48,11 @@ absl::StatusOr<std::optional<v1::Model>> FindTry(const PipelineState& state, siz
 
 // What the first `count` tries came to. The registry remembers it, so that a resumed job searches
 // on where it was: the budgets follow from the results.
-absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, size_t count) {
+absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state,
+                                                   const GoalSizes& sizes, size_t count) {
   std::vector<GoalTry> tries;
   for (size_t i = 0; i < count; ++i) {
-    const std::optional<double> budget = NextBudget(state.spec.goal(), DenseBytes(state), tries);
+    const std::optional<double> budget = NextBudget(state.spec.goal(), sizes, tries);
     if (!budget) break;
     GoalTry done;
     done.budget = *budget;
@@ -65,8 +67,14 @@ absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, s
   return tries;
 }
 
-// What the tries share. The times are kept in the work folder, so that a resumed job does not get
-// its whole time budget again.
+double LeastOf(const LayerSensitivity& layer) {
+  double least = layer.choices.front().bytes;
+  for (const LayerChoice& choice : layer.choices) least = std::min(least, choice.bytes);
+  return least;
+}
+
+// What the tries share. Times and the least bytes are kept in the work folder, so that a resumed
+// job does not get its whole time budget again, and has the same budgets of bytes.
 class Search {
  public:
   // The first call begins the search, or goes on with that of earlier attempts.
@@ -75,7 +83,7 @@ class Search {
     const absl::StatusOr<std::string> text = ReadFile(PathOf(state), kMostFileBytes);
     if (!text.ok() && !absl::IsNotFound(text.status())) return text.status();
     if (text.ok() && !Parse(*text)) {
-      CYTOPRESS_RETURN_IF_ERROR(SetAside(PathOf(state), "it has not the times of a search"));
+      CYTOPRESS_RETURN_IF_ERROR(SetAside(PathOf(state), "it has not the figures of a search"));
     }
     begun_ = true;
     started_ = RealClock()->Steady();
@@ -84,9 +92,27 @@ class Search {
 
   absl::Status Save(const PipelineState& state) const {
     const int left_out = out_of_time_at ? static_cast<int>(*out_of_time_at) : -1;
-    return WriteFileAtomically(PathOf(state),
-                               absl::StrCat(absl::ToDoubleSeconds(spent()), " ",
-                                            absl::ToDoubleSeconds(longest_try), " ", left_out));
+    return WriteFileAtomically(PathOf(state), absl::StrCat(absl::ToDoubleSeconds(spent()), " ",
+                                                           absl::ToDoubleSeconds(longest_try), " ",
+                                                           left_out, " ", least_bytes_));
+  }
+
+  // REQUIRES: the network is the dense model.
+  absl::Status Measure(const PipelineState& state,
+                       const std::function<absl::Status(double)>& progress) {
+    if (!sensitivity.empty()) return absl::OkStatus();
+    const v1::Recipe& recipe = state.spec.recipe();
+    CYTOPRESS_ASSIGN_OR_RETURN(sensitivity,
+                               MeasureSensitivity(*state.network, state.dataset, recipe.quantize(),
+                                                  kSensitivityImages, recipe.seed(), progress));
+    double least = 0;
+    for (const LayerSensitivity& layer : sensitivity) least += LeastOf(layer);
+    least_bytes_ = std::ceil(least);
+    return absl::OkStatus();
+  }
+
+  GoalSizes Sizes(const PipelineState& state) const {
+    return {DenseBytes(state), FixedBytes(state.network->network()), least_bytes_};
   }
 
   // Since the search began, without the time between attempts and a try that a crash cut off.
@@ -105,21 +131,24 @@ class Search {
 
   // False when the text is not one of Save().
   bool Parse(absl::string_view text) {
-    double spent = 0, longest = 0;
+    double spent = 0, longest = 0, least = 0;
     int left_out = -1;
     const std::vector<absl::string_view> words = absl::StrSplit(text, ' ');
-    if (words.size() != 3 || !absl::SimpleAtod(words[0], &spent) ||
-        !absl::SimpleAtod(words[1], &longest) || !absl::SimpleAtoi(words[2], &left_out)) {
+    if (words.size() != 4 || !absl::SimpleAtod(words[0], &spent) ||
+        !absl::SimpleAtod(words[1], &longest) || !absl::SimpleAtoi(words[2], &left_out) ||
+        !absl::SimpleAtod(words[3], &least)) {
       return false;
     }
     spent_before_ = absl::Seconds(spent);
     longest_try = absl::Seconds(longest);
+    least_bytes_ = least;
     if (left_out >= 0) out_of_time_at = static_cast<size_t>(left_out);
     return true;
   }
 
   absl::Duration started_;  // in this attempt, once begun
   absl::Duration spent_before_ = absl::ZeroDuration();
+  double least_bytes_ = 0;  // as GoalSizes has it
   bool begun_ = false;
 };
 
@@ -130,16 +159,20 @@ struct Plan {
   std::string text;
 };
 
-Plan MakePlan(const v1::Recipe& recipe, const PipelineState& state,
-              const std::vector<LayerSensitivity>& sensitivity, double budget) {
+std::vector<int> Choose(const std::vector<LayerSensitivity>& sensitivity, double budget) {
   std::vector<std::vector<LayerChoice>> choices;
   for (const LayerSensitivity& layer : sensitivity) choices.push_back(layer.choices);
-  const std::vector<int> chosen = Allocate(choices, budget);
+  return Allocate(choices, budget);
+}
+
+Plan MakePlan(const v1::Recipe& recipe, const PipelineState& state,
+              const std::vector<LayerSensitivity>& sensitivity, double budget) {
+  const std::vector<int> chosen = Choose(sensitivity, budget);
   Plan plan{recipe.prune(), recipe.quantize(), ""};
   double removed = 0, weights = 0, least = 1, most = 0;
   int int4_layers = 0;
   for (size_t i = 0; i < sensitivity.size(); ++i) {
-    const LayerChoice& choice = choices[i][chosen[i]];
+    const LayerChoice& choice = sensitivity[i].choices[chosen[i]];
     const std::string& layer = sensitivity[i].layer;
     (*plan.prune.mutable_layer_sparsity())[layer] = choice.sparsity;
     (*plan.quantize.mutable_layer_weights())[layer] = choice.weights;
@@ -174,16 +207,9 @@ class TryStage : public Stage {
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     CYTOPRESS_RETURN_IF_ERROR(search_->Begin(state));
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_));
-    const std::optional<double> budget =
-        tries.size() < index_ ? std::nullopt
-                              : NextBudget(state.spec.goal(), DenseBytes(state), tries);
+    CYTOPRESS_ASSIGN_OR_RETURN(const Next next, FindNext(state));
     StageOutcome outcome;
-    if (!budget) {
-      outcome.sparsity = 0;  // the network is that of an earlier try
-      outcome.note = "not needed: the search is over";
-      return outcome;
-    }
+    if (!next.budget) return Over();
     if (OutOfTime(state)) {
       if (!search_->out_of_time_at) search_->out_of_time_at = index_;
       CYTOPRESS_RETURN_IF_ERROR(search_->Save(state));
@@ -193,7 +219,7 @@ class TryStage : public Stage {
     }
     const absl::Duration start = RealClock()->Steady();
     const std::vector<v1::LedgerEntry> ledger = state.ledger;
-    const absl::Status status = Try(*budget, state, context, outcome);
+    const absl::Status status = Try(state, context, outcome);
     state.ledger = ledger;
     search_->longest_try = std::max(search_->longest_try, RealClock()->Steady() - start);
     CYTOPRESS_RETURN_IF_ERROR(search_->Save(state));
@@ -226,24 +252,77 @@ class TryStage : public Stage {
            search_->spent() + search_->longest_try > absl::Seconds(seconds);
   }
 
-  absl::Status Try(double budget, PipelineState& state, StageContext& context,
-                   StageOutcome& outcome) {
+  // Where the search is.
+  struct Next {
+    std::vector<GoalTry> tries;
+    std::optional<double> budget;  // of this try; nothing when the search is over
+  };
+
+  absl::StatusOr<Next> FindNext(const PipelineState& state) const {
+    Next next;
+    const GoalSizes sizes = search_->Sizes(state);
+    CYTOPRESS_ASSIGN_OR_RETURN(next.tries, FinishedTries(state, sizes, index_));
+    if (next.tries.size() == index_) {
+      next.budget = NextBudget(state.spec.goal(), sizes, next.tries);
+    }
+    return next;
+  }
+
+  static StageOutcome Over() {
+    StageOutcome outcome;
+    outcome.sparsity = 0;  // the network is that of an earlier try
+    outcome.note = "not needed: the search is over";
+    return outcome;
+  }
+
+  // The earlier try whose layers would have the same choices.
+  std::optional<size_t> SameAs(const Next& next) const {
+    const std::vector<int> chosen = Choose(search_->sensitivity, *next.budget);
+    for (size_t i = 0; i < next.tries.size(); ++i) {
+      if (Choose(search_->sensitivity, next.tries[i].budget) == chosen) return i;
+    }
+    return std::nullopt;
+  }
+
+  absl::Status Try(PipelineState& state, StageContext& context, StageOutcome& outcome) {
     const auto restart = MakeRestartStage(absl::StrCat(name(), " restart"));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, nullptr, 0, 0.01));
-    if (search_->sensitivity.empty()) {
-      CYTOPRESS_ASSIGN_OR_RETURN(
-          search_->sensitivity,
-          MeasureSensitivity(
-              *state.network, state.dataset, recipe_.quantize(), kSensitivityImages, recipe_.seed(),
-              [&](double done) { return context.progress(0.01 + 0.01 * done, {}); }));
+    CYTOPRESS_RETURN_IF_ERROR(search_->Measure(
+        state, [&](double done) { return context.progress(0.01 + 0.01 * done, {}); }));
+    // Again: only now is the least known.
+    CYTOPRESS_ASSIGN_OR_RETURN(const Next next, FindNext(state));
+    if (!next.budget) {
+      outcome = Over();
+      return absl::OkStatus();
     }
-    const Plan plan = MakePlan(recipe_, state, search_->sensitivity, budget);
+    const Plan plan = MakePlan(recipe_, state, search_->sensitivity, *next.budget);
     outcome.note = plan.text;
+    if (const std::optional<size_t> same = SameAs(next)) {
+      absl::StrAppend(&outcome.note, "; the same as try ", *same + 1,
+                      ", which is not trained again");
+      CYTOPRESS_RETURN_IF_ERROR(PublishAgain(*same, state));
+      return Summarize(state, outcome);
+    }
     const auto finetune = Finetune(plan.prune);
     const auto cell = Cell(state, plan.quantize);
     const double share = finetune->Cost(state) / (finetune->Cost(state) + cell->Cost(state));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), 0.02, share));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, share, 1));
+    return Summarize(state, outcome);
+  }
+
+  // The earlier try's file, if there is one, is this one's, too.
+  absl::Status PublishAgain(size_t same, const PipelineState& state) const {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, same));
+    if (!model) return absl::OkStatus();
+    ModelRegistry& registry = *state.context.registry;
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
+                               registry.Read({model->name(), model->version()}));
+    return registry.Publish(TryName(state.spec, index_), bytes, state.context.job_id).status();
+  }
+
+  // Refuses the model when none was published.
+  absl::Status Summarize(const PipelineState& state, StageOutcome& outcome) const {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, index_));
     if (!model) return RefuseModel("it lost more accuracy than the goal allows");
     if (model->evaluations_size() > 0) outcome.score = ScoreOf(model->evaluations(0));
@@ -270,7 +349,8 @@ class PublishBestStage : public Stage {
     CYTOPRESS_RETURN_IF_ERROR(search_->Begin(state));
     const v1::Goal& goal = state.spec.goal();
     const size_t count = search_->out_of_time_at.value_or(goal.max_tries());
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, count));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries,
+                               FinishedTries(state, search_->Sizes(state), count));
     const std::optional<size_t> best = BestTry(goal, tries);
     if (!best) {
       CYTOPRESS_ASSIGN_OR_RETURN(const std::string nearest, Nearest(state, tries));

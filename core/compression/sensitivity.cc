@@ -21,6 +21,10 @@ constexpr int kFisherBatch = 8;
 // Of the work, roughly.
 constexpr double kFisherShare = 0.5;
 constexpr int kIntegers = 256;
+// In a file.
+constexpr double kBytesOfBias = 2;
+constexpr double kBytesOfInt8 = 0.75;      // of weights that are spread over a few dozen steps
+constexpr double kBytesOfTableLines = 80;  // of a layer's weights and biases
 
 // By weight name, contiguous on the CPU.
 using Fisher = std::map<std::string, torch::Tensor>;
@@ -136,9 +140,21 @@ absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
   return layers;
 }
 
+double FixedBytes(const Network& network) {
+  double bytes = 0;
+  for (const Layer& layer : network.layers) {
+    if (layer.weight_count() == 0) continue;
+    bytes += kBytesOfBias * layer.out_channels + kBytesOfTableLines;
+    if (IsPrunable(layer)) continue;
+    bytes += kBytesOfInt8 * static_cast<double>(layer.weight_count()) +
+             static_cast<double>(sizeof(float)) * layer.out_channels;
+  }
+  return bytes;
+}
+
 double LeastBytes(const Network& network, const v1::PruneOptions& options) {
   const int64_t block = options.pattern() == v1::PRUNE_PATTERN_BLOCK4 ? 4 : 1;
-  double bytes = 0;
+  double bytes = FixedBytes(network);
   for (const Layer& layer : network.layers) {
     if (!IsPrunable(layer)) continue;
     const int64_t blocks = layer.weight_count() / block;

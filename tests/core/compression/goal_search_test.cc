@@ -15,10 +15,12 @@ v1::Goal DefaultGoal() {
 }
 
 // Plays a search against a network that is accurate from `needed` bytes on.
-std::vector<GoalTry> Play(const v1::Goal& goal, double needed, double ms_per_megabyte = 0) {
+std::vector<GoalTry> Play(const v1::Goal& goal, double needed, double ms_per_megabyte = 0,
+                          const GoalSizes& sizes = {kDense, 0, 0}) {
   std::vector<GoalTry> tries;
-  while (const auto budget = NextBudget(goal, kDense, tries)) {
-    tries.push_back({*budget, *budget >= needed, *budget * 1.01, *budget / 1e6 * ms_per_megabyte});
+  while (const auto budget = NextBudget(goal, sizes, tries)) {
+    const double bytes = *budget * 1.01 + sizes.fixed;
+    tries.push_back({*budget, *budget >= needed, bytes, *budget / 1e6 * ms_per_megabyte});
   }
   return tries;
 }
@@ -67,6 +69,39 @@ TEST(GoalSearchTest, TheNearestExceedsItsWorstBoundLeast) {
       {4e6, true, 4e6, 1.5}, {2e6, true, 2e6, 3}, {2e6, true, 2.5e6, 2}, {1e6, false, 0, 0}};
   EXPECT_EQ(NearestTry(goal, tries), 2);
   EXPECT_FALSE(NearestTry(goal, {tries.back()}));
+}
+
+TEST(GoalSearchTest, LeavesRoomForWhatHasNoBudget) {
+  v1::Goal goal = DefaultGoal();
+  goal.set_max_bytes(300000);
+  const std::vector<GoalTry> tries = Play(goal, 1e5, 0, {kDense, 120000, 0});
+  ASSERT_EQ(tries.size(), 1);
+  EXPECT_LE(tries[0].bytes, 3e5);
+  EXPECT_GE(tries[0].bytes, 2.8e5);
+  EXPECT_NEAR(Play(DefaultGoal(), 0, 0, {kDense, 120000, 0})[0].bytes, kDense / 24, 0.02 * kDense);
+}
+
+TEST(GoalSearchTest, ComesDownByWhatAFileIsTooLarge) {
+  v1::Goal goal = DefaultGoal();
+  goal.set_max_bytes(500000);
+  const GoalSizes sizes = {kDense, 15000, 0};
+  const double first = *NextBudget(goal, sizes, {});
+  const auto next = NextBudget(goal, sizes, {{first, true, 522000, 0}});
+  ASSERT_TRUE(next);
+  EXPECT_LT(*next * (522000 - 15000) / first + 15000, 500000);
+  EXPECT_GT(*next, 0.9 * first);
+}
+
+TEST(GoalSearchTest, TriesTheLeastOnce) {
+  std::vector<GoalTry> tries = Play(DefaultGoal(), 0, 0, {kDense, 0, 1e6});
+  ASSERT_EQ(tries.size(), 4);
+  EXPECT_EQ(tries.back().budget, 1e6);
+  EXPECT_GT(tries[2].budget, 1e6);
+  v1::Goal goal = DefaultGoal();
+  goal.set_max_bytes(900000);
+  tries = Play(goal, 0, 0, {kDense, 0, 1e6});
+  ASSERT_EQ(tries.size(), 1) << "no choice is smaller, though the file may be";
+  EXPECT_EQ(tries[0].budget, 1e6);
 }
 
 TEST(GoalSearchTest, EndsAfterTheLastTry) {

@@ -1,12 +1,18 @@
 // Stages by themselves.
 #include "core/compression/stages.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/jobs/job_spec.h"
 #include "tests/core/compression/pipeline_fixture.h"
 
 namespace cytopress {
 namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 class StagesTest : public PipelineTest {
  protected:
@@ -35,6 +41,35 @@ TEST_F(StagesTest, TheScoreOfTheServedParentIsWhatOthersAreComparedWith) {
   EXPECT_EQ(state_.dense.accuracy, served);
   ASSERT_TRUE(outcome->score);
   EXPECT_EQ(outcome->score->accuracy, served);
+}
+
+TEST_F(StagesTest, ATryWithTheChoicesOfAnotherIsNotTrainedAgain) {
+  for (const auto& [name, tensor] : state_.network->tensors()) {
+    if (tensor.dim() != 4) continue;
+    torch::NoGradGuard no_grad;
+    tensor.zero_();  // costs nothing and takes no bytes: all budgets have the same choices
+  }
+  spec_.mutable_goal()->set_max_tries(2);
+  spec_.mutable_recipe()->mutable_quantize()->set_calibration_images(16);
+  spec_ = WithDefaults(spec_);
+  ASSERT_TRUE(MakePublishParentStage()->Run(state_, stage_context_).ok());
+  std::vector<std::string> ran;
+  stage_context_.run = [&](Stage& stage, const Stage*, double, double) {
+    ran.push_back(stage.name());
+    const bool trains = stage.name() == "try 1 fine-tune" || stage.name() == "try 2 fine-tune";
+    return trains ? absl::OkStatus() : stage.Run(state_, stage_context_).status();
+  };
+  std::vector<std::unique_ptr<Stage>> stages;
+  AddGoalStages(spec_, stages);
+  ASSERT_EQ(stages.size(), 3u);
+  ASSERT_TRUE(stages[0]->Run(state_, stage_context_).ok());
+  EXPECT_THAT(ran, Contains("try 1 fine-tune"));
+  ran.clear();
+  const auto second = stages[1]->Run(state_, stage_context_);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_THAT(ran, ElementsAre("try 2 restart"));
+  EXPECT_THAT(second->note, HasSubstr("the same as try 1"));
+  EXPECT_EQ(*registry_->Read({"tiny-try2", 1}), *registry_->Read({"tiny-try1", 1}));
 }
 
 }  // namespace

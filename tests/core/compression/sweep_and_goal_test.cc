@@ -189,7 +189,7 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   EXPECT_TRUE(absl::IsCancelled(Run(spec, again, "job-1", 2).status()));
   EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
   // As if the first attempt had taken the hour.
-  ASSERT_TRUE(WriteFileAtomically(path, "3601 1 -1").ok());
+  ASSERT_TRUE(WriteFileAtomically(path, "3601 1 -1 0").ok());
   const auto result = Run(spec, resumed, "job-1", 3);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(Line(resumed, "try 2").note(), HasSubstr("after the time budget"));
