@@ -184,7 +184,7 @@ class PipelineRun {
     }
     if (sequel.judged_later) return remark;
     return RefuseModel(absl::StrCat(
-        "the collapse guard stopped the job after the stage ", stage.name(), ": ", remark,
+        "the collapse guard refuses the model after the stage ", stage.name(), ": ", remark,
         "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
   }
 

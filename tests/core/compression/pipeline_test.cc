@@ -213,7 +213,7 @@ TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
   const absl::Status status = Run(spec, observer).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(status.message(),
-              HasSubstr("the collapse guard stopped the job after the stage prune"));
+              HasSubstr("the collapse guard refuses the model after the stage prune"));
   EXPECT_THAT(status.message(), HasSubstr("batch-norm statistics measured again"));
   EXPECT_THAT(status.message(), HasSubstr("recipe.max_accuracy_drop"));
   EXPECT_FALSE(registry_->Get({"tiny", 1}).ok());
