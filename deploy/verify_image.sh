@@ -75,6 +75,11 @@ copy() {
   esac
   for path in "${words[@]}"; do
     [[ $from == "$bin" ]] && path=$(basename "$path")
+    if [[ -d $from/$path ]]; then  # of a folder, Docker copies what is in it
+      mkdir -p "$tree$target"
+      cp -r "$from/$path/." "$tree$target"
+      continue
+    fi
     cp "$from/$path" "$tree$target"
     [[ $from != "$bin" ]] || strip "$tree$target$path"
   done
