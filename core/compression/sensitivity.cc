@@ -21,9 +21,9 @@ constexpr int kFisherBatch = 8;
 // Of the work, roughly.
 constexpr double kFisherShare = 0.5;
 constexpr int kIntegers = 256;
-// In a file.
-constexpr double kBytesOfBias = 2;
-constexpr double kBytesOfInt8 = 0.75;      // of weights that are spread over a few dozen steps
+// In a file, a little less than in those of deploy/zoo.
+constexpr double kBytesOfBias = 1.75;      // 1.8 of 2
+constexpr double kBytesOfInt8 = 0.45;      // of a classifier's weights: 0.48 to 0.66
 constexpr double kBytesOfTableLines = 80;  // of a layer's weights and biases
 
 // By weight name, contiguous on the CPU.

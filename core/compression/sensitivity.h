@@ -32,12 +32,12 @@ absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
     TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
     int64_t images, uint64_t seed, const std::function<absl::Status(double)>& progress);
 
-// Of a file with integer weights, what the choices have no part in, from below: the layers that are
-// not prunable, all biases, and the table of tensors.
+// Of a file with integer weights, what the choices have no part in: the layers that are not
+// prunable, all biases, and the table of tensors. An estimate, rather too low.
 double FixedBytes(const Network& network);
 
-// What no file goes below, whatever the weights are: FixedBytes, and the bytes that say which
-// weights are left at the highest sparsity.
+// What hardly a file goes below: FixedBytes, and the bytes that say which weights are left at the
+// highest sparsity.
 double LeastBytes(const Network& network, const v1::PruneOptions& options);
 
 }  // namespace cytopress
