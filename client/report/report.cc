@@ -8,6 +8,7 @@
 #include "client/report/page_style.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
+#include "core/evaluation/evaluation.h"
 #include "core/jobs/job_state.h"
 
 namespace cytopress {
@@ -171,11 +172,11 @@ bool DenseIsAtChance(const ReportData& data) {
 const ReportCell* SmallestLossless(const ReportData& data) {
   if (DenseIsAtChance(data)) return nullptr;
   if (!data.dense.has_value() || ValidationAccuracy(*data.dense) <= 0) return nullptr;
-  const double least = ValidationAccuracy(*data.dense) - kLosslessDrop - 1e-12;
+  const double dense = ValidationAccuracy(*data.dense);
   const ReportCell* smallest = nullptr;
   for (const ReportCell& cell : data.cells) {
     if (!cell.model.has_value() || cell.model->size().disk_bytes() <= 0) continue;
-    if (ValidationAccuracy(*cell.model) < least) continue;
+    if (!IsWithin(dense - ValidationAccuracy(*cell.model), kLosslessDrop)) continue;
     if (smallest == nullptr ||
         cell.model->size().disk_bytes() < smallest->model->size().disk_bytes()) {
       smallest = &cell;
