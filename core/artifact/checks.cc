@@ -249,4 +249,15 @@ absl::Status CheckTensor(const std::string& name, const StoredTensor& tensor,
   return integer ? CheckIntegers(name, tensor) : CheckFloats(name, tensor);
 }
 
+absl::Status CheckArtifact(const Artifact& artifact, const Network& network) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckMetadata(artifact, network));
+  TensorShapes shapes;
+  for (const auto& [name, tensor] : artifact.tensors) shapes[name] = tensor.shape;
+  CYTOPRESS_RETURN_IF_ERROR(CheckShapes(shapes, network));
+  for (const auto& [name, tensor] : artifact.tensors) {
+    CYTOPRESS_RETURN_IF_ERROR(CheckTensor(name, tensor, artifact.weights));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace cytopress

@@ -27,6 +27,9 @@ absl::Status CheckShapes(const TensorShapes& tensors, const Network& network);
 absl::Status CheckTensor(const std::string& name, const StoredTensor& tensor,
                          v1::WeightType weights);
 
+// All of these.
+absl::Status CheckArtifact(const Artifact& artifact, const Network& network);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_ARTIFACT_CHECKS_H_

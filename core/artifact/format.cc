@@ -94,18 +94,6 @@ absl::StatusOr<std::string> WriteFrames(const Artifact& artifact, v1::Manifest& 
   return bytes;
 }
 
-absl::Status CheckArtifact(const Artifact& artifact) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
-  CYTOPRESS_RETURN_IF_ERROR(CheckMetadata(artifact, network));
-  TensorShapes shapes;
-  for (const auto& [name, tensor] : artifact.tensors) shapes[name] = tensor.shape;
-  CYTOPRESS_RETURN_IF_ERROR(CheckShapes(shapes, network));
-  for (const auto& [name, tensor] : artifact.tensors) {
-    CYTOPRESS_RETURN_IF_ERROR(CheckTensor(name, tensor, artifact.weights));
-  }
-  return absl::OkStatus();
-}
-
 // More than any output channel has values, and far from overflowing in sums with them.
 constexpr int64_t kMostGroupSize = int64_t{1} << 30;
 
@@ -191,7 +179,8 @@ absl::Status ReadFrame(const v1::FrameEntry& frame, absl::string_view& frames, A
 }  // namespace
 
 absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact) {
-  CYTOPRESS_RETURN_IF_ERROR(CheckArtifact(artifact));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(artifact.network));
+  CYTOPRESS_RETURN_IF_ERROR(CheckArtifact(artifact, network));
   v1::Manifest manifest = MakeManifest(artifact);
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string frames, WriteFrames(artifact, manifest));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, SerializeManifest(manifest));

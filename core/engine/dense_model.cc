@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/checks.h"
 #include "core/base/status_macros.h"
 #include "core/engine/compaction.h"
 
@@ -227,37 +228,11 @@ class ModelBuilder {
   DenseModel model_;
 };
 
-absl::Status CheckPreprocessing(const Artifact& artifact) {
-  const NetworkSpec& network = artifact.network;
-  const Preprocessing& preprocessing = artifact.preprocessing;
-  if (preprocessing.width != network.input_width || preprocessing.height != network.input_height ||
-      preprocessing.channels != network.input_channels) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "preprocessing makes ", preprocessing.width, "x", preprocessing.height, "x",
-        preprocessing.channels, "; the network takes ", network.input_width, "x",
-        network.input_height, "x", network.input_channels, " (width x height x channels)"));
-  }
-  const auto channels = static_cast<size_t>(preprocessing.channels);
-  if (preprocessing.mean.size() < channels || preprocessing.stddev.size() < channels) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "preprocessing has ", preprocessing.mean.size(), " means and ", preprocessing.stddev.size(),
-        " standard deviations; it needs one of each for ", channels, " channels"));
-  }
-  for (size_t c = 0; c < channels; ++c) {
-    if (!IsPositiveNormal(preprocessing.stddev[c]) || !std::isfinite(preprocessing.mean[c])) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "preprocessing: mean ", preprocessing.mean[c], " and standard deviation ",
-          preprocessing.stddev[c], " of channel ", c, " are not a number and a positive number"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<DenseModel> BuildDenseModel(const Artifact& artifact, DenseArithmetic arithmetic) {
   CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
-  CYTOPRESS_RETURN_IF_ERROR(CheckPreprocessing(artifact));
+  CYTOPRESS_RETURN_IF_ERROR(CheckMetadata(artifact, network));
   return ModelBuilder(artifact, arithmetic, std::move(network)).Build();
 }
 

@@ -22,17 +22,6 @@ constexpr int kIrVersion = 7;  // of ONNX 1.8, which brought that operator set
 
 bool IsInteger(const StoredTensor& tensor) { return !tensor.integers.empty(); }
 
-absl::Status Check(const Artifact& artifact, const Network& network) {
-  CYTOPRESS_RETURN_IF_ERROR(CheckMetadata(artifact, network));
-  TensorShapes shapes;
-  for (const auto& [name, tensor] : artifact.tensors) shapes[name] = tensor.shape;
-  CYTOPRESS_RETURN_IF_ERROR(CheckShapes(shapes, network));
-  for (const auto& [name, tensor] : artifact.tensors) {
-    CYTOPRESS_RETURN_IF_ERROR(CheckTensor(name, tensor, artifact.weights));
-  }
-  return absl::OkStatus();
-}
-
 // Batch norms and biases.
 TensorMap SmallTensors(const Artifact& artifact) {
   TensorMap small;
@@ -262,7 +251,7 @@ class Exporter {
 
 absl::StatusOr<std::string> ExportOnnx(const Artifact& artifact, const OnnxOptions& options) {
   CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
-  CYTOPRESS_RETURN_IF_ERROR(Check(artifact, network));
+  CYTOPRESS_RETURN_IF_ERROR(CheckArtifact(artifact, network));
   return Exporter(artifact, options, std::move(network)).Export();
 }
 
