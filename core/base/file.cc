@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <random>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -45,6 +46,23 @@ absl::Status WriteAll(int fd, absl::string_view content, const std::string& path
   return absl::OkStatus();
 }
 
+// Opens a new file beside `target` with the mode that the umask leaves to new files; -1 and errno
+// if that fails.
+int CreateBeside(const std::string& target, std::string* temporary) {
+  std::random_device random;
+  for (;;) {
+    *temporary = absl::StrCat(target, ".tmp.", absl::Hex(random(), absl::kZeroPad8));
+    const int fd = open(temporary->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0 || errno != EEXIST) return fd;
+  }
+}
+
+// Whoever may read the file that is replaced may read the new one, and nobody else.
+bool KeepMode(int fd, const std::string& target) {
+  struct stat info;
+  return stat(target.c_str(), &info) != 0 || fchmod(fd, info.st_mode & 07777) == 0;
+}
+
 absl::Status WriteInto(const std::string& path, absl::string_view content) {
   FileDescriptor file(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY));
   if (file.get() < 0) return ErrnoStatus("cannot open", path);
@@ -54,7 +72,8 @@ absl::Status WriteInto(const std::string& path, absl::string_view content) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes) {
-  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // A pipe that nobody writes is no regular file either, and is not waited for.
+  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return ErrnoStatus("cannot open", path);
   struct stat info;
   if (fstat(file.get(), &info) != 0) return ErrnoStatus("cannot stat", path);
@@ -80,9 +99,15 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
 
 std::string PathToReplace(const std::string& path) {
   struct stat info;
-  if (stat(path.c_str(), &info) != 0) return path;
-  if (!S_ISREG(info.st_mode)) return "";
   std::error_code error;
+  if (stat(path.c_str(), &info) != 0) {
+    if (errno != ENOENT) return path;
+    // Nothing yet; but a link may lead to where it is to be.
+    const std::filesystem::path next = std::filesystem::read_symlink(path, error);
+    if (error) return path;
+    return PathToReplace((std::filesystem::path(path).parent_path() / next).string());
+  }
+  if (!S_ISREG(info.st_mode)) return "";
   // Fails for an open file without a name, to which /dev/stdout may lead.
   return std::filesystem::canonical(path, error).string();
 }
@@ -90,12 +115,12 @@ std::string PathToReplace(const std::string& path) {
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
   const std::string target = PathToReplace(path);
   if (target.empty()) return WriteInto(path, content);
-  std::string temporary = absl::StrCat(target, ".tmp.XXXXXX");
-  FileDescriptor file(mkostemp(temporary.data(), O_CLOEXEC));
+  std::string temporary;
+  FileDescriptor file(CreateBeside(target, &temporary));
   if (file.get() < 0) return ErrnoStatus("cannot create a temporary file for", path);
   absl::Status status = WriteAll(file.get(), content, temporary);
   if (status.ok() && fsync(file.get()) != 0) status = ErrnoStatus("cannot sync", temporary);
-  if (status.ok() && fchmod(file.get(), 0644) != 0) status = ErrnoStatus("cannot chmod", temporary);
+  if (status.ok() && !KeepMode(file.get(), target)) status = ErrnoStatus("cannot chmod", temporary);
   if (status.ok() && rename(temporary.c_str(), target.c_str()) != 0) {
     status = ErrnoStatus("cannot rename to", target);
   }
@@ -111,8 +136,8 @@ absl::Status CheckWritable(const std::string& path) {
   }
   bool writable = target.empty() && access(path.c_str(), W_OK) == 0;
   if (!target.empty()) {
-    std::string temporary = absl::StrCat(target, ".tmp.XXXXXX");
-    const FileDescriptor file(mkostemp(temporary.data(), O_CLOEXEC));
+    std::string temporary;
+    const FileDescriptor file(CreateBeside(target, &temporary));
     writable = file.get() >= 0;
     if (writable) unlink(temporary.c_str());
   }

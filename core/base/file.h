@@ -15,8 +15,9 @@ namespace cytopress {
 // NOT_FOUND, or RESOURCE_EXHAUSTED when the file is larger than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes);
 
-// Writes a temporary file beside `path`, syncs it, and renames it over `path`. Symbolic links stay:
-// the file at their end is replaced. What is no regular file, such as a pipe, is written into.
+// Writes a temporary file beside `path`, syncs it, and renames it over `path`. A file that is
+// replaced passes its permissions on; a new one has those of the umask. Symbolic links stay: the
+// file at their end is replaced, or made. What is no regular file, such as a pipe, is written into.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content);
 
 // The file that a new one takes the place of when `path` is written: the one at the end of its

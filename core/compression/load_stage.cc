@@ -8,10 +8,12 @@
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
 #include "core/compression/encoding.h"
+#include "core/compression/pruning.h"
 #include "core/compression/publishing.h"
 #include "core/compression/scoring.h"
 #include "core/compression/sensitivity.h"
 #include "core/compression/stages.h"
+#include "core/compression/weight_rounding.h"
 
 namespace cytopress {
 namespace {
@@ -36,12 +38,7 @@ class LoadStage : public Stage {
   double Cost(const PipelineState& state) const override { return 1000; }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    DatasetOptions options;
-    const v1::DatasetSource& source = state.spec.dataset();
-    options.class_names.assign(source.class_names().begin(), source.class_names().end());
-    options.seed = source.seed();
-    CYTOPRESS_ASSIGN_OR_RETURN(state.dataset, LoadDataset(source.uri(), options));
-    CYTOPRESS_RETURN_IF_ERROR(CheckSplits(state.dataset));
+    CYTOPRESS_RETURN_IF_ERROR(LoadData(state));
     const std::string note = absl::StrFormat(
         "%s: %d train / %d val / %d test images of %d classes%s", state.dataset.name,
         state.dataset.train.size(), state.dataset.val.size(), state.dataset.test.size(),
@@ -58,12 +55,33 @@ class LoadStage : public Stage {
       state.dense = ScoreOf(evaluation);
       outcome.score = state.dense;
     }
+    CYTOPRESS_RETURN_IF_ERROR(CheckLayers(*state.network, state.spec.recipe().prune()));
+    CYTOPRESS_RETURN_IF_ERROR(
+        CheckLayers(state.network->network(), state.spec.recipe().quantize()));
     CYTOPRESS_RETURN_IF_ERROR(CheckGoal(state));
     outcome.note = note;
     return outcome;
   }
 
  private:
+  static absl::Status LoadData(PipelineState& state) {
+    const v1::DatasetSource& source = state.spec.dataset();
+    DatasetOptions options;
+    options.class_names.assign(source.class_names().begin(), source.class_names().end());
+    options.seed = source.seed();
+    v1::NetworkSpec network = state.spec.network();
+    if (!state.spec.base_model().empty()) {
+      CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted,
+                                 ParseModelVersion(state.spec.base_model()));
+      CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
+      state.parent = absl::StrCat(model.name(), "@", model.version());
+      network = model.network();
+    }
+    if (network.input_height() > 0) options.folder_image_size = network.input_height();
+    CYTOPRESS_ASSIGN_OR_RETURN(state.dataset, LoadDataset(source.uri(), options));
+    return CheckSplits(state.dataset);
+  }
+
   // What no try can reach is refused before anything is trained.
   static absl::Status CheckGoal(const PipelineState& state) {
     const auto most = static_cast<double>(state.spec.goal().max_bytes());
@@ -86,7 +104,24 @@ class LoadStage : public Stage {
     return absl::OkStatus();
   }
 
+  // What the request says of the data has to be so.
+  static absl::Status CheckAsked(const v1::NetworkSpec& asked, const Dataset& dataset) {
+    const auto check = [&](absl::string_view field, int wanted, int found, absl::string_view what) {
+      if (wanted == 0 || wanted == found) return absl::OkStatus();
+      return absl::InvalidArgumentError(
+          absl::StrCat("network.", field, ": ", wanted, " is asked for and the data set ",
+                       dataset.name, " has ", found, " ", what, "; leave it out, or give ", found));
+    };
+    CYTOPRESS_RETURN_IF_ERROR(check("classes", asked.classes(), dataset.classes(), "classes"));
+    CYTOPRESS_RETURN_IF_ERROR(
+        check("input_channels", asked.input_channels(), dataset.channels, "channels"));
+    CYTOPRESS_RETURN_IF_ERROR(
+        check("input_height", asked.input_height(), dataset.height, "rows of pixels"));
+    return check("input_width", asked.input_width(), dataset.width, "columns of pixels");
+  }
+
   static absl::Status MakeFreshNetwork(PipelineState& state) {
+    CYTOPRESS_RETURN_IF_ERROR(CheckAsked(state.spec.network(), state.dataset));
     CYTOPRESS_ASSIGN_OR_RETURN(NetworkSpec spec, FromProto(state.spec.network()));
     spec.classes = state.dataset.classes();
     spec.input_channels = state.dataset.channels;
@@ -100,10 +135,6 @@ class LoadStage : public Stage {
 
   // Returns what the reader of the ledger is to know about it.
   static absl::StatusOr<std::string> LoadBaseModel(PipelineState& state) {
-    CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted,
-                               ParseModelVersion(state.spec.base_model()));
-    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
-    state.parent = absl::StrCat(model.name(), "@", model.version());
     CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ReadParent(state));
     CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
     if (state.spec.network().stem() != v1::STEM_UNSPECIFIED) {

@@ -46,6 +46,7 @@ void AddSweep(const v1::JobSpec& spec, Stages& stages) {
     for (const int weights : spec.sweep().weights()) {
       v1::QuantizeOptions quantize = recipe.quantize();
       quantize.set_weights(static_cast<v1::WeightType>(weights));
+      if (weights != v1::WEIGHT_TYPE_INT4) quantize.clear_layer_weights();  // whose files have one
       stages.push_back(
           MakeCellStage(SweepModelName(spec.model_name(), sparsity, quantize.weights()), quantize));
     }

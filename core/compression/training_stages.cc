@@ -180,7 +180,6 @@ class PruneStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    CYTOPRESS_RETURN_IF_ERROR(CheckLayers(*state.network, options_));
     state.masks = MagnitudeMasks(*state.network, options_, options_.sparsity());
     ApplyMasks(state.masks, *state.network);
     StageOutcome outcome;
@@ -217,9 +216,6 @@ class FinetuneStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    if (options_.gradual) {
-      CYTOPRESS_RETURN_IF_ERROR(CheckLayers(*state.network, *options_.gradual));
-    }
     TrainerSetup setup;
     setup.gradual = options_.gradual;
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,

@@ -168,6 +168,19 @@ IntegerFormat FormatOf(const Network& network, const Layer& layer,
   return {Encoding::kInt8, options.reduced_range() ? 64 : 127};
 }
 
+absl::Status CheckLayers(const Network& network, const v1::QuantizeOptions& options) {
+  for (const auto& [name, type] : options.layer_weights()) {
+    const auto layer = std::find_if(
+        network.layers.begin(), network.layers.end(),
+        [name = name](const Layer& l) { return l.name == name && l.weight_count() > 0; });
+    if (layer != network.layers.end()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "recipe.quantize.layer_weights[", name,
+        "]: the network has no such layer with weights; names are like layer1.0.conv1"));
+  }
+  return absl::OkStatus();
+}
+
 Tensor OnAsymmetricLevels(const Tensor& weight) {
   constexpr float kSteps = 15;
   Tensor moved = weight;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "core/artifact/artifact.h"
 #include "core/compression/torch_network.h"
 #include "cytopress/v1/recipe.pb.h"
@@ -28,6 +29,10 @@ struct IntegerFormat {
 // they cost few bytes and most accuracy. REQUIRES: options.weights() is INT8 or INT4.
 IntegerFormat FormatOf(const Network& network, const Layer& layer,
                        const v1::QuantizeOptions& options);
+
+// INVALID_ARGUMENT, naming the field, if options.layer_weights() has a layer that the network
+// lacks.
+absl::Status CheckLayers(const Network& network, const v1::QuantizeOptions& options);
 
 // Each value as the nearest of 16 levels from its channel's (dimension 0) least to its largest.
 // Zero is moved to a level, as Jacob et al. ("Quantization and Training of Neural Networks", 2018)

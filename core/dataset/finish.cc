@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/sha256.h"
+#include "core/base/utf8.h"
 
 namespace cytopress {
 namespace {
@@ -21,6 +22,11 @@ absl::Status CheckNames(absl::string_view who, const std::vector<std::string>& n
       return absl::InvalidArgumentError(absl::StrCat(who, ": class_names has '", name, "' ",
                                                      name.empty() ? "(an empty name)" : "twice",
                                                      "; names need to be unique"));
+    }
+    if (!IsUtf8(name)) {
+      return absl::InvalidArgumentError(absl::StrCat(who, ": the class name '",
+                                                     absl::Utf8SafeCHexEscape(name),
+                                                     "' is not UTF-8; write it in UTF-8"));
     }
   }
   return absl::OkStatus();
@@ -49,6 +55,11 @@ absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptio
   }
   if (absl::Status status = CheckNames(who, dataset->class_names, classes); !status.ok()) {
     return status;
+  }
+  if (!IsUtf8(dataset->name)) {
+    return absl::InvalidArgumentError(absl::StrCat("the name of the data set, '",
+                                                   absl::Utf8SafeCHexEscape(dataset->name),
+                                                   "', is not UTF-8; rename it in UTF-8"));
   }
   if (classes < 2) {
     return absl::InvalidArgumentError(

@@ -11,14 +11,16 @@
 
 namespace cytopress {
 
-constexpr int kMaxClasses = 4096;
+// A model file holds up to four confusion matrices beside its weights, and ImageNet has 1000 classes.
+constexpr int kMaxClasses = 1024;
 
 // BloodMNIST's classes in label order.
 std::vector<std::string> BloodMnistClassNames();
 
 // Sets the class names: the options', else those already set, else "class 0", "class 1", ...
-// INVALID_ARGUMENT when the options' are not `classes` many, or are empty or repeated, when there
-// is only one class, or when a class has no training image. `who` begins the message.
+// INVALID_ARGUMENT when the options' are not `classes` many, or are empty or repeated, when a name,
+// of a class or of the data set, is not UTF-8, when there is only one class, or when a class has no
+// training image. `who` begins the message.
 absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptions& options,
                           Dataset* dataset);
 

@@ -10,11 +10,11 @@
 
 namespace cytopress {
 
-// Images uint8 (N, height, width) or (N, height, width, 3), labels of any integer type (N,) or
-// (N, 1), one image size in all splits, every class in the training split. Memory beyond the
-// returned data set stays below a few MB, and is taken only for sizes that the archive can hold.
-// The content hash is not set. INVALID_ARGUMENT names the member, what was found and what is
-// needed; RESOURCE_EXHAUSTED when over options.max_bytes.
+// Images uint8 (N, height, width) or (N, height, width, 3), labels of any little-endian integer
+// type (N,) or (N, 1), one image size in all splits, every class in the training split. Memory
+// beyond the returned data set stays below a few MB, and is taken only for sizes that the archive
+// can hold. The content hash is not set. INVALID_ARGUMENT names the member, what was found and what
+// is needed; RESOURCE_EXHAUSTED when over options.max_bytes.
 absl::StatusOr<Dataset> LoadNpz(const ByteSource& source, const DatasetOptions& options);
 
 }  // namespace cytopress

@@ -17,7 +17,7 @@
 namespace cytopress {
 namespace {
 
-constexpr int kMaxClasses = 10000;
+constexpr int kMaxClasses = 1024;  // as of a data set
 constexpr int kMaxTextLength = 256;
 constexpr int kMaxPathLength = 4096;
 constexpr int kMaxEpochs = 1000;
@@ -323,12 +323,17 @@ void CheckSweep(const v1::JobSpec& spec, Checker* checker) {
                                        kMaxSweepCells, " models in all"));
     return;
   }
-  std::set<double> seen;
+  std::set<std::string> seen;
   for (int i = 0; i < sweep.sparsities_size(); ++i) {
     const std::string field = absl::StrCat("sweep.sparsities[", i, "]");
     checker->IsFraction(field, sweep.sparsities(i));
-    if (!seen.insert(sweep.sparsities(i)).second) {
-      checker->Add(field, absl::StrCat(sweep.sparsities(i), " is there twice"));
+    const std::string model =
+        SweepModelName(spec.model_name(), sweep.sparsities(i), v1::WEIGHT_TYPE_INT8);
+    if (!seen.insert(model).second) {
+      checker->Add(field, absl::StrCat(sweep.sparsities(i),
+                                       " is there twice, or differs too little from another: both "
+                                       "would be the model ",
+                                       model));
     }
   }
   std::set<int> types;

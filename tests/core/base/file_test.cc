@@ -44,11 +44,21 @@ TEST_F(FileTest, WritesAndReads) {
   EXPECT_EQ(FileCount(), 1);  // no temporary file is left
 }
 
-TEST_F(FileTest, OthersMayReadWhatWasWritten) {
-  ASSERT_TRUE(WriteFileAtomically(Path("a"), "x").ok());
-  struct stat info;
-  ASSERT_EQ(stat(Path("a").c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777, 0644u);
+TEST_F(FileTest, WhoMayReadIsWhatTheUmaskOrTheOldFileSays) {
+  const auto mode = [&](const std::string& name) {
+    struct stat info;
+    EXPECT_TRUE(WriteFileAtomically(Path(name), "x").ok());
+    EXPECT_EQ(stat(Path(name).c_str(), &info), 0);
+    return info.st_mode & 0777;
+  };
+  const mode_t before = umask(022);
+  EXPECT_EQ(mode("a"), 0644u);
+  umask(077);
+  EXPECT_EQ(mode("b"), 0600u);
+  EXPECT_EQ(mode("a"), 0644u);
+  umask(022);
+  EXPECT_EQ(mode("b"), 0600u);
+  umask(before);
 }
 
 TEST_F(FileTest, ReadingIsBounded) {
@@ -84,6 +94,22 @@ TEST_F(FileTest, ALinkStaysAndTheFileAtItsEndIsReplaced) {
   ASSERT_TRUE(WriteFileAtomically(Path("link"), "new").ok());
   EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
   EXPECT_EQ(*ReadFile(Path("other/a"), 100), "new");
+}
+
+TEST_F(FileTest, ALinkToNothingYetStaysToo) {
+  std::filesystem::create_directory(Path("other"));
+  std::filesystem::create_symlink("other/a", Path("second"));
+  std::filesystem::create_symlink(Path("second"), Path("first"));
+  ASSERT_TRUE(WriteFileAtomically(Path("first"), "new").ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("first")));
+  EXPECT_EQ(*ReadFile(Path("other/a"), 100), "new");
+  std::filesystem::create_symlink("loop", Path("loop"));
+  EXPECT_EQ(PathToReplace(Path("loop")), Path("loop"));
+}
+
+TEST_F(FileTest, APipeIsNotWaitedFor) {
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(ReadFile(Path("pipe"), 10).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(FileTest, APipeIsWrittenInto) {

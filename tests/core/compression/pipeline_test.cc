@@ -370,5 +370,57 @@ TEST_F(PipelineTest, BadInputNamesTheField) {
   EXPECT_THAT(Run(spec, observer).status().message(), HasSubstr("/nowhere.npz"));
 }
 
+// Before anything is trained.
+TEST_F(PipelineTest, WhatTheDataOrTheNetworkDoNotHaveIsRefusedAtTheStart) {
+  const auto refusal = [&](const std::function<void(v1::JobSpec&)>& ask) {
+    RecordingObserver observer;
+    v1::JobSpec spec = TinySpec();
+    spec.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT4);
+    ask(spec);
+    const absl::Status status = Run(spec, observer).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_TRUE(observer.ledger.empty());
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal([](v1::JobSpec& s) { s.mutable_network()->set_classes(5); }),
+              HasSubstr("network.classes: 5 is asked for"));
+  EXPECT_THAT(refusal([](v1::JobSpec& s) { s.mutable_network()->set_input_width(64); }),
+              HasSubstr("network.input_width: 64 is asked for"));
+  EXPECT_THAT(refusal([](v1::JobSpec& s) {
+                (*s.mutable_recipe()->mutable_prune()->mutable_layer_sparsity())["layer9"] = 0.5;
+              }),
+              HasSubstr("recipe.prune.layer_sparsity[layer9]"));
+  EXPECT_THAT(refusal([](v1::JobSpec& s) {
+                (*s.mutable_recipe()->mutable_quantize()->mutable_layer_weights())["layer9"] =
+                    v1::WEIGHT_TYPE_INT8;
+              }),
+              HasSubstr("recipe.quantize.layer_weights[layer9]"));
+}
+
+TEST_F(PipelineTest, AFolderIsScaledToWhatTheRequestOrTheBaseModelTakes) {
+  const std::string folder = root_ + "/cells";
+  for (const char* cell : {"round", "square"}) {
+    for (int i = 0; i < 10; ++i) {
+      Image image{32, 32, 3, std::vector<uint8_t>(32 * 32 * 3, 40)};
+      image.pixels[cell[0] + 100 * i] = 200;  // no two are alike
+      const std::string path = absl::StrCat(folder, "/", cell);
+      std::filesystem::create_directories(path);
+      ASSERT_TRUE(WriteFileAtomically(absl::StrCat(path, "/", i, ".png"), *EncodePng(image)).ok());
+    }
+  }
+  RecordingObserver observer;
+  v1::JobSpec spec = TinySpec();
+  spec.mutable_dataset()->set_uri(folder);
+  spec.mutable_network()->set_input_height(32);
+  spec.mutable_network()->set_input_width(32);
+  ASSERT_TRUE(Run(spec, observer).ok());
+  EXPECT_EQ(registry_->Get({"tiny-dense", 1})->network().input_height(), 32);
+  spec.clear_network();
+  spec.set_base_model("tiny-dense@1");
+  spec.set_model_name("again");
+  ASSERT_TRUE(Run(spec, observer, "job-2").ok());
+  EXPECT_EQ(registry_->Get({"again", 1})->network().input_height(), 32);
+}
+
 }  // namespace
 }  // namespace cytopress

@@ -22,6 +22,9 @@ TEST_F(PipelineTest, ASweepPublishesEveryCellFromOneParent) {
   for (auto weights : {v1::WEIGHT_TYPE_FP16, v1::WEIGHT_TYPE_INT4}) {
     spec.mutable_sweep()->add_weights(weights);
   }
+  v1::QuantizeOptions* quantize = spec.mutable_recipe()->mutable_quantize();
+  quantize->set_weights(v1::WEIGHT_TYPE_INT4);
+  (*quantize->mutable_layer_weights())["layer1.0.conv1"] = v1::WEIGHT_TYPE_INT8;  // not FP16's
   ASSERT_TRUE(Run(spec, observer).ok());
   const std::vector<std::string> cell = {"quantize", "package", "evaluate", "publish"};
   std::vector<std::string> stages = {"load", "train", "publish-dense"};

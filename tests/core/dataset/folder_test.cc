@@ -243,6 +243,16 @@ TEST_F(FolderTest, SaysWhatAFolderLacks) {
   EXPECT_THAT(Load().status().message(), HasSubstr("2 different images"));
 }
 
+TEST_F(FolderTest, RefusesANameThatAModelCouldNotHave) {
+  for (int i = 0; i < 3; ++i) {
+    for (const char* name : {"a/", "Erythrozyt\xfc/"}) {
+      WritePng(absl::StrCat(name, i, ".png"), 10 * name[0] + i);
+    }
+  }
+  EXPECT_THAT(std::string(Load().status().message()),
+              HasSubstr("the class name 'Erythrozyt\\xfc' is not UTF-8"));
+}
+
 TEST_F(FolderTest, BoundsMemoryAndSize) {
   for (int i = 0; i < 3; ++i) {
     WritePng(absl::StrCat("a/", i, ".png"), i);

@@ -87,6 +87,12 @@ INSTANTIATE_TEST_SUITE_P(
                    s->mutable_sweep()->add_sparsities(0.2);
                    s->mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
                  }},
+        BadField{"sweep.sparsities[1]",  // whose model would have the same name
+                 [](v1::JobSpec* s) {
+                   s->mutable_sweep()->add_sparsities(0.3);
+                   s->mutable_sweep()->add_sparsities(0.1 + 0.2);
+                   s->mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+                 }},
         BadField{"recipe.quantize.weight_range",
                  [](v1::JobSpec* s) {
                    s->mutable_recipe()->clear_prune();
