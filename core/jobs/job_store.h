@@ -53,7 +53,6 @@ struct WorkerInfo {
 struct QueueStats {
   std::map<v1::JobState, int64_t> jobs_by_state;
   int64_t depth = 0;                                 // queued
-  std::map<std::string, int64_t> depth_by_device;    // queued, by JobSpec.device ("" = any)
   absl::Duration oldest_age = absl::ZeroDuration();  // of the oldest queued job
 };
 
@@ -104,6 +103,10 @@ class JobStore {
   virtual absl::StatusOr<std::vector<std::string>> ReapExpired() = 0;
   // The same for all leases of one worker, whose process is known to be dead.
   virtual absl::StatusOr<std::vector<std::string>> ReapWorker(const std::string& worker) = 0;
+
+  // How many jobs are queued that AcquireLease would give to a worker with that device. Cheap,
+  // however many jobs there have been.
+  virtual absl::StatusOr<int64_t> QueuedFor(const std::string& device) = 0;
 
   // For monitoring.
   virtual absl::Status Heartbeat(const std::string& worker, const std::string& device,

@@ -79,8 +79,9 @@ absl::StatusOr<int> PageSize(const ListJobsQuery& query) {
 // The numbers and ids of one page and, to know whether there is another, of one job more.
 std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const ListJobsQuery& query,
                                                      int64_t before, int page_size) {
-  std::string text =
-      "SELECT number, id FROM jobs WHERE (:any_model = 1 OR model_name = :model_name)";
+  // A condition that is not asked for is left out, so that the others find their index.
+  std::string text = "SELECT number, id FROM jobs WHERE number > 0";
+  if (!query.model_name.empty()) text += " AND model_name = :model_name";
   if (!query.states.empty()) {
     absl::StrAppend(&text, " AND state IN (",
                     absl::StrJoin(query.states, ", ",
@@ -91,12 +92,12 @@ std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const L
   }
   if (before > 0) absl::StrAppend(&text, " AND number < ", before);
   absl::StrAppend(&text, " ORDER BY number DESC LIMIT ", page_size + 1);
-  const int any_model = query.model_name.empty() ? 1 : 0;
   std::vector<std::pair<int64_t, std::string>> ids;
   int64_t number = 0;
   std::string id;
-  soci::statement rows = (sql.prepare << text, soci::use(any_model), soci::use(query.model_name),
-                          soci::into(number), soci::into(id));
+  soci::statement rows = (sql.prepare << text, soci::into(number), soci::into(id));
+  if (!query.model_name.empty()) rows.exchange(soci::use(query.model_name));
+  rows.define_and_bind();
   rows.execute();
   while (rows.fetch()) ids.emplace_back(number, id);
   return ids;
@@ -283,28 +284,34 @@ absl::StatusOr<std::vector<WorkerInfo>> SqlJobStore::ListWorkers() {
   return workers;
 }
 
+absl::StatusOr<int64_t> SqlJobStore::QueuedFor(const std::string& device) {
+  int64_t count = 0;
+  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+    const int queued = v1::JOB_STATE_QUEUED;
+    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device)",
+        soci::use(queued), soci::use(device), soci::into(count);
+    return absl::OkStatus();
+  }));
+  return count;
+}
+
 absl::StatusOr<QueueStats> SqlJobStore::Stats() {
   QueueStats stats;
   for (v1::JobState state : AllJobStates()) stats.jobs_by_state[state] = 0;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
     int state = 0;
-    std::string device;
     int64_t count = 0;
     int64_t oldest_us = 0;
-    absl::Time oldest = clock_->Now();
     soci::statement query =
-        (sql.prepare << "SELECT state, device, COUNT(*), MIN(created_us) FROM jobs"
-                        " GROUP BY state, device",
-         soci::into(state), soci::into(device), soci::into(count), soci::into(oldest_us));
+        (sql.prepare << "SELECT state, COUNT(*), MIN(created_us) FROM jobs GROUP BY state",
+         soci::into(state), soci::into(count), soci::into(oldest_us));
     query.execute();
     while (query.fetch()) {
-      stats.jobs_by_state[static_cast<v1::JobState>(state)] += count;
+      stats.jobs_by_state[static_cast<v1::JobState>(state)] = count;
       if (state != v1::JOB_STATE_QUEUED) continue;
-      stats.depth += count;
-      stats.depth_by_device[device] = count;
-      oldest = std::min(oldest, absl::FromUnixMicros(oldest_us));
+      stats.depth = count;
+      stats.oldest_age = clock_->Now() - absl::FromUnixMicros(oldest_us);
     }
-    stats.oldest_age = clock_->Now() - oldest;
     return absl::OkStatus();
   }));
   return stats;

@@ -49,6 +49,8 @@ class SqlJobStore : public JobStore {
   absl::StatusOr<std::vector<std::string>> ReapExpired() override;
   absl::StatusOr<std::vector<std::string>> ReapWorker(const std::string& worker) override;
 
+  absl::StatusOr<int64_t> QueuedFor(const std::string& device) override;
+
   absl::Status Heartbeat(const std::string& worker, const std::string& device,
                          const std::string& job_id) override;
   absl::StatusOr<std::vector<WorkerInfo>> ListWorkers() override;

@@ -46,6 +46,8 @@ std::vector<std::vector<std::string>> Migrations(const SqlDialect& dialect) {
           ", job_id TEXT NOT NULL"
           ", last_seen_us BIGINT NOT NULL)",
       },
+      // Counting by state without reading specifications, and what is queued without what is done.
+      {"CREATE INDEX jobs_by_state_and_device ON jobs (state, device, created_us)"},
   };
 }
 

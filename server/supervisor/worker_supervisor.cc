@@ -194,11 +194,7 @@ bool WorkerSupervisor::CanStart(const Slot& slot) const {
 }
 
 absl::StatusOr<int64_t> WorkerSupervisor::Wanted() {
-  CYTOPRESS_ASSIGN_OR_RETURN(const QueueStats stats, store_->Stats());
-  int64_t wanted = 0;
-  for (const auto& [device, depth] : stats.depth_by_device) {
-    if (device.empty() || device == options_.device) wanted += depth;
-  }
+  CYTOPRESS_ASSIGN_OR_RETURN(int64_t wanted, store_->QueuedFor(options_.device));
   if (wanted == 0) return 0;
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<WorkerInfo> workers, store_->ListWorkers());
   std::set<std::string> busy;

@@ -217,7 +217,8 @@ TEST_P(ClientTest, StatsCountEveryStateAndTheOldestQueuedJob) {
   Submit(gpu);
   stats = *store_->Stats();
   EXPECT_EQ(stats.depth, 2);
-  EXPECT_THAT(stats.depth_by_device, ElementsAre(testing::Pair("", 1), testing::Pair("cuda:0", 1)));
+  EXPECT_EQ(*store_->QueuedFor("cuda:0"), 2);
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 1);
   EXPECT_EQ(stats.jobs_by_state[v1::JOB_STATE_QUEUED], 2);
   EXPECT_EQ(stats.jobs_by_state[v1::JOB_STATE_LEASED], 1);
   EXPECT_EQ(stats.jobs_by_state[v1::JOB_STATE_FAILED], 0);

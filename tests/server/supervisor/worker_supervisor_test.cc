@@ -289,13 +289,13 @@ TEST_F(SupervisorTest, ExpiredLeasesOfRemoteWorkersAreReaped) {
 class TimeMachine : public ForwardingJobStore {
  public:
   TimeMachine(JobStore* to, FakeClock* clock) : ForwardingJobStore(to), clock_(clock) {}
-  absl::StatusOr<QueueStats> Stats() override {
+  absl::StatusOr<int64_t> QueuedFor(const std::string& device) override {
     {
       absl::MutexLock lock(&mutex_);
       clock_->Advance(std::exchange(jump_, absl::ZeroDuration()));
       ++looks_;
     }
-    return ForwardingJobStore::Stats();
+    return ForwardingJobStore::QueuedFor(device);
   }
   // Returns when a whole tick has come after it.
   void Jump(absl::Duration by) {
