@@ -7,6 +7,7 @@
 #include <jerror.h>
 // clang-format on
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdlib>
 #include <memory>
@@ -18,12 +19,16 @@
 namespace cytopress {
 namespace {
 
-// A progressive file of a few KB may hold thousands of scans, each of which costs a whole pass.
-constexpr int kMaxScans = 200;
+// A progressive file of a few KB may hold thousands of scans, each of which costs a pass over all
+// pixels. Encoders write about ten; where they are many, they may cost what this many do on the
+// largest image that is read.
+constexpr int kUsualScans = 16;
+constexpr int kMaxScans = 64;
 
 struct ErrorHandler {
   jpeg_error_mgr base;  // first, so that a pointer to it is one to this
   jmp_buf jump;
+  int max_scans;
   char message[JMSG_LENGTH_MAX];
 };
 
@@ -50,9 +55,10 @@ void OnMessage(j_common_ptr codec, int level) {
 
 void CountScans(j_common_ptr codec) {
   if (!codec->is_decompressor) return;
-  if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number > kMaxScans) {
-    ErrorHandler* const handler = reinterpret_cast<ErrorHandler*>(codec->err);
-    std::snprintf(handler->message, sizeof(handler->message), "more than %d scans", kMaxScans);
+  ErrorHandler* const handler = reinterpret_cast<ErrorHandler*>(codec->err);
+  if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number > handler->max_scans) {
+    std::snprintf(handler->message, sizeof(handler->message), "more than %d scans",
+                  handler->max_scans);
     longjmp(handler->jump, 1);
   }
 }
@@ -61,6 +67,7 @@ void SetUp(ErrorHandler* handler) {
   jpeg_std_error(&handler->base);
   handler->base.error_exit = JumpOut;
   handler->base.emit_message = OnMessage;
+  handler->max_scans = kMaxScans;
   handler->message[0] = '\0';
 }
 
@@ -142,6 +149,9 @@ bool WriteImage(Encoder* encoder, const Image* image, int quality) {
 }
 
 absl::Status JpegError(absl::string_view action, const ErrorHandler& handler) {
+  if (handler.base.msg_code == JERR_OUT_OF_MEMORY) {
+    return absl::ResourceExhaustedError("no memory to decode a JPEG");
+  }
   return absl::InvalidArgumentError(absl::StrCat(action, ": ", handler.message));
 }
 
@@ -159,6 +169,9 @@ absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const DecodeLimits& li
         absl::StrCat("a JPEG of ", codec.num_components,
                      " components (CMYK?); needed is gray (1) or colour (3)"));
   }
+  const int64_t pixels = int64_t{codec.image_width} * codec.image_height;
+  decoder->handler.max_scans = static_cast<int>(std::clamp<int64_t>(
+      kUsualScans * limits.max_pixels / std::max<int64_t>(pixels, 1), kUsualScans, kMaxScans));
   Image image;
   image.width = static_cast<int>(codec.image_width);
   image.height = static_cast<int>(codec.image_height);

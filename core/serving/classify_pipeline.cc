@@ -24,6 +24,9 @@ constexpr int64_t kQuickPixels = 128 * 128;
 constexpr int kMaxReportedImages = 8;
 // Of one image in the running mean of the time that decoding a byte takes.
 constexpr double kDecodeWeight = 0.05;
+// What one image takes a byte counts as at most so many times the mean: a few bytes can hold a
+// large image, and must not let those of others be refused.
+constexpr double kMostOfMean = 4;
 // Requests that held so much together leave memory behind that is worth returning, once hardly any
 // has been held for a while.
 constexpr int64_t kMuchMemory = int64_t{16} << 20;
@@ -335,8 +338,11 @@ absl::Status ClassifyPipeline::Decode(Request& request, int index, const DecodeL
       PrepareImage(image, request.model->preprocessing, limits, &request.batch.pixels[offset]));
   if (!image.raw) {
     const double seconds = absl::ToDoubleSeconds(clock_->Steady() - start);
+    double a_byte = seconds / static_cast<double>(image.bytes.size());
     absl::MutexLock lock(&mutex_);
-    decode_seconds_per_byte_.Add(seconds / static_cast<double>(image.bytes.size()), kDecodeWeight);
+    const double mean = decode_seconds_per_byte_.value();
+    if (mean > 0) a_byte = std::min(a_byte, kMostOfMean * mean);
+    decode_seconds_per_byte_.Add(a_byte, kDecodeWeight);
   }
   return absl::OkStatus();
 }

@@ -125,6 +125,24 @@ TEST(DecodeImageTest, ProgressiveJpeg) {
   for (int i = 0; i < 12; ++i) EXPECT_NEAR(image->pixels[i], first_pixels[i], 3);
 }
 
+// A small file could ask for thousands of passes over a large image.
+TEST(DecodeImageTest, PassesOverAProgressiveJpegAreBounded) {
+  const std::string bytes = absl::HexStringToBytes(kProg);  // has 10 scans
+  const size_t scan = bytes.find("\xff\xda", bytes.find("\xff\xda") + 2);
+  const size_t end = bytes.find("\xff\xc4", scan);
+  const auto decode = [&](int more, int64_t max_pixels) {
+    std::string longer = bytes;
+    for (int i = 0; i < more; ++i) longer.insert(end, bytes, scan, end - scan);
+    DecodeLimits limits;
+    limits.max_pixels = max_pixels;
+    return DecodeImage(longer, limits).status();
+  };
+  EXPECT_EQ(decode(54, 1 << 20), absl::OkStatus());
+  EXPECT_THAT(decode(55, 1 << 20).message(), HasSubstr("more than 64 scans"));
+  EXPECT_EQ(decode(6, 16 * 16), absl::OkStatus());
+  EXPECT_THAT(decode(7, 16 * 16).message(), HasSubstr("more than 16 scans"));
+}
+
 TEST(DecodeImageTest, CmykIsRefused) {
   const absl::Status status = DecodeHex(kCmyk).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
