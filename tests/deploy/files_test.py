@@ -157,6 +157,14 @@ class DockerfileTest(unittest.TestCase):
         self.assertFalse({p for p in packages("serve") if "torch" in p})
         self.assertTrue({p for p in packages("worker") if p.startswith("libtorch")})
 
+    def test_whatever_trains_has_a_fast_blas(self):
+        # No program names it, so the next test does not see when it is missing: libblas.so.3 is an
+        # alternative that LibTorch loads, and the reference BLAS takes its place.
+        for group in ("build", "worker"):  # deploy/quickstart.sh, the worker's image
+            self.assertIn("libopenblas0-openmp", packages(group), group)
+        self.assertIn("RUN /usr/local/share/cytopress/install.sh worker",
+                      " ".join(f"{n} {t}" for n, t in self.stages["worker"].instructions))
+
     def test_the_images_have_the_libraries_that_the_programs_load(self):
         base = {"libc6", "libstdc++6", "libgcc-s1"}
         for program, groups in (("cytopressd", ["serve"]), ("cytopress", ["serve"]),
