@@ -110,6 +110,12 @@ class ComposeTest(unittest.TestCase):
                 self.assertEqual((DEPLOY / service["build"]["context"]).resolve(), SOURCE.resolve())
                 self.assertIn(service["build"]["target"], self.stages)
 
+    def test_the_cuda_of_the_gpu_worker_can_be_chosen_and_is_the_dockerfiles_by_default(self):
+        text = (SOURCE / "Dockerfile").read_text(encoding="utf-8")
+        defaults = dict(re.findall(r"^ARG (CUDA_\w+)=(\S+)$", text, re.MULTILINE))
+        self.assertEqual(self.services["worker-gpu"]["build"]["args"],
+                         {name: f"${{CYTOPRESS_{name}:-{value}}}" for name, value in defaults.items()})
+
     def test_programs_know_the_flags_that_they_are_given(self):
         for name, program in (("cytopressd", "cytopressd"), ("worker", "cytopress-worker"),
                               ("worker-gpu", "cytopress-worker")):
