@@ -3,7 +3,8 @@
 #   worker      cytopress-worker on CPUs, with Debian's LibTorch
 #   worker-gpu  cytopress-worker on NVIDIA GPUs, with a CUDA LibTorch that you unpack yourself:
 #                 docker build --target worker-gpu --build-context libtorch=/path/to/libtorch .
-#               It must be a C++11-ABI "shared with deps" build, made for the CUDA_SERIES below.
+#               It must be a C++11-ABI "shared with deps" build, made for the CUDA_SERIES below; for
+#               another give --build-arg CUDA_SERIES=... and CUDA_IMAGE=..., a "devel" image of it.
 #   serve-gpu   as serve, computing on an NVIDIA GPU; built like worker-gpu
 # Which packages go where is said once, in deploy/packages.txt.
 

@@ -174,10 +174,12 @@ model_name() { [[ "$dataset" == synthetic* ]] && echo quickstart-synthetic || ec
 # --- the job -------------------------------------------------------------------------------------
 
 # The same for the same data, recipe and programs: asked again, the service answers with the same
-# job, finished or not. A job that went wrong, or --retrain, gets a new one.
+# job, finished or not. A job that went wrong, or --retrain, gets a new one. So do other programs: they
+# decide what a recipe's name stands for, and the service refuses an id that comes with another recipe.
 request_id() {
   local source
   source="$dataset $(stat -c '%s %Y' -- "$dataset" 2>/dev/null || true) ${recipe[*]}"
+  source+=" $(cd "$bin" && md5sum cytopress cytopressd cytopress-worker)"
   echo "quickstart-$(md5sum <<<"$source" | cut -c1-12)-$(cat "$state/round" 2>/dev/null || echo 1)"
 }
 
@@ -193,7 +195,7 @@ compress() {
     130) exit 130 ;;
     *)
       next_round
-      fail "the job did not succeed (exit code $code); the log is $state/cytopressd.log, the next run starts a new job"
+      fail "the job did not succeed (exit code $code); see $state/data/logs/worker-local-1.log for the job and $state/cytopressd.log for the service. The next run starts a new job"
       ;;
   esac
 }

@@ -14,6 +14,15 @@ const prometheus::Histogram::BucketBoundaries& Edges() {
   return *edges;
 }
 
+// OK, and what counts against the objective of Classify: deploy/prometheus/rules/recording.yml.
+constexpr absl::StatusCode kCodesFromTheStart[] = {absl::StatusCode::kOk,
+                                                   absl::StatusCode::kUnknown,
+                                                   absl::StatusCode::kDeadlineExceeded,
+                                                   absl::StatusCode::kResourceExhausted,
+                                                   absl::StatusCode::kInternal,
+                                                   absl::StatusCode::kUnavailable,
+                                                   absl::StatusCode::kDataLoss};
+
 class RequestObserver : public grpc::experimental::Interceptor {
  public:
   RequestObserver(std::string method, RequestMetrics* metrics)
@@ -61,7 +70,26 @@ RequestMetrics::RequestMetrics(prometheus::Registry* registry, Clock* clock)
       messages_(prometheus::BuildCounter()
                     .Name("cytopress_stream_messages_total")
                     .Help("Messages of a ClassifyStream that were answered, by their own code")
-                    .Register(*registry)) {}
+                    .Register(*registry)) {
+  // From the start, so that the first errors are a change and not the birth of a series, in which
+  // Prometheus' rate() sees nothing: a server that fails from its first request on would look
+  // sound.
+  absl::MutexLock lock(&mutex_);
+  for (const absl::StatusCode code : kCodesFromTheStart) {
+    for (const char* method : {"Classify", "ClassifyStream"}) {
+      Count(method, static_cast<int>(code));
+    }
+    messages_.Add({{"code", std::string(CodeName(static_cast<int>(code)))}});
+  }
+}
+
+prometheus::Counter& RequestMetrics::Count(const std::string& method, int code) {
+  prometheus::Counter*& known = counters_[{method, code}];
+  if (known == nullptr) {
+    known = &requests_.Add({{"method", method}, {"code", std::string(CodeName(code))}});
+  }
+  return *known;
+}
 
 void RequestMetrics::ObserveStreamMessage(absl::StatusCode code) {
   // Looks the series up; a message holds many images, and the codes are few.
@@ -73,15 +101,11 @@ void RequestMetrics::Observe(const std::string& method, int code, absl::Duration
   prometheus::Histogram* histogram;
   {
     absl::MutexLock lock(&mutex_);
-    prometheus::Counter*& known_counter = counters_[{method, code}];
-    if (known_counter == nullptr) {
-      known_counter = &requests_.Add({{"method", method}, {"code", std::string(CodeName(code))}});
-    }
+    counter = &Count(method, code);
     prometheus::Histogram*& known_histogram = histograms_[method];
     if (known_histogram == nullptr) {
       known_histogram = &seconds_.Add({{"method", method}}, Edges());
     }
-    counter = known_counter;
     histogram = known_histogram;
   }
   counter->Increment();

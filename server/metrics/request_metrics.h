@@ -20,7 +20,8 @@
 
 namespace cytopress {
 
-// Thread-safe.
+// Thread-safe. OK and the errors that count against the objective of Classify have their series
+// from the start, at zero.
 class RequestMetrics {
  public:
   // Both must outlive this.
@@ -34,6 +35,10 @@ class RequestMetrics {
   Clock* clock() const { return clock_; }
 
  private:
+  // The counter of `method` and `code`, new if it must be.
+  prometheus::Counter& Count(const std::string& method, int code)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Clock* const clock_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& seconds_;

@@ -29,6 +29,8 @@ WORDS = {
 SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(\{[^{}]*\})?(?!\s*\(|[a-zA-Z0-9_:])")
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
 RANGE = re.compile(r"\[[^\[\]]*\]")
+# A zero for want of data.
+ZERO = re.compile(r" or (?:on\s*\(\) )?vector\(0\)$")
 
 
 class Query:
@@ -110,8 +112,8 @@ def dashboard_queries(dashboard, interval):
             expr = substitute(target["expr"], known, interval)
             yield Query(where, expr, bool(target.get("instant")))
             # A zero for want of data shows well and proves nothing. Silent alerts are as it should be.
-            if expr.endswith(" or vector(0)") and "ALERTS" not in expr:
-                yield Query(f"{where}, without the zero", expr.removesuffix(" or vector(0)"), True)
+            if ZERO.search(expr) and "ALERTS" not in expr:
+                yield Query(f"{where}, without the zero", ZERO.sub("", expr), True)
 
 
 def selectors(expr):
@@ -160,6 +162,9 @@ def dashboard_faults(dashboard):
         for target in panel.get("targets", []):
             if not target.get("legendFormat"):
                 yield f"panel '{title}' {target['refId']} has no legend"
+            if re.search(r"\bby\s*\(.* or vector\(0\)$", target["expr"]):
+                yield (f"panel '{title}' {target['refId']} shows a zero beside its series, which have "
+                       "labels that vector(0) lacks: write `or on() vector(0)`")
     ids = [panel["id"] for panel in panels_of(dashboard)]
     if len(ids) != len(set(ids)):
         yield "two panels share an id"

@@ -110,6 +110,12 @@ class ComposeTest(unittest.TestCase):
                 self.assertEqual((DEPLOY / service["build"]["context"]).resolve(), SOURCE.resolve())
                 self.assertIn(service["build"]["target"], self.stages)
 
+    def test_the_cuda_of_the_gpu_worker_can_be_chosen_and_is_the_dockerfiles_by_default(self):
+        text = (SOURCE / "Dockerfile").read_text(encoding="utf-8")
+        defaults = dict(re.findall(r"^ARG (CUDA_\w+)=(\S+)$", text, re.MULTILINE))
+        self.assertEqual(self.services["worker-gpu"]["build"]["args"],
+                         {name: f"${{CYTOPRESS_{name}:-{value}}}" for name, value in defaults.items()})
+
     def test_programs_know_the_flags_that_they_are_given(self):
         for name, program in (("cytopressd", "cytopressd"), ("worker", "cytopress-worker"),
                               ("worker-gpu", "cytopress-worker")):
@@ -156,6 +162,14 @@ class DockerfileTest(unittest.TestCase):
     def test_serving_needs_no_libtorch(self):
         self.assertFalse({p for p in packages("serve") if "torch" in p})
         self.assertTrue({p for p in packages("worker") if p.startswith("libtorch")})
+
+    def test_whatever_trains_has_a_fast_blas(self):
+        # No program names it, so the next test does not see when it is missing: libblas.so.3 is an
+        # alternative that LibTorch loads, and the reference BLAS takes its place.
+        for group in ("build", "worker"):  # deploy/quickstart.sh, the worker's image
+            self.assertIn("libopenblas0-openmp", packages(group), group)
+        self.assertIn("RUN /usr/local/share/cytopress/install.sh worker",
+                      " ".join(f"{n} {t}" for n, t in self.stages["worker"].instructions))
 
     def test_the_images_have_the_libraries_that_the_programs_load(self):
         base = {"libc6", "libstdc++6", "libgcc-s1"}

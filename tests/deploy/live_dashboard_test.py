@@ -192,6 +192,16 @@ class LiveDashboardTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertGreater(self.traffic.answered, 0)
 
+    def test_every_error_that_the_rules_count_has_its_series_before_the_first(self):
+        # rate() sees nothing in the birth of a series.
+        rules = (SOURCE / "deploy/prometheus/rules/recording.yml").read_text(encoding="utf-8")
+        codes, = set(re.findall(r'code=~"([A-Z_|]+)"', rules))
+        text = fetch(self.programs.metrics, "/metrics")
+        for code in ["OK", *codes.split("|")]:
+            for method in ("Classify", "ClassifyStream"):
+                self.assertIn(f'cytopress_requests_total{{code="{code}",method="{method}"}}', text)
+            self.assertIn(f'cytopress_stream_messages_total{{code="{code}"}}', text)
+
     def test_the_server_exports_what_is_documented_and_nothing_else(self):
         text = (SOURCE / "docs/metrics.md").read_text(encoding="utf-8")
         documented = dict(re.findall(

@@ -1,0 +1,70 @@
+#include "server/metrics/request_metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+namespace cytopress {
+namespace {
+
+using ::testing::Each;
+using ::testing::Key;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+
+class RequestMetricsTest : public testing::Test {
+ protected:
+  // The counters of a family, by code; of one method where the family has methods.
+  std::map<std::string, double> ByCode(const std::string& family_name,
+                                       const std::string& method = "") {
+    std::map<std::string, double> values;
+    for (const prometheus::MetricFamily& family : registry_.Collect()) {
+      if (family.name != family_name) continue;
+      for (const prometheus::ClientMetric& metric : family.metric) {
+        std::map<std::string, std::string> labels;
+        for (const auto& label : metric.label) labels[label.name] = label.value;
+        if (labels["method"] == method) values[labels["code"]] = metric.counter.value;
+      }
+    }
+    return values;
+  }
+
+  prometheus::Registry registry_;
+  RequestMetrics metrics_{&registry_, RealClock()};
+};
+
+TEST_F(RequestMetricsTest, ErrorsThatTheObjectiveCountsAreThereBeforeTheFirst) {
+  for (const std::map<std::string, double>& values :
+       {ByCode("cytopress_requests_total", "Classify"),
+        ByCode("cytopress_requests_total", "ClassifyStream"),
+        ByCode("cytopress_stream_messages_total")}) {
+    EXPECT_THAT(values, UnorderedElementsAre(Key("OK"), Key("UNKNOWN"), Key("DEADLINE_EXCEEDED"),
+                                             Key("RESOURCE_EXHAUSTED"), Key("INTERNAL"),
+                                             Key("UNAVAILABLE"), Key("DATA_LOSS")));
+    EXPECT_THAT(values, Each(Pair(testing::_, 0)));
+  }
+}
+
+TEST_F(RequestMetricsTest, TheyAreCountedInTheSeriesThatAreThere) {
+  metrics_.Observe("Classify", grpc::StatusCode::UNAVAILABLE, absl::Milliseconds(1));
+  metrics_.Observe("Classify", grpc::StatusCode::UNAVAILABLE, absl::Milliseconds(1));
+  metrics_.ObserveStreamMessage(absl::StatusCode::kInternal);
+  EXPECT_EQ(ByCode("cytopress_requests_total", "Classify")["UNAVAILABLE"], 2);
+  EXPECT_EQ(ByCode("cytopress_requests_total", "ClassifyStream")["UNAVAILABLE"], 0);
+  EXPECT_EQ(ByCode("cytopress_requests_total", "Classify").size(), 7u);
+  EXPECT_EQ(ByCode("cytopress_stream_messages_total")["INTERNAL"], 1);
+  EXPECT_EQ(ByCode("cytopress_stream_messages_total").size(), 7u);
+}
+
+TEST_F(RequestMetricsTest, OtherMethodsAndCodesComeWithTheirFirstCall) {
+  EXPECT_TRUE(ByCode("cytopress_requests_total", "ListJobs").empty());
+  metrics_.Observe("ListJobs", grpc::StatusCode::OK, absl::Milliseconds(1));
+  metrics_.Observe("Classify", grpc::StatusCode::NOT_FOUND, absl::Milliseconds(1));
+  EXPECT_THAT(ByCode("cytopress_requests_total", "ListJobs"), UnorderedElementsAre(Pair("OK", 1)));
+  EXPECT_EQ(ByCode("cytopress_requests_total", "Classify")["NOT_FOUND"], 1);
+}
+
+}  // namespace
+}  // namespace cytopress
