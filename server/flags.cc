@@ -128,8 +128,8 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
                   "model yet; \"\": none")
       ->capture_default_str();
   app->add_option("--database", options->database_url,
-                  "job database, sqlite:///absolute/path.db; only one server on it may have "
-                  "--workers; default: jobs.db in the state folder");
+                  "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE; only one "
+                  "server on it may have --workers; default: jobs.db in the state folder");
   app->add_option("--workers", options->workers,
                   "jobs that run on this machine at the same time, each on its share of the cores; "
                   "0: none")

@@ -126,7 +126,7 @@ struct JobStoreOptions {
   bool create = true;
 };
 
-// `url` is "sqlite:///path/to/file.db" (WAL). `clock` must outlive the store. NOT_FOUND when there
+// `url` is "sqlite:///path/to/file.db" (WAL) or "postgresql://host/database". `clock` must outlive the store. NOT_FOUND when there
 // is no such database and it is not to be created.
 absl::StatusOr<std::unique_ptr<JobStore>> OpenJobStore(const std::string& url, Clock* clock,
                                                        const JobStoreOptions& options = {});

@@ -104,9 +104,8 @@ std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const L
 }
 
 // With its ledger.
-absl::StatusOr<v1::Job> LoadWholeJob(soci::session& sql, const SqlDialect& dialect,
-                                     const std::string& id) {
-  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, dialect, id, false));
+absl::StatusOr<v1::Job> LoadWholeJob(soci::session& sql, const std::string& id) {
+  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
   CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
   return std::move(row.job);
 }
@@ -131,17 +130,29 @@ absl::StatusOr<std::unique_ptr<JobStore>> SqlJobStore::Open(std::unique_ptr<SqlD
   return std::unique_ptr<JobStore>(std::move(store));
 }
 
-absl::Status SqlJobStore::Read(Body body) { return InTransaction(dialect_->BeginRead(), body); }
+absl::Status SqlJobStore::Read(Body body) { return InTransaction(&SqlDialect::BeginRead, body); }
 
 absl::Status SqlJobStore::Write(Body body) {
   absl::MutexLock lock(&write_mutex_);
-  return InTransaction(dialect_->BeginWrite(), body);
+  return InTransaction(&SqlDialect::BeginWrite, body);
 }
 
-absl::Status SqlJobStore::InTransaction(const char* begin, Body body) {
+void SqlJobStore::BeginOn(soci::session& sql, Begin begin) const {
+  try {
+    (*dialect_.*begin)(sql);
+  } catch (const soci::soci_error& error) {
+    if (!dialect_->HasLostConnection(error)) throw;
+    // The database may have been started anew since the session was used last.
+    sql.close();
+    dialect_->Connect(sql);
+    (*dialect_.*begin)(sql);
+  }
+}
+
+absl::Status SqlJobStore::InTransaction(Begin begin, Body body) {
   try {
     soci::session sql(pool_);
-    sql << begin;
+    BeginOn(sql, begin);
     try {
       absl::Status status = body(sql);
       sql << (status.ok() ? "COMMIT" : "ROLLBACK");
@@ -177,7 +188,7 @@ absl::StatusOr<v1::Job> SqlJobStore::Submit(const v1::JobSpec& spec,
           soci::into(earlier);
     }
     if (earlier.empty()) return InsertJob(sql, &row);
-    CYTOPRESS_ASSIGN_OR_RETURN(JobRow known, LoadJob(sql, *dialect_, earlier, false));
+    CYTOPRESS_ASSIGN_OR_RETURN(JobRow known, LoadJob(sql, earlier));
     if (Fingerprint(known.job.spec()) != Fingerprint(row.job.spec())) {
       return absl::AlreadyExistsError(
           absl::StrCat("request_id: \"", request_id, "\" was used for job ", earlier,
@@ -192,7 +203,7 @@ absl::StatusOr<v1::Job> SqlJobStore::Submit(const v1::JobSpec& spec,
 absl::StatusOr<v1::Job> SqlJobStore::Get(const std::string& id) {
   v1::Job job;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    CYTOPRESS_ASSIGN_OR_RETURN(job, LoadWholeJob(sql, *dialect_, id));
+    CYTOPRESS_ASSIGN_OR_RETURN(job, LoadWholeJob(sql, id));
     return absl::OkStatus();
   }));
   return job;
@@ -209,7 +220,7 @@ absl::StatusOr<ListJobsPage> SqlJobStore::List(const ListJobsQuery& query) {
       page.next_page_token = PageToken(query, ids.back().first);
     }
     for (const auto& [number, id] : ids) {
-      absl::StatusOr<v1::Job> job = LoadWholeJob(sql, *dialect_, id);
+      absl::StatusOr<v1::Job> job = LoadWholeJob(sql, id);
       if (job.ok()) {
         page.jobs.push_back(*std::move(job));
       } else if (absl::IsDataLoss(job.status())) {
@@ -226,7 +237,7 @@ absl::StatusOr<ListJobsPage> SqlJobStore::List(const ListJobsQuery& query) {
 absl::StatusOr<v1::Job> SqlJobStore::Cancel(const std::string& id) {
   v1::Job job;
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
-    CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
+    CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
     const v1::JobState state = row.job.state();
     const bool asked_before = row.job.cancel_requested();
     row.job.set_cancel_requested(true);

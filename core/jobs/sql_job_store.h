@@ -60,6 +60,7 @@ class SqlJobStore : public JobStore {
 
  private:
   using Body = absl::FunctionRef<absl::Status(soci::session&)>;
+  using Begin = void (SqlDialect::*)(soci::session&) const;
   using Change = absl::FunctionRef<absl::Status(soci::session&, JobRow*)>;
 
   SqlJobStore(std::unique_ptr<SqlDialect> dialect, Clock* clock, const JobStoreOptions& options);
@@ -67,7 +68,9 @@ class SqlJobStore : public JobStore {
   // Run `body` in one transaction: committed when it returns OK, rolled back otherwise.
   absl::Status Read(Body body);
   absl::Status Write(Body body) ABSL_LOCKS_EXCLUDED(write_mutex_);
-  absl::Status InTransaction(const char* begin, Body body);
+  absl::Status InTransaction(Begin begin, Body body);
+  // Connects a session anew that has lost its connection.
+  void BeginOn(soci::session& sql, Begin begin) const;
 
   // ABORTED when `lease` is no longer the job's.
   absl::StatusOr<JobRow> LoadLeased(soci::session& sql, const Lease& lease) const;

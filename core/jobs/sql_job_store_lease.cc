@@ -56,7 +56,7 @@ absl::Status SqlJobStore::Requeue(JobRow* row, const std::string& error) const {
 }
 
 absl::StatusOr<JobRow> SqlJobStore::LoadLeased(soci::session& sql, const Lease& lease) const {
-  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, lease.job_id, true));
+  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, lease.job_id));
   if (row.fence != lease.fence || row.job.worker() != lease.worker) return LostLease(lease, row);
   return row;
 }
@@ -79,7 +79,7 @@ void SqlJobStore::FailDamaged(soci::session& sql, const std::string& id,
 absl::StatusOr<LeasedJob> SqlJobStore::LeaseJob(soci::session& sql, const std::string& id,
                                                 const std::string& worker,
                                                 absl::Duration duration) const {
-  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
+  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
   CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
   CYTOPRESS_RETURN_IF_ERROR(Move(&row, v1::JOB_STATE_LEASED));
   row.job.set_worker(worker);
@@ -99,8 +99,7 @@ absl::StatusOr<std::optional<LeasedJob>> SqlJobStore::AcquireLease(const std::st
       std::string id;
       const int queued = v1::JOB_STATE_QUEUED;
       sql << "SELECT id FROM jobs WHERE state = :state AND (device = '' OR device = :device)"
-             " ORDER BY number LIMIT 1"
-          << dialect_->LockClause(),
+             " ORDER BY number LIMIT 1",
           soci::use(queued), soci::use(device), soci::into(id);
       if (id.empty()) return absl::OkStatus();
       absl::StatusOr<LeasedJob> job = LeaseJob(sql, id, worker, duration);
@@ -201,7 +200,7 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& co
       soci::rowset<std::string> rows =
           (sql.prepare << "SELECT id FROM jobs WHERE state IN (" << v1::JOB_STATE_LEASED << ", "
                        << v1::JOB_STATE_RUNNING << ") AND (:worker = '' OR worker = :name) AND "
-                       << condition << " ORDER BY number" << dialect_->LockClause(),
+                       << condition << " ORDER BY number",
            soci::use(worker), soci::use(worker));
       ids.assign(rows.begin(), rows.end());
     }
@@ -219,7 +218,7 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& co
 }
 
 absl::Status SqlJobStore::ReapJob(soci::session& sql, const std::string& id) const {
-  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, *dialect_, id, true));
+  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
   const int attempt = row.job.attempt();
   CYTOPRESS_RETURN_IF_ERROR(
       Requeue(&row, absl::StrCat("worker lost ", attempt, attempt == 1 ? " time" : " times", ": ",

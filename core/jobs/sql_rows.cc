@@ -103,15 +103,13 @@ std::string Fingerprint(const v1::JobSpec& spec) {
   return bytes;
 }
 
-absl::StatusOr<JobRow> LoadJob(soci::session& sql, const SqlDialect& dialect, const std::string& id,
-                               bool for_update) {
+absl::StatusOr<JobRow> LoadJob(soci::session& sql, const std::string& id) {
   Columns c{};
   sql << "SELECT number, id, COALESCE(request_id, ''), state, spec, progress, error, worker, "
          "attempt,"
          " max_attempts, cancel_requested, model, parent_model, created_us, started_us, "
          "finished_us,"
-         " lease_expires_us, fence, revision FROM jobs WHERE id = :id"
-      << (for_update ? dialect.LockClause() : ""),
+         " lease_expires_us, fence, revision FROM jobs WHERE id = :id",
       soci::use(id), soci::into(c.number), soci::into(c.id), soci::into(c.request_id),
       soci::into(c.state), soci::into(c.spec), soci::into(c.progress), soci::into(c.error),
       soci::into(c.worker), soci::into(c.attempt), soci::into(c.max_attempts),

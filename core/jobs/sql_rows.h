@@ -11,7 +11,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "core/jobs/sql_dialect.h"
 #include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
@@ -30,9 +29,8 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time);
 // Bytes that are the same for equal specifications.
 std::string Fingerprint(const v1::JobSpec& spec);
 
-// NOT_FOUND names the id. `for_update`: the transaction will save the row.
-absl::StatusOr<JobRow> LoadJob(soci::session& sql, const SqlDialect& dialect, const std::string& id,
-                               bool for_update);
+// NOT_FOUND names the id.
+absl::StatusOr<JobRow> LoadJob(soci::session& sql, const std::string& id);
 // Adds the row and sets row->number.
 absl::Status InsertJob(soci::session& sql, JobRow* row);
 // Writes what can change and counts up row->revision.

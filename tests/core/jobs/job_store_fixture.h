@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/jobs/job_store.h"
+#include "tests/core/jobs/postgres_server.h"
 
 namespace cytopress {
 
@@ -95,7 +96,12 @@ class JobStoreTest : public testing::TestWithParam<Backend> {
 };
 
 inline testing::internal::ParamGenerator<Backend> Backends() {
+#ifdef CYTOPRESS_TEST_POSTGRES
+  return testing::Values(Backend{"sqlite", NewSqliteDatabase},
+                         Backend{"postgresql", NewPostgresDatabase});
+#else
   return testing::Values(Backend{"sqlite", NewSqliteDatabase});
+#endif
 }
 
 inline std::string BackendName(const testing::TestParamInfo<Backend>& info) {

@@ -1,0 +1,74 @@
+// What only a database on a server goes through.
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "tests/core/jobs/job_store_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(PostgresTest, AnUnreachableServerIsUnavailableAndItsPasswordStaysSecret) {
+  FakeClock clock;
+  const absl::Status status =
+      OpenJobStore("postgresql://lab:secret@127.0.0.1:1/jobs?application_name=x", &clock).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("postgresql://127.0.0.1:1/jobs"));
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
+}
+
+#ifdef CYTOPRESS_TEST_POSTGRES
+
+TEST(PostgresTest, AStoreOutlivesItsServersRestart) {
+  FakeClock clock;
+  PostgresServer& server = PostgresServer::Shared();
+  const std::unique_ptr<JobStore> store = *OpenJobStore(server.CreateDatabase(), &clock);
+  const std::string id = store->Submit(SomeSpec(), "")->id();
+  server.Stop();
+  EXPECT_EQ(store->Get(id).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(store->Cancel(id).status().code(), absl::StatusCode::kUnavailable);
+  server.Start();
+  // Each connection of the pool, of which several are used at once.
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 8; ++i) {
+    readers.emplace_back([&] { EXPECT_EQ(store->Get(id)->state(), v1::JOB_STATE_QUEUED); });
+  }
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(store->Cancel(id)->state(), v1::JOB_STATE_CANCELLED);
+}
+
+// As two workers on two machines.
+TEST(PostgresTest, ManyWorkersTakeEachJobOnce) {
+  constexpr int kJobs = 40, kWorkers = 4;
+  FakeClock clock;
+  const std::string url = PostgresServer::Shared().CreateDatabase();
+  const std::unique_ptr<JobStore> store = *OpenJobStore(url, &clock);
+  for (int i = 0; i < kJobs; ++i) ASSERT_TRUE(store->Submit(SomeSpec(), "").ok());
+  std::vector<std::vector<std::string>> taken(kWorkers);
+  std::vector<std::thread> workers;
+  for (int w = 0; w < kWorkers; ++w) {
+    workers.emplace_back([&, w] {
+      const std::unique_ptr<JobStore> own = *OpenJobStore(url, &clock);
+      for (;;) {
+        const auto leased = own->AcquireLease(absl::StrCat("w", w), "cpu", kLease);
+        ASSERT_TRUE(leased.ok()) << leased.status();
+        if (!leased->has_value()) return;
+        taken[w].push_back((**leased).lease.job_id);
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  std::vector<std::string> all;
+  for (const auto& own : taken) all.insert(all.end(), own.begin(), own.end());
+  EXPECT_EQ(all.size(), kJobs);
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(std::unique(all.begin(), all.end()), all.end());
+}
+
+#endif  // CYTOPRESS_TEST_POSTGRES
+
+}  // namespace
+}  // namespace cytopress
