@@ -127,9 +127,10 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
                   "folder of ready-made models (NAME.cyp), published at the start when there is no "
                   "model yet; \"\": none")
       ->capture_default_str();
-  app->add_option("--database", options->database_url,
-                  "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE; only one "
-                  "server on it may have --workers; default: jobs.db in the state folder");
+  app->add_option(
+      "--database", options->database_url,
+      "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE; only one "
+      "server on it may have --workers; default: jobs.db in the state folder");
   app->add_option("--workers", options->workers,
                   "jobs that run on this machine at the same time, each on its share of the cores; "
                   "0: none")

@@ -24,9 +24,8 @@ absl::Status CheckNames(absl::string_view who, const std::vector<std::string>& n
                                                      "; names need to be unique"));
     }
     if (!IsUtf8(name)) {
-      return absl::InvalidArgumentError(absl::StrCat(who, ": the class name '",
-                                                     absl::Utf8SafeCHexEscape(name),
-                                                     "' is not UTF-8; write it in UTF-8"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          who, ": the class name '", absl::CHexEscape(name), "' is not UTF-8; write it in UTF-8"));
     }
   }
   return absl::OkStatus();
@@ -58,7 +57,7 @@ absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptio
   }
   if (!IsUtf8(dataset->name)) {
     return absl::InvalidArgumentError(absl::StrCat("the name of the data set, '",
-                                                   absl::Utf8SafeCHexEscape(dataset->name),
+                                                   absl::CHexEscape(dataset->name),
                                                    "', is not UTF-8; rename it in UTF-8"));
   }
   if (classes < 2) {

@@ -250,7 +250,7 @@ TEST_F(FolderTest, RefusesANameThatAModelCouldNotHave) {
     }
   }
   EXPECT_THAT(std::string(Load().status().message()),
-              HasSubstr("the class name 'Erythrozyt\\xFC' is not UTF-8"));
+              HasSubstr("the class name 'Erythrozyt\\xfc' is not UTF-8"));
 }
 
 TEST_F(FolderTest, BoundsMemoryAndSize) {
