@@ -19,8 +19,9 @@ namespace {
 constexpr int64_t kMaxPemBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 256 << 20;
 
-// A service that comes back is found within seconds, where gRPC's own back-off goes to minutes.
-constexpr int kMinReconnectMs = 200;
+// A service that comes back is found within seconds, where gRPC's own back-off goes to minutes. Its
+// "minimum" back-off stays as it is: that is also how long an attempt to connect may take.
+constexpr int kFirstReconnectMs = 200;
 constexpr int kMaxReconnectMs = 3000;
 // Finds out that the server's machine is gone while a watch has nothing to say. Servers count pings
 // that come more often than every five minutes as an attack.
@@ -68,8 +69,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
   CYTOPRESS_ASSIGN_OR_RETURN(credentials, MakeCredentials(options.tls));
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinReconnectMs);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);

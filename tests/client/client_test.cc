@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -56,6 +59,27 @@ TEST(Client, IsUnavailableWhereNobodyListens) {
   absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
   ASSERT_TRUE(client.ok());
   EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kUnavailable);
+}
+
+// Like a server behind a slow line: whoever connects hears nothing yet.
+TEST(Client, GivesAConnectionTheTimeOfItsCall) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string path = absl::StrCat(testing::TempDir(), "/slow-", getpid(), ".sock");
+  ASSERT_LT(path.size(), sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  unlink(path.c_str());
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 8), 0);
+  ClientOptions options;
+  options.target = absl::StrCat("unix:", path);
+  options.deadline = absl::Milliseconds(600);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  ASSERT_TRUE(client.ok());
+  EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kDeadlineExceeded);
+  close(listener);
+  unlink(path.c_str());
 }
 
 TEST(ClientTls, NamesTheFileThatIsWrong) {
