@@ -100,7 +100,7 @@ absl::StatusOr<ExitCode> Report(CliContext* context, const ReportFlags& flags) {
 
 void AddSweep(CLI::App* app, CliContext* context) {
   auto flags = std::make_shared<SweepFlags>();
-  flags->recipe.recipe = "lossless";
+  flags->recipe.sweeps = true;
   CLI::App* command = app->add_subcommand(
       "sweep", "a grid of sparsities and weight types as one job, and a report of it");
   command

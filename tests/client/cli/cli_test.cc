@@ -130,6 +130,7 @@ TEST_F(CliTest, CompressFollowsTheJobAndShowsTheModel) {
   service_.jobs.scripts = {{{EndedJob(v1::JOB_STATE_SUCCEEDED)}, grpc::Status::OK}};
   EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 0);
   EXPECT_THAT(out(), HasSubstr("job job-1 has made blood@2"));
+  EXPECT_EQ(service_.jobs.last_request.spec().recipe().name(), "lossless");
   EXPECT_THAT(out(), HasSubstr("(10.0x smaller)"));
 }
 
