@@ -306,6 +306,7 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
                    "FOLDER=CLASS for folders that are not named like their class, separated by "
                    "commas")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->needs(truth);
   command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
       ->check(CLI::Range(1, 64))

@@ -82,6 +82,10 @@ TEST_F(CliClassifyTest, CountsWhatIsRightByFolder) {
                                                "--alias",  "odd=class 4", folder_};
   EXPECT_EQ(Run(with_alias), 0);
   EXPECT_THAT(out(), HasSubstr("all           3      2   66.67 %"));
+  EXPECT_EQ(Run({"classify", "--truth", "folder", "--alias", "odd=class 4,even=class 2",
+                 folder_ + "/odd/c.png", folder_ + "/class_1"}),
+            0)
+      << "the alias is one word: " << err();
 }
 
 TEST_F(CliClassifyTest, NamesWhatCannotBeRead) {
@@ -177,10 +181,6 @@ TEST_F(CliClassifyTest, EvaluateScoresTheSplitAndComparesWithTheModel) {
   EXPECT_THAT(err(), HasSubstr("--tolerance"));
 }
 
-TEST_F(CliClassifyTest, EvaluateWantsAPlaceForItsCsvBeforeItStarts) {
-  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--csv",
-                 folder_ + "/missing/a.csv"}),
-            2);
 // A folder data set in which every split has one image of each class, right by the rule when
 // `names[i]` is the model's class i.
 class EvaluateFolderTest : public CliClassifyTest {
@@ -268,6 +268,10 @@ TEST_F(EvaluateFolderTest, PreparesImagesAsTheModelTakesThem) {
   EXPECT_EQ(sent, expected);
 }
 
+TEST_F(CliClassifyTest, EvaluateWantsAPlaceForItsCsvBeforeItStarts) {
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--csv",
+                 folder_ + "/missing/a.csv"}),
+            2);
   EXPECT_THAT(err(), HasSubstr("missing/a.csv"));
   EXPECT_TRUE(service_.inference.requests().empty());
 }
@@ -276,14 +280,14 @@ TEST_F(CliClassifyTest, EvaluateDoesNotCompareDifferentData) {
   v1::Model* model = &service_.models.model;
   model->mutable_provenance()->set_dataset_hash("another");
   model->add_evaluations()->set_split("test");
-  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--json"}), 0);
-  EXPECT_TRUE(OutJson()["stored"].is_null());
-  model->add_class_names("a ninth");
-  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400"}), 2);
   model->clear_class_names();
   const absl::StatusOr<Dataset> dataset = LoadDataset("synthetic:400");
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   for (const std::string& name : dataset->class_names) model->add_class_names(name);
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--json"}), 0);
+  EXPECT_TRUE(OutJson()["stored"].is_null());
+  model->add_class_names("a ninth");
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400"}), 2);
   EXPECT_THAT(err(), HasSubstr("8 classes"));
 }
 
