@@ -13,21 +13,6 @@
 namespace cytopress {
 namespace {
 
-// The data set is opened by the worker, in another folder than this program's.
-absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri) {
-  if (uri == "synthetic" || absl::StartsWith(uri, "synthetic:")) return uri;
-  std::error_code error;
-  if (!std::filesystem::exists(uri, error)) {
-    if (uri.empty() || std::filesystem::path(uri).is_absolute()) return uri;
-    return absl::NotFoundError(
-        absl::StrCat("--dataset ", uri,
-                     ": there is no such file or folder here; of one that is "
-                     "only on the worker's machine, give the absolute path"));
-  }
-  const std::filesystem::path absolute = std::filesystem::canonical(uri, error);
-  return error ? uri : absolute.string();
-}
-
 void OverrideStages(const CompressFlags& flags, v1::Recipe* recipe) {
   if (flags.finetune_epochs == 0) recipe->clear_finetune();
   if (flags.finetune_epochs.value_or(0) != 0) {
@@ -148,10 +133,6 @@ absl::Status CheckStages(const CompressFlags& flags, const v1::Recipe& recipe) {
       {"--max-images", flags.max_images.has_value(), trains, kFinetuning, kFinetuneEpochs},
       {"--ema-decay", flags.ema_decay.has_value(), trains, kFinetuning, kFinetuneEpochs},
       {"--finetune-learning-rate", flags.finetune_learning_rate.has_value(), finetunes, kFinetuning,
-  return absl::OkStatus();
-}
-
-absl::Status CheckBase(const CompressFlags& flags) {
        kFinetuneEpochs},
       {"--freeze-batch-norm", flags.freeze_batch_norm.value_or(false), finetunes, kFinetuning,
        kFinetuneEpochs},
@@ -167,16 +148,15 @@ absl::Status CheckBase(const CompressFlags& flags) {
         absl::StrCat(need.flag, " is about ", need.stage, ", which this job does without: give ",
                      need.remedy, " above 0, or leave ", need.flag, " out"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBase(const CompressFlags& flags) {
   if (flags.base.empty()) return absl::OkStatus();
   const char* const unfit = !flags.architecture.empty() ? "--architecture"
                             : flags.epochs.has_value()  ? "--epochs"
                                                         : nullptr;
   if (unfit == nullptr) return absl::OkStatus();
-  if (flags.finetune_epochs == 0) {
-    return absl::InvalidArgumentError(
-        "--finetune-epochs 0 leaves out what every try of a search needs: give more, or leave it "
-        "out");
-  }
   return absl::InvalidArgumentError(
       absl::StrCat(unfit, " is for training from scratch; with --base ", flags.base,
                    " the network is already trained: leave one of the two out"));
@@ -191,6 +171,11 @@ absl::Status CheckGoal(const CompressFlags& flags) {
     return absl::InvalidArgumentError(
         "--max-accuracy-drop 0 asks for no image less, which chance decides: give 0.001, or leave "
         "it out for 0.005");
+  }
+  if (flags.finetune_epochs == 0) {
+    return absl::InvalidArgumentError(
+        "--finetune-epochs 0 leaves out what every try of a search needs: give more, or leave it "
+        "out");
   }
   if (searched == nullptr) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -225,6 +210,20 @@ v1::Goal BuildGoal(const CompressFlags& flags, v1::Recipe* recipe) {
 
 }  // namespace
 
+absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri) {
+  if (uri == "synthetic" || absl::StartsWith(uri, "synthetic:")) return uri;
+  std::error_code error;
+  if (!std::filesystem::exists(uri, error)) {
+    if (uri.empty() || std::filesystem::path(uri).is_absolute()) return uri;
+    return absl::NotFoundError(
+        absl::StrCat("--dataset ", uri,
+                     ": there is no such file or folder here; of one that is "
+                     "only on the worker's machine, give the absolute path"));
+  }
+  const std::filesystem::path absolute = std::filesystem::canonical(uri, error);
+  return error ? uri : absolute.string();
+}
+
 absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags) {
   CYTOPRESS_RETURN_IF_ERROR(CheckBase(flags));
   CYTOPRESS_RETURN_IF_ERROR(CheckGoal(flags));
@@ -248,8 +247,8 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   OverrideStages(flags, recipe);
   OverridePruning(flags, recipe);
   OverrideQuantization(flags, recipe);
-  CYTOPRESS_RETURN_IF_ERROR(CheckStages(flags, *recipe));
   OverrideTraining(flags, recipe);
+  CYTOPRESS_RETURN_IF_ERROR(CheckStages(flags, *recipe));
   if (!flags.on_collapse.empty()) {
     recipe->set_on_collapse(CollapsePoliciesByName().at(flags.on_collapse));
   }

@@ -64,6 +64,10 @@ struct CompressFlags {
 // set that is not there. The service checks the rest.
 absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags);
 
+// The data set as the worker has to be told of it: it opens it in another folder than this
+// program's. NOT_FOUND for a relative path that is not there.
+absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CLIENT_CLI_COMPRESS_REQUEST_H_

@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/compress_request.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/report_commands.h"
 #include "client/cli/reproduction.h"
@@ -123,7 +124,10 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   Reproduction plan;
   CYTOPRESS_ASSIGN_OR_RETURN(
       plan, Plan(client, model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
-  if (!flags.dataset.empty()) plan.spec.mutable_dataset()->set_uri(flags.dataset);
+  if (!flags.dataset.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(*plan.spec.mutable_dataset()->mutable_uri(),
+                               AbsoluteDataset(flags.dataset));
+  }
   if (!flags.device.empty()) plan.spec.set_device(flags.device);
   CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));
   StoredModel original;

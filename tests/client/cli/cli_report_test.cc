@@ -161,6 +161,18 @@ TEST_F(CliTest, ReproduceRefusesOtherDataBeforeAnyWork) {
   EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
 }
 
+TEST_F(CliTest, ReproduceMakesTheDataSetsPathAbsoluteForTheWorker) {
+  service_.models.model = CellModel();
+  service_.models.model.mutable_provenance()->set_dataset_hash("0123");
+  EXPECT_EQ(Run({"reproduce", "blood-s50-int8", "--dataset", "missing.npz"}), 3);
+  EXPECT_THAT(err(), HasSubstr("missing.npz: there is no such file or folder here"));
+  const std::string file = folder_ + "/data.npz";
+  ASSERT_TRUE(WriteFileAtomically(file, "no archive").ok());
+  const std::string relative = std::filesystem::relative(file).string();
+  EXPECT_NE(Run({"reproduce", "blood-s50-int8", "--dataset", relative}), 0);
+  EXPECT_THAT(err(), HasSubstr(std::filesystem::canonical(file).string()));
+}
+
 TEST_F(CliTest, ReproduceSaysWhyAReadyMadeModelCannotBe) {
   service_.models.model = CellModel();
   service_.models.model.set_name("ready-made");
