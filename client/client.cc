@@ -8,7 +8,9 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/status.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -64,6 +66,12 @@ absl::StatusOr<Response> ToResult(const grpc::Status& status, Response response)
 
 }  // namespace
 
+bool IsLoopback(absl::string_view target) {
+  absl::ConsumePrefix(&target, "dns:///");
+  return target == "localhost" || absl::StartsWith(target, "localhost:") ||
+         absl::StartsWith(target, "127.") || absl::StartsWith(target, "[::1]");
+}
+
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   CYTOPRESS_ASSIGN_OR_RETURN(credentials, MakeCredentials(options.tls));
@@ -73,6 +81,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  if (IsLoopback(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return std::make_unique<Client>(grpc::CreateCustomChannel(options.target, credentials, arguments),
                                   options);
 }

@@ -14,6 +14,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cytopress/v1/inference.grpc.pb.h"
@@ -76,6 +77,9 @@ struct ClassifySummary {
 };
 
 // Thread-safe.
+// Whether `target` is on this machine's loopback, where no proxy has anything to do.
+bool IsLoopback(absl::string_view target);
+
 class Client {
  public:
   // Reads the TLS files (INVALID_ARGUMENT or NOT_FOUND names them); connects with the first call.
