@@ -32,7 +32,8 @@ struct TlsFiles {
 
 struct ClientOptions {
   std::string target = "127.0.0.1:8500";  // "host:port" or "unix:/path"
-  // Of each call but WatchJob and DownloadModel; of ClassifyAll, between two answers.
+  // Of each call but WatchJob; of DownloadModel and ClassifyAll, the longest wait for the server to
+  // send or take in something.
   absl::Duration deadline = absl::Seconds(30);
   std::optional<TlsFiles> tls;  // unset: no encryption
 };
@@ -76,10 +77,10 @@ struct ClassifySummary {
   absl::Duration elapsed;  // on the caller's clock, loading included
 };
 
-// Thread-safe.
 // Whether `target` is on this machine's loopback, where no proxy has anything to do.
 bool IsLoopback(absl::string_view target);
 
+// Thread-safe.
 class Client {
  public:
   // Reads the TLS files (INVALID_ARGUMENT or NOT_FOUND names them); connects with the first call.
