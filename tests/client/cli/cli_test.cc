@@ -1,8 +1,11 @@
 // Jobs and models on the command line.
 #include "client/cli/cli.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/sha256.h"
 #include "tests/client/cli/cli_fixture.h"
@@ -260,6 +263,24 @@ TEST_F(CliTest, DownloadVerifies) {
   service_.models.chunks = {"other"};
   EXPECT_EQ(Run({"download", "blood", "-o", path}), 1);
   EXPECT_EQ(*ReadFile(path, 100), "bytes");
+}
+
+TEST_F(CliTest, DownloadIntoAPipeWritesTheModelAlone) {
+  service_.models.model = BloodModel();
+  service_.models.chunks = {"bytes"};
+  const std::string pipe = folder_ + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  EXPECT_EQ(Run({"download", "blood", "-o", pipe}), 0);
+  EXPECT_EQ(out(), "");
+  EXPECT_THAT(err(), HasSubstr("verified"));
+  EXPECT_EQ(Run({"--json", "download", "blood", "-o", pipe}), 0);
+  EXPECT_EQ(out(), "");
+  service_.models.chunks = {"other"};
+  EXPECT_EQ(Run({"download", "blood", "-o", pipe}), 1);
+  EXPECT_THAT(err(), HasSubstr("has got them all the same"));
+  close(reader);
 }
 
 TEST_F(CliTest, DatasetsNeedNoService) {
