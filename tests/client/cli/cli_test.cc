@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/sha256.h"
+#include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
 
 namespace cytopress {
@@ -281,6 +282,29 @@ TEST_F(CliTest, DownloadIntoAPipeWritesTheModelAlone) {
   EXPECT_EQ(Run({"download", "blood", "-o", pipe}), 1);
   EXPECT_THAT(err(), HasSubstr("has got them all the same"));
   close(reader);
+}
+
+TEST_F(CliTest, ExportGivesEveryClassAFolderOfItsOwn) {
+  const auto make = [this](const std::string& name, const std::vector<std::string>& classes) {
+    uint8_t shade = 0;
+    for (const std::string& class_name : classes) {
+      for (const char* split : {"train", "val", "test"}) {
+        const std::string at = absl::StrCat(folder_, "/", name, "/", split, "/", class_name);
+        ASSERT_TRUE(MakeDirectories(at).ok());
+        const Image image{28, 28, 3, std::vector<uint8_t>(28 * 28 * 3, ++shade)};
+        ASSERT_TRUE(WriteFileAtomically(at + "/a.png", *EncodePng(image)).ok());
+      }
+    }
+  };
+  const std::string to = folder_ + "/to";
+  make("cells", {"好中球", "好酸球", "CD4+", "CD4-"});
+  EXPECT_EQ(Run({"datasets", "export", folder_ + "/cells", "-o", to}), 0) << err();
+  for (const char* name : {"好中球", "好酸球", "CD4+", "CD4-"}) {
+    EXPECT_TRUE(std::filesystem::is_directory(absl::StrCat(to, "/", name))) << name;
+  }
+  make("twins", {"a b", "a_b"});
+  EXPECT_EQ(Run({"datasets", "export", folder_ + "/twins", "-o", to}), 2);
+  EXPECT_THAT(err(), HasSubstr("\"a b\" and \"a_b\" would share the folder \"a_b\""));
 }
 
 TEST_F(CliTest, DatasetsNeedNoService) {
