@@ -12,6 +12,7 @@
 #include "client/cli/follow_job.h"
 #include "client/cli/report_commands.h"
 #include "client/cli/reproduction.h"
+#include "client/report/source.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
@@ -62,19 +63,6 @@ absl::StatusOr<StoredModel> Fetch(Client* client, const std::string& name, int64
   stored.model = std::move(downloaded->model);
   CYTOPRESS_ASSIGN_OR_RETURN(stored.artifact, ParseArtifact(*bytes));
   return stored;
-}
-
-// The newest version of the name that the job made.
-absl::StatusOr<int64_t> VersionMadeBy(Client* client, const std::string& name,
-                                      const std::string& job_id) {
-  v1::ListModelsRequest request;
-  request.set_name(name);
-  v1::ListModelsResponse page;
-  CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
-  for (const v1::Model& model : page.models()) {
-    if (model.name() == name && model.provenance().job_id() == job_id) return model.version();
-  }
-  return absl::NotFoundError(absl::StrCat("job ", job_id, " has published no ", name));
 }
 
 void PrintComparison(const StoredModel& original, const StoredModel& reproduced,
@@ -143,10 +131,14 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   ExitCode code;
   CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
   if (code != ExitCode::kOk && !(plan.job_may_fail && code == ExitCode::kJobFailed)) return code;
-  int64_t made;
-  CYTOPRESS_ASSIGN_OR_RETURN(made, VersionMadeBy(client, plan.model_name, job.id()));
+  std::optional<v1::Model> made;
+  CYTOPRESS_ASSIGN_OR_RETURN(made, FindModel(client, plan.model_name, job.id()));
+  if (!made.has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("job ", job.id(), " has published no ", plan.model_name));
+  }
   StoredModel reproduced;
-  CYTOPRESS_ASSIGN_OR_RETURN(reproduced, Fetch(client, plan.model_name, made));
+  CYTOPRESS_ASSIGN_OR_RETURN(reproduced, Fetch(client, made->name(), made->version()));
   const ComparedModels compared = CompareModels(original, reproduced, flags.tolerance);
   PrintComparison(original, reproduced, compared, context);
   return compared.equal ? ExitCode::kOk : ExitCode::kFailed;

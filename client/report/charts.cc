@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/format.h"
+#include "client/report/html.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
 

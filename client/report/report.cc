@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/format.h"
+#include "client/report/html.h"
 #include "client/report/page_style.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
@@ -19,17 +20,9 @@ double ValidationAccuracy(const v1::Model& model) {
   return validation == nullptr ? 0 : validation->accuracy();
 }
 
-std::string Times(const v1::ModelSize& size) {
+std::string Factor(const v1::ModelSize& size) {
   return absl::StrFormat(
       "%.1f", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
-}
-
-const v1::Model* AnyModel(const ReportData& data) {
-  if (data.dense.has_value()) return &*data.dense;
-  for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) return &*cell.model;
-  }
-  return nullptr;
 }
 
 std::string Headline(const ReportData& data) {
@@ -47,7 +40,7 @@ std::string Headline(const ReportData& data) {
   std::string html = absl::StrCat(
       "The smallest model within 0.6 points of the dense one, by validation accuracy, is <strong>",
       CellName(*best), "</strong>: <strong>", FormatBytes(model.size().disk_bytes()),
-      "</strong>, <strong>", Times(model.size()),
+      "</strong>, <strong>", Factor(model.size()),
       " times smaller</strong> than the dense network in FP32 (",
       FormatBytes(model.size().dense_bytes()), "), with a test accuracy of <strong>",
       absl::StrFormat("%.4f", test->accuracy()), "</strong>");
@@ -155,6 +148,14 @@ constexpr char kScript[] =
     ".forEach(function(d){d.open=true})})</script>\n";
 
 }  // namespace
+
+const v1::Model* AnyModel(const ReportData& data) {
+  if (data.dense.has_value()) return &*data.dense;
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) return &*cell.model;
+  }
+  return nullptr;
+}
 
 bool DenseIsAtChance(const ReportData& data) {
   if (data.dense.has_value() && EvaluationOn(*data.dense, "val") != nullptr) {

@@ -123,6 +123,46 @@ TEST_F(CliTest, ReportOfARunningSweepMarksWhatIsOpen) {
   EXPECT_THAT(html, HasSubstr(">not published<"));
 }
 
+TEST_F(CliTest, ReportsCommandsDoTheSweepAgain) {
+  service_.models.model = CellModel();
+  v1::Job job = SweepJob(v1::JOB_STATE_SUCCEEDED);
+  v1::JobSpec* spec = job.mutable_spec();
+  spec->set_base_model("dense");
+  spec->mutable_network()->set_stem(v1::STEM_CIFAR);
+  spec->set_device("cuda:0");
+  for (const char* name : {"a b", "c"}) spec->mutable_dataset()->add_class_names(name);
+  spec->mutable_recipe()->set_name("first");
+  job.set_parent_model("dense@4");
+  service_.jobs.jobs["job-1"] = job;
+  job.set_id("job-2");
+  spec->mutable_recipe()->set_name("second");
+  service_.jobs.jobs["job-2"] = job;
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "job-1", "job-2", "-o", path}), 0);
+  const std::string html = *ReadFile(path, kMaxReportBytes);
+  for (const char* text :
+       {"--recipe-file recipe-blood.json", "--recipe-file recipe-job-2.json", "--base dense@4",
+        "--stem cifar", "--class-names &#39;a b,c&#39;", "--device cuda:0",
+        "&quot;name&quot;: &quot;first&quot;", "&quot;name&quot;: &quot;second&quot;"}) {
+    EXPECT_THAT(html, HasSubstr(text));
+  }
+}
+
+TEST_F(CliTest, ReportGoesOnWithoutADeletedModel) {
+  service_.models.model = CellModel();
+  v1::Job job = SweepJob(v1::JOB_STATE_SUCCEEDED);
+  job.add_ledger()->set_stage("blood-s50-int4");
+  service_.jobs.jobs["job-1"] = job;
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0);
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr(">deleted<"));
+  job.mutable_spec()->clear_sweep();
+  job.set_model("gone@1");
+  service_.jobs.jobs["job-1"] = job;
+  EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0) << err();
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr(">deleted<"));
+}
+
 TEST_F(CliTest, ReportTakesModelsToo) {
   service_.models.model = CellModel();
   const std::string path = folder_ + "/report.html";
