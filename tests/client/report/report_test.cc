@@ -205,6 +205,30 @@ TEST(ChartsSection, LegendHasOnlyWhatIsDrawn) {
   EXPECT_THAT(charts, HasSubstr("</svg> INT8</span>"));
 }
 
+TEST(ChartsSection, TellsFp32FromFp16) {
+  ReportData data = SampleReport();
+  data.cells[0].weights = v1::WEIGHT_TYPE_FP32;
+  const std::string charts = ChartsSection(data);
+  EXPECT_THAT(charts, HasSubstr("class=\"m fp32\""));
+  EXPECT_THAT(charts, HasSubstr("</svg> FP32</span>"));
+}
+
+TEST(ChartsSection, HasTicksHoweverNarrowTheSizesAre) {
+  ReportData data = SampleReport();
+  data.cells.resize(1);
+  for (const int64_t bytes : {3700000, 2000000, 999999, 12}) {
+    data.cells[0].model->mutable_size()->set_disk_bytes(bytes);
+    std::string by_size = ChartsSection(data);
+    by_size.resize(by_size.find("<svg class=\"chart\"", by_size.find("by-size") + 1));
+    const auto ticks = [&by_size] {
+      int count = 0;
+      for (size_t at = 0; (at = by_size.find("middle\">", at)) != std::string::npos; ++at) ++count;
+      return count;
+    };
+    EXPECT_GE(ticks(), 4) << bytes << ": two ticks and the axes' names";
+  }
+}
+
 TEST(ChartsSection, PutsTheBrokenModelsBelowTheAxis) {
   const std::string charts = ChartsSection(SampleReport());
   EXPECT_THAT(charts, HasSubstr("98 % INT4: 0.182"));
