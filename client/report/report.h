@@ -61,7 +61,8 @@ const v1::Model* AnyModel(const ReportData& data);
 bool DenseIsAtChance(const ReportData& data);
 
 // The smallest lossless cell by the validation split, so that nothing is chosen on the test split;
-// null without one, or without a dense model that was measured and is better than chance.
+// null without one, or without a dense model that was measured and is better than chance. Models of
+// other data than the dense one's are not compared with it.
 const ReportCell* SmallestLossless(const ReportData& data);
 
 // The whole page, well-formed HTML. Text from outside is escaped.

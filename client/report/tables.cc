@@ -53,7 +53,7 @@ std::string GridCell(const ReportCell& cell, bool beside_others) {
   if (beside_others) {
     absl::StrAppend(&html, "<small>", EscapeHtml(cell.name));
     // Neighbours may come from different dense models, and each is compared with its own.
-    if (cell.model.has_value() && cell.model->has_certificate()) {
+    if (cell.model.has_value() && cell.model->certificate().has_parent_test()) {
       absl::StrAppend(&html, " against ", EscapeHtml(cell.model->certificate().parent()));
     }
     html += "</small>";
@@ -199,7 +199,7 @@ CellVerdict VerdictOf(const ReportCell& cell) {
     case Comparison::kBetter:
       return {"better than dense", "good"};
     case Comparison::kNoDifference:
-      return {"no difference", "good"};
+      return {"no significant difference", "good"};
     case Comparison::kNotJudged:
       return {"not judged", "open"};
   }
