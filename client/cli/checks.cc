@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
@@ -53,6 +54,11 @@ CLI::Validator Address() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         if (text.empty()) return "no address is given; give HOST:PORT";
+        for (const char* scheme : {"http://", "https://", "grpc://"}) {
+          if (!absl::StartsWith(text, scheme)) continue;
+          return absl::StrCat("'", text, "' is not HOST:PORT: leave ", scheme,
+                              " out; --tls encrypts");
+        }
         return std::string(CheckPort(text).message());
       },
       "");

@@ -169,6 +169,27 @@ TEST_F(CliTest, OnlyAServiceIsOverloaded) {
             ExitCode::kFailed);
 }
 
+TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
+  const auto hint = [this](const char* message, std::vector<std::string> flags) {
+    service_.jobs.compress_error = grpc::Status(grpc::StatusCode::UNAVAILABLE, message);
+    flags.insert(flags.begin(), {"compress", "--name", "x", "--dataset", "synthetic"});
+    EXPECT_EQ(Run(flags), 4);
+    return err();
+  };
+  EXPECT_THAT(hint("Ssl handshake failed: wrong version number", {"--tls"}),
+              HasSubstr("speak no TLS: leave --tls"));
+  EXPECT_THAT(hint("Ssl handshake failed: certificate verify failed", {"--tls"}),
+              HasSubstr("--tls-ca"));
+  EXPECT_THAT(hint("Socket closed", {}), HasSubstr("give --tls"));
+  EXPECT_THAT(hint("connection refused", {}), HasSubstr("Is it running there?"));
+  setenv("http_proxy", "http://proxy:3128", /*overwrite=*/1);
+  EXPECT_THAT(hint("refused", {"--server", "cells:1"}), HasSubstr("http_proxy=http://proxy:3128"));
+  EXPECT_THAT(hint("refused", {}), Not(HasSubstr("proxy")));
+  unsetenv("http_proxy");
+  EXPECT_EQ(Run({"jobs", "--server", "http://cells:8500"}), 2);
+  EXPECT_THAT(err(), HasSubstr("'http://cells:8500' is not HOST:PORT: leave http:// out"));
+}
+
 TEST_F(CliTest, JobsTurnsPagesUpToTheLimit) {
   for (const char* id : {"a", "b", "c"}) service_.jobs.jobs[id].set_id(id);
   EXPECT_EQ(Run({"--json", "jobs"}), 0);
