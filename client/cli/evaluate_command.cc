@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
 #include "client/cli/truth.h"
+#include "client/report/verdict.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -144,13 +145,6 @@ absl::Status WriteCsv(const std::string& path, const std::vector<float>& scores,
   return WriteFileAtomically(path, text);
 }
 
-const v1::Evaluation* StoredEvaluation(const v1::Model& model, const std::string& split) {
-  for (const v1::Evaluation& evaluation : model.evaluations()) {
-    if (evaluation.split() == split) return &evaluation;
-  }
-  return nullptr;
-}
-
 v1::Evaluation AsMessage(const Evaluation& evaluation, const std::string& split) {
   v1::Evaluation message;
   message.set_split(split);
@@ -238,7 +232,7 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
   // Figures of other data are not put beside these.
   const bool same_data = dataset.content_hash == model.provenance().dataset_hash();
-  const v1::Evaluation* stored = same_data ? StoredEvaluation(model, flags.split) : nullptr;
+  const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
   Measured measured;
   CYTOPRESS_ASSIGN_OR_RETURN(measured, Measure(client, model, dataset, *split, class_of, flags));
   const v1::Evaluation message = AsMessage(measured.evaluation, flags.split);
