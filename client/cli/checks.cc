@@ -9,6 +9,11 @@
 #include "core/base/address.h"
 
 namespace cytopress {
+namespace {
+
+constexpr double kMostBytes = 1e18;  // fits into 64 bits
+
+}  // namespace
 
 CLI::Validator Positive() {
   return CLI::Validator(
@@ -44,8 +49,12 @@ CLI::Validator Bytes() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         double number = 0;
-        if (absl::SimpleAtod(text, &number) && number >= 1) return "";
-        return absl::StrCat(number, " bytes are less than one; give a unit, such as 0.94MB");
+        if (absl::SimpleAtod(text, &number) && number >= 1 && number <= kMostBytes) return "";
+        return number < 1
+                   ? absl::StrCat(number, " bytes are less than one; give a unit, such as ",
+                                  "0.94MB")
+                   : absl::StrCat(number, " bytes are more than a file can have; give at most ",
+                                  kMostBytes);
       },
       "");
 }

@@ -110,8 +110,10 @@ absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) 
 void AddList(CLI::App* app, CliContext* context) {
   auto flags = std::make_shared<ModelFlags>();
   CLI::App* command = app->add_subcommand("models", "list models, or show one");
-  command->add_option("MODEL", flags->model, "NAME or NAME@VERSION: show it in full");
-  command->add_option("--name", flags->all_of, "list only the versions of this name");
+  CLI::Option* model =
+      command->add_option("MODEL", flags->model, "NAME or NAME@VERSION: show it in full");
+  command->add_option("--name", flags->all_of, "list only the versions of this name")
+      ->excludes(model);
   command->footer(
       "ACC and AUC are those of the file that is served, on the split in the column `split`.\n"
       "Examples:\n  cytopress models\n  cytopress models blood@2\n  cytopress --json models blood");

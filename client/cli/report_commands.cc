@@ -86,7 +86,7 @@ absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
   }
   if (!context->json()) context->out() << "job " << job.id() << std::endl;
   ExitCode code;
-  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
+  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id(), /*reports=*/true));
   // Also of a job that failed or was cancelled: what is done is done.
   CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, {job.id()}, flags.report));
   return code;

@@ -72,6 +72,14 @@ TEST_F(CliClassifyTest, ClassifiesFilesAndFolders) {
   EXPECT_THAT(out(), HasSubstr("1 images by blood@2"));
 }
 
+TEST_F(CliClassifyTest, ASummaryListsNoFilesInJsonEither) {
+  AddFile("class_1/a.png", 1);
+  EXPECT_EQ(Run({"--json", "classify", "--summary", "--truth", "folder", folder_}), 0);
+  EXPECT_FALSE(OutJson().contains("images"));
+  EXPECT_EQ(OutJson()["answered"], 1);
+  EXPECT_EQ(OutJson()["right"], 1);
+}
+
 TEST_F(CliClassifyTest, CountsWhatIsRightByFolder) {
   AddFile("class_1/a.png", 1);
   AddFile("class_1/b.png", 2);

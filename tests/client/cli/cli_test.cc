@@ -190,6 +190,16 @@ TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
   EXPECT_THAT(err(), HasSubstr("'http://cells:8500' is not HOST:PORT: leave http:// out"));
 }
 
+TEST_F(CliTest, RefusesFlagsThatWouldBeIgnored) {
+  for (const char* flag : {"--state", "--model", "--limit"}) {
+    EXPECT_EQ(Run({"jobs", "job-1", flag, flag[2] == 'l' ? "3" : "running"}), 2) << flag;
+    EXPECT_THAT(err(), HasSubstr("excludes"));
+  }
+  EXPECT_EQ(Run({"models", "blood", "--name", "x"}), 2);
+  EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--max-bytes", "1e30"}), 2);
+  EXPECT_THAT(err(), HasSubstr("bytes are more than a file can have"));
+}
+
 TEST_F(CliTest, JobsTurnsPagesUpToTheLimit) {
   for (const char* id : {"a", "b", "c"}) service_.jobs.jobs[id].set_id(id);
   EXPECT_EQ(Run({"--json", "jobs"}), 0);
