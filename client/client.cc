@@ -8,7 +8,9 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/status.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -19,8 +21,9 @@ namespace {
 constexpr int64_t kMaxPemBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 256 << 20;
 
-// A service that comes back is found within seconds, where gRPC's own back-off goes to minutes.
-constexpr int kMinReconnectMs = 200;
+// A service that comes back is found within seconds, where gRPC's own back-off goes to minutes. Its
+// "minimum" back-off stays as it is: that is also how long an attempt to connect may take.
+constexpr int kFirstReconnectMs = 200;
 constexpr int kMaxReconnectMs = 3000;
 // Finds out that the server's machine is gone while a watch has nothing to say. Servers count pings
 // that come more often than every five minutes as an attack.
@@ -63,16 +66,22 @@ absl::StatusOr<Response> ToResult(const grpc::Status& status, Response response)
 
 }  // namespace
 
+bool IsLoopback(absl::string_view target) {
+  absl::ConsumePrefix(&target, "dns:///");
+  return target == "localhost" || absl::StartsWith(target, "localhost:") ||
+         absl::StartsWith(target, "127.") || absl::StartsWith(target, "[::1]");
+}
+
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   CYTOPRESS_ASSIGN_OR_RETURN(credentials, MakeCredentials(options.tls));
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinReconnectMs);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  if (IsLoopback(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return std::make_unique<Client>(grpc::CreateCustomChannel(options.target, credentials, arguments),
                                   options);
 }

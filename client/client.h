@@ -14,6 +14,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cytopress/v1/inference.grpc.pb.h"
@@ -31,7 +32,8 @@ struct TlsFiles {
 
 struct ClientOptions {
   std::string target = "127.0.0.1:8500";  // "host:port" or "unix:/path"
-  // Of each call but WatchJob and DownloadModel; of ClassifyAll, between two answers.
+  // Of each call but WatchJob; of DownloadModel and ClassifyAll, the longest wait for the server to
+  // send or take in something.
   absl::Duration deadline = absl::Seconds(30);
   std::optional<TlsFiles> tls;  // unset: no encryption
 };
@@ -74,6 +76,9 @@ struct ClassifySummary {
   v1::Timing timing;       // the server's, summed over the requests
   absl::Duration elapsed;  // on the caller's clock, loading included
 };
+
+// Whether `target` is on this machine's loopback, where no proxy has anything to do.
+bool IsLoopback(absl::string_view target);
 
 // Thread-safe.
 class Client {

@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "client/client.h"
+#include "client/patience.h"
 #include "client/status.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
@@ -34,9 +35,11 @@ struct Batch {
 // One ClassifyStream call, written to by the caller's thread and read by one of its own.
 class Stream {
  public:
-  // `patience`: for the next answer.
+  // `patience`: for the next answer, and for the server to take in a request.
   Stream(v1::InferenceService::StubInterface* stub, absl::Duration patience)
-      : patience_(patience), stream_(stub->ClassifyStream(&context_)) {
+      : patience_(patience),
+        stream_(stub->ClassifyStream(&context_)),
+        writing_(&context_, patience) {
     reader_ = std::thread([this] { Read(); });
   }
 
@@ -48,7 +51,9 @@ class Stream {
   }
 
   // May wait for the server to read on. What goes wrong, Next tells.
-  void Write(const v1::ClassifyStreamRequest& request) { stream_->Write(request); }
+  void Write(const v1::ClassifyStreamRequest& request) {
+    writing_.During([&] { return stream_->Write(request); });
+  }
 
   // Waits for an answer.
   absl::StatusOr<v1::ClassifyStreamResponse> Next() {
@@ -68,6 +73,7 @@ class Stream {
       }
     }
     const absl::Status end = Finish();
+    CYTOPRESS_RETURN_IF_ERROR(writing_.status());
     return end.ok() ? absl::UnavailableError("the server ended the stream") : end;
   }
 
@@ -98,6 +104,7 @@ class Stream {
   const std::unique_ptr<
       grpc::ClientReaderWriterInterface<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>>
       stream_;
+  Patience writing_;
   absl::Mutex mutex_;
   std::deque<v1::ClassifyStreamResponse> answers_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;

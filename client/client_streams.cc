@@ -8,13 +8,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
+#include "client/patience.h"
 #include "client/status.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
@@ -24,6 +26,7 @@ namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(250);
 constexpr absl::Duration kLongestPause = absl::Seconds(5);
+constexpr mode_t kFileMode = 0666;  // less what the umask takes away
 
 bool HasEnded(const v1::Job& job) {
   return job.state() == v1::JOB_STATE_SUCCEEDED || job.state() == v1::JOB_STATE_FAILED ||
@@ -75,16 +78,24 @@ class PendingFile {
       if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
       return PendingFile(path, "", fd);
     }
-    std::string temporary = absl::StrCat(target, ".part-XXXXXX");
-    const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+    std::string temporary = absl::StrCat(target, ".part-", getpid(), "-",
+                                         absl::ToInt64Nanoseconds(RealClock()->Steady()));
+    // Without a name it is gone when this program is, however that ends.
+    std::string folder = std::filesystem::path(target).parent_path().string();
+    if (folder.empty()) folder = ".";
+    int fd = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kFileMode);
+    const bool named = fd < 0;  // not every file system can do that
+    if (named) fd = open(temporary.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, kFileMode);
     if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", temporary));
-    fchmod(fd, 0644);
-    return PendingFile(std::move(target), std::move(temporary), fd);
+    PendingFile file(std::move(target), std::move(temporary), fd);
+    file.named_ = named;
+    return file;
   }
 
   PendingFile(PendingFile&& other) noexcept
       : path_(std::move(other.path_)),
         temporary_(std::move(other.temporary_)),
+        named_(other.named_),
         fd_(std::exchange(other.fd_, -1)) {}
   PendingFile(const PendingFile&) = delete;
   PendingFile& operator=(const PendingFile&) = delete;
@@ -92,8 +103,11 @@ class PendingFile {
   ~PendingFile() {
     if (fd_ < 0) return;
     close(fd_);
-    if (!temporary_.empty()) unlink(temporary_.c_str());
+    if (named_) unlink(temporary_.c_str());
   }
+
+  // Whether the bytes take the place of a file in the end.
+  bool replaces() const { return !temporary_.empty(); }
 
   absl::Status Append(absl::string_view bytes) {
     while (!bytes.empty()) {
@@ -109,6 +123,13 @@ class PendingFile {
     if (temporary_.empty()) return absl::OkStatus();
     if (fsync(fd_) != 0)
       return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", temporary_));
+    // There is no linkat(2) over a file that is there.
+    const std::string unnamed = absl::StrCat("/proc/self/fd/", fd_);
+    if (!named_ &&
+        linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", temporary_));
+    }
+    named_ = true;
     if (rename(temporary_.c_str(), path_.c_str()) != 0) {
       return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename ", temporary_, " to ", path_));
     }
@@ -122,6 +143,7 @@ class PendingFile {
 
   std::string path_;
   std::string temporary_;  // empty: the bytes go to `path_` at once
+  bool named_ = false;     // there is a file `temporary_`
   int fd_;
 };
 
@@ -171,12 +193,13 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   request.set_format(format);
   const std::unique_ptr<grpc::ClientReaderInterface<v1::DownloadModelResponse>> reader =
       models_->DownloadModel(&context, request);
+  Patience patience(&context, deadline_);
   DownloadedModel result;
   std::string announced;
   Sha256 digest;
   v1::DownloadModelResponse response;
   absl::Status written = absl::OkStatus();
-  while (written.ok() && reader->Read(&response)) {
+  while (written.ok() && patience.During([&] { return reader->Read(&response); })) {
     if (response.has_model()) {
       result.model = std::move(*response.mutable_model());
       announced = response.sha256();
@@ -194,12 +217,14 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   if (!written.ok()) context.TryCancel();
   const grpc::Status finished = reader->Finish();
   CYTOPRESS_RETURN_IF_ERROR(written);
+  CYTOPRESS_RETURN_IF_ERROR(patience.status());
   if (!finished.ok()) return ToAbslStatus(finished);
   result.file_sha256 = absl::BytesToHexString(digest.Finish());
   if (result.file_sha256 != announced) {
-    return absl::DataLossError(absl::StrCat("the bytes of ", name, " that came have SHA-256 ",
-                                            result.file_sha256, " where the server announced \"",
-                                            announced, "\"; ", path, " was not replaced"));
+    return absl::DataLossError(absl::StrCat(
+        "the bytes of ", name, " that came have SHA-256 ", result.file_sha256,
+        " where the server announced \"", announced, "\"; ", path,
+        file->replaces() ? " was not replaced" : " has got them all the same: do not use it"));
   }
   CYTOPRESS_RETURN_IF_ERROR(file->Commit());
   return result;

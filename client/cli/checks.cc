@@ -3,11 +3,17 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 
 namespace cytopress {
+namespace {
+
+constexpr double kMostBytes = 1e18;  // fits into 64 bits
+
+}  // namespace
 
 CLI::Validator Positive() {
   return CLI::Validator(
@@ -43,8 +49,12 @@ CLI::Validator Bytes() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         double number = 0;
-        if (absl::SimpleAtod(text, &number) && number >= 1) return "";
-        return absl::StrCat(number, " bytes are less than one; give a unit, such as 0.94MB");
+        if (absl::SimpleAtod(text, &number) && number >= 1 && number <= kMostBytes) return "";
+        return number < 1
+                   ? absl::StrCat(number, " bytes are less than one; give a unit, such as ",
+                                  "0.94MB")
+                   : absl::StrCat(number, " bytes are more than a file can have; give at most ",
+                                  kMostBytes);
       },
       "");
 }
@@ -53,6 +63,11 @@ CLI::Validator Address() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         if (text.empty()) return "no address is given; give HOST:PORT";
+        for (const char* scheme : {"http://", "https://", "grpc://"}) {
+          if (!absl::StartsWith(text, scheme)) continue;
+          return absl::StrCat("'", text, "' is not HOST:PORT: leave ", scheme,
+                              " out; --tls encrypts");
+        }
         return std::string(CheckPort(text).message());
       },
       "");

@@ -154,12 +154,9 @@ int64_t CountRight(const std::vector<FileResult>& files) {
   return std::count_if(files.begin(), files.end(), [](const FileResult& f) { return f.right(); });
 }
 
-Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files,
-            const std::vector<std::string>& class_names) {
-  Json json;
-  json["model"] = summary.model;
-  json["model_version"] = summary.version;
-  json["images"] = Json::array();
+Json ImagesAsJson(const std::vector<FileResult>& files,
+                  const std::vector<std::string>& class_names) {
+  Json images = Json::array();
   for (const FileResult& file : files) {
     Json image;
     image["file"] = file.path;
@@ -169,8 +166,18 @@ Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files
       image["truth"] = class_names[*file.truth];
       image["right"] = file.right();
     }
-    json["images"].push_back(std::move(image));
+    images.push_back(std::move(image));
   }
+  return images;
+}
+
+Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files,
+            const std::vector<std::string>& class_names, bool with_images) {
+  Json json;
+  json["model"] = summary.model;
+  json["model_version"] = summary.version;
+  json["answered"] = summary.images;
+  if (with_images) json["images"] = ImagesAsJson(files, class_names);
   json["seconds"] = absl::ToDoubleSeconds(summary.elapsed);
   json["timing"] = ToJson(summary.timing);
   if (!class_names.empty()) json["right"] = CountRight(files);
@@ -272,7 +279,7 @@ absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flag
   ClassifySummary summary;
   CYTOPRESS_ASSIGN_OR_RETURN(summary, ClassifyFiles(client, flags, version, &files));
   if (context->json()) {
-    PrintJson(AsJson(summary, files, class_names), &context->out());
+    PrintJson(AsJson(summary, files, class_names, !flags.summary), &context->out());
   } else {
     if (!flags.summary) PrintFiles(files, class_names, &context->out());
     if (summary.images > 0) {
@@ -306,6 +313,7 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
                    "FOLDER=CLASS for folders that are not named like their class, separated by "
                    "commas")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->needs(truth);
   command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
       ->check(CLI::Range(1, 64))

@@ -1,7 +1,9 @@
 #include "client/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
@@ -50,14 +52,45 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_option("--tls-key", flags->tls_files.key, "PEM file with its key");
 }
 
+bool UsesTls(const GlobalFlags& flags) {
+  const TlsFiles& files = flags.tls_files;
+  return flags.tls || !files.ca.empty() || !files.certificate.empty() || !files.key.empty();
+}
+
+// What may keep this program from a server, by what gRPC says of it.
+std::string WhyUnreachable(const std::string& message, const GlobalFlags& flags) {
+  if (absl::StrContains(message, "wrong version number")) {
+    return "It seems to speak no TLS: leave --tls, --tls-ca and --tls-cert out.";
+  }
+  if (absl::StrContains(message, "Ssl handshake failed")) {
+    return "The two do not agree on TLS: name the server's CA with --tls-ca and, if the server "
+           "asks for one,\n  this client's certificate with --tls-cert and --tls-key.";
+  }
+  if (!UsesTls(flags) && absl::StrContains(message, "Socket closed")) {
+    return "If it speaks TLS, give --tls or --tls-ca; else it is going down or starting.";
+  }
+  return "Is it running there? Start it, or name another with --server or CYTOPRESS_SERVER.";
+}
+
+// gRPC goes through a proxy where the environment names one.
+std::string ProxyHint(const GlobalFlags& flags) {
+  if (IsLoopback(flags.server) || absl::StartsWith(flags.server, "unix:")) return "";
+  for (const char* name : {"grpc_proxy", "https_proxy", "http_proxy"}) {
+    const char* const proxy = std::getenv(name);
+    if (proxy == nullptr || *proxy == '\0') continue;
+    return absl::StrCat("\n  The call went through the proxy of ", name, "=", Printable(proxy),
+                        "; no_proxy=HOST goes without.");
+  }
+  return "";
+}
+
 // Says what to do about the errors that everybody meets once.
 std::string WithHint(const absl::Status& status, const GlobalFlags& flags) {
   const std::string message = Printable(status.message());
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
-      return absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", message,
-                          "\n  Is it running there? Start it, or name another with --server or "
-                          "CYTOPRESS_SERVER.");
+      return absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", message, "\n  ",
+                          WhyUnreachable(message, flags), ProxyHint(flags));
     case absl::StatusCode::kDeadlineExceeded:
       return absl::StrCat("no answer from ", flags.server, " within ", flags.timeout_seconds,
                           " s (", message, ")\n  Allow more with --timeout.");
@@ -122,10 +155,7 @@ absl::StatusOr<Client*> CliContext::client() {
     ClientOptions options;
     options.target = flags_.server;
     options.deadline = absl::Seconds(flags_.timeout_seconds);
-    const TlsFiles& tls = flags_.tls_files;
-    if (flags_.tls || !tls.ca.empty() || !tls.certificate.empty() || !tls.key.empty()) {
-      options.tls = tls;
-    }
+    if (UsesTls(flags_)) options.tls = flags_.tls_files;
     absl::StatusOr<std::unique_ptr<Client>> made = factory_(options);
     if (!made.ok()) return made.status();
     client_ = *std::move(made);

@@ -13,21 +13,6 @@
 namespace cytopress {
 namespace {
 
-// The data set is opened by the worker, in another folder than this program's.
-absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri) {
-  if (uri == "synthetic" || absl::StartsWith(uri, "synthetic:")) return uri;
-  std::error_code error;
-  if (!std::filesystem::exists(uri, error)) {
-    if (uri.empty() || std::filesystem::path(uri).is_absolute()) return uri;
-    return absl::NotFoundError(
-        absl::StrCat("--dataset ", uri,
-                     ": there is no such file or folder here; of one that is "
-                     "only on the worker's machine, give the absolute path"));
-  }
-  const std::filesystem::path absolute = std::filesystem::canonical(uri, error);
-  return error ? uri : absolute.string();
-}
-
 void OverrideStages(const CompressFlags& flags, v1::Recipe* recipe) {
   if (flags.finetune_epochs == 0) recipe->clear_finetune();
   if (flags.finetune_epochs.value_or(0) != 0) {
@@ -103,11 +88,11 @@ void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
   const bool trains = flags.base.empty();
   if (!trains) recipe->clear_train();
   if (flags.epochs.has_value()) recipe->mutable_train()->set_epochs(*flags.epochs);
-  if (flags.learning_rate.has_value()) {
+  if (trains) recipe->mutable_train();
+  if (flags.learning_rate.has_value() && (trains || recipe->has_finetune())) {
     (trains ? recipe->mutable_train() : recipe->mutable_finetune())
         ->set_learning_rate(*flags.learning_rate);
   }
-  if (trains) recipe->mutable_train();
   std::vector<v1::TrainOptions*> rounds;
   if (recipe->has_train()) rounds.push_back(recipe->mutable_train());
   if (recipe->has_finetune()) rounds.push_back(recipe->mutable_finetune());
@@ -116,10 +101,10 @@ void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
     if (flags.max_images.has_value()) round->set_max_images(*flags.max_images);
     if (flags.ema_decay.has_value()) round->set_ema_decay(*flags.ema_decay);
   }
-  if (flags.finetune_learning_rate.has_value()) {
+  if (flags.finetune_learning_rate.has_value() && recipe->has_finetune()) {
     recipe->mutable_finetune()->set_learning_rate(*flags.finetune_learning_rate);
   }
-  if (flags.freeze_batch_norm.has_value() && (*flags.freeze_batch_norm || recipe->has_finetune())) {
+  if (flags.freeze_batch_norm.has_value() && recipe->has_finetune()) {
     recipe->mutable_finetune()->set_freeze_batch_norm(*flags.freeze_batch_norm);
   }
   if (!flags.distillation.has_value()) return;
@@ -129,29 +114,44 @@ void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
   }
 }
 
-absl::Status CheckTogether(const CompressFlags& flags) {
-  if (flags.sparsity == 0.0 &&
-      (!flags.prune_method.empty() || !flags.pattern.empty() || flags.gradual.has_value())) {
+// A flag about a stage that the job does not have would be ignored without a word.
+absl::Status CheckStages(const CompressFlags& flags, const v1::Recipe& recipe) {
+  const bool finetunes = recipe.has_finetune();
+  const bool trains = recipe.has_train() || finetunes;
+  const bool prunes = recipe.prune().sparsity() > 0 || flags.sweeps || HasGoal(flags) ||
+                      (recipe.prune().pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR &&
+                       flags.sparsity.value_or(1) > 0);  // it says the sparsity itself
+  constexpr char kFinetuning[] = "fine-tuning", kFinetuneEpochs[] = "--finetune-epochs";
+  constexpr char kPruning[] = "pruning", kSparsity[] = "--sparsity";
+  const struct {
+    const char* flag;
+    bool given, has_stage;
+    const char *stage, *remedy;
+  } needs[] = {
+      {"--learning-rate", flags.learning_rate.has_value(), trains, kFinetuning, kFinetuneEpochs},
+      {"--batch-size", flags.batch_size.has_value(), trains, kFinetuning, kFinetuneEpochs},
+      {"--max-images", flags.max_images.has_value(), trains, kFinetuning, kFinetuneEpochs},
+      {"--ema-decay", flags.ema_decay.has_value(), trains, kFinetuning, kFinetuneEpochs},
+      {"--finetune-learning-rate", flags.finetune_learning_rate.has_value(), finetunes, kFinetuning,
+       kFinetuneEpochs},
+      {"--freeze-batch-norm", flags.freeze_batch_norm.value_or(false), finetunes, kFinetuning,
+       kFinetuneEpochs},
+      {"--distillation", flags.distillation.value_or(0) > 0,
+       finetunes || recipe.quantize().has_aware(), "training after the dense model",
+       "--finetune-epochs or --aware-epochs"},
+      {"--prune-method", !flags.prune_method.empty(), prunes, kPruning, kSparsity},
+      {"--pattern", !flags.pattern.empty(), prunes, kPruning, kSparsity},
+      {"--gradual", flags.gradual.has_value(), prunes, kPruning, kSparsity}};
+  for (const auto& need : needs) {
+    if (!need.given || need.has_stage) continue;
     return absl::InvalidArgumentError(
-        "--sparsity 0 leaves pruning out; --prune-method, --pattern and --gradual say how to "
-        "prune");
+        absl::StrCat(need.flag, " is about ", need.stage, ", which this job does without: give ",
+                     need.remedy, " above 0, or leave ", need.flag, " out"));
   }
-  if (flags.distillation.value_or(0) > 0 && flags.finetune_epochs == 0 &&
-      flags.aware_epochs.value_or(0) == 0) {
-    return absl::InvalidArgumentError(
-        "--distillation needs training after the dense model: leave --finetune-epochs 0 out, or "
-        "give --aware-epochs");
-  }
-  const char* const about_finetuning =
-      flags.freeze_batch_norm.value_or(false)    ? "--freeze-batch-norm"
-      : flags.finetune_learning_rate.has_value() ? "--finetune-learning-rate"
-                                                 : nullptr;
-  if (about_finetuning != nullptr && flags.finetune_epochs == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(about_finetuning,
-                     " is about fine-tuning, which --finetune-epochs 0 leaves out: leave one of "
-                     "the two out"));
-  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBase(const CompressFlags& flags) {
   if (flags.base.empty()) return absl::OkStatus();
   const char* const unfit = !flags.architecture.empty() ? "--architecture"
                             : flags.epochs.has_value()  ? "--epochs"
@@ -160,11 +160,6 @@ absl::Status CheckTogether(const CompressFlags& flags) {
   return absl::InvalidArgumentError(
       absl::StrCat(unfit, " is for training from scratch; with --base ", flags.base,
                    " the network is already trained: leave one of the two out"));
-}
-
-std::string RecipeName(const CompressFlags& flags) {
-  if (!flags.recipe.empty()) return flags.recipe;
-  return HasGoal(flags) ? "lossless" : "paper";
 }
 
 absl::Status CheckGoal(const CompressFlags& flags) {
@@ -176,6 +171,11 @@ absl::Status CheckGoal(const CompressFlags& flags) {
     return absl::InvalidArgumentError(
         "--max-accuracy-drop 0 asks for no image less, which chance decides: give 0.001, or leave "
         "it out for 0.005");
+  }
+  if (flags.finetune_epochs == 0) {
+    return absl::InvalidArgumentError(
+        "--finetune-epochs 0 leaves out what every try of a search needs: give more, or leave it "
+        "out");
   }
   if (searched == nullptr) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -210,8 +210,22 @@ v1::Goal BuildGoal(const CompressFlags& flags, v1::Recipe* recipe) {
 
 }  // namespace
 
+absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri) {
+  if (uri == "synthetic" || absl::StartsWith(uri, "synthetic:")) return uri;
+  std::error_code error;
+  if (!std::filesystem::exists(uri, error)) {
+    if (uri.empty() || std::filesystem::path(uri).is_absolute()) return uri;
+    return absl::NotFoundError(
+        absl::StrCat("--dataset ", uri,
+                     ": there is no such file or folder here; of one that is "
+                     "only on the worker's machine, give the absolute path"));
+  }
+  const std::filesystem::path absolute = std::filesystem::canonical(uri, error);
+  return error ? uri : absolute.string();
+}
+
 absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags) {
-  CYTOPRESS_RETURN_IF_ERROR(CheckTogether(flags));
+  CYTOPRESS_RETURN_IF_ERROR(CheckBase(flags));
   CYTOPRESS_RETURN_IF_ERROR(CheckGoal(flags));
   v1::CompressRequest request;
   request.set_request_id(flags.request_id);
@@ -224,15 +238,17 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   spec->set_device(flags.device);
   if (!flags.architecture.empty()) spec->mutable_network()->set_architecture(flags.architecture);
   if (!flags.stem.empty()) spec->mutable_network()->set_stem(StemsByName().at(flags.stem));
-  CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_recipe(), flags.recipe_file.empty()
-                                                          ? NamedRecipe(RecipeName(flags))
-                                                          : ReadRecipeFile(flags.recipe_file));
+  CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_recipe(),
+                             flags.recipe_file.empty()
+                                 ? NamedRecipe(flags.recipe.empty() ? "lossless" : flags.recipe)
+                                 : ReadRecipeFile(flags.recipe_file));
   v1::Recipe* recipe = spec->mutable_recipe();
   CYTOPRESS_RETURN_IF_ERROR(CheckRecipeOfGoal(flags, *recipe));
   OverrideStages(flags, recipe);
   OverridePruning(flags, recipe);
   OverrideQuantization(flags, recipe);
   OverrideTraining(flags, recipe);
+  CYTOPRESS_RETURN_IF_ERROR(CheckStages(flags, *recipe));
   if (!flags.on_collapse.empty()) {
     recipe->set_on_collapse(CollapsePoliciesByName().at(flags.on_collapse));
   }

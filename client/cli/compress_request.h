@@ -18,13 +18,14 @@ struct CompressFlags {
   std::string dataset;
   std::vector<std::string> class_names;
   std::string base;
-  std::string recipe;       // "" = paper; of a goal, lossless
+  std::string recipe;       // "" = lossless
   std::string recipe_file;  // replaces `recipe`
   std::string architecture;
   std::string stem;
   std::optional<int> epochs;
   std::optional<int> finetune_epochs;  // 0 leaves fine-tuning out
   std::optional<double> sparsity;      // 0 leaves pruning out
+  bool sweeps = false;                 // a sweep says the sparsities
   std::string weights;
   std::optional<double> learning_rate;  // of training; of fine-tuning when there is a base
   std::optional<int> batch_size;
@@ -58,9 +59,14 @@ struct CompressFlags {
   std::string request_id;
 };
 
-// INVALID_ARGUMENT for flags that contradict each other and for a recipe file that is no Recipe;
-// NOT_FOUND for a recipe, file or relative data set that is not there. The service checks the rest.
+// INVALID_ARGUMENT for flags that contradict each other, for one about a stage that the job does
+// not have, and for a recipe file that is no Recipe; NOT_FOUND for a recipe, file or relative data
+// set that is not there. The service checks the rest.
 absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& flags);
+
+// The data set as the worker has to be told of it: it opens it in another folder than this
+// program's. NOT_FOUND for a relative path that is not there.
+absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri);
 
 }  // namespace cytopress
 

@@ -13,9 +13,14 @@ namespace {
 
 constexpr int kJsonIndent = 2;
 
+// Characters of UTF-8: bytes that do not continue one.
+size_t WidthOf(const std::string& text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+}
+
 std::string Padded(const std::string& text, size_t width, bool right) {
-  if (text.size() >= width) return text;
-  const std::string blanks(width - text.size(), ' ');
+  if (WidthOf(text) >= width) return text;
+  const std::string blanks(width - WidthOf(text), ' ');
   return right ? blanks + text : text + blanks;
 }
 
@@ -36,18 +41,24 @@ void Table::AddRow(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-void Table::Print(std::ostream* out) const {
+std::vector<std::string> Table::Lines() const {
   std::vector<size_t> widths(right_.size(), 0);
   for (const std::vector<std::string>& row : rows_) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
   }
+  std::vector<std::string> lines;
   for (const std::vector<std::string>& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
       absl::StrAppend(&line, i == 0 ? "" : "  ", Padded(row[i], widths[i], right_[i]));
     }
-    *out << absl::StripTrailingAsciiWhitespace(line) << '\n';
+    lines.emplace_back(absl::StripTrailingAsciiWhitespace(line));
   }
+  return lines;
+}
+
+void Table::Print(std::ostream* out) const {
+  for (const std::string& line : Lines()) *out << line << '\n';
 }
 
 Json ToJson(const google::protobuf::Message& message) {

@@ -26,6 +26,8 @@ class Table {
   // A heading that begins with '>' is a column of numbers, set to the right.
   explicit Table(std::vector<std::string> headings);
   void AddRow(std::vector<std::string> cells);
+  // The heading and the rows, aligned.
+  std::vector<std::string> Lines() const;
   void Print(std::ostream* out) const;
 
  private:

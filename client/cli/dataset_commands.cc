@@ -1,5 +1,6 @@
 // datasets show, datasets export
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "absl/strings/ascii.h"
@@ -74,9 +75,24 @@ absl::StatusOr<ExitCode> Show(CliContext* context, const DatasetFlags& flags) {
 std::string FolderName(const std::string& class_name) {
   std::string folder = class_name;
   for (char& c : folder) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '/' || c == ' ' || absl::ascii_iscntrl(byte)) c = '_';
   }
+  if (folder[0] == '.') folder[0] = '_';  // hidden, or "." and ".."
   return folder;
+}
+
+// Two classes in one folder could not be told apart again.
+absl::Status CheckFolderNames(const std::vector<std::string>& class_names) {
+  std::map<std::string, std::string> class_of;
+  for (const std::string& name : class_names) {
+    const auto [found, is_new] = class_of.emplace(FolderName(name), name);
+    if (is_new) continue;
+    return absl::InvalidArgumentError(absl::StrCat("classes \"", found->second, "\" and \"", name,
+                                                   "\" would share the folder \"", found->first,
+                                                   "\"; rename one of them in the data set"));
+  }
+  return absl::OkStatus();
 }
 
 // The first images of each class in turn, so that a few show all classes.
@@ -119,6 +135,7 @@ absl::StatusOr<ExitCode> Export(CliContext* context, const DatasetFlags& flags) 
   CYTOPRESS_ASSIGN_OR_RETURN(dataset, Load(flags));
   const Split* split;
   CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
+  CYTOPRESS_RETURN_IF_ERROR(CheckFolderNames(dataset.class_names));
   std::vector<std::string> paths;
   for (const int64_t index : ChooseImages(*split, dataset.classes(), flags.count)) {
     std::string path;

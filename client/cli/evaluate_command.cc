@@ -5,7 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
+#include "client/cli/truth.h"
+#include "client/report/verdict.h"
+#include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
@@ -20,6 +24,7 @@ struct EvaluateFlags {
   std::string dataset;
   std::string split = "test";
   std::string csv;
+  std::vector<std::string> aliases;
   int in_flight = 4;
   std::optional<double> tolerance;
 };
@@ -31,20 +36,58 @@ struct Measured {
   ClassifySummary summary;
 };
 
-// A folder is split, and synthetic cells are drawn, by the seed that the model's job had.
-absl::StatusOr<Dataset> LoadAsJobDid(const std::string& uri, const v1::Model& model) {
-  const v1::DatasetSource& source = model.provenance().spec().dataset();
+// A folder is split, and synthetic cells are drawn, by the seed that the model's job had. Images of
+// a folder become what the model takes, as those do that are sent as files.
+absl::StatusOr<Dataset> LoadForModel(const std::string& uri, const v1::Model& model) {
   DatasetOptions options;
-  options.seed = source.seed();
-  options.class_names.assign(source.class_names().begin(), source.class_names().end());
+  options.seed = model.provenance().spec().dataset().seed();
+  options.folder_preprocessing = FromProto(model.preprocessing());
   return LoadDataset(uri, options);
 }
 
-absl::Status CheckFits(const Dataset& dataset, const v1::Model& model) {
-  if (dataset.classes() == model.class_names_size()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("data set ", dataset.name, " has ", dataset.classes(), " classes and model ",
-                   model.name(), "@", model.version(), " has ", model.class_names_size()));
+// Whether it is more than the "class 0", "class 1", ... of labels that have no names.
+bool HasNames(const Dataset& dataset) {
+  for (int i = 0; i < dataset.classes(); ++i) {
+    if (dataset.class_names[i] != absl::StrCat("class ", i)) return true;
+  }
+  return false;
+}
+
+// The model's class for each of the data set's: by name, because a folder's classes are in
+// alphabetical order; by number where labels have no names, and for the data that the model was
+// made from, whose names the job may have replaced.
+absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::Model& model,
+                                              const std::map<std::string, std::string>& aliases) {
+  const std::vector<std::string> names(model.class_names().begin(), model.class_names().end());
+  const std::string what = absl::StrCat("data set ", dataset.name, " has the ", dataset.classes(),
+                                        " classes ", absl::StrJoin(dataset.class_names, ", "));
+  if (dataset.classes() != model.class_names_size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, "; model ", model.name(), "@", model.version(), " has the ", names.size(),
+        " classes ", absl::StrJoin(names, ", "), ": give the same classes, or name another model"));
+  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
+  const bool by_number =
+      !HasNames(dataset) || dataset.content_hash == model.provenance().dataset_hash();
+  std::vector<int> matched;
+  std::vector<int> owner(names.size(), -1);
+  for (int i = 0; i < dataset.classes(); ++i) {
+    const std::string& name = dataset.class_names[i];
+    const absl::StatusOr<int> found = by_number ? i : MatchClass(name, names, aliases);
+    if (!found.ok()) {
+      return absl::Status(found.status().code(),
+                          absl::StrCat(what, ": ", found.status().message()));
+    }
+    if (owner[*found] >= 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": both \"", dataset.class_names[owner[*found]], "\" and \"", name,
+                       "\" name the model's class ", names[*found], "; its classes are ",
+                       absl::StrJoin(names, ", "), ": say which is which with --alias"));
+    }
+    owner[*found] = i;
+    matched.push_back(*found);
+  }
+  return matched;
 }
 
 v1::ImageInput RawInput(const Dataset& dataset, const Split& split, int64_t index) {
@@ -58,7 +101,8 @@ v1::ImageInput RawInput(const Dataset& dataset, const Split& split, int64_t inde
 }
 
 absl::StatusOr<Measured> Measure(Client* client, const v1::Model& model, const Dataset& dataset,
-                                 const Split& split, const EvaluateFlags& flags) {
+                                 const Split& split, const std::vector<int>& class_of,
+                                 const EvaluateFlags& flags) {
   const int classes = dataset.classes();
   Measured measured;
   // NaN: Evaluate() refuses a score that the service left out.
@@ -80,28 +124,25 @@ absl::StatusOr<Measured> Measure(Client* client, const v1::Model& model, const D
             }
           },
           options));
-  CYTOPRESS_ASSIGN_OR_RETURN(measured.evaluation, Evaluate(measured.scores, split.labels, classes));
+  std::vector<int> truth;
+  for (const int label : split.labels) truth.push_back(class_of[label]);
+  CYTOPRESS_ASSIGN_OR_RETURN(measured.evaluation, Evaluate(measured.scores, truth, classes));
   return measured;
 }
 
-// MedMNIST's result file: no heading, a row an image: its index, then the score of each class.
-absl::Status WriteCsv(const std::string& path, const std::vector<float>& scores, int classes) {
+// MedMNIST's result file: no heading, a row an image: its index, then the score of each class in
+// the order of the data set's labels.
+absl::Status WriteCsv(const std::string& path, const std::vector<float>& scores,
+                      const std::vector<int>& class_of) {
   std::string text;
-  for (size_t row = 0; row * classes < scores.size(); ++row) {
+  for (size_t row = 0; row * class_of.size() < scores.size(); ++row) {
     absl::StrAppend(&text, row);
-    for (int i = 0; i < classes; ++i) {
-      absl::StrAppendFormat(&text, ",%.9g", scores[row * classes + i]);
+    for (const int i : class_of) {
+      absl::StrAppendFormat(&text, ",%.9g", scores[row * class_of.size() + i]);
     }
     text.push_back('\n');
   }
   return WriteFileAtomically(path, text);
-}
-
-const v1::Evaluation* StoredEvaluation(const v1::Model& model, const std::string& split) {
-  for (const v1::Evaluation& evaluation : model.evaluations()) {
-    if (evaluation.split() == split) return &evaluation;
-  }
-  return nullptr;
 }
 
 v1::Evaluation AsMessage(const Evaluation& evaluation, const std::string& split) {
@@ -177,23 +218,26 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   ModelVersion version;
   CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
   if (!flags.csv.empty()) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.csv));
+  std::map<std::string, std::string> aliases;
+  CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
   Client* client;
   CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
   v1::Model model;
   CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
   Dataset dataset;
-  CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadAsJobDid(flags.dataset, model));
-  CYTOPRESS_RETURN_IF_ERROR(CheckFits(dataset, model));
+  CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadForModel(flags.dataset, model));
+  std::vector<int> class_of;
+  CYTOPRESS_ASSIGN_OR_RETURN(class_of, MatchClasses(dataset, model, aliases));
   const Split* split;
   CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
   // Figures of other data are not put beside these.
   const bool same_data = dataset.content_hash == model.provenance().dataset_hash();
-  const v1::Evaluation* stored = same_data ? StoredEvaluation(model, flags.split) : nullptr;
+  const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
   Measured measured;
-  CYTOPRESS_ASSIGN_OR_RETURN(measured, Measure(client, model, dataset, *split, flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(measured, Measure(client, model, dataset, *split, class_of, flags));
   const v1::Evaluation message = AsMessage(measured.evaluation, flags.split);
   if (!flags.csv.empty()) {
-    CYTOPRESS_RETURN_IF_ERROR(WriteCsv(flags.csv, measured.scores, dataset.classes()));
+    CYTOPRESS_RETURN_IF_ERROR(WriteCsv(flags.csv, measured.scores, class_of));
   }
   if (context->json()) {
     Json json;
@@ -236,14 +280,21 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
       ->check(CLI::IsMember({"train", "val", "test"}))
       ->capture_default_str();
   command->add_option("--csv", flags->csv, "write the scores as MedMNIST's evaluator does");
+  command
+      ->add_option("--alias", flags->aliases,
+                   "CLASS_OF_DATASET=CLASS_OF_MODEL where names differ, separated by commas")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command->add_option("--tolerance", flags->tolerance,
                       "fail when ACC or AUC differ by more from what the model stores");
   command->footer(
-      "Every image travels to the service as raw pixels. `stored` are the figures that the worker\n"
-      "measured when it published the model, on the same data.\n"
+      "Every image travels to the service as raw pixels, those of a folder cut and scaled as the\n"
+      "model takes them. Classes are matched by name, as `classify --truth folder` does.\n"
+      "`stored` are the figures that the worker measured when it published the model, on the same\n"
+      "data.\n"
       "Examples:\n  cytopress evaluate --model blood --dataset bloodmnist.npz\n"
       "  cytopress evaluate --model blood@2 --dataset bloodmnist.npz --csv scores.csv --tolerance "
       "1e-6");

@@ -11,7 +11,9 @@ namespace cytopress {
 
 // Shows the job until it has ended, then what came of it. With --json: a line of JSON a change.
 // kJobFailed and kJobCancelled say how the job ended.
-absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id);
+// `reports`: whoever interrupts it is told how to have the report that follows otherwise.
+absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id,
+                                   bool reports = false);
 
 }  // namespace cytopress
 

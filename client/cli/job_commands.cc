@@ -115,12 +115,15 @@ absl::StatusOr<ExitCode> CancelJob(CliContext* context, const std::string& id) {
 void AddList(CLI::App* app, CliContext* context) {
   auto flags = std::make_shared<JobFlags>();
   CLI::App* command = app->add_subcommand("jobs", "list jobs, newest first, or show one");
-  command->add_option("ID", flags->id, "show this job with its ledger");
+  CLI::Option* id = command->add_option("ID", flags->id, "show this job with its ledger");
   command->add_option("--state", flags->state, "only jobs in this state")
-      ->check(CLI::IsMember(JobStatesByName()));
-  command->add_option("--model", flags->model, "only jobs that make a model of this name");
+      ->check(CLI::IsMember(JobStatesByName()))
+      ->excludes(id);
+  command->add_option("--model", flags->model, "only jobs that make a model of this name")
+      ->excludes(id);
   command->add_option("--limit", flags->limit, "how many at most")
       ->check(AtLeast(1))
+      ->excludes(id)
       ->capture_default_str();
   command->footer(
       "Examples:\n  cytopress jobs\n  cytopress jobs --state running\n  cytopress jobs ID");

@@ -42,21 +42,34 @@ std::string GuardLine(const v1::LedgerEntry& entry) {
   return absl::StrCat("  ! guard: ", Printable(entry.guard()));
 }
 
-// Fixed widths, because the lines come one at a time.
-std::string LedgerHeading() {
-  return absl::StrFormat("%-10s %11s %9s %8s %9s %10s %10s  %s", "stage", "time", "val ACC",
-                         "val AUC", "sparsity", "packed", "on disk", "note");
+const std::vector<std::string>& LedgerHeadings() {
+  static const auto* const kHeadings = new std::vector<std::string>{
+      "stage", ">time", ">val ACC", ">val AUC", ">sparsity", ">packed", ">on disk", "note"};
+  return *kHeadings;
 }
 
-std::string LedgerLine(const v1::LedgerEntry& entry) {
+std::vector<std::string> LedgerCells(const v1::LedgerEntry& entry) {
   const auto bytes = [](int64_t count) { return count == 0 ? "-" : FormatBytes(count); };
-  return absl::StrFormat(
-      "%-10s %11s %9s %8s %9s %10s %10s  %s", Printable(entry.stage()),
-      FormatSeconds(entry.seconds()),
-      entry.validation_accuracy() == 0 ? "-" : FormatPercent(entry.validation_accuracy()),
-      entry.validation_auc() == 0 ? "-" : absl::StrFormat("%.4f", entry.validation_auc()),
-      FormatPercent(entry.sparsity(), 1), bytes(entry.packed_bytes()), bytes(entry.disk_bytes()),
-      Printable(entry.note()));
+  return {Printable(entry.stage()),
+          FormatSeconds(entry.seconds()),
+          entry.validation_accuracy() == 0 ? "-" : FormatPercent(entry.validation_accuracy()),
+          entry.validation_auc() == 0 ? "-" : absl::StrFormat("%.4f", entry.validation_auc()),
+          FormatPercent(entry.sparsity(), 1),
+          bytes(entry.packed_bytes()),
+          bytes(entry.disk_bytes()),
+          Printable(entry.note())};
+}
+
+// Fixed widths, because the lines come one at a time.
+std::string LedgerLine(const std::vector<std::string>& cells) {
+  return absl::StrFormat("%-22s %11s %9s %8s %9s %10s %10s  %s", cells[0], cells[1], cells[2],
+                         cells[3], cells[4], cells[5], cells[6], cells[7]);
+}
+
+std::string LedgerHeading() {
+  std::vector<std::string> headings = LedgerHeadings();
+  for (std::string& heading : headings) heading.erase(0, heading[0] == '>' ? 1 : 0);
+  return LedgerLine(headings);
 }
 
 }  // namespace
@@ -79,10 +92,13 @@ std::string ProgressLine(const v1::Job& job, int columns) {
 void PrintLedger(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
                  std::ostream* out) {
   if (ledger.empty()) return;
-  *out << LedgerHeading() << '\n';
-  for (const v1::LedgerEntry& entry : ledger) {
-    *out << LedgerLine(entry) << '\n';
-    if (!entry.guard().empty()) *out << GuardLine(entry) << '\n';
+  Table table(LedgerHeadings());
+  for (const v1::LedgerEntry& entry : ledger) table.AddRow(LedgerCells(entry));
+  const std::vector<std::string> lines = table.Lines();
+  *out << lines[0] << '\n';
+  for (int i = 0; i < ledger.size(); ++i) {
+    *out << lines[i + 1] << '\n';
+    if (!ledger[i].guard().empty()) *out << GuardLine(ledger[i]) << '\n';
   }
 }
 
@@ -119,7 +135,7 @@ void JobPrinter::ShowLedger(const v1::Job& job) {
   for (; ledger_lines_ < job.ledger_size(); ++ledger_lines_) {
     if (ledger_lines_ == 0) Note(LedgerHeading());
     const v1::LedgerEntry& entry = job.ledger(ledger_lines_);
-    Note(LedgerLine(entry));
+    Note(LedgerLine(LedgerCells(entry)));
     if (!entry.guard().empty()) Note(GuardLine(entry));
   }
 }

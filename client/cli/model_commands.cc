@@ -5,6 +5,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
 #include "client/cli/names.h"
+#include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/registry/model_registry.h"
 
@@ -12,6 +13,7 @@ namespace cytopress {
 namespace {
 
 constexpr int kPageSize = 500;
+constexpr char kStandardOutput[] = "/dev/stdout";
 
 struct ModelFlags {
   std::string model;
@@ -89,16 +91,18 @@ absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) 
   CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
   Client* client;
   CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  const bool to_output = flags.output == "-" || flags.output == kStandardOutput;
+  const std::string path = to_output ? kStandardOutput : flags.output;
+  // What goes to a pipe or device is the model alone.
+  std::ostream& out = to_output || PathToReplace(path).empty() ? context->err() : context->out();
   DownloadedModel file;
-  CYTOPRESS_ASSIGN_OR_RETURN(file,
-                             client->DownloadModel(version.name, version.version, flags.output,
-                                                   ModelFormatsByName().at(flags.format)));
+  CYTOPRESS_ASSIGN_OR_RETURN(file, client->DownloadModel(version.name, version.version, path,
+                                                         ModelFormatsByName().at(flags.format)));
   if (context->json()) {
-    PrintJson(ToJson(file.model), &context->out());
+    PrintJson(ToJson(file.model), &out);
   } else {
-    context->out() << file.model.name() << "@" << file.model.version() << " -> " << flags.output
-                   << "  " << FormatBytes(file.file_bytes) << ", sha256 " << file.file_sha256
-                   << " verified\n";
+    out << file.model.name() << "@" << file.model.version() << " -> " << flags.output << "  "
+        << FormatBytes(file.file_bytes) << ", sha256 " << file.file_sha256 << " verified\n";
   }
   return ExitCode::kOk;
 }
@@ -106,8 +110,10 @@ absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) 
 void AddList(CLI::App* app, CliContext* context) {
   auto flags = std::make_shared<ModelFlags>();
   CLI::App* command = app->add_subcommand("models", "list models, or show one");
-  command->add_option("MODEL", flags->model, "NAME or NAME@VERSION: show it in full");
-  command->add_option("--name", flags->all_of, "list only the versions of this name");
+  CLI::Option* model =
+      command->add_option("MODEL", flags->model, "NAME or NAME@VERSION: show it in full");
+  command->add_option("--name", flags->all_of, "list only the versions of this name")
+      ->excludes(model);
   command->footer(
       "ACC and AUC are those of the file that is served, on the split in the column `split`.\n"
       "Examples:\n  cytopress models\n  cytopress models blood@2\n  cytopress --json models blood");
@@ -135,14 +141,16 @@ void AddDownload(CLI::App* app, CliContext* context) {
   CLI::App* command = app->add_subcommand("download", "save a model's file");
   command->add_option("MODEL", flags->model, "NAME (its newest version) or NAME@VERSION")
       ->required();
-  command->add_option("-o,--output", flags->output, "where to write it")->required();
+  command->add_option("-o,--output", flags->output, "where to write it; - = standard output")
+      ->required();
   command
       ->add_option("--format", flags->format,
                    "cyp: the file as it is; onnx: converted for ONNX Runtime and its like")
       ->check(CLI::IsMember(ModelFormatsByName()))
       ->capture_default_str();
   command->footer(
-      "The file appears whole and with its SHA-256 verified, or not at all.\n"
+      "The file appears whole and with its SHA-256 verified, or not at all; a pipe gets the bytes\n"
+      "as they come, and exit code 0 says that they were right.\n"
       "An ONNX model takes `image`, uint8 [N, height, width, channels], and answers with\n"
       "`probabilities`, float [N, classes]; its metadata names the classes.\n"
       "Examples:\n  cytopress download blood@2 -o blood.cyp\n"

@@ -72,10 +72,9 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
       ->delimiter(',');
   command->add_option("--base", flags->base,
                       "compress this model instead of training one: NAME[@V]");
-  const std::string unsaid = flags->recipe.empty() ? "paper; with a goal lossless" : flags->recipe;
   CLI::Option* recipe = command->add_option(
       "--recipe", flags->recipe,
-      absl::StrCat("one of ", absl::StrJoin(RecipeNames(), ", "), "; default: ", unsaid));
+      absl::StrCat("one of ", absl::StrJoin(RecipeNames(), ", "), "; default: lossless"));
   command
       ->add_option("--recipe-file", flags->recipe_file,
                    "a recipe of your own, as JSON; the flags below go over it")

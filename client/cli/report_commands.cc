@@ -39,9 +39,10 @@ absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
     spec->mutable_sweep()->add_weights(WeightTypesByName().at(weights));
   }
   spec->mutable_sweep()->set_from_dense(flags.from_dense);
-  // A grid is there to show where accuracy is lost: a cell that loses it is shown, not refused.
+  // A grid is there to show where accuracy is lost: a cell that loses it is shown, not refused,
+  // unless a flag or a recipe of the user's own asks for that.
   v1::Recipe* recipe = spec->mutable_recipe();
-  if (!flags.recipe.max_accuracy_drop.has_value() &&
+  if (!flags.recipe.max_accuracy_drop.has_value() && flags.recipe.recipe_file.empty() &&
       recipe->on_collapse() != v1::COLLAPSE_POLICY_REPORT) {
     recipe->clear_max_accuracy_drop();
   }
@@ -85,7 +86,7 @@ absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
   }
   if (!context->json()) context->out() << "job " << job.id() << std::endl;
   ExitCode code;
-  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
+  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id(), /*reports=*/true));
   // Also of a job that failed or was cancelled: what is done is done.
   CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, {job.id()}, flags.report));
   return code;
@@ -100,7 +101,7 @@ absl::StatusOr<ExitCode> Report(CliContext* context, const ReportFlags& flags) {
 
 void AddSweep(CLI::App* app, CliContext* context) {
   auto flags = std::make_shared<SweepFlags>();
-  flags->recipe.recipe = "lossless";
+  flags->recipe.sweeps = true;
   CLI::App* command = app->add_subcommand(
       "sweep", "a grid of sparsities and weight types as one job, and a report of it");
   command
@@ -126,7 +127,7 @@ void AddSweep(CLI::App* app, CliContext* context) {
       "One dense parent and one fine-tuning a sparsity are shared by all. A sweep that is\n"
       "interrupted goes on where it was. Unlike in `compress`, a loss of accuracy is only "
       "reported\n"
-      "unless --max-accuracy-drop is given.\n"
+      "unless --max-accuracy-drop or a recipe file with max_accuracy_drop is given.\n"
       "Examples:\n  cytopress sweep --name blood --dataset bloodmnist.npz\n"
       "  cytopress sweep --name blood --base blood-dense@1 --dataset bloodmnist.npz --sparsities "
       "0.8,0.9\n      --weights int8,int4 --pattern block4 --report block4.html\n"

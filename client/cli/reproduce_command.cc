@@ -8,9 +8,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/compress_request.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/report_commands.h"
 #include "client/cli/reproduction.h"
+#include "client/report/source.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
@@ -35,6 +37,7 @@ absl::Status CheckData(const v1::Model& model, const v1::DatasetSource& source) 
   if (!drawn && !std::filesystem::exists(source.uri(), error)) return absl::OkStatus();
   DatasetOptions options;
   options.seed = source.seed();
+  options.folder_preprocessing = FromProto(model.preprocessing());
   options.class_names.assign(source.class_names().begin(), source.class_names().end());
   Dataset dataset;
   CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadDataset(source.uri(), options));
@@ -61,19 +64,6 @@ absl::StatusOr<StoredModel> Fetch(Client* client, const std::string& name, int64
   stored.model = std::move(downloaded->model);
   CYTOPRESS_ASSIGN_OR_RETURN(stored.artifact, ParseArtifact(*bytes));
   return stored;
-}
-
-// The newest version of the name that the job made.
-absl::StatusOr<int64_t> VersionMadeBy(Client* client, const std::string& name,
-                                      const std::string& job_id) {
-  v1::ListModelsRequest request;
-  request.set_name(name);
-  v1::ListModelsResponse page;
-  CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
-  for (const v1::Model& model : page.models()) {
-    if (model.name() == name && model.provenance().job_id() == job_id) return model.version();
-  }
-  return absl::NotFoundError(absl::StrCat("job ", job_id, " has published no ", name));
 }
 
 void PrintComparison(const StoredModel& original, const StoredModel& reproduced,
@@ -123,7 +113,10 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   Reproduction plan;
   CYTOPRESS_ASSIGN_OR_RETURN(
       plan, Plan(client, model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
-  if (!flags.dataset.empty()) plan.spec.mutable_dataset()->set_uri(flags.dataset);
+  if (!flags.dataset.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(*plan.spec.mutable_dataset()->mutable_uri(),
+                               AbsoluteDataset(flags.dataset));
+  }
   if (!flags.device.empty()) plan.spec.set_device(flags.device);
   CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));
   StoredModel original;
@@ -139,10 +132,14 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   ExitCode code;
   CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
   if (code != ExitCode::kOk && !(plan.job_may_fail && code == ExitCode::kJobFailed)) return code;
-  int64_t made;
-  CYTOPRESS_ASSIGN_OR_RETURN(made, VersionMadeBy(client, plan.model_name, job.id()));
+  std::optional<v1::Model> made;
+  CYTOPRESS_ASSIGN_OR_RETURN(made, FindModel(client, plan.model_name, job.id()));
+  if (!made.has_value()) {
+    return absl::NotFoundError(
+        absl::StrCat("job ", job.id(), " has published no ", plan.model_name));
+  }
   StoredModel reproduced;
-  CYTOPRESS_ASSIGN_OR_RETURN(reproduced, Fetch(client, plan.model_name, made));
+  CYTOPRESS_ASSIGN_OR_RETURN(reproduced, Fetch(client, made->name(), made->version()));
   const ComparedModels compared = CompareModels(original, reproduced, flags.tolerance);
   PrintComparison(original, reproduced, compared, context);
   return compared.equal ? ExitCode::kOk : ExitCode::kFailed;

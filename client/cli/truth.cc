@@ -9,11 +9,14 @@
 namespace cytopress {
 namespace {
 
-// Lower-case letters and digits only.
+// In UTF-8, every byte of a letter beyond ASCII is one of these.
+bool IsBeyondAscii(unsigned char c) { return c >= 0x80; }
+
+// Letters, in ASCII lower-case ones, and digits only.
 std::string Plain(absl::string_view text) {
   std::string plain;
   for (const unsigned char c : text) {
-    if (absl::ascii_isalnum(c)) plain.push_back(absl::ascii_tolower(c));
+    if (absl::ascii_isalnum(c) || IsBeyondAscii(c)) plain.push_back(absl::ascii_tolower(c));
   }
   return plain;
 }
@@ -25,7 +28,7 @@ std::string Initials(absl::string_view text) {
   for (const unsigned char c : text) {
     const bool letter = absl::ascii_isalnum(c);
     if (letter && !in_word) initials.push_back(absl::ascii_tolower(c));
-    in_word = letter;
+    in_word = letter || IsBeyondAscii(c);
   }
   return initials;
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/format.h"
+#include "client/report/html.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
 
@@ -69,15 +70,27 @@ Axis AccuracyAxis(const std::vector<Point>& points) {
   return axis;
 }
 
+// 1, 2 or 5 times a power of ten: the largest up to `value`, or the smallest from it on.
+double NiceBound(double value, bool up) {
+  const double power = std::pow(10, std::floor(std::log10(value)));
+  double below = power;
+  for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
+    if (factor * power <= value) below = factor * power;
+    if (up && factor * power >= value) return factor * power;
+  }
+  return below;
+}
+
 Axis SizeAxis(const std::vector<Point>& points) {
   const auto [least, most] = std::minmax_element(
       points.begin(), points.end(), [](const Point& a, const Point& b) { return a.x < b.x; });
   Axis axis;
   axis.logarithmic = true;
-  axis.low = least->x / 1.25;
-  axis.high = most->x * 1.25;
+  // From tick to tick: between 2 and 5 there would be none.
+  axis.low = NiceBound(least->x / 1.1, /*up=*/false);
+  axis.high = NiceBound(most->x * 1.1, /*up=*/true);
   const bool wide = axis.high / axis.low > 50;
-  for (double power = 1; power < axis.high; power *= 10) {
+  for (double power = 1; power <= axis.high; power *= 10) {
     for (const double factor : {1.0, 2.0, 5.0}) {
       const double tick = factor * power;
       if (tick < axis.low || tick > axis.high || (wide && factor != 1)) continue;
@@ -229,6 +242,10 @@ class Chart {
             "<rect class=\"m int8\" x=\"%.1f\" y=\"%.1f\" width=\"10\" height=\"10\">", x - 5,
             y - 5);
         break;
+      case v1::WEIGHT_TYPE_FP32:
+        shape =
+            absl::StrFormat("<path class=\"m fp32\" d=\"M%.1f %.1fl7 7l-7 7l-7 -7z\">", x, y - 7);
+        break;
       case v1::WEIGHT_TYPE_INT4:
         shape = absl::StrFormat("<path class=\"m int4\" d=\"M%.1f %.1fl6.5 11h-13z\">", x, y - 7);
         break;
@@ -324,6 +341,8 @@ const char* LegendMarker(v1::WeightType weights) {
   switch (weights) {
     case v1::WEIGHT_TYPE_INT8:
       return "<rect class=\"m int8\" x=\"2\" y=\"2\" width=\"10\" height=\"10\"/>";
+    case v1::WEIGHT_TYPE_FP32:
+      return "<path class=\"m fp32\" d=\"M7 0l7 7l-7 7l-7 -7z\"/>";
     case v1::WEIGHT_TYPE_INT4:
       return "<path class=\"m int4\" d=\"M7 1l6 11h-12z\"/>";
     default:

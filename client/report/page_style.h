@@ -9,11 +9,11 @@ namespace cytopress {
 inline constexpr char kPageStyle[] = R"css(
 :root{--bg:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5a6675;--rule:#dfe4ea;--accent:#0072b2;
 --good:#e3f2ec;--good-ink:#00553c;--warn:#fdf0d5;--warn-ink:#6d4700;--bad:#fbe3d9;--bad-ink:#8a2c00;
---open:#eceff3;--fp16:#0072b2;--int8:#d55e00;--int4:#009e73;--heat:0,114,178;--miss:213,94,0;--edge:rgba(27,35,48,.35);
+--open:#eceff3;--fp32:#cc79a7;--fp16:#0072b2;--int8:#d55e00;--int4:#009e73;--heat:0,114,178;--miss:213,94,0;--edge:rgba(27,35,48,.35);
 color-scheme:light dark}
 @media screen and (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e6eaf0;
 --soft:#9fabba;--rule:#313a46;--accent:#56b4e9;--good:#12352b;--good-ink:#8fe0c1;--warn:#3d2f10;
---warn-ink:#f3cd7e;--bad:#43200f;--bad-ink:#ffb595;--open:#262d37;--fp16:#56b4e9;--int8:#f08a4b;
+--warn-ink:#f3cd7e;--bad:#43200f;--bad-ink:#ffb595;--open:#262d37;--fp32:#e39cc4;--fp16:#56b4e9;--int8:#f08a4b;
 --int4:#2fc79a;--heat:86,180,233;--miss:240,138,75;--edge:rgba(0,0,0,.8)}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);
@@ -94,7 +94,7 @@ figcaption{color:var(--soft);font-size:.875rem}
 .strip{fill:var(--bad);opacity:.7}
 .front{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
 .m{stroke:var(--card);stroke-width:1.5}
-.m.fp16{fill:var(--fp16)}.m.int8{fill:var(--int8)}.m.int4{fill:var(--int4)}
+.m.fp32{fill:var(--fp32)}.m.fp16{fill:var(--fp16)}.m.int8{fill:var(--int8)}.m.int4{fill:var(--int4)}
 .legend{display:flex;gap:18px;margin:0 0 8px;font-size:.9rem}
 .legend svg{width:14px;height:14px;vertical-align:-2px}
 .bars td{width:27%;text-align:left;white-space:nowrap}

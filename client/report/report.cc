@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/format.h"
+#include "client/report/html.h"
 #include "client/report/page_style.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
@@ -19,27 +22,25 @@ double ValidationAccuracy(const v1::Model& model) {
   return validation == nullptr ? 0 : validation->accuracy();
 }
 
-std::string Times(const v1::ModelSize& size) {
+std::string Factor(const v1::ModelSize& size) {
   return absl::StrFormat(
       "%.1f", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
-}
-
-const v1::Model* AnyModel(const ReportData& data) {
-  if (data.dense.has_value()) return &*data.dense;
-  for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) return &*cell.model;
-  }
-  return nullptr;
 }
 
 std::string Headline(const ReportData& data) {
   const ReportCell* best = SmallestLossless(data);
   const v1::Evaluation* test = best == nullptr ? nullptr : EvaluationOn(*best->model, "test");
-  if (AnyModel(data) == nullptr) return "No model has been made yet.";
+  const bool goes_on = std::any_of(data.jobs.begin(), data.jobs.end(),
+                                   [](const v1::Job& job) { return !IsTerminal(job.state()); });
+  if (std::none_of(data.cells.begin(), data.cells.end(),
+                   [](const ReportCell& cell) { return cell.model.has_value(); })) {
+    return goes_on ? "No model has been made yet." : "No model has been made.";
+  }
   if (DenseIsAtChance(data)) return "The dense model is at chance: not judged.";
   if (test == nullptr) {
     return data.dense.has_value()
-               ? "No model here is within 0.6 points of the dense model’s validation accuracy."
+               ? absl::StrCat("No model ", goes_on ? "made so far" : "here",
+                              " is within 0.6 points of the dense model’s validation accuracy.")
                : "The dense parent of these models is not in the registry: they stand here without "
                  "a comparison of sizes.";
   }
@@ -47,20 +48,27 @@ std::string Headline(const ReportData& data) {
   std::string html = absl::StrCat(
       "The smallest model within 0.6 points of the dense one, by validation accuracy, is <strong>",
       CellName(*best), "</strong>: <strong>", FormatBytes(model.size().disk_bytes()),
-      "</strong>, <strong>", Times(model.size()),
+      "</strong>, <strong>", Factor(model.size()),
       " times smaller</strong> than the dense network in FP32 (",
       FormatBytes(model.size().dense_bytes()), "), with a test accuracy of <strong>",
       absl::StrFormat("%.4f", test->accuracy()), "</strong>");
   if (!model.certificate().has_parent_test()) return html + ".";
   const v1::Certificate& certificate = model.certificate();
-  const Comparison comparison = CompareWithParent(certificate);
-  return absl::StrCat(
-      html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
-      " of its dense parent: ",
-      comparison == Comparison::kWorse    ? "a loss that is real"
-      : comparison == Comparison::kBetter ? "a gain that is real"
-                                          : "no significant difference",
-      absl::StrFormat(" (McNemar’s test, p = %.3g).", certificate.mcnemar_p_value()));
+  absl::StrAppend(&html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
+                  " of its dense parent");
+  const std::string p_value =
+      absl::StrFormat(" (McNemar’s test, p = %.3g).", certificate.mcnemar_p_value());
+  switch (CompareWithParent(certificate)) {
+    case Comparison::kWorse:
+      return html + ": a loss that is real" + p_value;
+    case Comparison::kBetter:
+      return html + ": a gain that is real" + p_value;
+    case Comparison::kNoDifference:
+      return html + ": no significant difference" + p_value;
+    case Comparison::kNotJudged:
+      break;
+  }
+  return html + ", which is at chance on the test split: not judged.";
 }
 
 std::string Tile(const std::string& value, const std::string& name) {
@@ -88,14 +96,74 @@ std::string Tiles(const ReportData& data) {
   return html + "</ul>\n";
 }
 
+// Different values of `of` among all models, escaped; empty ones do not count.
+std::vector<std::string> Different(const ReportData& data,
+                                   absl::FunctionRef<std::string(const v1::Model&)> of) {
+  std::vector<std::string> found;
+  const auto add = [&](const v1::Model& model) {
+    const std::string value = EscapeHtml(of(model));
+    if (!value.empty() && std::find(found.begin(), found.end(), value) == found.end()) {
+      found.push_back(value);
+    }
+  };
+  if (data.dense.has_value()) add(*data.dense);
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) add(*cell.model);
+  }
+  return found;
+}
+
+bool HaveOneDataset(const ReportData& data) {
+  return Different(data, [](const v1::Model& model) {
+           return model.provenance().dataset_hash();
+         }).size() < 2;
+}
+
+// What stands side by side here although it cannot be compared.
+std::string Warnings(const ReportData& data) {
+  std::string html;
+  const auto warn = [&html](const std::vector<std::string>& different, absl::string_view are_of,
+                            absl::string_view so) {
+    if (different.size() < 2) return;
+    absl::StrAppend(&html, "<p class=\"banner\">These models ", are_of, ": ",
+                    absl::StrJoin(different, "; "), ". ", so, "</p>\n");
+  };
+  const auto dataset = [](const v1::Model& model) {
+    const v1::Provenance& provenance = model.provenance();
+    return absl::StrCat(provenance.dataset_name(), " (", provenance.dataset_hash().substr(0, 8),
+                        ")");
+  };
+  if (!HaveOneDataset(data)) {  // whatever its file is called
+    warn(Different(data, dataset), "are of different data sets",
+         "Their figures are not of the same images: do not compare them. Lossless can only be one "
+         "of those with the dense model’s data.");
+  }
+  warn(
+      Different(data,
+                [](const v1::Model& model) {
+                  const v1::Certificate& certificate = model.certificate();
+                  return certificate.has_parent_test() ? certificate.parent() : std::string();
+                }),
+      "have different dense parents",
+      data.dense.has_value()
+          ? absl::StrCat("McNemar’s test compares each with its own; lossless is measured against ",
+                         EscapeHtml(ModelReference(*data.dense)), ".")
+          : "McNemar’s test compares each with its own.");
+  warn(Different(data, [](const v1::Model& model) { return model.certificate().processor(); }),
+       "were timed on different processors", "Do not compare their latencies.");
+  return html;
+}
+
 std::string AboutTheData(const ReportData& data) {
   const v1::Model* model = AnyModel(data);
   if (model == nullptr) return "";
+  const bool alone = HaveOneDataset(data);
   const v1::Provenance& provenance = model->provenance();
-  std::string html = absl::StrCat("<p class=\"data\">All figures are those of the data set <b>",
-                                  EscapeHtml(provenance.dataset_name()),
-                                  "</b>, measured on the "
-                                  "files that are served. ");
+  std::string html =
+      absl::StrCat("<p class=\"data\">",
+                   alone ? "All figures are those" : "The class distribution below is that",
+                   " of the data set <b>", EscapeHtml(provenance.dataset_name()), "</b>",
+                   alone ? ", measured on the files that are served. " : ". ");
   if (provenance.synthetic_data()) {
     return html +
            "<strong>Its cells are drawn by the program: the figures say nothing about real "
@@ -156,9 +224,17 @@ constexpr char kScript[] =
 
 }  // namespace
 
+const v1::Model* AnyModel(const ReportData& data) {
+  if (data.dense.has_value()) return &*data.dense;
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) return &*cell.model;
+  }
+  return nullptr;
+}
+
 bool DenseIsAtChance(const ReportData& data) {
   if (data.dense.has_value() && EvaluationOn(*data.dense, "val") != nullptr) {
-    return ValidationAccuracy(*data.dense) < kLeastDenseAccuracy;
+    return IsAtChance(*EvaluationOn(*data.dense, "val"));
   }
   bool any = false;
   for (const ReportCell& cell : data.cells) {
@@ -176,6 +252,9 @@ const ReportCell* SmallestLossless(const ReportData& data) {
   const ReportCell* smallest = nullptr;
   for (const ReportCell& cell : data.cells) {
     if (!cell.model.has_value() || cell.model->size().disk_bytes() <= 0) continue;
+    if (cell.model->provenance().dataset_hash() != data.dense->provenance().dataset_hash()) {
+      continue;
+    }
     if (!IsWithin(dense - ValidationAccuracy(*cell.model), kLosslessDrop)) continue;
     if (smallest == nullptr ||
         cell.model->size().disk_bytes() < smallest->model->size().disk_bytes()) {
@@ -194,8 +273,8 @@ std::string RenderReport(const ReportData& data) {
       "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>", EscapeHtml(data.title),
       "</h1>\n<p class=\"muted\">", Subtitle(data), "</p>\n</header>\n", Unfinished(data),
       "<p class=\"headline\">", Headline(data), "</p>\n", Tiles(data), AboutTheData(data),
-      GridSection(data), ChartsSection(data), ModelsSection(data), ConfusionSection(data),
-      DistributionSection(data), ReceiptSection(data), LedgerSection(data),
+      Warnings(data), GridSection(data), ChartsSection(data), ModelsSection(data),
+      ConfusionSection(data), DistributionSection(data), ReceiptSection(data), LedgerSection(data),
       "<footer class=\"fine\">Lossless: validation accuracy at most 0.6 points below the dense "
       "model’s; the choice is made on the validation split, the figures shown are of the test "
       "split. Latency is the median of one image alone on one thread of the processor named in "

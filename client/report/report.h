@@ -30,16 +30,23 @@ struct ReportSplit {
 // Whether the figures are those of the data set that the paper and MedMNIST's benchmark use.
 enum class DataIdentity { kUnknown, kOfficial, kOther };
 
+// What a sweep's command names with --recipe-file.
+struct ReportRecipe {
+  std::string file;
+  std::string json;
+};
+
 struct ReportData {
   std::string title;
   std::vector<v1::Job> jobs;       // whose models these are, as far as the service knows them
   std::optional<v1::Model> dense;  // the parent that the cells are compared with
   std::vector<ReportCell> cells;
+  // Of the data set of AnyModel: its classes, and of its splits those that are known.
   std::vector<std::string> class_names;
-  std::vector<ReportSplit> splits;  // those that are known
+  std::vector<ReportSplit> splits;
   DataIdentity identity = DataIdentity::kUnknown;
   std::vector<std::string> commands;  // that do it again
-  std::string recipe_json;            // the file that they name
+  std::vector<ReportRecipe> recipes;  // the files that they name
   std::string made;                   // when the report was written
 };
 
@@ -47,11 +54,15 @@ struct ReportData {
 // 95 % of the repetitions of one measurement on BloodMNIST's test split are within it.
 inline constexpr double kLosslessDrop = 0.006;
 
+// The dense model, else the first that there is, else null.
+const v1::Model* AnyModel(const ReportData& data);
+
 // Whether the dense model is so bad that nothing can be lost to it.
 bool DenseIsAtChance(const ReportData& data);
 
 // The smallest lossless cell by the validation split, so that nothing is chosen on the test split;
-// null without one, or without a dense model that was measured and is better than chance.
+// null without one, or without a dense model that was measured and is better than chance. Models of
+// other data than the dense one's are not compared with it.
 const ReportCell* SmallestLossless(const ReportData& data);
 
 // The whole page, well-formed HTML. Text from outside is escaped.

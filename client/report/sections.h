@@ -4,17 +4,9 @@
 
 #include <string>
 
-#include "absl/strings/string_view.h"
 #include "client/report/report.h"
 
 namespace cytopress {
-
-// For text and for attribute values in double quotes. Control characters become '?'.
-std::string EscapeHtml(absl::string_view text);
-
-std::string WeightName(v1::WeightType weights);  // "INT8"
-std::string CellName(const ReportCell& cell);    // "80 % INT4", "80 % INT8, 1×4 blocks"
-std::string ModelReference(const v1::Model& model);
 
 // How a cell did, in one word or two, and the class of its colour.
 struct CellVerdict {

@@ -18,7 +18,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "client/report/sections.h"
+#include "client/report/html.h"
 #include "client/report/verdict.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -34,23 +34,7 @@ namespace {
 constexpr char kBloodMnistMd5[] = "7053d0359d879ad8a5505303e11de1dc";
 constexpr int64_t kMaxDatasetBytes = int64_t{1} << 30;
 constexpr char kOpen[] = "open";
-
-absl::StatusOr<std::optional<v1::Model>> FindModel(Client* client, const std::string& name,
-                                                   const std::string& job_id) {
-  v1::ListModelsRequest request;
-  request.set_name(name);
-  do {
-    v1::ListModelsResponse page;
-    CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
-    for (v1::Model& model : *page.mutable_models()) {
-      if (model.name() == name && model.provenance().job_id() == job_id) {
-        return std::optional<v1::Model>(std::move(model));
-      }
-    }
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty());
-  return std::optional<v1::Model>();
-}
+constexpr char kDeleted[] = "deleted";
 
 absl::StatusOr<v1::Model> GetModel(Client* client, const std::string& reference) {
   ModelVersion version;
@@ -60,9 +44,8 @@ absl::StatusOr<v1::Model> GetModel(Client* client, const std::string& reference)
 
 std::string WhyMissing(const v1::Job& job, const std::string& name) {
   for (const v1::LedgerEntry& entry : job.ledger()) {
-    if (entry.stage() == name && absl::StartsWith(entry.note(), "not published")) {
-      return "not published";
-    }
+    if (entry.stage() != name) continue;
+    return absl::StartsWith(entry.note(), "not published") ? "not published" : kDeleted;
   }
   return IsTerminal(job.state()) ? "not made" : kOpen;
 }
@@ -105,14 +88,6 @@ void FindDense(Client* client, ReportData* data) {
     data->dense = *std::move(model);
     return;
   }
-}
-
-const v1::Model* AnyModel(const ReportData& data) {
-  if (data.dense.has_value()) return &*data.dense;
-  for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) return &*cell.model;
-  }
-  return nullptr;
 }
 
 // The test and the validation split have been counted when they were scored.
@@ -167,7 +142,7 @@ std::string Quoted(const std::string& word) {
   return plain ? word : absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
 }
 
-std::string SweepCommand(const v1::Job& job) {
+std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {
   const v1::JobSpec& spec = job.spec();
   const auto number = [](std::string* out, double value) {
     absl::StrAppendFormat(out, "%g", value);
@@ -177,17 +152,24 @@ std::string SweepCommand(const v1::Job& job) {
   };
   std::string command =
       absl::StrCat("cytopress sweep --name ", Quoted(spec.model_name()), " --dataset ",
-                   Quoted(spec.dataset().uri()), " --recipe-file recipe.json --sparsities ",
-                   absl::StrJoin(spec.sweep().sparsities(), ",", number), " --weights ",
-                   absl::StrJoin(spec.sweep().weights(), ",", type));
+                   Quoted(spec.dataset().uri()), " --recipe-file ", Quoted(recipe_file),
+                   " --sparsities ", absl::StrJoin(spec.sweep().sparsities(), ",", number),
+                   " --weights ", absl::StrJoin(spec.sweep().weights(), ",", type));
+  const auto add = [&command](absl::string_view flag, const std::string& value) {
+    if (!value.empty()) absl::StrAppend(&command, " ", flag, " ", Quoted(value));
+  };
   if (spec.sweep().from_dense()) command += " --from-dense";
-  if (!spec.base_model().empty()) {
-    absl::StrAppend(&command, " --base ",
-                    Quoted(job.parent_model().empty() ? spec.base_model() : job.parent_model()));
-  } else {
-    const std::string stem = absl::AsciiStrToLower(v1::Stem_Name(spec.network().stem()).substr(5));
-    absl::StrAppend(&command, " --architecture ", Quoted(spec.network().architecture()), " --stem ",
-                    stem);
+  add("--base", spec.base_model().empty() || job.parent_model().empty() ? spec.base_model()
+                                                                        : job.parent_model());
+  add("--architecture", spec.network().architecture());
+  if (spec.network().stem() != v1::STEM_UNSPECIFIED) {
+    add("--stem", absl::AsciiStrToLower(v1::Stem_Name(spec.network().stem()).substr(5)));
+  }
+  add("--class-names", absl::StrJoin(spec.dataset().class_names(), ","));
+  add("--device", spec.device());
+  if (spec.dataset().seed() != 0) {
+    absl::StrAppend(&command, "  # with dataset.seed ", spec.dataset().seed(),
+                    ", which has no flag");
   }
   return command;
 }
@@ -202,14 +184,19 @@ void AddCommands(ReportData* data) {
   }
   for (const v1::Job& job : data->jobs) {
     if (!job.spec().has_sweep()) continue;
-    data->commands.push_back(SweepCommand(job));
+    ReportRecipe recipe;
+    recipe.file = absl::StrCat("recipe-", job.spec().model_name(), ".json");
+    if (std::any_of(data->recipes.begin(), data->recipes.end(),
+                    [&](const ReportRecipe& other) { return other.file == recipe.file; })) {
+      recipe.file = absl::StrCat("recipe-", job.id(), ".json");
+    }
     google::protobuf::util::JsonPrintOptions options;
     options.add_whitespace = true;
     options.preserve_proto_field_names = true;
-    data->recipe_json.clear();
     // Fails only for an Any of an unknown type, of which there is none here.
-    (void)google::protobuf::util::MessageToJsonString(job.spec().recipe(), &data->recipe_json,
-                                                      options);
+    (void)google::protobuf::util::MessageToJsonString(job.spec().recipe(), &recipe.json, options);
+    data->commands.push_back(SweepCommand(job, recipe.file));
+    data->recipes.push_back(std::move(recipe));
   }
 }
 
@@ -222,6 +209,23 @@ std::string TitleOf(const std::vector<std::string>& references, const ReportData
 }
 
 }  // namespace
+
+absl::StatusOr<std::optional<v1::Model>> FindModel(Client* client, const std::string& name,
+                                                   const std::string& job_id) {
+  v1::ListModelsRequest request;
+  request.set_name(name);
+  do {
+    v1::ListModelsResponse page;
+    CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
+    for (v1::Model& model : *page.mutable_models()) {
+      if (model.name() == name && model.provenance().job_id() == job_id) {
+        return std::optional<v1::Model>(std::move(model));
+      }
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return std::optional<v1::Model>();
+}
 
 double AskedSparsity(const v1::Model& model) {
   const v1::JobSpec& spec = model.provenance().spec();
@@ -241,14 +245,16 @@ absl::StatusOr<std::vector<ReportCell>> CollectCells(Client* client, const v1::J
   std::vector<ReportCell> cells;
   const v1::JobSpec& spec = job.spec();
   if (!spec.has_sweep()) {
-    ReportCell cell;
+    ReportCell cell{spec.recipe().prune().sparsity(), spec.recipe().quantize().weights(),
+                    spec.model_name(), std::nullopt, WhyMissing(job, spec.model_name())};
     if (!job.model().empty()) {
-      v1::Model model;
-      CYTOPRESS_ASSIGN_OR_RETURN(model, GetModel(client, job.model()));
-      cell = CellOf(std::move(model));
-    } else {
-      cell = {spec.recipe().prune().sparsity(), spec.recipe().quantize().weights(),
-              spec.model_name(), std::nullopt, WhyMissing(job, spec.model_name())};
+      absl::StatusOr<v1::Model> model = GetModel(client, job.model());
+      if (!model.ok() && !absl::IsNotFound(model.status())) return model.status();
+      if (model.ok()) {
+        cell = CellOf(*std::move(model));
+      } else {
+        cell.missing = kDeleted;
+      }
     }
     cells.push_back(std::move(cell));
     return cells;

@@ -3,6 +3,7 @@
 #ifndef CYTOPRESS_CLIENT_REPORT_SOURCE_H_
 #define CYTOPRESS_CLIENT_REPORT_SOURCE_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,10 @@
 #include "client/report/report.h"
 
 namespace cytopress {
+
+// The newest version of `name` that the job made, if there is one.
+absl::StatusOr<std::optional<v1::Model>> FindModel(Client* client, const std::string& name,
+                                                   const std::string& job_id);
 
 // The models that a job has made so far and, of a sweep, the places of those that it has not, by
 // sparsity, then weight type.

@@ -2,15 +2,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "client/format.h"
+#include "client/report/html.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
 
@@ -39,46 +37,9 @@ const PaperCell* PaperValue(double sparsity, v1::WeightType weights) {
   return nullptr;
 }
 
-std::string PatternOf(const v1::Model& model) {
-  switch (model.provenance().spec().recipe().prune().pattern()) {
-    case v1::PRUNE_PATTERN_BLOCK4:
-      return ", 1×4 blocks";
-    case v1::PRUNE_PATTERN_TWO_OF_FOUR:
-      return ", 2:4";
-    default:
-      return "";
-  }
-}
-
-std::string Percent(double sparsity) { return absl::StrFormat("%g %%", 100 * sparsity); }
-
-std::string Times(const v1::ModelSize& size) {
-  if (size.disk_bytes() <= 0) return "-";
-  return absl::StrFormat(
-      "%.1f×", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
-}
-
-std::string Figure4(double value) {
-  return std::isnan(value) ? "–" : absl::StrFormat("%.4f", value);
-}
-
 std::string Interval(double low, double high) {
   if (low == 0 && high == 0) return "";
   return absl::StrFormat("<small>%.4f – %.4f</small>", low, high);
-}
-
-// A table that is wider than a phone scrolls in its own box, which the keyboard reaches.
-std::string Scrolling(const std::string& label, const std::string& table) {
-  return absl::StrCat("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"",
-                      EscapeHtml(label), "\">\n", table, "</div>\n");
-}
-
-std::string HeaderRow(const std::vector<std::string>& headings) {
-  std::string html = "<thead><tr>";
-  for (const std::string& heading : headings) {
-    absl::StrAppend(&html, "<th scope=\"col\">", heading, "</th>");
-  }
-  return html + "</tr></thead>\n";
 }
 
 std::string Badge(const CellVerdict& verdict) {
@@ -92,7 +53,7 @@ std::string GridCell(const ReportCell& cell, bool beside_others) {
   if (beside_others) {
     absl::StrAppend(&html, "<small>", EscapeHtml(cell.name));
     // Neighbours may come from different dense models, and each is compared with its own.
-    if (cell.model.has_value() && cell.model->has_certificate()) {
+    if (cell.model.has_value() && cell.model->certificate().has_parent_test()) {
       absl::StrAppend(&html, " against ", EscapeHtml(cell.model->certificate().parent()));
     }
     html += "</small>";
@@ -153,14 +114,7 @@ std::string Grid(const ReportData& data) {
   return html + "</tbody></table>\n";
 }
 
-std::string ClassName(const ReportData& data, int index) {
-  if (index < 0 || index >= static_cast<int>(data.class_names.size())) {
-    return absl::StrCat("class ", index);
-  }
-  return EscapeHtml(data.class_names[index]);
-}
-
-std::string CertificateColumns(const ReportData& data, const ReportCell& cell) {
+std::string CertificateColumns(const ReportCell& cell) {
   const std::string verdict = absl::StrCat("<td class=\"left\">", Badge(VerdictOf(cell)));
   if (!cell.model->has_certificate()) {
     return absl::StrCat(verdict, "</td><td>–</td><td>–</td><td>–</td>");
@@ -174,12 +128,12 @@ std::string CertificateColumns(const ReportData& data, const ReportCell& cell) {
                             certificate.only_model_right())
           : "",
       "</td><td>", FormatPercent(certificate.lowest_recall(), 1), "<small>",
-      ClassName(data, certificate.lowest_recall_class()), "</small></td><td>",
+      ClassName(*cell.model, certificate.lowest_recall_class()), "</small></td><td>",
       Figure4(certificate.weights_only_test().accuracy()), "</td><td>",
       FormatMilliseconds(certificate.latency_seconds()), "</td>");
 }
 
-std::string ModelRow(const ReportData& data, const ReportCell& cell) {
+std::string ModelRow(const ReportCell& cell) {
   const v1::Model& model = *cell.model;
   const v1::Evaluation* test = EvaluationOn(model, "test");
   const v1::Evaluation none;
@@ -189,7 +143,7 @@ std::string ModelRow(const ReportData& data, const ReportCell& cell) {
       "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>", Times(model.size()),
       "</small></td><td>", Figure4(test->accuracy()),
       Interval(test->accuracy_low(), test->accuracy_high()), "</td><td>", Figure4(test->auc()),
-      Interval(test->auc_low(), test->auc_high()), "</td>", CertificateColumns(data, cell), "<td>",
+      Interval(test->auc_low(), test->auc_high()), "</td>", CertificateColumns(cell), "<td>",
       Figure4(test->expected_calibration_error()), "</td></tr>\n");
 }
 
@@ -203,18 +157,18 @@ std::string BarCell(int64_t count, int64_t total, int64_t largest, const char* c
 }
 
 // Rows are the truth, columns the prediction; a tint by the row's share.
-std::string Matrix(const ReportData& data, const v1::Evaluation& test) {
+std::string Matrix(const v1::Model& model, const v1::Evaluation& test) {
   const int classes = static_cast<int>(std::lround(std::sqrt(test.confusion_size())));
   std::vector<std::string> headings = {"truth", "recall"};
   for (int i = 0; i < classes; ++i) {
-    headings.push_back(absl::StrCat("<abbr title=\"", ClassName(data, i), "\">", i, "</abbr>"));
+    headings.push_back(absl::StrCat("<abbr title=\"", ClassName(model, i), "\">", i, "</abbr>"));
   }
   std::string html = absl::StrCat("<table class=\"matrix\">\n", HeaderRow(headings), "<tbody>\n");
   for (int truth = 0; truth < classes; ++truth) {
     int64_t total = 0;
     for (int i = 0; i < classes; ++i) total += test.confusion(truth * classes + i);
     absl::StrAppend(
-        &html, "<tr><th scope=\"row\">", truth, " ", ClassName(data, truth), "</th><td>",
+        &html, "<tr><th scope=\"row\">", truth, " ", ClassName(model, truth), "</th><td>",
         FormatPercent(truth < test.class_recall_size() ? test.class_recall(truth) : std::nan(""),
                       1),
         "</td>");
@@ -230,160 +184,11 @@ std::string Matrix(const ReportData& data, const v1::Evaluation& test) {
   return html + "</tbody></table>\n";
 }
 
-std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
-                        bool judged) {
-  std::string html = absl::StrCat("<table>\n",
-                                  HeaderRow({"stage", "time", "val ACC", "val AUC", "zeros",
-                                             "packed", "on disk", "guard", "note"}),
-                                  "<tbody>\n");
-  for (const v1::LedgerEntry& entry : ledger) {
-    const bool scored = entry.validation_accuracy() > 0;
-    const GuardVerdict verdict = VerdictOf(entry.guard());
-    const auto bytes = [](int64_t count) { return count == 0 ? "–" : FormatBytes(count); };
-    absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(entry.stage()), "</th><td>",
-                    FormatSeconds(entry.seconds()), "</td><td>",
-                    scored ? Figure4(entry.validation_accuracy()) : "–", "</td><td>",
-                    scored ? Figure4(entry.validation_auc()) : "–", "</td><td>",
-                    FormatPercent(entry.sparsity(), 1), "</td><td>", bytes(entry.packed_bytes()),
-                    "</td><td>", bytes(entry.disk_bytes()), "</td><td class=\"left\">");
-    if (scored || verdict != GuardVerdict::kFine) {
-      const bool unjudged = verdict == GuardVerdict::kFine && !judged;
-      const char* const css_class = unjudged                              ? "open"
-                                    : verdict == GuardVerdict::kFine      ? "good"
-                                    : verdict == GuardVerdict::kCollapsed ? "bad"
-                                                                          : "warn";
-      absl::StrAppend(&html, "<span class=\"badge ", css_class, "\">",
-                      unjudged ? "not judged" : InWords(verdict), "</span>");
-    }
-    absl::StrAppend(&html, "</td><td class=\"left note\">", EscapeHtml(entry.note()));
-    if (!entry.guard().empty()) {
-      absl::StrAppend(&html, "<small>guard: ", EscapeHtml(entry.guard()), "</small>");
-    }
-    html += "</td></tr>\n";
-  }
-  return html + "</tbody></table>\n";
-}
-
-std::string LedgerDetails(const std::string& of,
-                          const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
-                          bool open, bool judged) {
-  if (ledger.empty()) return "";
-  const auto found = std::count_if(ledger.begin(), ledger.end(), [](const v1::LedgerEntry& entry) {
-    return !entry.guard().empty();
-  });
-  return absl::StrCat("<details", open ? " open" : "", "><summary>", EscapeHtml(of), ": ",
-                      ledger.size(), ledger.size() == 1 ? " stage, " : " stages, ",
-                      found == 0 ? "the guard found nothing"
-                                 : absl::StrCat("the guard found something after ", found),
-                      "</summary>\n", Scrolling(of, LedgerTable(ledger, judged)), "</details>\n");
-}
-
-// Rows of a table with two columns.
-class Facts {
- public:
-  // `html` is escaped already.
-  void Add(absl::string_view name, const std::string& html) {
-    if (html.empty()) return;
-    absl::StrAppend(&rows_, "<tr><th scope=\"row\">", name, "</th><td class=\"left\">", html,
-                    "</td></tr>\n");
-  }
-  std::string Table(absl::string_view caption) const {
-    return absl::StrCat("<table class=\"facts\">\n<caption>", caption, "</caption>\n<tbody>\n",
-                        rows_, "</tbody></table>\n");
-  }
-
- private:
-  std::string rows_;
-};
-
-std::string CertificateTable(const ReportData& data, const v1::Model& model) {
-  const v1::Evaluation* test = EvaluationOn(model, "test");
-  if (!model.has_certificate() || test == nullptr) return "";
-  const v1::Certificate& certificate = model.certificate();
-  const v1::Evaluation& parent = certificate.parent_test();
-  Facts facts;
-  const bool compared = certificate.has_parent_test();
-  const auto dense = [compared](double figure) {
-    return compared ? absl::StrCat(", dense ", Figure4(figure)) : "";
-  };
-  facts.Add("against", EscapeHtml(certificate.parent()));
-  facts.Add(
-      "accuracy",
-      absl::StrCat(Figure4(test->accuracy()), " (95 % interval ", Figure4(test->accuracy_low()),
-                   " to ", Figure4(test->accuracy_high()), ")", dense(parent.accuracy())));
-  facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
-                                test->auc_high() == 0
-                                    ? ""
-                                    : absl::StrCat(" (95 % interval ", Figure4(test->auc_low()),
-                                                   " to ", Figure4(test->auc_high()), ")"),
-                                dense(parent.auc())));
-  if (compared) facts.Add("McNemar’s test", McNemarInWords(certificate));
-  facts.Add("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
-                                          ClassName(data, certificate.lowest_recall_class())));
-  facts.Add("calibration",
-            absl::StrCat("expected error ", Figure4(test->expected_calibration_error()),
-                         dense(parent.expected_calibration_error())));
-  facts.Add("weights alone",
-            absl::StrCat("accuracy ", Figure4(certificate.weights_only_test().accuracy()), ", AUC ",
-                         Figure4(certificate.weights_only_test().auc()),
-                         ", activations not rounded (the paper’s meaning)"));
-  facts.Add("size", absl::StrCat(FormatBytes(model.size().disk_bytes()), ", ", Times(model.size()),
-                                 " smaller than FP32"));
-  facts.Add("latency",
-            absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
-                         " for one image on one thread, ", EscapeHtml(certificate.engine())));
-  facts.Add("measured on", EscapeHtml(certificate.processor()));
-  return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ModelReference(model))));
-}
-
-std::string ProvenanceTable(const v1::Model& model) {
-  const v1::Provenance& provenance = model.provenance();
-  const std::map<std::string, std::string> versions(provenance.versions().begin(),
-                                                    provenance.versions().end());
-  std::string libraries;
-  for (const auto& [library, version] : versions) {
-    absl::StrAppend(&libraries, libraries.empty() ? "" : ", ", EscapeHtml(library), " ",
-                    EscapeHtml(version));
-  }
-  Facts facts;
-  facts.Add("data set", EscapeHtml(provenance.dataset_name()));
-  facts.Add("its SHA-256",
-            absl::StrCat("<code>", EscapeHtml(provenance.dataset_hash()), "</code>"));
-  facts.Add("recipe, seed", absl::StrCat(EscapeHtml(provenance.spec().recipe().name()), ", ",
-                                         provenance.spec().recipe().seed()));
-  facts.Add("made from", EscapeHtml(provenance.parent()));
-  facts.Add("job", absl::StrCat("<code>", EscapeHtml(provenance.job_id()), "</code>"));
-  facts.Add("processor", EscapeHtml(provenance.processor()));
-  facts.Add("threads", absl::StrCat(provenance.threads()));
-  if (!provenance.device().empty()) facts.Add("device", EscapeHtml(provenance.device()));
-  facts.Add("libraries", libraries);
-  facts.Add("file’s SHA-256", absl::StrCat("<code>", EscapeHtml(model.sha256()), "</code>"));
-  return facts.Table("Provenance");
-}
-
 }  // namespace
 
-std::string EscapeHtml(absl::string_view text) {
-  return absl::StrReplaceAll(
-      Printable(text),
-      {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
-}
-
-std::string WeightName(v1::WeightType weights) {
-  return v1::WeightType_IsValid(weights) ? v1::WeightType_Name(weights).substr(12) : "?";
-}
-
-std::string CellName(const ReportCell& cell) {
-  return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights),
-                      cell.model.has_value() && cell.sparsity > 0 ? PatternOf(*cell.model) : "");
-}
-
-std::string ModelReference(const v1::Model& model) {
-  return absl::StrCat(model.name(), "@", model.version());
-}
-
 CellVerdict VerdictOf(const ReportCell& cell) {
-  if (!cell.model.has_value()) return {cell.missing, cell.missing == "open" ? "open" : "bad"};
+  if (!cell.model.has_value())
+    return {cell.missing, cell.missing.rfind("not ", 0) == 0 ? "bad" : "open"};
   const GuardVerdict guard = VerdictOf(*cell.model);
   if (guard == GuardVerdict::kCollapsed) return {"collapsed", "bad"};
   if (guard == GuardVerdict::kLostTooMuch) return {"lost too much", "bad"};
@@ -394,7 +199,7 @@ CellVerdict VerdictOf(const ReportCell& cell) {
     case Comparison::kBetter:
       return {"better than dense", "good"};
     case Comparison::kNoDifference:
-      return {"no difference", "good"};
+      return {"no significant difference", "good"};
     case Comparison::kNotJudged:
       return {"not judged", "open"};
   }
@@ -416,7 +221,7 @@ std::string GridSection(const ReportData& data) {
 std::string ModelsSection(const ReportData& data) {
   std::string rows;
   for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) rows += ModelRow(data, cell);
+    if (cell.model.has_value()) rows += ModelRow(cell);
   }
   if (rows.empty()) return "";
   const std::string table = absl::StrCat(
@@ -467,7 +272,7 @@ std::string ConfusionSection(const ReportData& data) {
     absl::StrAppend(&html, "<details", &cell == first ? " open" : "", "><summary>", CellName(cell),
                     " <span class=\"muted\">", EscapeHtml(ModelReference(*cell.model)),
                     "</span> accuracy ", Figure4(test->accuracy()), "</summary>\n",
-                    Scrolling("Confusion of " + CellName(cell), Matrix(data, *test)),
+                    Scrolling("Confusion of " + CellName(cell), Matrix(*cell.model, *test)),
                     "</details>\n");
   }
   if (html.empty()) return "";
@@ -476,53 +281,6 @@ std::string ConfusionSection(const ReportData& data) {
       "Test split. Rows are the truth, columns the answer, numbered as the rows; "
       "the tint is the share of the row.</p>\n",
       html, "</section>\n");
-}
-
-std::string LedgerSection(const ReportData& data) {
-  std::string html;
-  const bool judged = !DenseIsAtChance(data);
-  for (const v1::Job& job : data.jobs) {
-    html += LedgerDetails("Job " + job.id(), job.ledger(), data.jobs.size() == 1, judged);
-  }
-  for (const ReportCell& cell : data.cells) {
-    if (!data.jobs.empty() || !cell.model.has_value()) continue;
-    html += LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1,
-                          judged);
-  }
-  if (html.empty()) return "";
-  return absl::StrCat(
-      "<section id=\"ledger\">\n<h2>Ledger</h2>\n<p class=\"fine\">What every "
-      "stage left, on the validation split, and what the collapse guard said: each "
-      "drop has an owner.</p>\n",
-      html, "</section>\n");
-}
-
-std::string ReceiptSection(const ReportData& data) {
-  const ReportCell* chosen = SmallestLossless(data);
-  for (const ReportCell& cell : data.cells) {
-    if (chosen == nullptr && cell.model.has_value()) chosen = &cell;
-  }
-  if (chosen == nullptr) return "";
-  std::string html = absl::StrCat(
-      "<section id=\"receipt\">\n<h2>Certificate and receipt</h2>\n<div class=\"pair\">\n",
-      CertificateTable(data, *chosen->model), ProvenanceTable(*chosen->model), "</div>\n");
-  if (!data.commands.empty()) {
-    html += "<h3>Do it again</h3>\n<pre>";
-    for (const std::string& command : data.commands)
-      absl::StrAppend(&html, EscapeHtml(command), "\n");
-    html += "</pre>\n";
-  }
-  if (!data.recipe_json.empty()) {
-    absl::StrAppend(&html,
-                    "<details><summary>recipe.json, with every default written out"
-                    "</summary>\n<pre>");
-    // Escaped line by line: a line break is no text from outside.
-    for (const auto& line : absl::StrSplit(data.recipe_json, '\n')) {
-      absl::StrAppend(&html, EscapeHtml(line), "\n");
-    }
-    html += "</pre></details>\n";
-  }
-  return html + "</section>\n";
 }
 
 }  // namespace cytopress

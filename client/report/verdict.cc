@@ -1,12 +1,31 @@
 #include "client/report/verdict.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
+#include "core/evaluation/evaluation.h"
 
 namespace cytopress {
 
+bool IsAtChance(const v1::Evaluation& evaluation) {
+  const auto classes = static_cast<int>(std::lround(std::sqrt(evaluation.confusion_size())));
+  int64_t images = 0, most = 0;
+  for (int truth = 0; truth < classes; ++truth) {
+    int64_t own = 0;
+    for (int i = 0; i < classes; ++i) own += evaluation.confusion(truth * classes + i);
+    images += own;
+    most = std::max(most, own);
+  }
+  if (images == 0) return evaluation.accuracy() < 0.5;
+  const auto right = std::llround(evaluation.accuracy() * static_cast<double>(images));
+  return WilsonInterval(right, images).low <=
+         static_cast<double>(most) / static_cast<double>(images);
+}
+
 Comparison CompareWithParent(const v1::Certificate& certificate) {
-  if (certificate.has_parent_test() && certificate.parent_test().accuracy() < kLeastDenseAccuracy) {
+  if (certificate.has_parent_test() && IsAtChance(certificate.parent_test())) {
     return Comparison::kNotJudged;
   }
   if (certificate.mcnemar_p_value() >= kSignificance) return Comparison::kNoDifference;

@@ -12,11 +12,12 @@ namespace cytopress {
 // Below this a difference on the same images is called real.
 inline constexpr double kSignificance = 0.05;
 
-// A dense model below this has nothing to lose: the guard judges nothing against it
-// (core/compression/guard.cc), and neither does this.
-inline constexpr double kLeastDenseAccuracy = 0.5;
+// Whether a model is no better, by the 95 % interval of its accuracy, than one that always gives
+// the most frequent class: then it has nothing to lose, and nothing is judged against it. Without a
+// confusion matrix, whether it is below one half.
+bool IsAtChance(const v1::Evaluation& evaluation);
 
-// "no real difference", "worse than" or "better than" its dense parent, by McNemar's test.
+// How a model does against its dense parent, by McNemar's test.
 enum class Comparison { kNoDifference, kWorse, kBetter, kNotJudged };
 Comparison CompareWithParent(const v1::Certificate& certificate);
 // "no significant difference to the dense model (p = 0.424): 12 images only it gets right, 9 only

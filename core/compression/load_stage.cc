@@ -69,15 +69,20 @@ class LoadStage : public Stage {
     DatasetOptions options;
     options.class_names.assign(source.class_names().begin(), source.class_names().end());
     options.seed = source.seed();
-    v1::NetworkSpec network = state.spec.network();
+    const v1::NetworkSpec& asked = state.spec.network();
+    Preprocessing& of_folder = options.folder_preprocessing;
+    if (asked.input_height() > 0) of_folder.height = asked.input_height();
+    if (asked.input_width() > 0) of_folder.width = asked.input_width();
+    if (asked.input_channels() > 0) of_folder.channels = asked.input_channels();
+    of_folder.mean.resize(of_folder.channels, of_folder.mean[0]);
+    of_folder.stddev.resize(of_folder.channels, of_folder.stddev[0]);
     if (!state.spec.base_model().empty()) {
       CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted,
                                  ParseModelVersion(state.spec.base_model()));
       CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
       state.parent = absl::StrCat(model.name(), "@", model.version());
-      network = model.network();
+      of_folder = FromProto(model.preprocessing());
     }
-    if (network.input_height() > 0) options.folder_image_size = network.input_height();
     CYTOPRESS_ASSIGN_OR_RETURN(state.dataset, LoadDataset(source.uri(), options));
     return CheckSplits(state.dataset);
   }

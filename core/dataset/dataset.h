@@ -45,7 +45,7 @@ std::vector<int64_t> ClassCounts(const Split& split, int classes);
 struct DatasetOptions {
   std::vector<std::string> class_names;  // empty: the data set's own
   uint64_t seed = 0;                     // folder split, synthetic drawing
-  int folder_image_size = 28;            // a folder's images become squares of so many pixels
+  Preprocessing folder_preprocessing;    // of a folder's images; 28 x 28 if nothing is said
   int64_t max_bytes = int64_t{8} << 30;  // of decompressed pixels; more is RESOURCE_EXHAUSTED
 };
 

@@ -268,22 +268,27 @@ absl::Status SplitFiles(const fs::path& path, const Groups& groups, uint64_t see
 
 absl::StatusOr<Dataset> EmptyDataset(const fs::path& path, const Listing& listing,
                                      const DatasetOptions& options) {
-  const int size = options.folder_image_size;
-  if (size < 1 || size > kMaxImageSize) {
+  const Preprocessing& wanted = options.folder_preprocessing;
+  const auto [least, most] = std::minmax(wanted.width, wanted.height);
+  if (least < 1 || most > kMaxImageSize || (wanted.channels != 1 && wanted.channels != 3)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("folder_image_size is ", size, "; needed is 1 to ", kMaxImageSize, " pixels"));
+        absl::StrCat("folder_preprocessing is to ", wanted.width, " x ", wanted.height,
+                     " pixels of ", wanted.channels, " channels; needed are 1 to ", kMaxImageSize,
+                     " pixels a side and 1 or 3 "
+                     "channels"));
   }
   Dataset dataset;
   dataset.name = path.filename().string();
   dataset.class_names = listing.class_names;
-  dataset.width = dataset.height = size;
-  dataset.channels = 3;
-  dataset.preprocessing.width = dataset.preprocessing.height = size;
+  dataset.preprocessing = wanted;
+  dataset.width = wanted.width;
+  dataset.height = wanted.height;
+  dataset.channels = wanted.channels;
   const int64_t count = static_cast<int64_t>(listing.files.size());
   if (count > options.max_bytes / dataset.image_bytes()) {
     return absl::ResourceExhaustedError(absl::StrCat(
         path.string(), ": ", count, " images of ", dataset.image_bytes(), " bytes are over the ",
-        "limit of ", options.max_bytes, "; a smaller folder_image_size may help"));
+        "limit of ", options.max_bytes, "; a smaller data set may help"));
   }
   return dataset;
 }

@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "client/client.h"
 #include "tests/client/fake_service.h"
 
@@ -155,6 +157,31 @@ TEST_F(ClassifyAllTest, DoesNotWaitForASilentServerForEver) {
                                   .status();
   end->Notify();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(ClassifyAllTest, DoesNotWaitForAServerThatTakesNothingIn) {
+  const auto end = std::make_shared<absl::Notification>();
+  service_.inference.before_reading = [end] { end->WaitForNotification(); };
+  ClientOptions options;
+  options.deadline = absl::Milliseconds(200);
+  Client impatient(service_.channel(), options);
+  options_.version = 7;  // nothing to wait for between requests
+  options_.in_flight = 64;
+  options_.batch_images = 1;
+  const absl::Time start = absl::Now();
+  const absl::Status status = impatient
+                                  .ClassifyAll(
+                                      64,
+                                      [](int64_t) {
+                                        v1::ImageInput image;
+                                        image.set_encoded(std::string(1 << 20, ' '));
+                                        return image;
+                                      },
+                                      [](int64_t, const v1::Classification&) {}, options_)
+                                  .status();
+  end->Notify();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
 }
 
 TEST_F(ClassifyAllTest, EndsWithTheErrorOfAnImageThatCannotBeLoaded) {

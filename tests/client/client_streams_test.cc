@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "client/client.h"
 #include "core/base/file.h"
 #include "core/base/sha256.h"
@@ -188,6 +190,28 @@ TEST_F(DownloadTest, KeepsTheOldFileWhenTheStreamBreaks) {
             absl::StatusCode::kUnavailable);
   EXPECT_EQ(*ReadFile(path_, 1000), "the file before");
   EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, DoesNotWaitForASilentServerForEver) {
+  // Shared: the service may still wake from its wait when the test has ended.
+  const auto end = std::make_shared<absl::Notification>();
+  service_.models.before_end = [end] { end->WaitForNotification(); };
+  ClientOptions options;
+  options.deadline = absl::Milliseconds(100);
+  Client impatient(service_.channel(), options);
+  const absl::Status status = impatient.DownloadModel("blood", 0, path_).status();
+  end->Notify();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(*ReadFile(path_, 1000), "the file before");
+  EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, KeepsToTheUmask) {
+  const mode_t before = umask(0027);
+  const absl::Status status = client_.DownloadModel("blood", 0, path_).status();
+  umask(before);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(static_cast<int>(std::filesystem::status(path_).permissions()), 0640);
 }
 
 TEST_F(DownloadTest, NamesAFolderThatIsNotThere) {

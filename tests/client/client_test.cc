@@ -2,6 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -56,6 +62,58 @@ TEST(Client, IsUnavailableWhereNobodyListens) {
   absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
   ASSERT_TRUE(client.ok());
   EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kUnavailable);
+}
+
+// Like a server behind a slow line: whoever connects hears nothing yet.
+TEST(Client, GivesAConnectionTheTimeOfItsCall) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string path = absl::StrCat(testing::TempDir(), "/slow-", getpid(), ".sock");
+  ASSERT_LT(path.size(), sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  unlink(path.c_str());
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 8), 0);
+  ClientOptions options;
+  options.target = absl::StrCat("unix:", path);
+  options.deadline = absl::Milliseconds(600);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  ASSERT_TRUE(client.ok());
+  EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kDeadlineExceeded);
+  close(listener);
+  unlink(path.c_str());
+}
+
+TEST(IsLoopback, IsOfThisMachineAlone) {
+  for (const char* target : {"127.0.0.1:8500", "localhost:1", "localhost", "[::1]:8500",
+                             "dns:///localhost:8500", "127.1.2.3:1"}) {
+    EXPECT_TRUE(IsLoopback(target)) << target;
+  }
+  for (const char* target : {"localhost.example.org:1", "12.7.0.1:1", "cells:8500", ""}) {
+    EXPECT_FALSE(IsLoopback(target)) << target;
+  }
+}
+
+// A proxy that is not there would make the call UNAVAILABLE at once.
+TEST(Client, AsksNoProxyForTheLoopback) {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 8), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  setenv("http_proxy", "http://127.0.0.1:1", /*overwrite=*/1);
+  ClientOptions options;
+  options.target = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+  options.deadline = absl::Milliseconds(200);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  ASSERT_TRUE(client.ok());
+  EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kDeadlineExceeded);
+  unsetenv("http_proxy");
+  close(listener);
 }
 
 TEST(ClientTls, NamesTheFileThatIsWrong) {

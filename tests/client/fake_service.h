@@ -156,6 +156,7 @@ class FakeModels : public v1::ModelService::Service {
       response.set_data(chunk);
       writer->Write(response);
     }
+    if (before_end) before_end();
     return download_end;
   }
 
@@ -164,6 +165,7 @@ class FakeModels : public v1::ModelService::Service {
   std::string sha256;  // of the chunks; empty, as from a server without formats
   v1::ModelFormat format = v1::MODEL_FORMAT_UNSPECIFIED;  // asked for
   grpc::Status download_end;
+  std::function<void()> before_end;  // of a download
   std::string deleted;
 };
 
@@ -192,6 +194,7 @@ class FakeInference : public v1::InferenceService::Service {
     std::vector<std::thread> threads;
     absl::Mutex writing;
     v1::ClassifyStreamRequest request;
+    if (before_reading) before_reading();
     while (stream->Read(&request)) {
       if (!stream_end.ok()) break;
       threads.emplace_back([this, request, stream, &writing] {
@@ -231,7 +234,8 @@ class FakeInference : public v1::InferenceService::Service {
   }
 
   Answer answer;
-  grpc::Status stream_end;  // an error ends a stream instead of its first answer
+  std::function<void()> before_reading;  // of a stream
+  grpc::Status stream_end;               // an error ends a stream instead of its first answer
 
  private:
   absl::Mutex mutex_;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_split.h"
 #include "core/dataset/dataset.h"
+#include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
 
 namespace cytopress {
@@ -71,6 +72,14 @@ TEST_F(CliClassifyTest, ClassifiesFilesAndFolders) {
   EXPECT_THAT(out(), HasSubstr("1 images by blood@2"));
 }
 
+TEST_F(CliClassifyTest, ASummaryListsNoFilesInJsonEither) {
+  AddFile("class_1/a.png", 1);
+  EXPECT_EQ(Run({"--json", "classify", "--summary", "--truth", "folder", folder_}), 0);
+  EXPECT_FALSE(OutJson().contains("images"));
+  EXPECT_EQ(OutJson()["answered"], 1);
+  EXPECT_EQ(OutJson()["right"], 1);
+}
+
 TEST_F(CliClassifyTest, CountsWhatIsRightByFolder) {
   AddFile("class_1/a.png", 1);
   AddFile("class_1/b.png", 2);
@@ -81,6 +90,10 @@ TEST_F(CliClassifyTest, CountsWhatIsRightByFolder) {
                                                "--alias",  "odd=class 4", folder_};
   EXPECT_EQ(Run(with_alias), 0);
   EXPECT_THAT(out(), HasSubstr("all           3      2   66.67 %"));
+  EXPECT_EQ(Run({"classify", "--truth", "folder", "--alias", "odd=class 4,even=class 2",
+                 folder_ + "/odd/c.png", folder_ + "/class_1"}),
+            0)
+      << "the alias is one word: " << err();
 }
 
 TEST_F(CliClassifyTest, NamesWhatCannotBeRead) {
@@ -176,6 +189,93 @@ TEST_F(CliClassifyTest, EvaluateScoresTheSplitAndComparesWithTheModel) {
   EXPECT_THAT(err(), HasSubstr("--tolerance"));
 }
 
+// A folder data set in which every split has one image of each class, right by the rule when
+// `names[i]` is the model's class i.
+class EvaluateFolderTest : public CliClassifyTest {
+ protected:
+  void WriteFolders(const std::vector<std::string>& names) {
+    for (const char* split : {"train", "val", "test"}) {
+      for (size_t i = 0; i < names.size(); ++i) {
+        Image image{4, 4, 3, std::vector<uint8_t>(48, 0)};
+        image.pixels[0] = static_cast<uint8_t>(8 + i);
+        image.pixels[1 + split[2] % 8] = 8;  // no two splits share an image
+        Write(absl::StrCat(split, "/", names[i], "/a.png"), image);
+      }
+    }
+  }
+
+  void Write(const std::string& relative, const Image& image) {
+    const std::string path = absl::StrCat(folder_, "/", relative);
+    ASSERT_TRUE(MakeDirectories(std::filesystem::path(path).parent_path()).ok());
+    ASSERT_TRUE(WriteFileAtomically(path, *EncodePng(image)).ok());
+  }
+
+  void TakeImagesOf(int side, int center_crop) {
+    v1::Preprocessing* preprocessing = service_.models.model.mutable_preprocessing();
+    preprocessing->set_width(side);
+    preprocessing->set_height(side);
+    preprocessing->set_channels(3);
+    preprocessing->set_center_crop(center_crop);
+  }
+
+  int Evaluate(const std::string& alias = "") {
+    std::vector<std::string> command = {"--json", "evaluate",  "--model",
+                                        "blood",  "--dataset", folder_};
+    if (!alias.empty()) command.insert(command.end(), {"--alias", alias});
+    return Run(command);
+  }
+};
+
+TEST_F(EvaluateFolderTest, MatchesClassesByName) {
+  TakeImagesOf(4, 0);
+  // In the alphabet, "zoster" comes last; in the model, "class 3" stands there.
+  WriteFolders({"class 0", "class 1", "class 2", "zoster", "class 4", "class 5", "class 6", "b"});
+  EXPECT_EQ(Evaluate(), 3);
+  for (const char* text : {"has the 8 classes b, class 0,", "the model's classes are class 0, ",
+                           "--alias \"b=CLASS\""}) {
+    EXPECT_THAT(Json::parse(err())["error"]["message"].get<std::string>(), HasSubstr(text));
+  }
+  EXPECT_EQ(Evaluate("zoster=class 3,b=class 6"), 2);
+  EXPECT_THAT(err(), HasSubstr("name the model's class class 6"));
+  EXPECT_TRUE(service_.inference.requests().empty());
+  const std::string csv = folder_ + "/scores.csv";
+  EXPECT_EQ(Run({"--json", "evaluate", "--model", "blood", "--dataset", folder_, "--csv", csv,
+                 "--alias", "zoster=class 3,b=class 7"}),
+            0)
+      << err();
+  EXPECT_DOUBLE_EQ(OutJson()["measured"]["accuracy"], 1);
+  // Its columns are the data set's classes: the first image is of the first, "b".
+  EXPECT_THAT(*ReadFile(csv, 1000), HasSubstr("0,0.300000012,0.100000001,"));
+}
+
+TEST_F(EvaluateFolderTest, PreparesImagesAsTheModelTakesThem) {
+  service_.models.model.clear_class_names();
+  for (const char* name : {"a", "b"}) service_.models.model.add_class_names(name);
+  TakeImagesOf(4, 8);
+  Preprocessing preprocessing;
+  preprocessing.width = preprocessing.height = 4;
+  preprocessing.center_crop = 8;
+  std::vector<std::string> expected;
+  int seed = 0;
+  for (const char* split : {"train", "val", "test"}) {
+    for (const char* name : {"a", "b"}) {
+      Image image{16, 16, 3, {}};
+      for (int i = 0; i < 16 * 16 * 3; ++i) image.pixels.push_back(i * (7 + seed) % 251);
+      ++seed;
+      Write(absl::StrCat(split, "/", name, "/a.png"), image);
+      if (absl::string_view(split) != "test") continue;
+      const Image small = *Preprocess(image, preprocessing);
+      expected.emplace_back(small.pixels.begin(), small.pixels.end());
+    }
+  }
+  EXPECT_EQ(Evaluate(), 0) << err();
+  std::vector<std::string> sent;
+  for (const v1::ClassifyRequest& request : service_.inference.requests()) {
+    for (const v1::ImageInput& image : request.images()) sent.push_back(image.raw().pixels());
+  }
+  EXPECT_EQ(sent, expected);
+}
+
 TEST_F(CliClassifyTest, EvaluateWantsAPlaceForItsCsvBeforeItStarts) {
   EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--csv",
                  folder_ + "/missing/a.csv"}),
@@ -188,6 +288,10 @@ TEST_F(CliClassifyTest, EvaluateDoesNotCompareDifferentData) {
   v1::Model* model = &service_.models.model;
   model->mutable_provenance()->set_dataset_hash("another");
   model->add_evaluations()->set_split("test");
+  model->clear_class_names();
+  const absl::StatusOr<Dataset> dataset = LoadDataset("synthetic:400");
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  for (const std::string& name : dataset->class_names) model->add_class_names(name);
   EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--json"}), 0);
   EXPECT_TRUE(OutJson()["stored"].is_null());
   model->add_class_names("a ninth");

@@ -73,6 +73,13 @@ TEST_F(CliTest, SweepSubmitsTheGrid) {
       0);
   EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.05);
   EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
+  // What the user wrote down is kept.
+  const std::string file = folder_ + "/strict.json";
+  ASSERT_TRUE(WriteFileAtomically(file, R"({"max_accuracy_drop": 0.01})").ok());
+  EXPECT_EQ(
+      Run({"sweep", "--name", "x", "--dataset", "synthetic", "--recipe-file", file, "--detach"}),
+      0);
+  EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.01);
 }
 
 TEST_F(CliTest, SweepFollowsTheJobAndWritesTheReport) {
@@ -116,6 +123,46 @@ TEST_F(CliTest, ReportOfARunningSweepMarksWhatIsOpen) {
   EXPECT_THAT(html, HasSubstr(">not published<"));
 }
 
+TEST_F(CliTest, ReportsCommandsDoTheSweepAgain) {
+  service_.models.model = CellModel();
+  v1::Job job = SweepJob(v1::JOB_STATE_SUCCEEDED);
+  v1::JobSpec* spec = job.mutable_spec();
+  spec->set_base_model("dense");
+  spec->mutable_network()->set_stem(v1::STEM_CIFAR);
+  spec->set_device("cuda:0");
+  for (const char* name : {"a b", "c"}) spec->mutable_dataset()->add_class_names(name);
+  spec->mutable_recipe()->set_name("first");
+  job.set_parent_model("dense@4");
+  service_.jobs.jobs["job-1"] = job;
+  job.set_id("job-2");
+  spec->mutable_recipe()->set_name("second");
+  service_.jobs.jobs["job-2"] = job;
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "job-1", "job-2", "-o", path}), 0);
+  const std::string html = *ReadFile(path, kMaxReportBytes);
+  for (const char* text :
+       {"--recipe-file recipe-blood.json", "--recipe-file recipe-job-2.json", "--base dense@4",
+        "--stem cifar", "--class-names &#39;a b,c&#39;", "--device cuda:0",
+        "&quot;name&quot;: &quot;first&quot;", "&quot;name&quot;: &quot;second&quot;"}) {
+    EXPECT_THAT(html, HasSubstr(text));
+  }
+}
+
+TEST_F(CliTest, ReportGoesOnWithoutADeletedModel) {
+  service_.models.model = CellModel();
+  v1::Job job = SweepJob(v1::JOB_STATE_SUCCEEDED);
+  job.add_ledger()->set_stage("blood-s50-int4");
+  service_.jobs.jobs["job-1"] = job;
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0);
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr(">deleted<"));
+  job.mutable_spec()->clear_sweep();
+  job.set_model("gone@1");
+  service_.jobs.jobs["job-1"] = job;
+  EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0) << err();
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr(">deleted<"));
+}
+
 TEST_F(CliTest, ReportTakesModelsToo) {
   service_.models.model = CellModel();
   const std::string path = folder_ + "/report.html";
@@ -152,6 +199,18 @@ TEST_F(CliTest, ReproduceRefusesOtherDataBeforeAnyWork) {
   EXPECT_THAT(err(), HasSubstr("the receipt's is 0123"));
   EXPECT_THAT(err(), HasSubstr("Nothing was started"));
   EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
+}
+
+TEST_F(CliTest, ReproduceMakesTheDataSetsPathAbsoluteForTheWorker) {
+  service_.models.model = CellModel();
+  service_.models.model.mutable_provenance()->set_dataset_hash("0123");
+  EXPECT_EQ(Run({"reproduce", "blood-s50-int8", "--dataset", "missing.npz"}), 3);
+  EXPECT_THAT(err(), HasSubstr("missing.npz: there is no such file or folder here"));
+  const std::string file = folder_ + "/data.npz";
+  ASSERT_TRUE(WriteFileAtomically(file, "no archive").ok());
+  const std::string relative = std::filesystem::relative(file).string();
+  EXPECT_NE(Run({"reproduce", "blood-s50-int8", "--dataset", relative}), 0);
+  EXPECT_THAT(err(), HasSubstr(std::filesystem::canonical(file).string()));
 }
 
 TEST_F(CliTest, ReproduceSaysWhyAReadyMadeModelCannotBe) {

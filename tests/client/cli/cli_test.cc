@@ -1,10 +1,14 @@
 // Jobs and models on the command line.
 #include "client/cli/cli.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/sha256.h"
+#include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
 
 namespace cytopress {
@@ -130,6 +134,7 @@ TEST_F(CliTest, CompressFollowsTheJobAndShowsTheModel) {
   service_.jobs.scripts = {{{EndedJob(v1::JOB_STATE_SUCCEEDED)}, grpc::Status::OK}};
   EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 0);
   EXPECT_THAT(out(), HasSubstr("job job-1 has made blood@2"));
+  EXPECT_EQ(service_.jobs.last_request.spec().recipe().name(), "lossless");
   EXPECT_THAT(out(), HasSubstr("(10.0x smaller)"));
 }
 
@@ -162,6 +167,37 @@ TEST_F(CliTest, OnlyAServiceIsOverloaded) {
   EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 4);
   EXPECT_EQ(ExitCodeOf(absl::ResourceExhaustedError("cannot write: no space left")),
             ExitCode::kFailed);
+}
+
+TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
+  const auto hint = [this](const char* message, std::vector<std::string> flags) {
+    service_.jobs.compress_error = grpc::Status(grpc::StatusCode::UNAVAILABLE, message);
+    flags.insert(flags.begin(), {"compress", "--name", "x", "--dataset", "synthetic"});
+    EXPECT_EQ(Run(flags), 4);
+    return err();
+  };
+  EXPECT_THAT(hint("Ssl handshake failed: wrong version number", {"--tls"}),
+              HasSubstr("speak no TLS: leave --tls"));
+  EXPECT_THAT(hint("Ssl handshake failed: certificate verify failed", {"--tls"}),
+              HasSubstr("--tls-ca"));
+  EXPECT_THAT(hint("Socket closed", {}), HasSubstr("give --tls"));
+  EXPECT_THAT(hint("connection refused", {}), HasSubstr("Is it running there?"));
+  setenv("http_proxy", "http://proxy:3128", /*overwrite=*/1);
+  EXPECT_THAT(hint("refused", {"--server", "cells:1"}), HasSubstr("http_proxy=http://proxy:3128"));
+  EXPECT_THAT(hint("refused", {}), Not(HasSubstr("proxy")));
+  unsetenv("http_proxy");
+  EXPECT_EQ(Run({"jobs", "--server", "http://cells:8500"}), 2);
+  EXPECT_THAT(err(), HasSubstr("'http://cells:8500' is not HOST:PORT: leave http:// out"));
+}
+
+TEST_F(CliTest, RefusesFlagsThatWouldBeIgnored) {
+  for (const char* flag : {"--state", "--model", "--limit"}) {
+    EXPECT_EQ(Run({"jobs", "job-1", flag, flag[2] == 'l' ? "3" : "running"}), 2) << flag;
+    EXPECT_THAT(err(), HasSubstr("excludes"));
+  }
+  EXPECT_EQ(Run({"models", "blood", "--name", "x"}), 2);
+  EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--max-bytes", "1e30"}), 2);
+  EXPECT_THAT(err(), HasSubstr("bytes are more than a file can have"));
 }
 
 TEST_F(CliTest, JobsTurnsPagesUpToTheLimit) {
@@ -259,6 +295,47 @@ TEST_F(CliTest, DownloadVerifies) {
   service_.models.chunks = {"other"};
   EXPECT_EQ(Run({"download", "blood", "-o", path}), 1);
   EXPECT_EQ(*ReadFile(path, 100), "bytes");
+}
+
+TEST_F(CliTest, DownloadIntoAPipeWritesTheModelAlone) {
+  service_.models.model = BloodModel();
+  service_.models.chunks = {"bytes"};
+  const std::string pipe = folder_ + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  EXPECT_EQ(Run({"download", "blood", "-o", pipe}), 0);
+  EXPECT_EQ(out(), "");
+  EXPECT_THAT(err(), HasSubstr("verified"));
+  EXPECT_EQ(Run({"--json", "download", "blood", "-o", pipe}), 0);
+  EXPECT_EQ(out(), "");
+  service_.models.chunks = {"other"};
+  EXPECT_EQ(Run({"download", "blood", "-o", pipe}), 1);
+  EXPECT_THAT(err(), HasSubstr("has got them all the same"));
+  close(reader);
+}
+
+TEST_F(CliTest, ExportGivesEveryClassAFolderOfItsOwn) {
+  const auto make = [this](const std::string& name, const std::vector<std::string>& classes) {
+    uint8_t shade = 0;
+    for (const std::string& class_name : classes) {
+      for (const char* split : {"train", "val", "test"}) {
+        const std::string at = absl::StrCat(folder_, "/", name, "/", split, "/", class_name);
+        ASSERT_TRUE(MakeDirectories(at).ok());
+        const Image image{28, 28, 3, std::vector<uint8_t>(28 * 28 * 3, ++shade)};
+        ASSERT_TRUE(WriteFileAtomically(at + "/a.png", *EncodePng(image)).ok());
+      }
+    }
+  };
+  const std::string to = folder_ + "/to";
+  make("cells", {"好中球", "好酸球", "CD4+", "CD4-"});
+  EXPECT_EQ(Run({"datasets", "export", folder_ + "/cells", "-o", to}), 0) << err();
+  for (const char* name : {"好中球", "好酸球", "CD4+", "CD4-"}) {
+    EXPECT_TRUE(std::filesystem::is_directory(absl::StrCat(to, "/", name))) << name;
+  }
+  make("twins", {"a b", "a_b"});
+  EXPECT_EQ(Run({"datasets", "export", folder_ + "/twins", "-o", to}), 2);
+  EXPECT_THAT(err(), HasSubstr("\"a b\" and \"a_b\" would share the folder \"a_b\""));
 }
 
 TEST_F(CliTest, DatasetsNeedNoService) {

@@ -159,6 +159,64 @@ TEST(BuildCompressRequest, RefusesFlagsThatMeanNothingTogether) {
   EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(BuildCompressRequest, RefusesFlagsAboutStagesThatAreNotThere) {
+  const auto refused = [](const CompressFlags& flags, const char* flag, const char* remedy) {
+    const absl::Status status = BuildCompressRequest(flags).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << flag;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat(flag, " is about ")));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("give ", remedy)));
+  };
+  CompressFlags based = Flags();
+  based.base = "blood@1";
+  based.finetune_epochs = 0;
+  CompressFlags flags = based;
+  flags.learning_rate = 0.001;
+  refused(flags, "--learning-rate", "--finetune-epochs");
+  flags = based;
+  flags.max_images = 100;
+  refused(flags, "--max-images", "--finetune-epochs");
+  flags = Flags();
+  flags.base = "blood@1";
+  flags.recipe = "dense";
+  EXPECT_FALSE(Build(flags).recipe().has_finetune());
+  flags.ema_decay = 0.99;
+  refused(flags, "--ema-decay", "--finetune-epochs");
+  flags.batch_size = 32;
+  refused(flags, "--batch-size", "--finetune-epochs");
+  flags = Flags();
+  flags.recipe = "dense";
+  flags.batch_size = 32;  // there is training
+  EXPECT_EQ(Build(flags).recipe().train().batch_size(), 32);
+  flags.distillation = 0.5;
+  refused(flags, "--distillation", "--finetune-epochs or --aware-epochs");
+  flags.aware_epochs = 1;
+  EXPECT_DOUBLE_EQ(Build(flags).recipe().quantize().aware().distillation(), 0.5);
+  flags.pattern = "block4";
+  refused(flags, "--pattern", "--sparsity");
+  flags.sweeps = true;
+  EXPECT_EQ(Build(flags).recipe().prune().pattern(), v1::PRUNE_PATTERN_BLOCK4);
+  flags.sweeps = false;
+  flags.pattern = "2:4";  // half, as it always is
+  EXPECT_DOUBLE_EQ(WithDefaults(Build(flags)).recipe().prune().sparsity(), 0.5);
+  flags.sparsity = 0;
+  refused(flags, "--pattern", "--sparsity");
+  flags = Flags();
+  flags.max_tries = 2;
+  flags.finetune_epochs = 0;
+  EXPECT_EQ(BuildCompressRequest(flags).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(BuildCompressRequest, TheDefaultMendsOrRefusesBrokenModels) {
+  CompressFlags flags = Flags();
+  flags.base = "blood@1";
+  flags.sparsity = 0.8;
+  flags.weights = "int4";
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_EQ(spec.recipe().name(), "lossless");
+  EXPECT_EQ(spec.recipe().on_collapse(), v1::COLLAPSE_POLICY_MEND);
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+}
+
 TEST(BuildCompressRequest, BetterRoundingTakesThePaperRecipesRangeAway) {
   CompressFlags flags = Flags();
   flags.recipe = "paper";
@@ -172,7 +230,6 @@ TEST(BuildCompressRequest, BetterRoundingTakesThePaperRecipesRangeAway) {
 TEST(BuildCompressRequest, AsksForASearchWhenAGoalIsGiven) {
   CompressFlags flags = Flags();
   flags.base = "blood@1";
-  EXPECT_EQ(Build(flags).recipe().name(), "paper");
   flags.max_accuracy_drop = 0.006;
   EXPECT_FALSE(Build(flags).has_goal());  // alone it is the guard's
   flags.max_bytes = 2000000;

@@ -43,6 +43,14 @@ TEST(Table, AlignsTextLeftAndNumbersRight) {
             "x       1234\n");
 }
 
+TEST(Table, CountsCharactersNotBytes) {
+  Table table({"name", ">size"});
+  table.AddRow({"好中球", "7"});
+  table.AddRow({"Größe", "8"});
+  EXPECT_EQ(table.Lines(),
+            (std::vector<std::string>{"name   size", "好中球       7", "Größe     8"}));
+}
+
 TEST(ToJson, KeepsFieldNamesAndZeros) {
   v1::Job job;
   job.set_cancel_requested(false);

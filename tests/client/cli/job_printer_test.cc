@@ -5,6 +5,8 @@
 
 #include <sstream>
 
+#include "absl/strings/str_split.h"
+
 namespace cytopress {
 namespace {
 
@@ -90,6 +92,19 @@ TEST_F(JobPrinterTest, ShowsWhatTheGuardFoundBelowItsLine) {
   out_.str("");
   PrintLedger(job.ledger(), &out_);
   EXPECT_THAT(out_.str(), HasSubstr("\n  ! guard: collapsed"));
+}
+
+TEST_F(JobPrinterTest, AlignsALedgerWithLongStages) {
+  v1::Job job;
+  job.add_ledger()->set_stage("load");
+  job.add_ledger()->set_stage("a-model-of-a-sweep-with-a-name-s80-int4");
+  job.mutable_ledger(0)->set_note("first");
+  job.mutable_ledger(1)->set_note("second");
+  PrintLedger(job.ledger(), &out_);
+  const std::vector<std::string> lines = absl::StrSplit(out_.str(), '\n');
+  ASSERT_GE(lines.size(), 3u);
+  EXPECT_EQ(lines[0].find("note"), lines[1].find("first"));
+  EXPECT_EQ(lines[0].find("note"), lines[2].find("second"));
 }
 
 TEST_F(JobPrinterTest, PrintsEachLineOfTheLedgerOnce) {

@@ -24,6 +24,14 @@ TEST(MatchClass, TakesNamesBeginningsAndInitials) {
   EXPECT_EQ(Match("monocyte"), 3);  // though it is the beginning of nothing else either
 }
 
+TEST(MatchClass, TakesLettersBeyondAscii) {
+  const std::vector<std::string> classes = {"好中球", "好酸球", "größe zelle"};
+  EXPECT_EQ(MatchClass("好酸球", classes, {}).value_or(-1), 1);
+  EXPECT_EQ(MatchClass("好中", classes, {}).value_or(-1), 0);
+  EXPECT_EQ(MatchClass("gz", classes, {}).value_or(-1), 2);
+  EXPECT_EQ(MatchClass("好", classes, {}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(MatchClass, RefusesToGuess) {
   const absl::Status several = MatchClass("mono", Classes(), {}).status();
   EXPECT_EQ(several.code(), absl::StatusCode::kInvalidArgument);

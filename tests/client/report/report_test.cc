@@ -96,7 +96,7 @@ TEST(RenderReport, ShowsTheFiguresBesideThePapers) {
   }
   for (const char* text : {"paper 0.9669, AUC 0.9983", "paper 0.3308, AUC 0.8148, collapsed",
                            "paper 0.1824, AUC 0.5622, collapsed", ">open<", ">collapsed<",
-                           "no difference", "worse than dense"}) {
+                           "no significant difference", "worse than dense"}) {
     EXPECT_THAT(grid, HasSubstr(text));
   }
   const std::string html = RenderReport(data);
@@ -120,7 +120,7 @@ TEST(RenderReport, ColoursNoCellWhoseModelsDiffer) {
   const std::string grid = GridSection(data);
   EXPECT_THAT(grid, Not(HasSubstr("<td class=\"good\">")));
   EXPECT_THAT(grid, HasSubstr("against other-dense@1"));
-  EXPECT_THAT(grid, HasSubstr(">no difference<"));
+  EXPECT_THAT(grid, HasSubstr(">no significant difference<"));
   EXPECT_THAT(grid, HasSubstr(">collapsed<"));
 }
 
@@ -138,11 +138,51 @@ TEST(RenderReport, StandsWithNothingDoneYet) {
   ReportData data;
   data.title = "blood";
   data.cells.push_back({0.5, v1::WEIGHT_TYPE_INT8, "blood-s50-int8", std::nullopt, "open"});
+  data.jobs.emplace_back().set_state(v1::JOB_STATE_RUNNING);
   const std::string html = RenderReport(data);
   EXPECT_EQ(Malformed(html), "");
   EXPECT_THAT(html, HasSubstr("0 of 1"));
   EXPECT_THAT(html, HasSubstr("No model has been made yet."));
   EXPECT_EQ(ChartsSection(data), "");
+  // A base model is no model of the sweep.
+  data.dense = SampleReport().dense;
+  EXPECT_THAT(RenderReport(data), HasSubstr("No model has been made yet."));
+  data.jobs[0].set_state(v1::JOB_STATE_FAILED);
+  EXPECT_THAT(RenderReport(data), HasSubstr("No model has been made."));
+}
+
+TEST(RenderReport, SaysWhileASweepRunsThatMoreMayCome) {
+  ReportData data = SampleReport();
+  data.cells.erase(data.cells.begin(), data.cells.end() - 1);  // the broken one is left
+  EXPECT_THAT(RenderReport(data), HasSubstr("No model made so far is within 0.6 points"));
+  data.jobs[0].set_state(v1::JOB_STATE_SUCCEEDED);
+  EXPECT_THAT(RenderReport(data), HasSubstr("No model here is within 0.6 points"));
+}
+
+TEST(RenderReport, WarnsOfWhatCannotBeCompared) {
+  ReportData data = SampleReport();
+  for (const char* warning :
+       {"are of different data sets", "different dense parents", "different processors"}) {
+    EXPECT_THAT(RenderReport(data), Not(HasSubstr(warning)));
+  }
+  const ReportCell* const best = SmallestLossless(data);
+  ASSERT_NE(best, nullptr);
+  v1::Model* model = &*data.cells[best - data.cells.data()].model;
+  model->mutable_provenance()->set_dataset_name("bone");
+  model->mutable_provenance()->set_dataset_hash(std::string(64, 'b'));
+  model->set_class_names(3, "osteoblast");
+  model->mutable_certificate()->set_parent("bone-dense@4");
+  model->mutable_certificate()->set_processor("Another processor");
+  const std::string html = RenderReport(data);
+  EXPECT_EQ(Malformed(html), "");
+  for (const char* text :
+       {"invented (dddddddd); bone (bbbbbbbb)", "blood-dense@1; bone-dense@4",
+        "A processor (avx2); Another processor", "The class distribution below is that of"}) {
+    EXPECT_THAT(html, HasSubstr(text));
+  }
+  EXPECT_THAT(html, Not(HasSubstr("All figures are those of")));
+  EXPECT_THAT(ConfusionSection(data), HasSubstr("3 osteoblast"));  // its own name
+  EXPECT_NE(SmallestLossless(data)->name, model->name());
 }
 
 TEST(RenderReport, JudgesNothingAgainstADenseModelAtChance) {
@@ -157,22 +197,38 @@ TEST(RenderReport, JudgesNothingAgainstADenseModelAtChance) {
   EXPECT_THAT(html, HasSubstr("The dense model is at chance: not judged."));
   EXPECT_THAT(html, HasSubstr("<b>not judged</b><span>collapsed</span>"));
   EXPECT_THAT(html, HasSubstr("<td class=\"open\">"));
-  for (const char* judgement : {">no difference<", ">worse than dense<", ">better than dense<"}) {
+  for (const char* judgement :
+       {">no significant difference<", ">worse than dense<", ">better than dense<"}) {
     EXPECT_THAT(html, Not(HasSubstr(judgement)));
   }
   EXPECT_EQ(SmallestLossless(data), nullptr);
 }
 
+TEST(RenderReport, DoesNotCallWhatIsNotJudgedNoDifference) {
+  ReportData data = SampleReport();
+  for (ReportCell& cell : data.cells) {  // at chance on the test split alone
+    if (cell.model.has_value()) {
+      cell.model->mutable_certificate()->mutable_parent_test()->set_accuracy(0.19);
+    }
+  }
+  EXPECT_THAT(RenderReport(data),
+              HasSubstr("of its dense parent, which is at chance on the test split: not judged."));
+}
+
 TEST(RenderReport, ComparesNothingWithoutAParent) {
   ReportData data = SampleReport();
-  data.cells.resize(1);
-  v1::Certificate* certificate = data.cells[0].model->mutable_certificate();
-  *certificate = v1::Certificate();
-  certificate->set_latency_seconds(0.00325);
+  data.cells.resize(2);
+  data.cells[1].weights = data.cells[0].weights;  // side by side
+  for (ReportCell& cell : data.cells) {
+    v1::Certificate* certificate = cell.model->mutable_certificate();
+    *certificate = v1::Certificate();
+    certificate->set_latency_seconds(0.00325);
+  }
   const std::string html = RenderReport(data);
   EXPECT_EQ(Malformed(html), "");
   EXPECT_THAT(html, HasSubstr("3.25 ms"));
-  for (const char* text : {"better than dense", "worse than dense", "p = ", ", dense 0."}) {
+  for (const char* text :
+       {"better than dense", "worse than dense", "p = ", ", dense 0.", " against <"}) {
     EXPECT_THAT(html, Not(HasSubstr(text)));
   }
 }
@@ -203,6 +259,30 @@ TEST(ChartsSection, LegendHasOnlyWhatIsDrawn) {
   const std::string charts = ChartsSection(data);
   EXPECT_THAT(charts, Not(HasSubstr("</svg> FP16</span>")));
   EXPECT_THAT(charts, HasSubstr("</svg> INT8</span>"));
+}
+
+TEST(ChartsSection, TellsFp32FromFp16) {
+  ReportData data = SampleReport();
+  data.cells[0].weights = v1::WEIGHT_TYPE_FP32;
+  const std::string charts = ChartsSection(data);
+  EXPECT_THAT(charts, HasSubstr("class=\"m fp32\""));
+  EXPECT_THAT(charts, HasSubstr("</svg> FP32</span>"));
+}
+
+TEST(ChartsSection, HasTicksHoweverNarrowTheSizesAre) {
+  ReportData data = SampleReport();
+  data.cells.resize(1);
+  for (const int64_t bytes : {3700000, 2000000, 999999, 12}) {
+    data.cells[0].model->mutable_size()->set_disk_bytes(bytes);
+    std::string by_size = ChartsSection(data);
+    by_size.resize(by_size.find("<svg class=\"chart\"", by_size.find("by-size") + 1));
+    const auto ticks = [&by_size] {
+      int count = 0;
+      for (size_t at = 0; (at = by_size.find("middle\">", at)) != std::string::npos; ++at) ++count;
+      return count;
+    };
+    EXPECT_GE(ticks(), 4) << bytes << ": two ticks and the axes' names";
+  }
 }
 
 TEST(ChartsSection, PutsTheBrokenModelsBelowTheAxis) {

@@ -176,9 +176,10 @@ ReportData SampleReport() {
     if (cell.model.has_value()) job.mutable_ledger()->MergeFrom(cell.model->ledger());
   }
   data.jobs.push_back(std::move(job));
-  data.commands = {"cytopress reproduce blood-s80-int4@1",
-                   "cytopress sweep --name blood --dataset invented.npz --recipe-file recipe.json"};
-  data.recipe_json = "{\n  \"name\": \"lossless\"\n}";
+  data.commands = {
+      "cytopress reproduce blood-s80-int4@1",
+      "cytopress sweep --name blood --dataset invented.npz --recipe-file recipe-blood.json"};
+  data.recipes = {{"recipe-blood.json", "{\n  \"name\": \"lossless\"\n}"}};
   return data;
 }
 

@@ -25,6 +25,21 @@ TEST(McNemarInWords, SaysWhichModelIsBetterOrThatNoneIs) {
   EXPECT_EQ(McNemarInWords(at_chance), "the dense model is at chance: not judged");
 }
 
+TEST(IsAtChance, DependsOnTheMostFrequentClass) {
+  const auto scored = [](double accuracy, std::vector<int> confusion) {
+    v1::Evaluation evaluation;
+    evaluation.set_accuracy(accuracy);
+    for (const int count : confusion) evaluation.add_confusion(count);
+    return evaluation;
+  };
+  EXPECT_TRUE(IsAtChance(scored(0.9, {900, 0, 100, 0}))) << "always the first class";
+  EXPECT_FALSE(IsAtChance(scored(0.95, {900, 0, 50, 50})));
+  EXPECT_FALSE(IsAtChance(scored(0.4, {40, 30, 30, 30, 40, 30, 30, 30, 40})))
+      << "a third is chance";
+  EXPECT_TRUE(IsAtChance(scored(0.49, {})));
+  EXPECT_FALSE(IsAtChance(scored(0.5, {})));
+}
+
 TEST(VerdictOf, ReadsTheGuardsRemarks) {
   EXPECT_EQ(VerdictOf(""), GuardVerdict::kFine);
   EXPECT_EQ(VerdictOf("collapsed: 88 % of the answers are 'eosinophil' (validation accuracy 0.18)"),

@@ -53,7 +53,7 @@ TEST(LoadDatasetTest, LoadsAFolder) {
         WriteFileAtomically((folder / absl::StrCat(i, ".png")).string(), *EncodePng(image)).ok());
   }
   DatasetOptions options;
-  options.folder_image_size = 2;
+  options.folder_preprocessing.width = options.folder_preprocessing.height = 2;
   const absl::StatusOr<Dataset> dataset = LoadDataset(root.string(), options);
   std::filesystem::remove_all(root);
   ASSERT_TRUE(dataset.ok()) << dataset.status();

@@ -31,7 +31,7 @@ class FolderTest : public testing::Test {
                            testing::UnitTest::GetInstance()->current_test_info()->name())) {
     fs::remove_all(root_);
     fs::create_directories(root_);
-    options_.folder_image_size = 4;
+    options_.folder_preprocessing.width = options_.folder_preprocessing.height = 4;
   }
   ~FolderTest() override { fs::remove_all(root_); }
 
@@ -112,6 +112,28 @@ TEST_F(FolderTest, ScalesWhatHasAnotherSize) {
   found.merge(Images(*dataset, dataset->val));
   found.merge(Images(*dataset, dataset->test));
   EXPECT_EQ(found, expected);
+}
+
+TEST_F(FolderTest, PreparesImagesAsAModelDoes) {
+  Preprocessing& wanted = options_.folder_preprocessing;
+  wanted.center_crop = 9;
+  wanted.channels = 1;
+  wanted.jpeg_quality = 75;
+  std::multiset<std::string> expected;
+  int seed = 0;
+  for (const char* split : {"train", "val", "test"}) {
+    for (const char* name : {"a", "b"}) {
+      WritePng(absl::StrCat(split, "/", name, "/x.png"), ++seed, 16);
+      if (absl::string_view(split) != "test") continue;
+      const Image image = *Preprocess(Noise(seed, 16), wanted);
+      expected.emplace(image.pixels.begin(), image.pixels.end());
+    }
+  }
+  const absl::StatusOr<Dataset> dataset = Load();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->image_bytes(), 16);
+  EXPECT_EQ(dataset->preprocessing.center_crop, 9);
+  EXPECT_EQ(Images(*dataset, dataset->test), expected);
 }
 
 TEST_F(FolderTest, SplitsBySeedAboutAsWanted) {
@@ -262,8 +284,8 @@ TEST_F(FolderTest, BoundsMemoryAndSize) {
   EXPECT_EQ(Load().status().code(), absl::StatusCode::kResourceExhausted);
   options_.max_bytes = 6 * 48;
   EXPECT_TRUE(Load().ok());
-  options_.folder_image_size = 0;
-  EXPECT_THAT(Load().status().message(), HasSubstr("folder_image_size is 0"));
+  options_.folder_preprocessing.height = 0;
+  EXPECT_THAT(Load().status().message(), HasSubstr("to 4 x 0 pixels"));
 }
 
 }  // namespace

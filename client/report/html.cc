@@ -1,0 +1,75 @@
+#include "client/report/html.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "client/format.h"
+
+namespace cytopress {
+namespace {
+
+std::string PatternOf(const v1::Model& model) {
+  switch (model.provenance().spec().recipe().prune().pattern()) {
+    case v1::PRUNE_PATTERN_BLOCK4:
+      return ", 1×4 blocks";
+    case v1::PRUNE_PATTERN_TWO_OF_FOUR:
+      return ", 2:4";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+std::string Percent(double sparsity) { return absl::StrFormat("%g %%", 100 * sparsity); }
+
+std::string EscapeHtml(absl::string_view text) {
+  return absl::StrReplaceAll(
+      Printable(text),
+      {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
+}
+
+std::string WeightName(v1::WeightType weights) {
+  return v1::WeightType_IsValid(weights) ? v1::WeightType_Name(weights).substr(12) : "?";
+}
+
+std::string CellName(const ReportCell& cell) {
+  return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights),
+                      cell.model.has_value() && cell.sparsity > 0 ? PatternOf(*cell.model) : "");
+}
+
+std::string ModelReference(const v1::Model& model) {
+  return absl::StrCat(model.name(), "@", model.version());
+}
+
+std::string ClassName(const v1::Model& model, int index) {
+  if (index < 0 || index >= model.class_names_size()) return absl::StrCat("class ", index);
+  return EscapeHtml(model.class_names(index));
+}
+
+std::string Times(const v1::ModelSize& size) {
+  if (size.disk_bytes() <= 0) return "-";
+  return absl::StrFormat(
+      "%.1f×", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
+}
+
+std::string Figure4(double value) {
+  return std::isnan(value) ? "–" : absl::StrFormat("%.4f", value);
+}
+
+std::string Scrolling(const std::string& label, const std::string& table) {
+  return absl::StrCat("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"",
+                      EscapeHtml(label), "\">\n", table, "</div>\n");
+}
+
+std::string HeaderRow(const std::vector<std::string>& headings) {
+  std::string html = "<thead><tr>";
+  for (const std::string& heading : headings) {
+    absl::StrAppend(&html, "<th scope=\"col\">", heading, "</th>");
+  }
+  return html + "</tr></thead>\n";
+}
+
+}  // namespace cytopress

@@ -1,0 +1,194 @@
+// The ledger, the certificate and the receipt of report.html.
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/format.h"
+#include "client/report/html.h"
+#include "client/report/sections.h"
+#include "client/report/verdict.h"
+
+namespace cytopress {
+namespace {
+
+std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
+                        bool judged) {
+  std::string html = absl::StrCat("<table>\n",
+                                  HeaderRow({"stage", "time", "val ACC", "val AUC", "zeros",
+                                             "packed", "on disk", "guard", "note"}),
+                                  "<tbody>\n");
+  for (const v1::LedgerEntry& entry : ledger) {
+    const bool scored = entry.validation_accuracy() > 0;
+    const GuardVerdict verdict = VerdictOf(entry.guard());
+    const auto bytes = [](int64_t count) { return count == 0 ? "–" : FormatBytes(count); };
+    absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(entry.stage()), "</th><td>",
+                    FormatSeconds(entry.seconds()), "</td><td>",
+                    scored ? Figure4(entry.validation_accuracy()) : "–", "</td><td>",
+                    scored ? Figure4(entry.validation_auc()) : "–", "</td><td>",
+                    FormatPercent(entry.sparsity(), 1), "</td><td>", bytes(entry.packed_bytes()),
+                    "</td><td>", bytes(entry.disk_bytes()), "</td><td class=\"left\">");
+    if (scored || verdict != GuardVerdict::kFine) {
+      const bool unjudged = verdict == GuardVerdict::kFine && !judged;
+      const char* const css_class = unjudged                              ? "open"
+                                    : verdict == GuardVerdict::kFine      ? "good"
+                                    : verdict == GuardVerdict::kCollapsed ? "bad"
+                                                                          : "warn";
+      absl::StrAppend(&html, "<span class=\"badge ", css_class, "\">",
+                      unjudged ? "not judged" : InWords(verdict), "</span>");
+    }
+    absl::StrAppend(&html, "</td><td class=\"left note\">", EscapeHtml(entry.note()));
+    if (!entry.guard().empty()) {
+      absl::StrAppend(&html, "<small>guard: ", EscapeHtml(entry.guard()), "</small>");
+    }
+    html += "</td></tr>\n";
+  }
+  return html + "</tbody></table>\n";
+}
+
+std::string LedgerDetails(const std::string& of,
+                          const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
+                          bool open, bool judged) {
+  if (ledger.empty()) return "";
+  const auto found = std::count_if(ledger.begin(), ledger.end(), [](const v1::LedgerEntry& entry) {
+    return !entry.guard().empty();
+  });
+  return absl::StrCat("<details", open ? " open" : "", "><summary>", EscapeHtml(of), ": ",
+                      ledger.size(), ledger.size() == 1 ? " stage, " : " stages, ",
+                      found == 0 ? "the guard found nothing"
+                                 : absl::StrCat("the guard found something after ", found),
+                      "</summary>\n", Scrolling(of, LedgerTable(ledger, judged)), "</details>\n");
+}
+
+// Rows of a table with two columns.
+class Facts {
+ public:
+  // `html` is escaped already.
+  void Add(absl::string_view name, const std::string& html) {
+    if (html.empty()) return;
+    absl::StrAppend(&rows_, "<tr><th scope=\"row\">", name, "</th><td class=\"left\">", html,
+                    "</td></tr>\n");
+  }
+  std::string Table(absl::string_view caption) const {
+    return absl::StrCat("<table class=\"facts\">\n<caption>", caption, "</caption>\n<tbody>\n",
+                        rows_, "</tbody></table>\n");
+  }
+
+ private:
+  std::string rows_;
+};
+
+std::string CertificateTable(const v1::Model& model) {
+  const v1::Evaluation* test = EvaluationOn(model, "test");
+  if (!model.has_certificate() || test == nullptr) return "";
+  const v1::Certificate& certificate = model.certificate();
+  const v1::Evaluation& parent = certificate.parent_test();
+  Facts facts;
+  const bool compared = certificate.has_parent_test();
+  const auto dense = [compared](double figure) {
+    return compared ? absl::StrCat(", dense ", Figure4(figure)) : "";
+  };
+  facts.Add("against", EscapeHtml(certificate.parent()));
+  facts.Add(
+      "accuracy",
+      absl::StrCat(Figure4(test->accuracy()), " (95 % interval ", Figure4(test->accuracy_low()),
+                   " to ", Figure4(test->accuracy_high()), ")", dense(parent.accuracy())));
+  facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
+                                test->auc_high() == 0
+                                    ? ""
+                                    : absl::StrCat(" (95 % interval ", Figure4(test->auc_low()),
+                                                   " to ", Figure4(test->auc_high()), ")"),
+                                dense(parent.auc())));
+  if (compared) facts.Add("McNemar’s test", McNemarInWords(certificate));
+  facts.Add("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
+                                          ClassName(model, certificate.lowest_recall_class())));
+  facts.Add("calibration",
+            absl::StrCat("expected error ", Figure4(test->expected_calibration_error()),
+                         dense(parent.expected_calibration_error())));
+  facts.Add("weights alone",
+            absl::StrCat("accuracy ", Figure4(certificate.weights_only_test().accuracy()), ", AUC ",
+                         Figure4(certificate.weights_only_test().auc()),
+                         ", activations not rounded (the paper’s meaning)"));
+  facts.Add("size", absl::StrCat(FormatBytes(model.size().disk_bytes()), ", ", Times(model.size()),
+                                 " smaller than FP32"));
+  facts.Add("latency",
+            absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
+                         " for one image on one thread, ", EscapeHtml(certificate.engine())));
+  facts.Add("measured on", EscapeHtml(certificate.processor()));
+  return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ModelReference(model))));
+}
+
+std::string ProvenanceTable(const v1::Model& model) {
+  const v1::Provenance& provenance = model.provenance();
+  const std::map<std::string, std::string> versions(provenance.versions().begin(),
+                                                    provenance.versions().end());
+  std::string libraries;
+  for (const auto& [library, version] : versions) {
+    absl::StrAppend(&libraries, libraries.empty() ? "" : ", ", EscapeHtml(library), " ",
+                    EscapeHtml(version));
+  }
+  Facts facts;
+  facts.Add("data set", EscapeHtml(provenance.dataset_name()));
+  facts.Add("its SHA-256",
+            absl::StrCat("<code>", EscapeHtml(provenance.dataset_hash()), "</code>"));
+  facts.Add("recipe, seed", absl::StrCat(EscapeHtml(provenance.spec().recipe().name()), ", ",
+                                         provenance.spec().recipe().seed()));
+  facts.Add("made from", EscapeHtml(provenance.parent()));
+  facts.Add("job", absl::StrCat("<code>", EscapeHtml(provenance.job_id()), "</code>"));
+  facts.Add("processor", EscapeHtml(provenance.processor()));
+  facts.Add("threads", absl::StrCat(provenance.threads()));
+  if (!provenance.device().empty()) facts.Add("device", EscapeHtml(provenance.device()));
+  facts.Add("libraries", libraries);
+  facts.Add("file’s SHA-256", absl::StrCat("<code>", EscapeHtml(model.sha256()), "</code>"));
+  return facts.Table("Provenance");
+}
+
+}  // namespace
+
+std::string LedgerSection(const ReportData& data) {
+  std::string html;
+  const bool judged = !DenseIsAtChance(data);
+  for (const v1::Job& job : data.jobs) {
+    html += LedgerDetails("Job " + job.id(), job.ledger(), data.jobs.size() == 1, judged);
+  }
+  for (const ReportCell& cell : data.cells) {
+    if (!data.jobs.empty() || !cell.model.has_value()) continue;
+    html += LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1,
+                          judged);
+  }
+  if (html.empty()) return "";
+  return absl::StrCat(
+      "<section id=\"ledger\">\n<h2>Ledger</h2>\n<p class=\"fine\">What every "
+      "stage left, on the validation split, and what the collapse guard said: each "
+      "drop has an owner.</p>\n",
+      html, "</section>\n");
+}
+
+std::string ReceiptSection(const ReportData& data) {
+  const ReportCell* chosen = SmallestLossless(data);
+  for (const ReportCell& cell : data.cells) {
+    if (chosen == nullptr && cell.model.has_value()) chosen = &cell;
+  }
+  if (chosen == nullptr) return "";
+  std::string html = absl::StrCat(
+      "<section id=\"receipt\">\n<h2>Certificate and receipt</h2>\n<div class=\"pair\">\n",
+      CertificateTable(*chosen->model), ProvenanceTable(*chosen->model), "</div>\n");
+  if (!data.commands.empty()) {
+    html += "<h3>Do it again</h3>\n<pre>";
+    for (const std::string& command : data.commands)
+      absl::StrAppend(&html, EscapeHtml(command), "\n");
+    html += "</pre>\n";
+  }
+  for (const ReportRecipe& recipe : data.recipes) {
+    absl::StrAppend(&html, "<details><summary>", EscapeHtml(recipe.file),
+                    ", with every default written out</summary>\n<pre>");
+    // Escaped line by line: a line break is no text from outside.
+    for (const auto& line : absl::StrSplit(recipe.json, '\n')) {
+      absl::StrAppend(&html, EscapeHtml(line), "\n");
+    }
+    html += "</pre></details>\n";
+  }
+  return html + "</section>\n";
+}
+
+}  // namespace cytopress
