@@ -153,9 +153,10 @@ absl::Status CheckStages(const CompressFlags& flags, const v1::Recipe& recipe) {
 
 absl::Status CheckBase(const CompressFlags& flags) {
   if (flags.base.empty()) return absl::OkStatus();
-  const char* const unfit = !flags.architecture.empty() ? "--architecture"
-                            : flags.epochs.has_value()  ? "--epochs"
-                                                        : nullptr;
+  const char* const unfit = !flags.architecture.empty()    ? "--architecture"
+                            : flags.image_size.has_value() ? "--image-size"
+                            : flags.epochs.has_value()     ? "--epochs"
+                                                           : nullptr;
   if (unfit == nullptr) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(unfit, " is for training from scratch; with --base ", flags.base,
@@ -238,6 +239,10 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   spec->set_device(flags.device);
   if (!flags.architecture.empty()) spec->mutable_network()->set_architecture(flags.architecture);
   if (!flags.stem.empty()) spec->mutable_network()->set_stem(StemsByName().at(flags.stem));
+  if (flags.image_size.has_value()) {
+    spec->mutable_network()->set_input_height(*flags.image_size);
+    spec->mutable_network()->set_input_width(*flags.image_size);
+  }
   CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_recipe(),
                              flags.recipe_file.empty()
                                  ? NamedRecipe(flags.recipe.empty() ? "lossless" : flags.recipe)

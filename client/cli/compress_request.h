@@ -22,6 +22,7 @@ struct CompressFlags {
   std::string recipe_file;  // replaces `recipe`
   std::string architecture;
   std::string stem;
+  std::optional<int> image_size;  // pixels a side
   std::optional<int> epochs;
   std::optional<int> finetune_epochs;  // 0 leaves fine-tuning out
   std::optional<double> sparsity;      // 0 leaves pruning out

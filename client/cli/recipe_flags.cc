@@ -92,6 +92,11 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
       command, "--stem", &flags->stem, StemsByName(),
       "first layer: imagenet (default), cifar or stride2; with --base another than the base's",
       kTraining);
+  command
+      ->add_option("--image-size", flags->image_size,
+                   "pixels a side that a folder's images are scaled to; default: 28, or as --base")
+      ->check(AtLeast(1))
+      ->group(kTraining);
   command->add_option("--epochs", flags->epochs, "of training from scratch")
       ->check(AtLeast(1))
       ->group(kTraining);

@@ -13,6 +13,7 @@
 #include "client/cli/report_commands.h"
 #include "client/cli/reproduction.h"
 #include "client/report/source.h"
+#include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"

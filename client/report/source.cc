@@ -165,6 +165,9 @@ std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {
   if (spec.network().stem() != v1::STEM_UNSPECIFIED) {
     add("--stem", absl::AsciiStrToLower(v1::Stem_Name(spec.network().stem()).substr(5)));
   }
+  if (spec.network().input_height() > 0) {
+    add("--image-size", absl::StrCat(spec.network().input_height()));
+  }
   add("--class-names", absl::StrJoin(spec.dataset().class_names(), ","));
   add("--device", spec.device());
   if (spec.dataset().seed() != 0) {

@@ -52,6 +52,7 @@ TEST(BuildCompressRequest, PutsFlagsOverTheRecipe) {
   CompressFlags flags = Flags();
   flags.architecture = "resnet18";
   flags.stem = "stride2";
+  flags.image_size = 64;
   flags.epochs = 7;
   flags.finetune_epochs = 2;
   flags.sparsity = 0.8;
@@ -63,6 +64,8 @@ TEST(BuildCompressRequest, PutsFlagsOverTheRecipe) {
   const v1::JobSpec spec = Build(flags);
   EXPECT_EQ(spec.network().architecture(), "resnet18");
   EXPECT_EQ(spec.network().stem(), v1::STEM_STRIDE2);
+  EXPECT_EQ(spec.network().input_height(), 64);
+  EXPECT_EQ(spec.network().input_width(), 64);
   EXPECT_EQ(spec.recipe().train().epochs(), 7);
   EXPECT_DOUBLE_EQ(spec.recipe().train().learning_rate(), 0.03);
   EXPECT_EQ(spec.recipe().train().max_images(), 100);
