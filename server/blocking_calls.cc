@@ -16,8 +16,11 @@ constexpr int64_t kMaxQueued = 1024;
 grpc::ServerUnaryReactor* BlockingCalls::Answer(grpc::CallbackServerContext* context,
                                                 std::function<absl::Status()> body) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const bool scheduled = TrySchedule(
-      [context, reactor, body = std::move(body)] { FinishWith(body(), context, reactor); });
+  const bool scheduled = TrySchedule([context, reactor, body = std::move(body)] {
+    // It may have waited long for its turn; nobody would learn what was done.
+    FinishWith(context->IsCancelled() ? absl::CancelledError("the client has gone") : body(),
+               context, reactor);
+  });
   if (!scheduled) FinishWith(Overloaded(), context, reactor);
   return reactor;
 }

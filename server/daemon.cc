@@ -18,6 +18,7 @@
 #include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_store.h"
 #include "core/registry/model_registry.h"
@@ -48,10 +49,21 @@ std::string DatabaseUrl(const DaemonOptions& options) {
                                       : options.database_url;
 }
 
+bool IsFile(absl::string_view database_url) { return absl::StartsWith(database_url, "sqlite:///"); }
+
+// Another for each server that a database on the network may have.
+std::string NamePrefix(const DaemonOptions& options) {
+  char host[256] = "server";
+  gethostname(host, sizeof(host) - 1);
+  const std::string state = std::filesystem::absolute(options.state_folder).string();
+  return absl::StrCat(host, "-", Sha256Hex(state).substr(0, 6));
+}
+
 SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   SupervisorOptions supervisor;
   supervisor.worker_program = options.worker_program;
   supervisor.database_url = DatabaseUrl(options);
+  if (!IsFile(supervisor.database_url)) supervisor.name_prefix = NamePrefix(options);
   supervisor.models_folder = options.state_folder + "/models";
   supervisor.work_folder = options.state_folder + "/work";
   supervisor.log_folder = options.state_folder + "/logs";
@@ -114,10 +126,10 @@ Daemon::Daemon(const DaemonOptions& options)
 Daemon::~Daemon() { Shutdown(); }
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
-  // One that was left behind must not be taken for ours.
-  if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   std::unique_ptr<Daemon> daemon(new Daemon(options));
   CYTOPRESS_RETURN_IF_ERROR(daemon->Open());
+  // One that was left behind must not be taken for ours.
+  if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   CYTOPRESS_RETURN_IF_ERROR(daemon->StartServing());
   daemon->WarmUp();
   CYTOPRESS_RETURN_IF_ERROR(daemon->WriteReadyFile());
@@ -155,8 +167,8 @@ absl::Status Daemon::Open() {
   return absl::OkStatus();
 }
 
-// Workers of two servers bear the same names: each server would take the other's for dead ones of
-// its own, and their jobs away.
+// Workers of two servers on one file bear the same names: each server would take the other's for
+// dead ones of its own, and their jobs away.
 absl::Status Daemon::LockForWorkers() {
   CYTOPRESS_ASSIGN_OR_RETURN(
       ProcessLock of_state,
@@ -164,7 +176,7 @@ absl::Status Daemon::LockForWorkers() {
                absl::StrCat("the state folder ", options_.state_folder), "--state"));
   parts_->locks.push_back(std::move(of_state));
   const std::string url = DatabaseUrl(options_);
-  if (!absl::StartsWith(url, "sqlite:///")) return absl::OkStatus();  // OpenJobStore refuses it
+  if (!IsFile(url)) return absl::OkStatus();
   std::error_code error;
   // Whatever links lead to it; it need not be there yet.
   const std::string database =
@@ -290,8 +302,9 @@ void Daemon::WarmUp() {
   parts_->server->SetServing("", true);
 }
 
-absl::Status Daemon::WriteReadyFile() const {
+absl::Status Daemon::WriteReadyFile() {
   if (options_.ready_file.empty()) return absl::OkStatus();
+  wrote_ready_file_ = true;
   const nlohmann::json ready = {
       {"pid", getpid()}, {"version", CYTOPRESS_VERSION},   {"listen", options_.grpc.listen},
       {"port", port()},  {"metrics_port", metrics_port()}, {"state", options_.state_folder}};
@@ -304,6 +317,7 @@ void Daemon::Shutdown() {
   Parts& parts = *parts_;
   const absl::Duration start = parts.clock->Steady();
   parts.stopping.Notify();
+  if (wrote_ready_file_) unlink(options_.ready_file.c_str());
   if (parts.server != nullptr) parts.server->StopServing();
   if (parts.inference != nullptr) parts.inference->StopStreams();
   if (parts.pipeline != nullptr && !parts.pipeline->Drain(options_.drain_patience)) {

@@ -83,12 +83,13 @@ class Daemon {
   void RecoverDefaultModel(ModelVersion failed, absl::Status why);
   // Waits until the default model is in memory, or not to be loaded.
   absl::Status LoadDefaultModel();
-  absl::Status WriteReadyFile() const;
+  absl::Status WriteReadyFile();
 
   const DaemonOptions options_;
   // Built by Open and StartServing in the order of their declaration, taken apart in reverse.
   std::unique_ptr<Parts> parts_;
   bool shut_down_ = false;
+  bool wrote_ready_file_ = false;
 };
 
 }  // namespace cytopress

@@ -66,6 +66,8 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // Whoever started the server may ignore it, and it would learn of no worker's end.
+  signal(SIGCHLD, SIG_DFL);
   // A client that goes away must not end the server.
   signal(SIGPIPE, SIG_IGN);
 
@@ -77,7 +79,8 @@ int main(int argc, char** argv) {
   }
   int signal_number = 0;
   sigwait(&signals, &signal_number);
-  spdlog::info("{}: stopping", strsignal(signal_number));
+  spdlog::info("{}: stopping; another signal ends it at once", strsignal(signal_number));
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   (*daemon)->Shutdown();
   return 0;
 }

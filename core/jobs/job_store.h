@@ -75,10 +75,10 @@ class JobStore {
   // Grows with every change of the job; for watching.
   virtual absl::StatusOr<int64_t> Revision(const std::string& id) = 0;
 
-  // For workers.
-  // The oldest queued job whose device fits ("" fits any worker, else it must be equal); QUEUED ->
-  // LEASED, attempt + 1. nullopt when there is none. A job whose row is damaged fails instead, and
-  // the next one is taken.
+  // For workers. Start, AppendLedger and Succeed may be said twice: a worker that got no answer
+  // does not know whether it was heard. The oldest queued job whose device fits ("" fits any
+  // worker, else it must be equal); QUEUED -> LEASED, attempt + 1. nullopt when there is none. A
+  // job whose row is damaged fails instead, and the next one is taken.
   virtual absl::StatusOr<std::optional<LeasedJob>> AcquireLease(const std::string& worker,
                                                                 const std::string& device,
                                                                 absl::Duration duration) = 0;
@@ -126,8 +126,8 @@ struct JobStoreOptions {
   bool create = true;
 };
 
-// `url` is "sqlite:///path/to/file.db" (WAL) or "postgresql://host/database". `clock` must outlive the store. NOT_FOUND when there
-// is no such database and it is not to be created.
+// `url` is "sqlite:///path/to/file.db" (WAL) or "postgresql://host/database". `clock` must outlive
+// the store. NOT_FOUND when there is no such database and it is not to be created.
 absl::StatusOr<std::unique_ptr<JobStore>> OpenJobStore(const std::string& url, Clock* clock,
                                                        const JobStoreOptions& options = {});
 

@@ -1,6 +1,7 @@
 // A PostgreSQL server, which workers on other machines reach.
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "core/jobs/sql_dialect.h"
 
@@ -10,29 +11,36 @@ namespace {
 // Writers take turns by this lock, as those of a SQLite file do: a write is one small transaction.
 constexpr char kTakeTurn[] = "SELECT pg_advisory_xact_lock(7165075)";
 
-// For people and logs: without the user's name and password.
+// Ends the wait for a peer that is gone without a word, on this side and on the server's: whoever
+// vanishes within a transaction must not hold the others up.
+constexpr char kPatience[] =
+    "connect_timeout=10&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
+    "&tcp_user_timeout=20000";
+constexpr const char* kSettings[] = {
+    "SET client_encoding = 'UTF8'",
+    "SET client_min_messages = warning",  // libpq prints notices
+    "SET synchronous_commit = on",       "SET lock_timeout = '10s'",
+    "SET statement_timeout = '30s'",     "SET idle_in_transaction_session_timeout = '15s'",
+    "SET tcp_keepalives_idle = 30",      "SET tcp_keepalives_interval = 10",
+    "SET tcp_keepalives_count = 3",
+};
+
+// For people and logs: without the user's name and what else may be secret.
 std::string WithoutUser(absl::string_view url) {
-  const size_t begin = url.find("//") + 2;
-  const size_t end = url.find('@', begin);
-  const absl::string_view rest = url.substr(end == url.npos ? begin : end + 1);
-  return absl::StrCat("postgresql://", rest.substr(0, rest.find('?')));
+  absl::string_view rest = url.substr(url.find("//") + 2);
+  rest = rest.substr(0, rest.find('?'));
+  return absl::StrCat("postgresql://", rest.substr(rest.rfind('@') + 1));
 }
 
 class PostgresDialect : public SqlDialect {
  public:
   explicit PostgresDialect(const std::string& url)
       : name_(WithoutUser(url)),
-        connection_(absl::StrContains(url, "connect_timeout=")
-                        ? url
-                        : absl::StrCat(url, absl::StrContains(url, '?') ? "&" : "?",
-                                       "connect_timeout=10")) {}
+        connection_(absl::StrCat(url, absl::StrContains(url, '?') ? "&" : "?", kPatience)) {}
 
   void Connect(soci::session& session) const override {
     session.open("postgresql", connection_);  // SOCI loads what speaks to it
-    session << "SET client_encoding = 'UTF8'";
-    session << "SET client_min_messages = warning";  // libpq prints notices
-    session << "SET lock_timeout = '10s'";
-    session << "SET synchronous_commit = on";
+    for (const char* setting : kSettings) session << setting;
   }
 
   void BeginWrite(soci::session& session) const override {
@@ -45,15 +53,19 @@ class PostgresDialect : public SqlDialect {
   const char* RowNumberType() const override { return "BIGSERIAL PRIMARY KEY"; }
 
   bool HasLostConnection(const soci::soci_error& error) const override {
-    return ToStatus(error).code() == absl::StatusCode::kUnavailable;
+    const auto category = error.get_error_category();
+    // One that is gone has no SQLSTATE.
+    return category == soci::soci_error::connection_error || category == soci::soci_error::unknown;
   }
 
   absl::Status ToStatus(const soci::soci_error& error) const override {
-    const std::string message = absl::StrCat("job database ", name_, ": ", error.what());
+    // libpq quotes a URL that it cannot read.
+    const std::string what = absl::StrReplaceAll(error.what(), {{connection_, name_}});
+    const std::string message = absl::StrCat("job database ", name_, ": ", what);
     switch (error.get_error_category()) {
       case soci::soci_error::connection_error:
       case soci::soci_error::system_error:
-      case soci::soci_error::unknown:  // a connection that is gone has no SQLSTATE
+      case soci::soci_error::unknown:
         return absl::UnavailableError(message);
       case soci::soci_error::no_privilege:
         return absl::PermissionDeniedError(message);

@@ -9,8 +9,26 @@
 #include "core/base/status_macros.h"
 
 namespace cytopress {
+namespace {
+
+// Of SCHEME://USER:PASSWORD@..., however badly the rest is written, or among the parameters.
+bool HasPassword(absl::string_view url) {
+  const size_t begin = url.find("://");
+  if (begin == url.npos || absl::StartsWith(url, "sqlite:")) return false;
+  const absl::string_view rest = url.substr(begin + 3);
+  const size_t user_end = rest.rfind('@');
+  return (user_end != rest.npos && absl::StrContains(rest.substr(0, user_end), ':')) ||
+         absl::StrContains(rest, "password=");
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url, bool create) {
+  if (HasPassword(url)) {
+    return absl::InvalidArgumentError(
+        "database URL: it holds a password, which lists of processes show to all users of a "
+        "machine; leave it out and name a file with it by PGPASSFILE, or set PGPASSWORD");
+  }
   if (absl::StartsWith(url, "postgresql://") || absl::StartsWith(url, "postgres://")) {
     return MakePostgresDialect(url);
   }

@@ -34,8 +34,8 @@ class SqlDialect {
 
 // From "sqlite:///absolute/path.db" or "postgresql://[user@]host[:port]/database[?parameters]", as
 // libpq has it: what is not in the URL comes from its environment variables and ~/.pgpass.
-// INVALID_ARGUMENT for any other URL, NOT_FOUND when there is no such file and it is not to be
-// created.
+// INVALID_ARGUMENT for any other URL and for one with a password, NOT_FOUND when there is no such
+// file and it is not to be created.
 absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url, bool create);
 
 // One for each database. REQUIRES: the path is absolute and has no quotation mark; the URL begins

@@ -126,7 +126,9 @@ absl::StatusOr<std::unique_ptr<JobStore>> SqlJobStore::Open(std::unique_ptr<SqlD
     return store->dialect_->ToStatus(error);
   }
   CYTOPRESS_RETURN_IF_ERROR(
-      store->Write([&](soci::session& sql) { return MigrateSchema(sql, *store->dialect_); }));
+      options.create
+          ? store->Write([&](soci::session& sql) { return MigrateSchema(sql, *store->dialect_); })
+          : store->Read([&](soci::session& sql) { return CheckSchema(sql, *store->dialect_); }));
   return std::unique_ptr<JobStore>(std::move(store));
 }
 
@@ -331,24 +333,32 @@ absl::StatusOr<QueueStats> SqlJobStore::Stats() {
 absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> SqlJobStore::LedgerSince(
     int64_t after) {
   std::vector<std::pair<int64_t, v1::LedgerEntry>> lines;
-  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    int64_t number = after;
-    std::string json;
-    soci::statement query =
-        (sql.prepare << "SELECT number, entry FROM ledger WHERE number > :after ORDER BY number",
-         soci::use(after), soci::into(number), soci::into(json));
-    query.execute();
-    while (static_cast<int>(lines.size()) < kMaxLedgerLines && query.fetch()) {
-      absl::StatusOr<v1::LedgerEntry> entry = ParseLedgerEntry(json);
-      if (entry.ok()) {
-        lines.emplace_back(number, *std::move(entry));
-      } else {
-        spdlog::warn("line {} of the ledger is left out: {}", number,
-                     std::string(entry.status().message()));
+  int found = 0;
+  do {
+    found = 0;
+    CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
+      int64_t number = 0;
+      std::string json;
+      const int64_t from = after;
+      soci::statement query = (sql.prepare << "SELECT number, entry FROM ledger WHERE number > "
+                                              ":after ORDER BY number LIMIT "
+                                           << kMaxLedgerLines,
+                               soci::use(from), soci::into(number), soci::into(json));
+      query.execute();
+      while (query.fetch()) {
+        ++found;
+        after = number;
+        absl::StatusOr<v1::LedgerEntry> entry = ParseLedgerEntry(json);
+        if (entry.ok()) {
+          lines.emplace_back(number, *std::move(entry));
+        } else {
+          spdlog::warn("line {} of the ledger is left out: {}", number,
+                       std::string(entry.status().message()));
+        }
       }
-    }
-    return absl::OkStatus();
-  }));
+      return absl::OkStatus();
+    }));
+  } while (lines.empty() && found == kMaxLedgerLines);  // all of them damaged
   return lines;
 }
 

@@ -131,6 +131,7 @@ absl::StatusOr<bool> SqlJobStore::RenewLease(const Lease& lease, absl::Duration 
 
 absl::Status SqlJobStore::Start(const Lease& lease) {
   return ChangeLeased(lease, [&](soci::session&, JobRow* row) -> absl::Status {
+    if (row->job.state() == v1::JOB_STATE_RUNNING) return absl::OkStatus();  // said before
     CYTOPRESS_RETURN_IF_ERROR(Move(row, v1::JOB_STATE_RUNNING));
     row->job.clear_error();  // of the attempt before
     if (!row->job.has_started()) *row->job.mutable_started() = ToTimestamp(clock_->Now());
@@ -155,13 +156,16 @@ absl::Status SqlJobStore::AppendLedger(const Lease& lease, const v1::LedgerEntry
     }
     v1::LedgerEntry line = entry;
     line.set_attempt(row->job.attempt());
-    return InsertLedgerEntry(sql, row->job.id(), line);
+    return AddLedgerEntry(sql, row->job.id(), line);
   });
 }
 
 absl::Status SqlJobStore::Succeed(const Lease& lease, const std::string& model,
                                   const std::string& parent_model) {
   return ChangeLeased(lease, [&](soci::session&, JobRow* row) -> absl::Status {
+    if (row->job.state() == v1::JOB_STATE_SUCCEEDED && row->job.model() == model) {
+      return absl::OkStatus();  // said before
+    }
     row->job.set_model(model);
     row->job.set_parent_model(parent_model);
     return Move(row, v1::JOB_STATE_SUCCEEDED);

@@ -93,12 +93,12 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
   return timestamp;
 }
 
-std::string Fingerprint(const v1::JobSpec& spec) {
+std::string Fingerprint(const google::protobuf::MessageLite& message) {
   std::string bytes;
   google::protobuf::io::StringOutputStream stream(&bytes);
   google::protobuf::io::CodedOutputStream coded(&stream);
   coded.SetSerializationDeterministic(true);
-  spec.SerializeToCodedStream(&coded);
+  message.SerializeToCodedStream(&coded);
   coded.Trim();
   return bytes;
 }
@@ -171,9 +171,13 @@ void FailDamagedJob(soci::session& sql, const std::string& id, const std::string
       soci::use(failed), soci::use(error), soci::use(now_us), soci::use(id);
 }
 
-absl::Status InsertLedgerEntry(soci::session& sql, const std::string& job_id,
-                               const v1::LedgerEntry& entry) {
+absl::Status AddLedgerEntry(soci::session& sql, const std::string& job_id,
+                            const v1::LedgerEntry& entry) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string json, ToJson(entry));
+  std::string last;
+  sql << "SELECT entry FROM ledger WHERE job_id = :job_id ORDER BY number DESC LIMIT 1",
+      soci::use(job_id), soci::into(last);
+  if (last == json) return absl::OkStatus();
   sql << "INSERT INTO ledger (job_id, entry) VALUES (:job_id, :entry)", soci::use(job_id),
       soci::use(json);
   return absl::OkStatus();

@@ -26,8 +26,8 @@ struct JobRow {
 int64_t ToMicros(absl::Time time);
 google::protobuf::Timestamp ToTimestamp(absl::Time time);
 
-// Bytes that are the same for equal specifications.
-std::string Fingerprint(const v1::JobSpec& spec);
+// Bytes that are the same for equal messages.
+std::string Fingerprint(const google::protobuf::MessageLite& message);
 
 // NOT_FOUND names the id.
 absl::StatusOr<JobRow> LoadJob(soci::session& sql, const std::string& id);
@@ -40,8 +40,9 @@ absl::Status SaveJob(soci::session& sql, JobRow* row);
 void FailDamagedJob(soci::session& sql, const std::string& id, const std::string& error,
                     absl::Time now);
 
-absl::Status InsertLedgerEntry(soci::session& sql, const std::string& job_id,
-                               const v1::LedgerEntry& entry);
+// At the end of the job's ledger, unless it is there already.
+absl::Status AddLedgerEntry(soci::session& sql, const std::string& job_id,
+                            const v1::LedgerEntry& entry);
 absl::StatusOr<v1::LedgerEntry> ParseLedgerEntry(const std::string& json);
 absl::Status LoadLedger(soci::session& sql, v1::Job* job);
 

@@ -52,10 +52,16 @@ std::vector<std::vector<std::string>> Migrations(const SqlDialect& dialect) {
 }
 
 int CurrentVersion(soci::session& sql) {
-  sql << "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)";
   int version = 0;
   sql << "SELECT COALESCE(MAX(version), 0) FROM schema_version", soci::into(version);
   return version;
+}
+
+absl::Status WrongVersion(int current, int known) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the job database has schema version ", current, " and this program knows ",
+      current > known ? "versions up to " : "version ", known, ": ",
+      current > known ? "use a newer program" : "start its cytopressd first, which updates it"));
 }
 
 }  // namespace
@@ -63,17 +69,27 @@ int CurrentVersion(soci::session& sql) {
 absl::Status MigrateSchema(soci::session& sql, const SqlDialect& dialect) {
   const std::vector<std::vector<std::string>> migrations = Migrations(dialect);
   const int known = static_cast<int>(migrations.size());
+  sql << "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)";
   const int current = CurrentVersion(sql);
-  if (current > known) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the job database has schema version ", current,
-                     " and this program knows versions up to ", known, ": use a newer program"));
-  }
+  if (current > known) return WrongVersion(current, known);
   for (int version = current + 1; version <= known; ++version) {
     for (const std::string& statement : migrations[version - 1]) sql << statement;
     sql << "INSERT INTO schema_version (version) VALUES (:version)", soci::use(version);
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckSchema(soci::session& sql, const SqlDialect& dialect) {
+  int current = 0;
+  try {
+    current = CurrentVersion(sql);
+  } catch (const soci::soci_error& error) {
+    if (!absl::IsInternal(dialect.ToStatus(error))) throw;
+    return absl::NotFoundError(
+        "the job database has no tables of jobs; cytopressd makes them when it starts");
+  }
+  const int known = static_cast<int>(Migrations(dialect).size());
+  return current == known ? absl::OkStatus() : WrongVersion(current, known);
 }
 
 }  // namespace cytopress

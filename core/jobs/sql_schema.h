@@ -13,6 +13,10 @@ namespace cytopress {
 // FAILED_PRECONDITION when a newer program has already changed it. Throws what SOCI throws.
 absl::Status MigrateSchema(soci::session& sql, const SqlDialect& dialect);
 
+// Changes nothing. NOT_FOUND when the tables are not there, FAILED_PRECONDITION when they are not
+// those of this program. Throws what SOCI throws where the database cannot be asked.
+absl::Status CheckSchema(soci::session& sql, const SqlDialect& dialect);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_JOBS_SQL_SCHEMA_H_

@@ -103,7 +103,8 @@ absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options) {
 
 std::optional<ProcessExit> PollExit(pid_t pid) {
   int status = 0;
-  if (waitpid(pid, &status, WNOHANG) != pid) return std::nullopt;
+  const pid_t ended = waitpid(pid, &status, WNOHANG);
+  if (ended != pid && !(ended < 0 && errno == ECHILD)) return std::nullopt;
   ProcessExit exit;
   if (WIFEXITED(status)) exit.code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) exit.signal = WTERMSIG(status);

@@ -98,6 +98,8 @@ bool WorkerSupervisor::Logged(const absl::Status& status) {
 }
 
 void WorkerSupervisor::Supervise() {
+  // Workers elsewhere may have been without a database as long as there was no server.
+  next_reap_ = clock_->Steady() + options_.lease;
   do {
     Tick();
     Publish();
@@ -174,6 +176,7 @@ void WorkerSupervisor::ReapExpired() {
   if (now < next_reap_) return;
   next_reap_ = now + options_.reap_interval;
   const absl::StatusOr<std::vector<std::string>> ids = store_->ReapExpired();
+  if (!ids.ok()) next_reap_ = now + options_.lease;  // nobody else could reach the store either
   if (Logged(ids.status())) return;
   for (const std::string& id : *ids) spdlog::warn("the lease of job {} has expired", id);
 }

@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr absl::Duration kCleaningInterval = absl::Hours(1);
+
 }  // namespace
 
 bool IsRetryable(const absl::Status& status) {
@@ -42,8 +44,12 @@ WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* s
       shutdown_(shutdown) {}
 
 absl::Status WorkerLoop::Run() {
-  RemoveLeftovers();
+  absl::Duration next_cleaning = clock_->Steady();
   while (!shutdown_->IsSet()) {
+    if (const absl::Duration now = clock_->Steady(); now >= next_cleaning) {
+      RemoveLeftovers();
+      next_cleaning = now + kCleaningInterval;
+    }
     const absl::StatusOr<bool> ran = RunNext();
     if (options_.once) return ran.status();
     if (!ran.ok()) spdlog::warn("no lease: {}", ran.status().ToString());
@@ -62,12 +68,15 @@ absl::StatusOr<bool> WorkerLoop::RunNext() {
       const std::optional<LeasedJob> leased,
       store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.lease));
   if (!leased.has_value()) return false;
-  RunLeased(*leased);
+  const bool may_pass = RunLeased(*leased);
   next_beat_ = -absl::InfiniteDuration();  // say at once that it is done
+  // Whatever it was, a full disk or a lack of memory, the next attempt would meet it at once, and
+  // so would the next job.
+  if (may_pass) shutdown_->Wait(options_.pause_after_failure * leased->job.attempt());
   return true;
 }
 
-void WorkerLoop::RunLeased(const LeasedJob& leased) {
+bool WorkerLoop::RunLeased(const LeasedJob& leased) {
   const std::string& job_id = leased.lease.job_id;
   spdlog::info("{}: attempt {} of {}", job_id, leased.job.attempt(), leased.job.max_attempts());
   const absl::Status beat =
@@ -76,20 +85,19 @@ void WorkerLoop::RunLeased(const LeasedJob& leased) {
   JobAttempt attempt(leased, options_.attempt, store_, clock_, shutdown_);
   absl::Status started = attempt.Start();
   if (!started.ok()) {
-    Conclude(std::move(started), &attempt);
-    return;
+    return Conclude(std::move(started), &attempt);
   }
   const JobTask task{job_id, leased.job.spec(), leased.job.attempt(), FolderOf(job_id)};
-  Conclude(run_job_(task, &attempt), &attempt);
+  return Conclude(run_job_(task, &attempt), &attempt);
 }
 
-void WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
+bool WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
   const std::string& job_id = attempt->lease().job_id;
   const StopReason reason = attempt->stop_reason();
   if (reason == StopReason::kLostLease) {
     // Its checkpoints stay: whoever has the job now may be using them.
     spdlog::warn("{}: dropped, the lease is lost", job_id);
-    return;
+    return false;
   }
   const absl::Status said = attempt->Finish([&](const Lease& lease) {
     if (outcome.ok()) return store_->Succeed(lease, outcome->model, outcome->parent_model);
@@ -104,6 +112,7 @@ void WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt*
   spdlog::info("{}: {}", job_id, outcome.ok() ? outcome->model : outcome.status().ToString());
   if (!said.ok()) spdlog::error("{}: its end is not stored: {}", job_id, said.ToString());
   RemoveIfEnded(job_id);
+  return reason == StopReason::kNone && !outcome.ok() && IsRetryable(outcome.status());
 }
 
 std::string WorkerLoop::FolderOf(const std::string& job_id) const {

@@ -21,6 +21,8 @@ struct WorkerOptions {
   absl::Duration poll_interval = absl::Milliseconds(500);
   absl::Duration heartbeat_interval = absl::Seconds(5);  // while the queue is empty
   bool once = false;                                     // end after one job, or when there is none
+  // Of the first attempt; twice that after the second, and so on.
+  absl::Duration pause_after_failure = absl::Seconds(10);
   AttemptOptions attempt;
 };
 
@@ -57,8 +59,9 @@ class WorkerLoop {
  private:
   // True when a job was run.
   absl::StatusOr<bool> RunNext();
-  void RunLeased(const LeasedJob& leased);
-  void Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt);
+  // True when the job failed by what may pass.
+  bool RunLeased(const LeasedJob& leased);
+  bool Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt);
   std::string FolderOf(const std::string& job_id) const;
   // Removes the checkpoints of a job that has ended or is not known (any more).
   void RemoveIfEnded(const std::string& job_id);

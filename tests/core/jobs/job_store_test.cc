@@ -247,7 +247,9 @@ TEST_P(ClientTest, LedgerComesInBoundedPieces) {
   Submit();
   const Lease lease = AcquireAndStart();
   for (int i = 0; i < 1001; ++i) {
-    ASSERT_EQ(store_->AppendLedger(lease, v1::LedgerEntry()), absl::OkStatus());
+    v1::LedgerEntry line;
+    line.set_seconds(i);
+    ASSERT_EQ(store_->AppendLedger(lease, line), absl::OkStatus());
   }
   const auto first = *store_->LedgerSince(0);
   ASSERT_EQ(first.size(), 1000u);

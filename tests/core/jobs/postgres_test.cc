@@ -11,16 +11,38 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-TEST(PostgresTest, AnUnreachableServerIsUnavailableAndItsPasswordStaysSecret) {
+TEST(PostgresTest, AnUnreachableServerIsUnavailableAndNamed) {
   FakeClock clock;
   const absl::Status status =
-      OpenJobStore("postgresql://lab:secret@127.0.0.1:1/jobs?application_name=x", &clock).status();
+      OpenJobStore("postgresql://lab@127.0.0.1:1/jobs?application_name=secret", &clock).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("postgresql://127.0.0.1:1/jobs"));
   EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
 }
 
+TEST(PostgresTest, PasswordsInUrlsAreRefusedAndNotRepeated) {
+  FakeClock clock;
+  for (const char* url :
+       {"postgresql://me:secret@host/db", "postgresq://me:secret@host/db",
+        "postgresql://me:se/cret@host/db", "postgresql://host/db?user=me&password=secret"}) {
+    const absl::Status status = OpenJobStore(url, &clock).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << url;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("PGPASSFILE"));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("cret")));
+  }
+}
+
 #ifdef CYTOPRESS_TEST_POSTGRES
+
+TEST(PostgresTest, AWorkerMakesNoTables) {
+  FakeClock clock;
+  JobStoreOptions options;
+  options.create = false;
+  const std::string url = PostgresServer::Shared().CreateDatabase();
+  EXPECT_EQ(OpenJobStore(url, &clock, options).status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(OpenJobStore(url, &clock).ok());
+  EXPECT_EQ(OpenJobStore(url, &clock, options).status(), absl::OkStatus());
+}
 
 TEST(PostgresTest, AStoreOutlivesItsServersRestart) {
   FakeClock clock;

@@ -281,6 +281,7 @@ TEST_F(SupervisorTest, ExpiredLeasesOfRemoteWorkersAreReaped) {
   ASSERT_TRUE((*store_->AcquireLease("remote", "cuda:0", absl::Milliseconds(1))).has_value());
   options_.workers = 0;
   options_.reap_interval = absl::Milliseconds(5);
+  options_.lease = absl::Milliseconds(50);  // which workers have after the server's start
   Start();
   EXPECT_TRUE(Reaches(id, v1::JOB_STATE_QUEUED));
 }

@@ -67,6 +67,7 @@ class WorkerLoopTest : public testing::Test {
     options_.work_folder = folder_ + "/work";
     options_.once = true;
     options_.attempt.tick = absl::Milliseconds(1);
+    options_.pause_after_failure = absl::ZeroDuration();
   }
   void TearDown() override {
     store_.reset();
@@ -341,6 +342,59 @@ TEST_F(WorkerLoopTest, LeftoversOfEndedAndUnknownJobsAreRemoved) {
   EXPECT_FALSE(HasCheckpoint("job-unknown"));
   EXPECT_TRUE(HasCheckpoint(waiting));
   EXPECT_TRUE(HasCheckpoint("mine"));  // not a job's
+}
+
+TEST_F(WorkerLoopTest, PausesBeforeWhatFailedIsTriedAgain) {
+  const std::string id = Submit();
+  options_.once = false;
+  options_.pause_after_failure = absl::Hours(1);
+  std::thread loop([&] {
+    EXPECT_EQ(Run([](const JobTask&, JobAttempt*) { return absl::ResourceExhaustedError("full"); }),
+              absl::OkStatus());
+  });
+  EXPECT_TRUE(Eventually([&] { return !Get(id).error().empty(); }));
+  shutdown_.Set();
+  loop.join();
+  EXPECT_EQ(Get(id).attempt(), 1);
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+}
+
+// As a database that is gone after it has stored something and before it could say so.
+class UnheardStore : public ForwardingJobStore {
+ public:
+  using ForwardingJobStore::ForwardingJobStore;
+  absl::Status Start(const Lease& lease) override {
+    return Unheard(ForwardingJobStore::Start(lease));
+  }
+  absl::Status AppendLedger(const Lease& lease, const v1::LedgerEntry& entry) override {
+    return Unheard(ForwardingJobStore::AppendLedger(lease, entry));
+  }
+  absl::Status Succeed(const Lease& lease, const std::string& model,
+                       const std::string& parent) override {
+    return Unheard(ForwardingJobStore::Succeed(lease, model, parent));
+  }
+
+ private:
+  absl::Status Unheard(absl::Status status) {
+    return ++calls_ % 2 == 1 ? absl::UnavailableError("connection lost") : status;
+  }
+  int calls_ = 0;
+};
+
+TEST_F(WorkerLoopTest, WhatWasStoredUnheardMayBeSaidAgain) {
+  const std::string id = Submit();
+  UnheardStore store(store_.get());
+  v1::LedgerEntry line;
+  line.set_stage("train");
+  EXPECT_EQ(RunOn(&store,
+                  [&](const JobTask&, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
+                    EXPECT_EQ(attempt->OnLedger(line), absl::OkStatus());
+                    return JobOutcome{"blood@1", ""};
+                  }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(Get(id).attempt(), 1);
+  EXPECT_EQ(Get(id).ledger_size(), 1);
 }
 
 // Unavailable for the first calls of what must not be lost.
