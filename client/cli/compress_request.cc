@@ -96,6 +96,9 @@ void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
   std::vector<v1::TrainOptions*> rounds;
   if (recipe->has_train()) rounds.push_back(recipe->mutable_train());
   if (recipe->has_finetune()) rounds.push_back(recipe->mutable_finetune());
+  if (recipe->quantize().has_aware()) {
+    rounds.push_back(recipe->mutable_quantize()->mutable_aware());
+  }
   for (v1::TrainOptions* round : rounds) {
     if (flags.batch_size.has_value()) round->set_batch_size(*flags.batch_size);
     if (flags.max_images.has_value()) round->set_max_images(*flags.max_images);
@@ -118,6 +121,7 @@ void OverrideTraining(const CompressFlags& flags, v1::Recipe* recipe) {
 absl::Status CheckStages(const CompressFlags& flags, const v1::Recipe& recipe) {
   const bool finetunes = recipe.has_finetune();
   const bool trains = recipe.has_train() || finetunes;
+  const bool any = trains || recipe.quantize().has_aware();
   const bool prunes = recipe.prune().sparsity() > 0 || flags.sweeps || HasGoal(flags) ||
                       (recipe.prune().pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR &&
                        flags.sparsity.value_or(1) > 0);  // it says the sparsity itself
@@ -129,9 +133,9 @@ absl::Status CheckStages(const CompressFlags& flags, const v1::Recipe& recipe) {
     const char *stage, *remedy;
   } needs[] = {
       {"--learning-rate", flags.learning_rate.has_value(), trains, kFinetuning, kFinetuneEpochs},
-      {"--batch-size", flags.batch_size.has_value(), trains, kFinetuning, kFinetuneEpochs},
-      {"--max-images", flags.max_images.has_value(), trains, kFinetuning, kFinetuneEpochs},
-      {"--ema-decay", flags.ema_decay.has_value(), trains, kFinetuning, kFinetuneEpochs},
+      {"--batch-size", flags.batch_size.has_value(), any, kFinetuning, kFinetuneEpochs},
+      {"--max-images", flags.max_images.has_value(), any, kFinetuning, kFinetuneEpochs},
+      {"--ema-decay", flags.ema_decay.has_value(), any, kFinetuning, kFinetuneEpochs},
       {"--finetune-learning-rate", flags.finetune_learning_rate.has_value(), finetunes, kFinetuning,
        kFinetuneEpochs},
       {"--freeze-batch-norm", flags.freeze_batch_norm.value_or(false), finetunes, kFinetuning,
@@ -201,7 +205,8 @@ absl::Status CheckRecipeOfGoal(const CompressFlags& flags, const v1::Recipe& rec
 v1::Goal BuildGoal(const CompressFlags& flags, v1::Recipe* recipe) {
   recipe->mutable_prune()->clear_sparsity();
   v1::Goal goal;
-  goal.set_max_accuracy_drop(flags.max_accuracy_drop.value_or(0));
+  const double of_recipe = flags.recipe_file.empty() ? 0 : recipe->max_accuracy_drop();
+  goal.set_max_accuracy_drop(flags.max_accuracy_drop.value_or(of_recipe));
   goal.set_max_bytes(static_cast<int64_t>(flags.max_bytes.value_or(0)));
   goal.set_max_latency_ms(flags.max_latency_ms.value_or(0));
   goal.set_time_budget_seconds(flags.time_budget_seconds.value_or(0));

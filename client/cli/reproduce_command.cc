@@ -118,6 +118,7 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
     CYTOPRESS_ASSIGN_OR_RETURN(*plan.spec.mutable_dataset()->mutable_uri(),
                                AbsoluteDataset(flags.dataset));
   }
+  if (plan.spec.device().empty()) plan.spec.set_device(model.provenance().device());
   if (!flags.device.empty()) plan.spec.set_device(flags.device);
   CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));
   StoredModel original;

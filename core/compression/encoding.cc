@@ -42,7 +42,10 @@ std::map<std::string, StoredTensor> EncodeFloats(const TensorMap& tensors, v1::W
   std::map<std::string, StoredTensor> stored;
   for (const auto& [name, tensor] : tensors) {
     const bool half = tensor.shape.size() > 1 && weights != v1::WEIGHT_TYPE_FP32;
-    stored[name] = StoreFloats(tensor, half ? Encoding::kFloat16 : Encoding::kFloat32);
+    StoredTensor& values = stored[name];
+    values = StoreFloats(tensor, half ? Encoding::kFloat16 : Encoding::kFloat32);
+    // A mask leaves -0 of a negative weight, which takes a bit to tell from 0.
+    for (float& value : values.floats) value += 0.0f;
   }
   return stored;
 }

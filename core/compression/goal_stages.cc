@@ -201,7 +201,9 @@ class TryStage : public Stage {
   bool skipped_on_resume() const override { return true; }
   bool in_lineage() const override { return false; }
   double Cost(const PipelineState& state) const override {
-    return Finetune({})->Cost(state) + Cell(state, {})->Cost(state) +
+    v1::QuantizeOptions quantize = recipe_.quantize();
+    quantize.set_weights(v1::WEIGHT_TYPE_INT4);
+    return Finetune({})->Cost(state) + Cell(state, quantize)->Cost(state) +
            3 * static_cast<double>(kSensitivityImages);
   }
 

@@ -55,11 +55,12 @@ class PipelineRun {
     CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(state_.context.work_folder));
     CYTOPRESS_ASSIGN_OR_RETURN(state_.bfloat16,
                                UseBfloat16(PrecisionOfScores(state_.spec.recipe()), state_.device));
-    CYTOPRESS_ASSIGN_OR_RETURN(const TensorTable resumed, LoadCheckpoint());
+    CYTOPRESS_ASSIGN_OR_RETURN(TensorTable resumed, LoadCheckpoint());
     for (size_t index = 0; index < stages_.size(); ++index) {
       CYTOPRESS_RETURN_IF_ERROR(RunStage(index, resumed));
       // The network exists once the first stage has run.
       if (index == 0 && !resumed.empty()) CYTOPRESS_RETURN_IF_ERROR(Restore(resumed));
+      if (index >= resume_index_) resumed.clear();  // has been used, and takes a network's memory
     }
     if (state_.published.empty()) {
       return absl::FailedPreconditionError(

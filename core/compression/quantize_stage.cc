@@ -1,5 +1,8 @@
 // From floating-point weights to those that are stored.
+#include <google/protobuf/util/message_differencer.h>
+
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -14,6 +17,8 @@
 
 namespace cytopress {
 namespace {
+
+using google::protobuf::util::MessageDifferencer;
 
 class QuantizeStage : public Stage {
  public:
@@ -30,27 +35,18 @@ class QuantizeStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    original_ = state.network->Export();
+    state.unrounded = MayMend(state) ? state.network->Export() : TensorMap();
     return Quantize(options_, state, context);
   }
 
   // Better rounding, from the cheapest on.
   absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext& context,
                                                    int attempt) override {
-    if (!HasIntegers(options_) || !state.frozen_grids.empty()) return std::nullopt;
-    v1::QuantizeOptions better = options_;
-    better.set_reestimate_batch_norm(true);
-    better.set_per_tensor_scales(false);
-    if (better.weight_range() == v1::RANGE_METHOD_ASYMMETRIC) {
-      better.set_weight_range(v1::RANGE_METHOD_MIN_MAX);
-    }
-    if (attempt == 1) {
-      better.set_weight_range(v1::RANGE_METHOD_MSE);
-      better.set_rounding(v1::ROUNDING_GPTQ);
-    }
-    if (attempt > 1) return std::nullopt;
-    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(original_));
-    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, Quantize(better, state, context));
+    if (!MayMend(state)) return std::nullopt;
+    const std::vector<v1::QuantizeOptions> better = Better();
+    if (attempt >= static_cast<int>(better.size())) return std::nullopt;
+    CYTOPRESS_RETURN_IF_ERROR(state.network->Import(state.unrounded));
+    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, Quantize(better[attempt], state, context));
     return std::optional<StageOutcome>(std::move(outcome));
   }
 
@@ -65,6 +61,31 @@ class QuantizeStage : public Stage {
   static constexpr double kCompensationCost = 12;
   // The share of the stage's work after which all weights are rounded.
   static constexpr double kRounded = 0.4;
+
+  bool MayMend(const PipelineState& state) const {
+    return HasIntegers(options_) && state.frozen_grids.empty();
+  }
+
+  // What rounds differently from what was asked for, if anything does.
+  std::vector<v1::QuantizeOptions> Better() const {
+    v1::QuantizeOptions first = options_;
+    first.set_reestimate_batch_norm(true);
+    first.set_per_tensor_scales(false);
+    if (first.weight_range() == v1::RANGE_METHOD_ASYMMETRIC) {
+      first.set_weight_range(v1::RANGE_METHOD_MIN_MAX);
+    }
+    v1::QuantizeOptions second = first;
+    second.set_weight_range(v1::RANGE_METHOD_MSE);
+    second.set_rounding(v1::ROUNDING_GPTQ);
+    std::vector<v1::QuantizeOptions> better;
+    const v1::QuantizeOptions* before = &options_;
+    for (const v1::QuantizeOptions* next : {&first, &second}) {
+      if (MessageDifferencer::Equals(*before, *next)) continue;
+      better.push_back(*next);
+      before = next;
+    }
+    return better;
+  }
 
   static bool HasIntegers(const v1::QuantizeOptions& options) {
     return options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
@@ -159,7 +180,6 @@ class QuantizeStage : public Stage {
   }
 
   const v1::QuantizeOptions options_;
-  TensorMap original_;
 };
 
 }  // namespace

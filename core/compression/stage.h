@@ -41,6 +41,7 @@ struct PipelineState {
   torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
   std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
 
+  TensorMap unrounded;        // what weights were before the last quantize stage, if it may mend
   Artifact artifact;          // from the quantize stage on
   std::string artifact_path;  // from the package stage on
   std::string published;      // "name@version", the last that was; empty until one is

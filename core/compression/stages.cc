@@ -21,7 +21,11 @@ void AddPruning(const v1::Recipe& recipe, const v1::PruneOptions& prune, const s
                 Stages& stages) {
   const bool prunes = prune.sparsity() > 0 || prune.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR;
   const bool gradual = prunes && recipe.has_finetune() && prune.gradual_fraction() > 0;
-  if (prunes && !gradual) stages.push_back(MakePruneStage("prune" + suffix, prune));
+  if (prunes && !gradual) {
+    const bool last = !recipe.has_finetune();
+    stages.push_back(
+        MakePruneStage("prune" + suffix, {prune, last && recipe.reestimate_batch_norm()}));
+  }
   if (!recipe.has_finetune()) return;
   FinetuneOptions options;
   options.train = recipe.finetune();

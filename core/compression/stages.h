@@ -20,8 +20,13 @@ std::unique_ptr<Stage> MakeRestartStage(const std::string& name);
 // Trains from scratch.
 std::unique_ptr<Stage> MakeTrainStage(const v1::TrainOptions& options);
 
+struct PruneStageOptions {
+  v1::PruneOptions prune;
+  bool reestimate_batch_norm = false;  // where no fine-tuning follows that does
+};
+
 // Removes weights at once.
-std::unique_ptr<Stage> MakePruneStage(const std::string& name, const v1::PruneOptions& options);
+std::unique_ptr<Stage> MakePruneStage(const std::string& name, const PruneStageOptions& options);
 
 struct FinetuneOptions {
   v1::TrainOptions train;

@@ -153,10 +153,13 @@ std::string NameOf(v1::PrunePattern pattern) {
 }
 
 std::string Describe(const v1::PruneOptions& options) {
-  return absl::StrFormat(
-      "%g %% of the prunable weights, %s, smallest magnitudes of %s", 100 * options.sparsity(),
-      NameOf(options.pattern()),
-      options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE ? "each layer" : "all layers");
+  const bool by_layer =
+      options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE || !options.layer_sparsity().empty();
+  const char* const among = options.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR ? "every four"
+                            : by_layer                                         ? "each layer"
+                                                                               : "all layers";
+  return absl::StrFormat("%g %% of the prunable weights, %s, smallest magnitudes of %s",
+                         100 * options.sparsity(), NameOf(options.pattern()), among);
 }
 
 absl::Status CheckSparsity(const PipelineState& state, double wanted) {
@@ -170,26 +173,34 @@ absl::Status CheckSparsity(const PipelineState& state, double wanted) {
 
 class PruneStage : public Stage {
  public:
-  PruneStage(std::string name, const v1::PruneOptions& options)
-      : name_(std::move(name)), options_(options) {}
+  PruneStage(std::string name, const PruneStageOptions& options)
+      : name_(std::move(name)),
+        options_(options.prune),
+        reestimates_(options.reestimate_batch_norm) {}
 
   std::string name() const override { return name_; }
   bool skipped_on_resume() const override { return true; }
   double Cost(const PipelineState& state) const override {
-    return static_cast<double>(state.dataset.val.size());
+    return static_cast<double>(state.dataset.val.size()) +
+           (reestimates_ ? static_cast<double>(kReestimationImages) : 0);
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     state.masks = MagnitudeMasks(*state.network, options_, options_.sparsity());
     ApplyMasks(state.masks, *state.network);
     StageOutcome outcome;
-    CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
     outcome.note = Describe(options_);
+    if (reestimates_) {
+      ReestimateBatchNorm(*state.network, state.dataset, state.spec.recipe().seed());
+      outcome.note += ", batch-norm statistics measured again";
+    }
+    CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
     return outcome;
   }
 
   absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext& context,
                                                    int attempt) override {
+    if (reestimates_) return std::nullopt;
     return MendBatchNorm(state, attempt);
   }
 
@@ -200,6 +211,7 @@ class PruneStage : public Stage {
  private:
   const std::string name_;
   const v1::PruneOptions options_;
+  const bool reestimates_;
 };
 
 class FinetuneStage : public Stage {
@@ -286,7 +298,7 @@ std::unique_ptr<Stage> MakeTrainStage(const v1::TrainOptions& options) {
   return std::make_unique<TrainStage>(options);
 }
 
-std::unique_ptr<Stage> MakePruneStage(const std::string& name, const v1::PruneOptions& options) {
+std::unique_ptr<Stage> MakePruneStage(const std::string& name, const PruneStageOptions& options) {
   return std::make_unique<PruneStage>(name, options);
 }
 

@@ -239,6 +239,11 @@ void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
                  "is of single layers; give recipe.prune.sparsity for the others as well, however "
                  "small");
   }
+  if (!prune.layer_sparsity().empty() && prune.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) {
+    checker->Add("recipe.prune.layer_sparsity",
+                 "does not go with PRUNE_PATTERN_TWO_OF_FOUR, which removes half of every layer; "
+                 "leave one of the two out");
+  }
   if (prune.gradual_fraction() > 0 && !recipe.has_finetune()) {
     checker->Add("recipe.prune.gradual_fraction",
                  "is a share of the fine-tuning, and the recipe has none; add recipe.finetune or "

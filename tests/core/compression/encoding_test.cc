@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/artifact/tensor_codec.h"
 #include "core/compression/pruning.h"
 #include "tests/core/compression/test_data.h"
 
@@ -14,6 +15,22 @@ std::map<std::string, StoredTensor> Encode(const TorchNetwork& network, v1::Weig
   const IntegerWeights integers =
       RoundToNearest(network, options, FindWeightGrids(network, options));
   return *EncodeIntegers(network.network(), network.Export(), integers);
+}
+
+// A masked weight that was negative is -0, which would take a bit to tell from 0.
+TEST(EncodeFloatsTest, PrunedWeightsAreZeroWithoutASign) {
+  const TorchNetwork network = SmallNetwork();
+  v1::PruneOptions options;
+  options.set_sparsity(0.9);
+  ApplyMasks(MagnitudeMasks(network, options, 0.9), network);
+  for (auto weights : {v1::WEIGHT_TYPE_FP16, v1::WEIGHT_TYPE_FP32}) {
+    const auto stored = EncodeFloats(network.Export(), weights);
+    const StoredTensor& weight = stored.at("layer4.1.conv2.weight");
+    const TensorLayout layout = ChooseLayout(weight);
+    EXPECT_TRUE(layout.sparse);
+    EXPECT_EQ(layout.nonzeros,
+              network.tensors().at("layer4.1.conv2.weight").count_nonzero().item<int64_t>());
+  }
 }
 
 // Folding must keep the function: signs of the batch norm move into the integers.

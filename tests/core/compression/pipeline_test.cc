@@ -117,6 +117,9 @@ TEST_F(PipelineTest, CompressesAPublishedBaseModelWithoutTrainingIt) {
   EXPECT_THAT(second.Stages(), ElementsAre("load", "prune", "fine-tune", "quantize", "package",
                                            "evaluate", "publish"));
   EXPECT_EQ(Line(second, "load").guard(), "");
+  // What is made from it is compared with the file.
+  EXPECT_DOUBLE_EQ(Line(second, "load").validation_accuracy(),
+                   registry_->Get({"tiny-dense", 1})->evaluations(0).accuracy());
   const v1::Model model = *registry_->Get({"again", 1});
   EXPECT_EQ(model.provenance().parent(), "tiny-dense@1");
   EXPECT_GE(model.size().sparsity(), 0.8 - 1e-6);

@@ -68,6 +68,13 @@ INSTANTIATE_TEST_SUITE_P(
                    Prune(s)->clear_sparsity();
                    (*Prune(s)->mutable_layer_sparsity())["layer1.0.conv1"] = 0.5;
                  }},
+        BadField{"recipe.prune.layer_sparsity",
+                 [](v1::JobSpec* s) {
+                   s->mutable_recipe()->clear_prune();
+                   Prune(s)->set_pattern(v1::PRUNE_PATTERN_TWO_OF_FOUR);
+                   Prune(s)->set_sparsity(0.5);
+                   (*Prune(s)->mutable_layer_sparsity())["layer1.0.conv1"] = 0.9;
+                 }},
         BadField{"recipe.prune.sparsity",
                  [](v1::JobSpec* s) {
                    Prune(s)->clear_gradual_fraction();
