@@ -29,8 +29,9 @@ class BlockingCalls {
                                    std::function<absl::StatusOr<Message>()> body) {
     return Answer(context, [response, body = std::move(body)] {
       absl::StatusOr<Message> message = body();
-      if (message.ok()) *response = *std::move(message);
-      return message.status();
+      if (!message.ok()) return message.status();
+      *response = *std::move(message);
+      return absl::OkStatus();
     });
   }
 

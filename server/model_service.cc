@@ -22,7 +22,7 @@ bool StandsBefore(const ModelVersion& a, const ModelVersion& b) {
 absl::StatusOr<ModelVersion> ParsePageToken(const std::string& token) {
   std::string text;
   if (absl::WebSafeBase64Unescape(token, &text)) {
-    const absl::StatusOr<ModelVersion> last = ParseModelVersion(text);
+    absl::StatusOr<ModelVersion> last = ParseModelVersion(text);
     if (last.ok() && last->version > 0) return last;
   }
   return InvalidField("page_token", "is not one that ListModels has answered");

@@ -195,7 +195,7 @@ class Exporter {
   // runtimes compute such constants once, when they load it.
   std::string FloatWeights(const Layer& layer, const StoredTensor& weight,
                            const std::vector<float>& channel_scale) {
-    const std::string name = layer.name + ".weight";
+    std::string name = layer.name + ".weight";
     std::vector<float> scale = channel_scale;
     if (IsInteger(weight)) {
       for (size_t o = 0; o < scale.size(); ++o) scale[o] *= weight.scales[o];

@@ -196,7 +196,7 @@ absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers
     pixels = std::copy_n(slice.task->pixels.begin() + slice.first * image_bytes_,
                          slice.count * image_bytes_, pixels);
   }
-  const absl::Status status =
+  absl::Status status =
       engine->Classify(buffers->pixels, batch.images, absl::MakeSpan(buffers->probabilities));
   auto probabilities = buffers->probabilities.cbegin();
   for (const Slice& slice : batch.slices) {

@@ -147,7 +147,7 @@ absl::Status JobAttempt::Start() {
 absl::Status JobAttempt::Finish(const std::function<absl::Status(const Lease&)>& write) {
   FlushProgress();
   // The lease is kept while the ending waits for the store.
-  const absl::Status status = WithPatience([&] { return write(lease_); });
+  absl::Status status = WithPatience([&] { return write(lease_); });
   EndKeeper();
   return status;
 }
