@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <new>
 #include <utility>
 
 #include "absl/types/span.h"
@@ -59,7 +60,7 @@ BatchScheduler::~BatchScheduler() {
 void BatchScheduler::Enqueue(std::shared_ptr<BatchTask> task) {
   assert(task->images > 0);
   assert(static_cast<int64_t>(task->pixels.size()) == task->images * image_bytes_);
-  task->probabilities.resize(int64_t{task->images} * classes_);
+  assert(static_cast<int64_t>(task->probabilities.size()) == int64_t{task->images} * classes_);
   absl::MutexLock lock(&mutex_);
   if (task->bulk) return bulk_queue_.push_back(std::move(task));
   images_ += task->images;
@@ -179,7 +180,8 @@ void BatchScheduler::Drop(const std::shared_ptr<BatchTask>& task, Batch* batch) 
   if (task->computing_ == 0) batch->dropped.push_back(task);
 }
 
-absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers* buffers) const {
+absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers* buffers) const
+    try {
   if (batch.slices.size() == 1) {
     const Slice& slice = batch.slices.front();
     return engine->Classify(
@@ -206,6 +208,8 @@ absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers
     probabilities += count;
   }
   return status;
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory for a batch of images");
 }
 
 void BatchScheduler::Measure(size_t engine, const Batch& batch) {

@@ -47,7 +47,7 @@ struct BatchTask {
   std::function<void(const absl::Status& status)> done;
 
   // Results.
-  std::vector<float> probabilities;  // [images, classes]
+  std::vector<float> probabilities;  // [images, classes]; the caller makes room for them
   // Time during which at least one of the images was in an engine.
   absl::Duration compute = absl::ZeroDuration();
 
@@ -80,7 +80,7 @@ class BatchScheduler {
   BatchScheduler(const BatchScheduler&) = delete;
   BatchScheduler& operator=(const BatchScheduler&) = delete;
 
-  // REQUIRES: task->images > 0 and as many pixels as they need.
+  // REQUIRES: task->images > 0, as many pixels as they need and room for their probabilities.
   void Enqueue(std::shared_ptr<BatchTask> task);
 
   BatchLoad load() const;

@@ -33,7 +33,8 @@ class ModelLoader {
   // Called for every request. NOT_FOUND or INVALID_ARGUMENT names what there is instead.
   virtual absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) = 0;
 
-  // Takes its time. REQUIRES: `version` is what Resolve answered.
+  // Takes its time. RESOURCE_EXHAUSTED when there is no memory for it. REQUIRES: `version` is what
+  // Resolve answered.
   virtual absl::StatusOr<LoadedModel> Load(const ModelVersion& version) = 0;
 };
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "tests/core/serving/fakes.h"
@@ -20,6 +22,7 @@ struct Sent {
     task->images = images;
     task->pixels.assign(images * kFakeImageBytes, 0);
     for (int i = 0; i < images; ++i) task->pixels[i * kFakeImageBytes] = first + i;
+    task->probabilities.resize(images * kFakeClasses);
     task->on_left_queue = [this](int count) { left_queue += count; };
     task->done = [this](const absl::Status& status) { done.Set(status); };
   }
@@ -190,6 +193,27 @@ TEST_F(BatchSchedulerTest, AnErrorSparesTheRestOfALargeRequest) {
   scheduler_->Enqueue(sent.task);
   EXPECT_EQ(sent.done.Get(), absl::InternalError("broken"));
   EXPECT_THAT(puppet_.batches(), ElementsAre(4));
+}
+
+// An engine, or the buffer of several tasks, that finds no memory.
+class OutOfMemoryEngine : public PuppetEngine {
+ public:
+  using PuppetEngine::PuppetEngine;
+  absl::Status Classify(absl::Span<const uint8_t>, int, absl::Span<float>) override {
+    throw std::bad_alloc();
+  }
+};
+
+TEST_F(BatchSchedulerTest, ALackOfMemoryIsAnErrorOfTheBatch) {
+  std::vector<std::unique_ptr<Engine>> engines;
+  engines.push_back(std::make_unique<OutOfMemoryEngine>(&puppet_, 4));
+  BatchScheduler scheduler(
+      std::move(engines), [](int, absl::Duration) {}, &clock_);
+  for (int i = 0; i < 2; ++i) {
+    Sent sent(2);
+    scheduler.Enqueue(sent.task);
+    EXPECT_EQ(sent.done.Get().code(), absl::StatusCode::kResourceExhausted);
+  }
 }
 
 TEST_F(BatchSchedulerTest, EndsWithoutAnyRequest) {

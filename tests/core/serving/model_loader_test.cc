@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -116,6 +118,19 @@ TEST_F(RegistryModelLoaderTest, ADamagedFileIsAnError) {
   }
   RegistryModelLoader loader = Make();
   EXPECT_EQ(loader.Load({"cells", 1}).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(RegistryModelLoaderTest, ALackOfMemoryIsAnError) {
+  Publish("cells");
+  RegistryModelLoaderOptions options;
+  options.make_engine = [](const Artifact&,
+                           const EngineOptions&) -> absl::StatusOr<std::unique_ptr<Engine>> {
+    throw std::bad_alloc();
+  };
+  RegistryModelLoader loader(options, &*registry_);
+  const absl::Status status = loader.Load({"cells", 1}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cells@1"));
 }
 
 }  // namespace
