@@ -119,6 +119,14 @@ void Admission::CountWaiting(int64_t more, bool bulk) {
   if (bulk) waiting_bulk_images_ += more;
 }
 
+void Admission::LeaveAside(const Ticket& ticket) {
+  if (ticket.bulk_) return;
+  bytes_aside_ -= ticket.bytes_;
+  int64_t& images = images_aside_[ticket.aside_for_];
+  images -= ticket.waiting_images_;
+  if (images == 0) images_aside_.erase(ticket.aside_for_);
+}
+
 void Admission::CountBytes(int64_t more) {
   bytes_ += more;
   most_bytes_ = std::max(most_bytes_, bytes_);
@@ -155,7 +163,11 @@ Admission::Ticket::~Ticket() {
   {
     absl::MutexLock lock(&admission_->mutex_);
     --admission_->tickets_;
-    admission_->CountWaiting(-waiting_images_, bulk_);
+    if (aside_for_.empty()) {
+      admission_->CountWaiting(-waiting_images_, bulk_);
+    } else {
+      admission_->LeaveAside(*this);
+    }
     admission_->CountBytes(-bytes_);
     calls = admission_->TakeTurns();
   }
@@ -172,6 +184,45 @@ void Admission::Ticket::LeaveQueue(int64_t images) {
     calls = admission_->TakeTurns();
   }
   for (const std::function<void()>& call : calls) call();
+}
+
+absl::Status Admission::Ticket::StepAside(const std::string& model) {
+  Calls calls;
+  {
+    absl::MutexLock lock(&admission_->mutex_);
+    // Half, so that others find room when they all step back.
+    const int64_t most_images = admission_->options_.max_waiting_images / 2;
+    const int64_t most_bytes = admission_->options_.max_bytes / 4;
+    const auto aside = admission_->images_aside_.find(model);
+    const int64_t images = aside == admission_->images_aside_.end() ? 0 : aside->second;
+    const int64_t bytes = admission_->bytes_aside_;
+    const bool room = (images == 0 || images + waiting_images_ <= most_images) &&
+                      (bytes == 0 || bytes + bytes_ <= most_bytes);
+    if (!bulk_ && !room) {
+      const std::string why = absl::StrCat(
+          "the queue is full: ", images, " images wait for ", model, " to be loaded, and ", bytes,
+          " bytes for any model; ", waiting_images_, " images and ", bytes_,
+          " bytes more would exceed ", most_images, " images or ", most_bytes, " bytes");
+      return WithReason(admission_->Full(why, kUnknownRetryDelay), "QUEUE_FULL");
+    }
+    aside_for_ = model;
+    if (!bulk_) {
+      admission_->images_aside_[model] += waiting_images_;
+      admission_->bytes_aside_ += bytes_;
+    }
+    admission_->CountWaiting(-waiting_images_, bulk_);
+    calls = admission_->TakeTurns();
+  }
+  for (const std::function<void()>& call : calls) call();
+  return absl::OkStatus();
+}
+
+void Admission::Ticket::StepBack() {
+  absl::MutexLock lock(&admission_->mutex_);
+  if (aside_for_.empty()) return;
+  admission_->LeaveAside(*this);
+  aside_for_.clear();
+  admission_->CountWaiting(waiting_images_, bulk_);
 }
 
 absl::Status Admission::Ticket::Grow(int64_t bytes) {

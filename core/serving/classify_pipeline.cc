@@ -278,9 +278,19 @@ void ClassifyPipeline::FindModel(const RequestPtr& request) {
     default_model_ = version->name;
   }
   ++request->looks;
+  // Who waits for a model is in nobody's way, nor may it be here any more once it waits.
+  const bool must_wait = models_.Find({version->name, wanted.version}) == nullptr;
+  if (must_wait) {
+    if (absl::Status full = StepAside(request, *version); !full.ok()) {
+      return Finish(request, std::move(full));
+    }
+  }
   const auto on_loaded = [this, request](absl::StatusOr<ModelHandle> model) {
-    CountUndecoded(request.get(), true);
+    StepBack(request);
     decoders_.Schedule([this, request, model = std::move(model)] {
+      if (absl::Status drop = WhyDrop(*request); !drop.ok()) {
+        return Finish(request, std::move(drop));
+      }
       if (model.ok()) return Prepare(request, *model);
       const bool look_again = absl::IsNotFound(model.status()) &&
                               request->task.model.version == 0 && request->looks < kMaxLooks;
@@ -288,11 +298,28 @@ void ClassifyPipeline::FindModel(const RequestPtr& request) {
       Finish(request, model.status());
     });
   };
-  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded)
-                                          : models_.Acquire(*version, on_loaded);
-  // Who waits for a model is in nobody's way.
-  if (model == nullptr) return CountUndecoded(request.get(), false);
+  const Patience patience = {request->deadline, request->task.cancelled};
+  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded, patience)
+                                          : models_.Acquire(*version, on_loaded, patience);
+  if (model == nullptr) return;
+  if (must_wait) StepBack(request);
   Prepare(request, std::move(model));
+}
+
+absl::Status ClassifyPipeline::StepAside(const RequestPtr& request, const ModelVersion& model) {
+  absl::Status full = request->ticket->StepAside(ToString(model));
+  if (!full.ok()) {
+    // Perhaps of what nobody waits for any more.
+    models_.DropWaiting();
+    full = request->ticket->StepAside(ToString(model));
+  }
+  if (full.ok()) CountUndecoded(request.get(), false);
+  return full;
+}
+
+void ClassifyPipeline::StepBack(const RequestPtr& request) {
+  CountUndecoded(request.get(), true);
+  request->ticket->StepBack();
 }
 
 void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {

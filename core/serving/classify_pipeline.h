@@ -137,6 +137,10 @@ class ClassifyPipeline {
   // Whether the request is one of those that will have to be decoded before one that comes now.
   void CountUndecoded(Request* request, bool counts);
   void FindModel(const RequestPtr& request);
+  // While it waits for a model, a request is not among those that wait to be decoded and computed.
+  // RESOURCE_EXHAUSTED when too much waits for that model.
+  absl::Status StepAside(const RequestPtr& request, const ModelVersion& model);
+  void StepBack(const RequestPtr& request);
   void Prepare(const RequestPtr& request, ModelHandle model);
   void DecodeQuickly(const RequestPtr& request);
   void DecodeSome(const RequestPtr& request);

@@ -91,6 +91,40 @@ TEST(AdmissionTest, RemembersTheMostBytesThatRequestsHeld) {
   EXPECT_EQ(admission.TakeMostBytes(), 0);
 }
 
+TEST(AdmissionTest, WhoWaitsForAModelLeavesItsPlaceToOthers) {
+  AdmissionOptions options;
+  options.max_waiting_images = 8;
+  options.max_bytes = 400;
+  Admission admission(options);
+  auto first = admission.Admit(Images(3, 40));
+  auto second = admission.Admit(Images(2, 40));
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ((*first)->StepAside("a@1"), absl::OkStatus());
+  EXPECT_EQ(admission.waiting_images(), 2);
+  const absl::Status full = (*second)->StepAside("a@1");
+  EXPECT_EQ(ErrorInfoOf(full).reason(), "QUEUE_FULL") << "half of the images are the most";
+  EXPECT_TRUE(RetryDelayOf(full).has_value());
+  EXPECT_EQ(admission.waiting_images(), 2);
+  EXPECT_EQ((*second)->StepAside("b@1"), absl::OkStatus()) << "each model has its own";
+  EXPECT_TRUE(admission.Admit(Images(8)).ok());
+  auto third = admission.Admit(Images(1, 30));
+  ASSERT_TRUE(third.ok());
+  EXPECT_EQ(ErrorInfoOf((*third)->StepAside("c@1")).reason(), "QUEUE_FULL")
+      << "a quarter of the bytes is the most for all models";
+  second->reset();
+  EXPECT_EQ((*third)->StepAside("a@1"), absl::OkStatus());
+  EXPECT_EQ(admission.waiting_images(), 0);
+  (*first)->StepBack();
+  (*first)->StepBack();
+  EXPECT_EQ(admission.waiting_images(), 3);
+  (*first)->LeaveQueue(1);
+  EXPECT_EQ((*first)->Grow(10), absl::OkStatus());
+  first->reset();
+  third->reset();
+  EXPECT_EQ(admission.waiting_images(), 0);
+  EXPECT_TRUE(admission.AwaitEmpty(absl::ZeroDuration()));
+}
+
 // Bulk work that has asked to be let in, by number.
 class BulkTest : public testing::Test {
  protected:
@@ -142,6 +176,21 @@ TEST_F(BulkTest, LeavesRoomForOthers) {
   EXPECT_THAT(admitted_, ElementsAre(1)) << "half of the bytes are for others";
   EndAll();
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
+}
+
+TEST_F(BulkTest, WhatWaitsForAModelLeavesItsTurnToOthers) {
+  Ask(1, 4, 100);
+  Ask(2, 4, 100);
+  Ask(3, 4, 100);
+  EXPECT_THAT(admitted_, ElementsAre(1));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(tickets_[i]->StepAside("a@1"), absl::OkStatus());
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3));
+  tickets_[0]->StepBack();
+  EXPECT_EQ(admission_->waiting_images(), 8);
+  Ask(4, 1);
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3)) << "too many wait again";
+  EndAll();
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3, 4));
 }
 
 TEST_F(BulkTest, ComesInHoweverManyOthersWait) {

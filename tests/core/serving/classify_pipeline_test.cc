@@ -41,7 +41,10 @@ class ClassifyPipelineTest : public testing::Test {
     options_.decode_threads = 2;
     options_.admission.max_waiting_images = 4;
   }
-  ~ClassifyPipelineTest() override { puppet_.LetAllGo(); }
+  ~ClassifyPipelineTest() override {
+    puppet_.LetAllGo();
+    loader_.Hold(false);
+  }
 
   ClassifyPipeline& pipeline() {
     if (pipeline_ == nullptr) {
@@ -293,6 +296,7 @@ TEST_F(ClassifyPipelineTest, SaysThatAModelCannotBeLoaded) {
 }
 
 TEST_F(ClassifyPipelineTest, WaitsForAModelWithoutHoldingUpOthers) {
+  options_.admission.max_waiting_images = 6;
   const auto warm = Send({Raw(one_)}, "warm");
   ASSERT_TRUE(warm->Get().ok());
   loader_.Hold(true);
@@ -310,6 +314,60 @@ TEST_F(ClassifyPipelineTest, WaitsForAModelWithoutHoldingUpOthers) {
   }
   warm->Get() = absl::CancelledError();
   meanwhile->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, AFloodForAModelThatIsLoadedLeavesTheQueueToOthers) {
+  options_.admission.max_waiting_images = 8;
+  ASSERT_TRUE(Send({Raw(one_)}, "warm")->Get().ok());
+  loader_.Hold(true);
+  ClassifyTask task;
+  task.model.name = "cold";
+  task.images.assign(4, Raw(two_));
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  task.cancelled = cancelled;
+  const auto cold = Send(std::move(task));
+  ASSERT_TRUE(loader_.AwaitLoads("cold@1", 1));
+  EXPECT_EQ(pipeline().waiting_images(), 0);
+  const auto refused = Send({Raw(two_)}, "cold");
+  EXPECT_EQ(ErrorInfoOf(refused->Get().status()).reason(), "QUEUE_FULL");
+  EXPECT_EQ(observer_.refused(), 1);
+  // A refusal is answered before what the request held is given back.
+  while (pipeline().waiting_images() > 0) std::this_thread::yield();
+  const auto warm = Send(std::vector<InputImage>(8, Raw(three_)), "warm");
+  ASSERT_TRUE(warm->Get().ok()) << warm->Get().status();
+  warm->Get() = absl::CancelledError();
+  // Where nobody waits any more there is room.
+  *cancelled = true;
+  const auto next = Send({Raw(two_)}, "cold");
+  EXPECT_EQ(cold->Get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_FALSE(next->IsSet());
+  loader_.Hold(false);
+  ASSERT_TRUE(next->Get().ok()) << next->Get().status();
+  next->Get() = absl::CancelledError();
+  EXPECT_EQ(observer_.batched(), 1 + 8 + 1);
+}
+
+TEST_F(ClassifyPipelineTest, BulkWorkForAModelThatIsLoadedLeavesOthersTheirTurn) {
+  options_.admission.max_waiting_images_for_bulk = 4;
+  ASSERT_TRUE(Send({Raw(one_)}, "warm")->Get().ok());
+  loader_.Hold(true);
+  const auto send_bulk = [this](const std::string& model) {
+    ClassifyTask task;
+    task.model.name = model;
+    task.images.assign(4, Raw(two_));
+    task.bulk = true;
+    return Send(std::move(task));
+  };
+  std::vector<std::shared_ptr<Answer>> answers;
+  for (int i = 0; i < 3; ++i) answers.push_back(send_bulk("cold"));
+  answers.push_back(send_bulk("warm"));
+  EXPECT_TRUE(answers.back()->Get().ok());
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(answers[i]->IsSet());
+  loader_.Hold(false);
+  for (const auto& answer : answers) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
 }
 
 TEST_F(ClassifyPipelineTest, DropsWhatHasExpiredWhileItsModelWasLoaded) {
