@@ -23,6 +23,13 @@ absl::Status ShuttingDown() {
   return WithReason(absl::UnavailableError("the server is shutting down"), "SHUTTING_DOWN");
 }
 
+absl::Status TooLarge(int64_t bytes, int64_t limit) {
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        "images: the request and its network inputs take ", bytes,
+                        " bytes, more than the server's ", limit, "; send fewer images at once")),
+                    "REQUEST_TOO_LARGE");
+}
+
 }  // namespace
 
 Admission::~Admission() {
@@ -39,6 +46,7 @@ absl::Status Admission::Full(const std::string& why, absl::Duration retry_after)
 
 absl::Status Admission::Refusal(const AdmissionRequest& request) {
   if (closed_) return ShuttingDown();
+  if (request.bytes > options_.max_bytes) return TooLarge(request.bytes, options_.max_bytes);
   // What has expired already is told so elsewhere.
   if (request.budget > absl::ZeroDuration() && request.predicted > request.budget) {
     return WithReason(
@@ -88,6 +96,8 @@ void Admission::AdmitInTurn(int64_t images, int64_t bytes, OnAdmitted admitted) 
     absl::MutexLock lock(&mutex_);
     if (closed_) {
       calls.push_back([&admitted] { admitted(ShuttingDown()); });
+    } else if (const int64_t limit = options_.max_bytes / 2; bytes > limit) {
+      calls.push_back([&admitted, bytes, limit] { admitted(TooLarge(bytes, limit)); });
     } else {
       line_.push_back({images, bytes, std::move(admitted)});
       calls = TakeTurns();
@@ -100,10 +110,10 @@ Admission::Calls Admission::TakeTurns() {
   Calls calls;
   while (!line_.empty()) {
     InLine& next = line_.front();
-    // What is too large to ever find room comes in alone.
+    // More images than may wait come in alone.
     const bool room = (waiting_bulk_images_ == 0 || waiting_bulk_images_ + next.images <=
                                                         options_.max_waiting_images_for_bulk) &&
-                      (tickets_ == 0 || bytes_ + next.bytes <= options_.max_bytes / 2);
+                      bytes_ + next.bytes <= options_.max_bytes / 2;
     if (!room) break;
     Ticket* const ticket = MakeTicket(next.images, next.bytes, /*bulk=*/true).release();
     calls.push_back([admitted = std::move(next.admitted), ticket] {
@@ -228,12 +238,7 @@ void Admission::Ticket::StepBack() {
 absl::Status Admission::Ticket::Grow(int64_t bytes) {
   absl::MutexLock lock(&admission_->mutex_);
   const int64_t limit = admission_->options_.max_bytes;
-  if (bytes_ + bytes > limit) {
-    return WithReason(absl::InvalidArgumentError(absl::StrCat(
-                          "images: the request and its network inputs take ", bytes_ + bytes,
-                          " bytes, more than the server's ", limit, "; send fewer images at once")),
-                      "REQUEST_TOO_LARGE");
-  }
+  if (bytes_ + bytes > limit) return TooLarge(bytes_ + bytes, limit);
   if (!bulk_ && admission_->bytes_ + bytes > limit) {
     return WithReason(
         admission_->Full(absl::StrCat("the queue is full: its requests hold ", admission_->bytes_,

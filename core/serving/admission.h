@@ -84,11 +84,12 @@ class Admission {
   //   DEADLINE_UNREACHABLE  the answer is predicted for after the deadline; the delay is the time
   //                         after which it would be met,
   //   QUEUE_FULL            too many images wait, or requests hold too many bytes.
+  // INVALID_ARGUMENT with the reason REQUEST_TOO_LARGE when it could never have as many bytes.
   absl::StatusOr<std::unique_ptr<Ticket>> Admit(const AdmissionRequest& request);
 
   // For bulk work: `admitted` is called in turn, as soon as there is room, perhaps before this
   // returns; by whoever makes room and perhaps under locks of theirs, so it must only hand on. Or
-  // with UNAVAILABLE once closed.
+  // with UNAVAILABLE once closed, or INVALID_ARGUMENT as above: half of the bytes is the most.
   void AdmitInTurn(int64_t images, int64_t bytes, OnAdmitted admitted);
 
   // From now on nothing is admitted.

@@ -76,6 +76,17 @@ TEST(AdmissionTest, TheNumberOfImagesIsBoundedWhateverIsPredicted) {
   EXPECT_TRUE(admission.Admit(Images(2)).ok());
 }
 
+TEST(AdmissionTest, WhatNeverFitsIsNotToldToComeAgain) {
+  AdmissionOptions options;
+  options.max_bytes = 100;
+  Admission admission(options);
+  EXPECT_TRUE(admission.Admit(Images(1, 100)).ok());
+  const absl::Status status = admission.Admit(Images(1, 101)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "REQUEST_TOO_LARGE");
+  EXPECT_FALSE(RetryDelayOf(status).has_value());
+}
+
 TEST(AdmissionTest, RemembersTheMostBytesThatRequestsHeld) {
   Admission admission{AdmissionOptions()};
   {
@@ -141,8 +152,8 @@ class BulkTest : public testing::Test {
             tickets_.push_back(*std::move(ticket));
             admitted_.push_back(number);
           } else {
-            EXPECT_EQ(ticket.status().code(), absl::StatusCode::kUnavailable);
             turned_away_.push_back(number);
+            why_ = ticket.status();
           }
         });
   }
@@ -154,6 +165,7 @@ class BulkTest : public testing::Test {
   std::unique_ptr<Admission> admission_;
   std::vector<std::unique_ptr<Admission::Ticket>> tickets_;
   std::vector<int> admitted_, turned_away_;
+  absl::Status why_;  // the last one was turned away
 };
 
 TEST_F(BulkTest, WaitsForItsTurnInsteadOfBeingRefused) {
@@ -204,12 +216,20 @@ TEST_F(BulkTest, ComesInHoweverManyOthersWait) {
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
 }
 
-TEST_F(BulkTest, WhatNeverFitsComesInAlone) {
-  Ask(1, 1, 1);
-  Ask(2, 50, 5000);
+TEST_F(BulkTest, MoreImagesThanMayWaitComeInAlone) {
+  Ask(1, 1);
+  Ask(2, 50);
   EXPECT_THAT(admitted_, ElementsAre(1));
   EndAll();
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
+}
+
+TEST_F(BulkTest, WhatNeverFitsIsTurnedAway) {
+  Ask(1, 1, 501);
+  EXPECT_THAT(turned_away_, ElementsAre(1));
+  EXPECT_EQ(ErrorInfoOf(why_).reason(), "REQUEST_TOO_LARGE");
+  Ask(2, 1, 500);
+  EXPECT_THAT(admitted_, ElementsAre(2));
 }
 
 TEST_F(BulkTest, IsTurnedAwayWhenTheServerStops) {
@@ -218,6 +238,7 @@ TEST_F(BulkTest, IsTurnedAwayWhenTheServerStops) {
   admission_->Close();
   Ask(3, 1);
   EXPECT_THAT(turned_away_, ElementsAre(2, 3));
+  EXPECT_EQ(why_.code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(admission_->AwaitEmpty(absl::ZeroDuration()));
   EndAll();
   EXPECT_TRUE(admission_->AwaitEmpty(absl::ZeroDuration()));
