@@ -150,7 +150,8 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
   wish.bytes = request->amount.bytes;
   wish.budget = budget;
   wish.predicted = PredictedTime(request->task.model, images, request->amount.encoded_bytes);
-  request->predicted = wish.predicted > absl::ZeroDuration();
+  // The end of what had expired before says nothing of the prediction.
+  request->predicted = wish.predicted > absl::ZeroDuration() && budget > absl::ZeroDuration();
   absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
@@ -212,8 +213,9 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
   const int64_t before = load.waiting + undecoded_images;
   const int64_t beside = before % load.full;
   const absl::Duration computing = load.running + (before - beside) * load.image;
-  const absl::Duration own = absl::Seconds(encoded_bytes * seconds_per_byte) +
-                             std::max(load.batch, (beside + images) * load.image);
+  const absl::Duration own =
+      absl::Seconds(encoded_bytes * seconds_per_byte) +
+      std::max(handle->scheduler.BatchTime(beside + images), (beside + images) * load.image);
   return margin * (std::max(decoding, computing) + own);
 }
 

@@ -237,7 +237,7 @@ TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
   EXPECT_EQ(scheduler_->load().images, 0);
   // 20 ms an image, and two engines share the work.
   EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(10));
-  EXPECT_EQ(scheduler_->load().batch, absl::Milliseconds(80));
+  EXPECT_EQ(scheduler_->BatchTime(4), absl::Milliseconds(80));
 }
 
 TEST_F(BatchSchedulerTest, KnowsHowFarItsEnginesAre) {
@@ -285,7 +285,7 @@ TEST_F(BatchSchedulerTest, GoesByWhatItWasToldUntilItHasMeasured) {
       PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
       /*seconds_per_image=*/0.002);
   EXPECT_EQ(scheduler.load().image, absl::Milliseconds(1));
-  EXPECT_EQ(scheduler.load().batch, absl::Milliseconds(2));
+  EXPECT_EQ(scheduler.BatchTime(1), absl::Milliseconds(2));
 }
 
 TEST_F(BatchSchedulerTest, SmallBatchesDoNotSayWhatFullOnesTake) {
@@ -309,6 +309,10 @@ TEST_F(BatchSchedulerTest, SmallBatchesDoNotSayWhatFullOnesTake) {
   scheduler_->Enqueue(small.task);
   ASSERT_TRUE(puppet_.AwaitBatches(++batches));
   EXPECT_EQ(scheduler_->load().running, absl::Milliseconds(30));
+  EXPECT_EQ(scheduler_->BatchTime(1), absl::Milliseconds(30));
+  EXPECT_EQ(scheduler_->BatchTime(2), absl::Milliseconds(20)) << "half full";
+  EXPECT_EQ(scheduler_->BatchTime(3), absl::Milliseconds(40)) << "as long as four";
+  EXPECT_EQ(scheduler_->BatchTime(100), absl::Milliseconds(40));
   puppet_.LetAllGo();
   EXPECT_EQ(small.done.Get(), absl::OkStatus());
 }

@@ -472,8 +472,8 @@ TEST_F(PredictionTest, ThoseInTheSameBatchAreNotBeforeIt) {
   ASSERT_TRUE(puppet_.AwaitBatches(3));
   clock_.Advance(absl::Milliseconds(30));
   EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40)) << "the rest of the one before";
-  for (int i = 0; i < kFakeBatch; ++i) {
-    EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40 * (i + 1)));
+  for (const int batch : {1, 2, 4, 4}) {  // three images take as long as four
+    EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40 * batch));
     answers.push_back(SendWithin(absl::Seconds(10)));
   }
   EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40 * kFakeBatch + 40)) << "the next batch";
@@ -514,6 +514,46 @@ TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
   puppet_.LetAllGo();
   ASSERT_TRUE(last->Get().ok());
   last->Get() = absl::CancelledError();
+}
+
+TEST_F(PredictionTest, FullBatchesOfAStreamSayNothingOfALoneImages) {
+  const auto send_bulk = [this] {
+    ClassifyTask task;
+    task.model.name = "m";
+    task.images.assign(kFakeBatch, Raw(two_));
+    task.bulk = true;
+    return Send(std::move(task));
+  };
+  int batches = 2;
+  std::shared_ptr<Answer> bulk = send_bulk();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(puppet_.AwaitBatches(++batches));
+    const auto next = send_bulk();
+    clock_.Advance(absl::Milliseconds(80));
+    puppet_.LetOneGo();
+    ASSERT_TRUE(bulk->Get().ok());
+    bulk->Get() = absl::CancelledError();
+    bulk = next;
+  }
+  ASSERT_TRUE(puppet_.AwaitBatches(++batches));
+  EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), 1.5 * absl::Milliseconds(80 + 40))
+      << "the one that is computed, and one of its own";
+  puppet_.LetAllGo();
+  ASSERT_TRUE(bulk->Get().ok());
+  bulk->Get() = absl::CancelledError();
+}
+
+TEST_F(PredictionTest, WhatHadExpiredBeforeDoesNotMakeItMoreCareful) {
+  const auto computing = SendWithin(absl::Seconds(10));
+  ASSERT_TRUE(puppet_.AwaitBatches(3));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(SendWithin(-absl::Milliseconds(1))->Get().status().code(),
+              absl::StatusCode::kDeadlineExceeded);
+  }
+  EXPECT_EQ(pipeline().prediction_margin(), 1.5);
+  puppet_.LetAllGo();
+  ASSERT_TRUE(computing->Get().ok());
+  computing->Get() = absl::CancelledError();
 }
 
 TEST_F(PredictionTest, AnIdleServerTriesWhateverItBelieves) {
