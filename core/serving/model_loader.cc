@@ -81,6 +81,10 @@ absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& versio
                                i == 0 ? options_.make_engine(artifact, options_.engine)
                                       : model.engines.front()->Another());
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), engine->preferred_batch()));
+    // What is compiled for the first engine the others only copy, in a moment.
+    for (int images = engine->preferred_batch() / 2; i == 0 && images > 1; images /= 2) {
+      CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), images));
+    }
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), 1));
     model.engines.push_back(std::move(engine));
   }

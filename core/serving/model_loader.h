@@ -57,8 +57,9 @@ class RegistryModelLoader : public ModelLoader {
       : options_(options), registry_(registry) {}
 
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override;
-  // Each engine has computed a batch of one and one of its preferred size before this returns, so
-  // that a model's first requests are as fast as the others.
+  // Before this returns the first engine has computed a batch of every size that engines compute,
+  // and each of them one image and its preferred batch, so that a model's first requests are as
+  // fast as the others.
   absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override;
 
  private:

@@ -14,10 +14,12 @@
 #include "absl/types/span.h"
 #include "core/serving/error_details.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/core/serving/fakes.h"
 
 namespace cytopress {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 NetworkSpec SmallNetwork() {
@@ -105,6 +107,20 @@ TEST_F(RegistryModelLoaderTest, LoadsEnginesThatComputeTheSame) {
   ASSERT_TRUE(model->engines[1]->Classify(pixels, 1, absl::MakeSpan(second)).ok());
   EXPECT_EQ(first, second);
   EXPECT_NEAR(first[0] + first[1] + first[2], 1, 1e-5);
+}
+
+TEST_F(RegistryModelLoaderTest, EveryBatchSizeHasBeenComputed) {
+  Publish("cells");
+  Puppet puppet;
+  RegistryModelLoaderOptions options;
+  options.engines = 2;
+  options.make_engine = [&](const Artifact&, const EngineOptions&) {
+    return std::make_unique<PuppetEngine>(&puppet, 8);
+  };
+  RegistryModelLoader loader(options, &*registry_);
+  ASSERT_TRUE(loader.Load({"cells", 1}).ok());
+  // Of the first engine, of the second, and once more for the time.
+  EXPECT_THAT(puppet.batches(), ElementsAre(8, 4, 2, 1, 8, 1, 1));
 }
 
 TEST_F(RegistryModelLoaderTest, ADamagedFileIsAnError) {
