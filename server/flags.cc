@@ -209,6 +209,9 @@ void ApplyDefaultThreads(const CLI::App& app, Flags* flags) {
 
 void Apply(const Extra& extra, DaemonOptions* options) {
   options->grpc.max_message_bytes = extra.max_message_mib << 20;
+  // Half of the bytes are for unary calls, and a message leaves room for another.
+  AdmissionOptions& admission = options->serving.admission;
+  admission.max_bytes = std::max(admission.max_bytes, 4 * (int64_t{extra.max_message_mib} << 20));
   options->drain_patience = absl::Seconds(extra.drain_seconds);
   options->serving.decode.max_pixels = static_cast<int64_t>(extra.max_image_megapixels * (1 << 20));
   if (extra.unload_idle_minutes > 0) {

@@ -1,19 +1,26 @@
 #include "core/gpu/cuda_engine.h"
 
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
 #include <torch/torch.h>
+#include <torch/version.h>
 
 #include <cstring>
 #include <map>
 #include <memory>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/attributes.h"
+#include "absl/base/const_init.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/engine/batch_engine.h"
@@ -34,16 +41,90 @@ absl::Status Failed(int gpu, const std::exception& error) {
                                        : absl::InternalError(message);
 }
 
+// A stream for one owner. LibTorch's pool hands out the same 32 in turns, so that what one engine
+// computes could be recorded into the graph of another. They are handed on and never destroyed:
+// cuBLAS's workspaces, which LibTorch keeps for every stream that it has seen, serve again.
+class OwnStream {
+ public:
+  // Throws c10::Error.
+  explicit OwnStream(c10::DeviceIndex gpu) : gpu_(gpu), stream_(Take(gpu)) {}
+  ~OwnStream() {
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    const bool known = cudaStreamIsCapturing(stream_, &capture) == cudaSuccess;
+    // One that still records is of no use to anybody.
+    if (!known || capture != cudaStreamCaptureStatusNone) return;
+    absl::MutexLock lock(&mutex_);
+    (*free_)[gpu_].push_back(stream_);
+  }
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+
+  c10::cuda::CUDAStream get() const { return c10::cuda::getStreamFromExternal(stream_, gpu_); }
+
+ private:
+  static cudaStream_t Take(c10::DeviceIndex gpu) {
+    absl::MutexLock lock(&mutex_);
+    std::vector<cudaStream_t>& free = (*free_)[gpu];
+    if (free.empty()) {
+      const c10::cuda::CUDAGuard guard(gpu);
+      int lowest = 0;
+      int highest = 0;
+      C10_CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+      cudaStream_t made = nullptr;
+      C10_CUDA_CHECK(cudaStreamCreateWithPriority(&made, cudaStreamNonBlocking, highest));
+      free.push_back(made);
+    }
+    cudaStream_t const stream = free.back();
+    free.pop_back();
+    return stream;
+  }
+
+  ABSL_CONST_INIT static inline absl::Mutex mutex_{absl::kConstInit};
+  using ByGpu = std::map<c10::DeviceIndex, std::vector<cudaStream_t>>;
+  static inline ByGpu* const free_ ABSL_PT_GUARDED_BY(mutex_) = new ByGpu;
+
+  const c10::DeviceIndex gpu_;
+  cudaStream_t const stream_;
+};
+
+// Held while a graph is recorded: what others allocate on the device meanwhile could spoil it.
+ABSL_CONST_INIT absl::Mutex recording(absl::kConstInit);
+
+using GraphPool = decltype(at::cuda::graph_pool_handle());
+
+void BeginCapture(GraphPool pool, at::cuda::CUDAGraph& graph) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 1)
+  // Engines of other models go on meanwhile: what they do is no part of this.
+  graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
+#else
+  graph.capture_begin(pool);
+#endif
+}
+
+// After an error: otherwise the stream would record for ever, and the allocator keep memory for it.
+void AbandonCapture(at::cuda::CUDAGraph& graph) {
+  try {
+    graph.capture_end();
+  } catch (const std::exception&) {
+    // The first error says what went wrong.
+  }
+}
+
 class CudaEngine : public BatchEngine {
  public:
-  // `torch_model` is `model` on that GPU.
+  // `torch_model` is `model` on that GPU. Records the graphs of all batch sizes. Throws c10::Error.
   CudaEngine(std::shared_ptr<const DenseModel> model, std::shared_ptr<const TorchModel> torch_model,
              int gpu)
       : BatchEngine(std::move(model), /*threads=*/1, kLargestBatch),
         torch_model_(std::move(torch_model)),
         gpu_(gpu),
-        stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true,
-                                             static_cast<c10::DeviceIndex>(gpu))) {}
+        stream_(static_cast<c10::DeviceIndex>(gpu)) {
+    const c10::cuda::CUDAStreamGuard guard(stream_.get());  // of its device, too
+    const torch::NoGradGuard no_grad;
+    absl::MutexLock lock(&recording);
+    // The largest first: its memory serves the others.
+    for (int batch = preferred_batch(); batch >= 1; batch /= 2) Record(batch, plans_[batch]);
+  }
 
   absl::StatusOr<std::unique_ptr<Engine>> Another() override {
     try {
@@ -65,31 +146,17 @@ class CudaEngine : public BatchEngine {
   };
 
   void ClassifyBatch(const uint8_t* pixels, int count, int batch, float* probabilities) override {
-    const c10::cuda::CUDAStreamGuard guard(stream_);  // of its device, too
+    const c10::cuda::CUDAStream stream = stream_.get();
+    const c10::cuda::CUDAStreamGuard guard(stream);
     const torch::NoGradGuard no_grad;
-    Plan& plan = PlanFor(batch);
+    Plan& plan = plans_.at(batch);
     std::memcpy(plan.host_pixels.data_ptr(), pixels, count * image_bytes());
     plan.pixels.copy_(plan.host_pixels, /*non_blocking=*/true);
     plan.graph.replay();
     plan.host_probabilities.copy_(plan.probabilities, /*non_blocking=*/true);
-    stream_.synchronize();
+    stream.synchronize();
     std::memcpy(probabilities, plan.host_probabilities.data_ptr(),
                 sizeof(float) * count * classes());
-  }
-
-  Plan& PlanFor(int batch) {
-    const auto [it, is_new] = plans_.try_emplace(batch);
-    if (is_new) {
-      try {
-        Record(batch, it->second);
-      } catch (const std::exception& error) {
-        const bool out_of_memory = SaysOutOfMemory(error.what());
-        plans_.erase(it);
-        if (out_of_memory) throw std::bad_alloc();  // as BatchEngine knows it
-        throw;
-      }
-    }
-    return it->second;
   }
 
   void Record(int batch, Plan& plan) {
@@ -99,18 +166,29 @@ class CudaEngine : public BatchEngine {
     const auto pinned = torch::TensorOptions().pinned_memory(true);
     plan.host_pixels = torch::zeros(shape, pinned.dtype(torch::kUInt8));
     plan.host_probabilities = torch::zeros({batch, classes()}, pinned.dtype(torch::kFloat32));
-    plan.pixels = torch::zeros(shape, torch::TensorOptions(stream_.device()).dtype(torch::kUInt8));
+    const c10::cuda::CUDAStream stream = stream_.get();
+    plan.pixels = torch::zeros(shape, torch::TensorOptions(stream.device()).dtype(torch::kUInt8));
     for (int pass = 0; pass < kWarmUpPasses; ++pass) torch_model_->Classify(plan.pixels);
-    stream_.synchronize();
-    plan.graph.capture_begin();
-    plan.probabilities = torch_model_->Classify(plan.pixels);
+    stream.synchronize();
+    // A graph allocates from a pool of its own: what the passes before have left would lie idle.
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    BeginCapture(pool_, plan.graph);
+    try {
+      plan.probabilities = torch_model_->Classify(plan.pixels);
+    } catch (...) {
+      AbandonCapture(plan.graph);
+      throw;
+    }
     plan.graph.capture_end();
   }
 
   const std::shared_ptr<const TorchModel> torch_model_;
   const int gpu_;
-  const c10::cuda::CUDAStream stream_;
-  std::map<int, Plan> plans_;
+  const OwnStream stream_;  // outlives the plans, which have recorded it
+  // Of all graphs together: only one of them runs at a time, and their results, which live on, are
+  // none of each other's memory.
+  const GraphPool pool_ = at::cuda::graph_pool_handle();
+  std::map<int, Plan> plans_;  // by batch size
 };
 
 }  // namespace

@@ -11,8 +11,10 @@
 namespace cytopress {
 
 // "torch-cuda-fp16": FP16, channels_last, for any artifact (integer weights are expanded,
-// activations are not quantized), one CUDA graph a batch size on a stream of the engine's own.
-// Probabilities are within about 1e-2 of FP32's. FAILED_PRECONDITION when there is no such GPU.
+// activations are not quantized), one CUDA graph a batch size on a stream of the engine's own. All
+// are recorded before this returns, one engine after the other. Probabilities are within about 1e-2
+// of FP32's. FAILED_PRECONDITION when there is no such GPU, RESOURCE_EXHAUSTED when its memory is
+// short.
 absl::StatusOr<std::unique_ptr<Engine>> CreateCudaEngine(const Artifact& artifact, int gpu);
 
 }  // namespace cytopress

@@ -40,6 +40,15 @@ TorchModel::TorchModel(const DenseModel& model, torch::Device device, torch::Sca
       step.extra_padding = {c.pad_left, c.pad_right(), c.pad_top, c.pad_bottom()};
     }
   }
+  // Whoever reads an output last lets it go, so that a pass holds the maps of a few layers at a
+  // time.
+  std::vector<size_t> last_reader(layers.size());
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (steps_[i].unread) continue;
+    if (layers[i].input >= 0) last_reader[layers[i].input] = i;
+    if (steps_[i].adds_residual) last_reader[layers[i].residual] = i;
+  }
+  for (size_t i = 0; i + 1 < layers.size(); ++i) steps_[last_reader[i]].last_reads.push_back(i);
   // The table is linear in the pixel's value.
   std::vector<float> shift, scale;
   for (size_t first = 0; first < model.float_input.size(); first += 256) {
@@ -97,6 +106,7 @@ torch::Tensor TorchModel::Classify(const torch::Tensor& pixels) const {
         y = at::addmm(classifier_bias_, outputs[layer.input], classifier_weight_).softmax(1);
         break;
     }
+    for (const size_t read : step.last_reads) outputs[read].reset();
   }
   return outputs.back();
 }

@@ -30,6 +30,7 @@ class TorchModel {
     torch::Tensor bias;
     bool covers_input = false;  // the kernel has become a matrix product over the whole map
     bool adds_residual = false;
+    std::vector<size_t> last_reads;      // the layers whose outputs nobody reads after it
     std::vector<int64_t> padding;        // symmetric: rows, columns
     std::vector<int64_t> extra_padding;  // left, right, top, bottom; empty: none
   };

@@ -23,6 +23,13 @@ absl::Status ShuttingDown() {
   return WithReason(absl::UnavailableError("the server is shutting down"), "SHUTTING_DOWN");
 }
 
+absl::Status TooLarge(int64_t bytes, int64_t limit) {
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        "images: the request and its network inputs take ", bytes,
+                        " bytes, more than the server's ", limit, "; send fewer images at once")),
+                    "REQUEST_TOO_LARGE");
+}
+
 }  // namespace
 
 Admission::~Admission() {
@@ -39,6 +46,7 @@ absl::Status Admission::Full(const std::string& why, absl::Duration retry_after)
 
 absl::Status Admission::Refusal(const AdmissionRequest& request) {
   if (closed_) return ShuttingDown();
+  if (request.bytes > options_.max_bytes) return TooLarge(request.bytes, options_.max_bytes);
   // What has expired already is told so elsewhere.
   if (request.budget > absl::ZeroDuration() && request.predicted > request.budget) {
     return WithReason(
@@ -88,6 +96,8 @@ void Admission::AdmitInTurn(int64_t images, int64_t bytes, OnAdmitted admitted) 
     absl::MutexLock lock(&mutex_);
     if (closed_) {
       calls.push_back([&admitted] { admitted(ShuttingDown()); });
+    } else if (const int64_t limit = options_.max_bytes / 2; bytes > limit) {
+      calls.push_back([&admitted, bytes, limit] { admitted(TooLarge(bytes, limit)); });
     } else {
       line_.push_back({images, bytes, std::move(admitted)});
       calls = TakeTurns();
@@ -100,10 +110,10 @@ Admission::Calls Admission::TakeTurns() {
   Calls calls;
   while (!line_.empty()) {
     InLine& next = line_.front();
-    // What is too large to ever find room comes in alone.
+    // More images than may wait come in alone.
     const bool room = (waiting_bulk_images_ == 0 || waiting_bulk_images_ + next.images <=
                                                         options_.max_waiting_images_for_bulk) &&
-                      (tickets_ == 0 || bytes_ + next.bytes <= options_.max_bytes / 2);
+                      bytes_ + next.bytes <= options_.max_bytes / 2;
     if (!room) break;
     Ticket* const ticket = MakeTicket(next.images, next.bytes, /*bulk=*/true).release();
     calls.push_back([admitted = std::move(next.admitted), ticket] {
@@ -117,6 +127,14 @@ Admission::Calls Admission::TakeTurns() {
 void Admission::CountWaiting(int64_t more, bool bulk) {
   waiting_images_ += more;
   if (bulk) waiting_bulk_images_ += more;
+}
+
+void Admission::LeaveAside(const Ticket& ticket) {
+  if (ticket.bulk_) return;
+  bytes_aside_ -= ticket.bytes_;
+  int64_t& images = images_aside_[ticket.aside_for_];
+  images -= ticket.waiting_images_;
+  if (images == 0) images_aside_.erase(ticket.aside_for_);
 }
 
 void Admission::CountBytes(int64_t more) {
@@ -155,7 +173,11 @@ Admission::Ticket::~Ticket() {
   {
     absl::MutexLock lock(&admission_->mutex_);
     --admission_->tickets_;
-    admission_->CountWaiting(-waiting_images_, bulk_);
+    if (aside_for_.empty()) {
+      admission_->CountWaiting(-waiting_images_, bulk_);
+    } else {
+      admission_->LeaveAside(*this);
+    }
     admission_->CountBytes(-bytes_);
     calls = admission_->TakeTurns();
   }
@@ -174,15 +196,49 @@ void Admission::Ticket::LeaveQueue(int64_t images) {
   for (const std::function<void()>& call : calls) call();
 }
 
+absl::Status Admission::Ticket::StepAside(const std::string& model) {
+  Calls calls;
+  {
+    absl::MutexLock lock(&admission_->mutex_);
+    // Half, so that others find room when they all step back.
+    const int64_t most_images = admission_->options_.max_waiting_images / 2;
+    const int64_t most_bytes = admission_->options_.max_bytes / 4;
+    const auto aside = admission_->images_aside_.find(model);
+    const int64_t images = aside == admission_->images_aside_.end() ? 0 : aside->second;
+    const int64_t bytes = admission_->bytes_aside_;
+    const bool room = (images == 0 || images + waiting_images_ <= most_images) &&
+                      (bytes == 0 || bytes + bytes_ <= most_bytes);
+    if (!bulk_ && !room) {
+      const std::string why = absl::StrCat(
+          "the queue is full: ", images, " images wait for ", model, " to be loaded, and ", bytes,
+          " bytes for any model; ", waiting_images_, " images and ", bytes_,
+          " bytes more would exceed ", most_images, " images or ", most_bytes, " bytes");
+      return WithReason(admission_->Full(why, kUnknownRetryDelay), "QUEUE_FULL");
+    }
+    aside_for_ = model;
+    if (!bulk_) {
+      admission_->images_aside_[model] += waiting_images_;
+      admission_->bytes_aside_ += bytes_;
+    }
+    admission_->CountWaiting(-waiting_images_, bulk_);
+    calls = admission_->TakeTurns();
+  }
+  for (const std::function<void()>& call : calls) call();
+  return absl::OkStatus();
+}
+
+void Admission::Ticket::StepBack() {
+  absl::MutexLock lock(&admission_->mutex_);
+  if (aside_for_.empty()) return;
+  admission_->LeaveAside(*this);
+  aside_for_.clear();
+  admission_->CountWaiting(waiting_images_, bulk_);
+}
+
 absl::Status Admission::Ticket::Grow(int64_t bytes) {
   absl::MutexLock lock(&admission_->mutex_);
   const int64_t limit = admission_->options_.max_bytes;
-  if (bytes_ + bytes > limit) {
-    return WithReason(absl::InvalidArgumentError(absl::StrCat(
-                          "images: the request and its network inputs take ", bytes_ + bytes,
-                          " bytes, more than the server's ", limit, "; send fewer images at once")),
-                      "REQUEST_TOO_LARGE");
-  }
+  if (bytes_ + bytes > limit) return TooLarge(bytes_ + bytes, limit);
   if (!bulk_ && admission_->bytes_ + bytes > limit) {
     return WithReason(
         admission_->Full(absl::StrCat("the queue is full: its requests hold ", admission_->bytes_,

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -48,8 +50,15 @@ class Admission {
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
 
-    // `images` of the request have left the queue.
+    // `images` of the request have left the queue. REQUIRES: it is not aside.
     void LeaveQueue(int64_t images);
+    // The request waits for `model` to be loaded, and until StepBack leaves its place in the queue
+    // to others. RESOURCE_EXHAUSTED with a RetryInfo and the reason QUEUE_FULL when more than half
+    // of max_waiting_images would wait for that model, or a quarter of max_bytes for any (never for
+    // bulk work, nor when nothing else waits). REQUIRES: all of its images are in the queue.
+    absl::Status StepAside(const std::string& model);
+    // Takes its place again, even where the queue is full meanwhile; nothing if it has one.
+    void StepBack();
     // Takes more memory. RESOURCE_EXHAUSTED when it is not there now (never for bulk work, whose
     // amount is small already), INVALID_ARGUMENT when the request could never have it.
     absl::Status Grow(int64_t bytes);
@@ -61,6 +70,7 @@ class Admission {
 
     Admission* const admission_;
     const bool bulk_;
+    std::string aside_for_;  // the model that it waits for; empty: none
     int64_t waiting_images_;
     int64_t bytes_;
   };
@@ -74,11 +84,12 @@ class Admission {
   //   DEADLINE_UNREACHABLE  the answer is predicted for after the deadline; the delay is the time
   //                         after which it would be met,
   //   QUEUE_FULL            too many images wait, or requests hold too many bytes.
+  // INVALID_ARGUMENT with the reason REQUEST_TOO_LARGE when it could never have as many bytes.
   absl::StatusOr<std::unique_ptr<Ticket>> Admit(const AdmissionRequest& request);
 
   // For bulk work: `admitted` is called in turn, as soon as there is room, perhaps before this
   // returns; by whoever makes room and perhaps under locks of theirs, so it must only hand on. Or
-  // with UNAVAILABLE once closed.
+  // with UNAVAILABLE once closed, or INVALID_ARGUMENT as above: half of the bytes is the most.
   void AdmitInTurn(int64_t images, int64_t bytes, OnAdmitted admitted);
 
   // From now on nothing is admitted.
@@ -86,6 +97,7 @@ class Admission {
   // True as soon as no ticket is left, false after `timeout`.
   bool AwaitEmpty(absl::Duration timeout);
 
+  // In the queue.
   int64_t waiting_images() const;
 
   // The most bytes that admitted requests held at once since the last call.
@@ -107,6 +119,7 @@ class Admission {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountBytes(int64_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountWaiting(int64_t more, bool bulk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LeaveAside(const Ticket& ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Admits those in line that there is room for now.
   Calls TakeTurns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -116,6 +129,9 @@ class Admission {
   int64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t waiting_images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t waiting_bulk_images_ ABSL_GUARDED_BY(mutex_) = 0;  // of them
+  // By the model that they wait for, without bulk work.
+  std::map<std::string, int64_t> images_aside_ ABSL_GUARDED_BY(mutex_);
+  int64_t bytes_aside_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t most_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<InLine> line_ ABSL_GUARDED_BY(mutex_);

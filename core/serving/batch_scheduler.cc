@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <new>
 #include <utility>
 
 #include "absl/types/span.h"
@@ -38,7 +39,6 @@ BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnB
   if (seconds_per_image > 0) {
     absl::MutexLock lock(&mutex_);
     seconds_per_small_image_.Add(seconds_per_image, 1);
-    seconds_per_batch_.Add(seconds_per_image, 1);
   }
   threads_.reserve(engines_.size());
   for (size_t engine = 0; engine < engines_.size(); ++engine) {
@@ -59,7 +59,7 @@ BatchScheduler::~BatchScheduler() {
 void BatchScheduler::Enqueue(std::shared_ptr<BatchTask> task) {
   assert(task->images > 0);
   assert(static_cast<int64_t>(task->pixels.size()) == task->images * image_bytes_);
-  task->probabilities.resize(int64_t{task->images} * classes_);
+  assert(static_cast<int64_t>(task->probabilities.size()) == int64_t{task->images} * classes_);
   absl::MutexLock lock(&mutex_);
   if (task->bulk) return bulk_queue_.push_back(std::move(task));
   images_ += task->images;
@@ -73,7 +73,6 @@ BatchLoad BatchScheduler::load() const {
   load.images = load.waiting = images_;
   load.full = engines * engines_.front()->preferred_batch();
   load.image = absl::Seconds(SecondsPerImage(engines_.front()->preferred_batch())) / engines;
-  load.batch = absl::Seconds(seconds_per_batch_.value());
   const absl::Duration now = clock_->Steady();
   for (const Running& running : running_) {
     load.waiting -= running.images;
@@ -82,6 +81,15 @@ BatchLoad BatchScheduler::load() const {
     if (running.images > 0) load.running += std::max(left, absl::ZeroDuration()) / engines;
   }
   return load;
+}
+
+absl::Duration BatchScheduler::BatchTime(int64_t images) const {
+  absl::MutexLock lock(&mutex_);
+  const int full = engines_.front()->preferred_batch();
+  const int batch = NextBatch(static_cast<int>(std::min<int64_t>(images, full)), full);
+  // An image alone may take ten times as long as one of many, but a small batch takes no longer
+  // than a full one.
+  return absl::Seconds(std::min(batch * SecondsPerImage(batch), full * SecondsPerImage(full)));
 }
 
 void BatchScheduler::Run(size_t engine) {
@@ -179,7 +187,8 @@ void BatchScheduler::Drop(const std::shared_ptr<BatchTask>& task, Batch* batch) 
   if (task->computing_ == 0) batch->dropped.push_back(task);
 }
 
-absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers* buffers) const {
+absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers* buffers) const
+    try {
   if (batch.slices.size() == 1) {
     const Slice& slice = batch.slices.front();
     return engine->Classify(
@@ -206,6 +215,8 @@ absl::Status BatchScheduler::Compute(Engine* engine, const Batch& batch, Buffers
     probabilities += count;
   }
   return status;
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory for a batch of images");
 }
 
 void BatchScheduler::Measure(size_t engine, const Batch& batch) {
@@ -217,7 +228,6 @@ void BatchScheduler::Measure(size_t engine, const Batch& batch) {
   images_ -= batch.images;
   (share >= 0.5 ? seconds_per_image_ : seconds_per_small_image_)
       .Add(seconds / batch.images, weight);
-  seconds_per_batch_.Add(seconds, weight);
 }
 
 double BatchScheduler::SecondsPerImage(int images) const {

@@ -27,7 +27,6 @@ struct BatchLoad {
   int64_t full = 0;     // images that all engines take at once
   // Zero before the first batch, all.
   absl::Duration image;    // by which an image more in the queue makes the last one wait longer
-  absl::Duration batch;    // from the start of a batch to its end
   absl::Duration running;  // until what the engines have taken is computed, the mean over them
 };
 
@@ -47,7 +46,7 @@ struct BatchTask {
   std::function<void(const absl::Status& status)> done;
 
   // Results.
-  std::vector<float> probabilities;  // [images, classes]
+  std::vector<float> probabilities;  // [images, classes]; the caller makes room for them
   // Time during which at least one of the images was in an engine.
   absl::Duration compute = absl::ZeroDuration();
 
@@ -80,10 +79,13 @@ class BatchScheduler {
   BatchScheduler(const BatchScheduler&) = delete;
   BatchScheduler& operator=(const BatchScheduler&) = delete;
 
-  // REQUIRES: task->images > 0 and as many pixels as they need.
+  // REQUIRES: task->images > 0, as many pixels as they need and room for their probabilities.
   void Enqueue(std::shared_ptr<BatchTask> task);
 
   BatchLoad load() const;
+  // That an engine takes for the batch that `images` waiting ones would be in; zero before the
+  // first batch.
+  absl::Duration BatchTime(int64_t images) const;
 
   int classes() const { return classes_; }
   int64_t image_bytes() const { return image_bytes_; }
@@ -151,7 +153,6 @@ class BatchScheduler {
   // Of one engine. An image alone may take ten times as long as one of many: each for itself.
   RunningMean seconds_per_image_ ABSL_GUARDED_BY(mutex_);        // in batches half full or more
   RunningMean seconds_per_small_image_ ABSL_GUARDED_BY(mutex_);  // in smaller ones
-  RunningMean seconds_per_batch_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -30,7 +31,7 @@ constexpr double kMostOfMean = 4;
 // Requests that held so much together leave memory behind that is worth returning, once hardly any
 // has been held for a while.
 constexpr int64_t kMuchMemory = int64_t{16} << 20;
-// Decoding without memory: others need a while to give theirs back.
+// Of what there was no memory for: others need a while to give theirs back.
 constexpr absl::Duration kMemoryRetryDelay = absl::Seconds(1);
 // A request whose model was deleted between the look at the registry and the load looks again.
 constexpr int kMaxLooks = 3;
@@ -49,10 +50,26 @@ Amount AmountOf(const std::vector<InputImage>& images) {
   return amount;
 }
 
-absl::StatusOr<Image> ToImage(const InputImage& input, const DecodeLimits& limits) {
+absl::StatusOr<Image> ToImage(const InputImage& input, const DecodeLimits& limits) try {
   if (!input.raw) return DecodeImage(input.bytes, limits);
   return Image{input.width, input.height, input.channels,
                std::vector<uint8_t>(input.bytes.begin(), input.bytes.end())};
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory for the image");
+}
+
+// Room for what goes into the network and for what comes out.
+absl::Status MakeRoom(int64_t input_bytes, int64_t outputs, BatchTask* batch) try {
+  batch->pixels.resize(input_bytes);
+  batch->probabilities.resize(outputs);
+  return absl::OkStatus();
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory for the network's inputs");
+}
+
+// What an engine, a decoder or a loader had no memory for. Admission says why it refuses itself.
+bool LacksMemory(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) && ErrorInfoOf(status).reason().empty();
 }
 
 // Writes the network's input of `input` to `pixels`.
@@ -133,7 +150,8 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
   wish.bytes = request->amount.bytes;
   wish.budget = budget;
   wish.predicted = PredictedTime(request->task.model, images, request->amount.encoded_bytes);
-  request->predicted = wish.predicted > absl::ZeroDuration();
+  // The end of what had expired before says nothing of the prediction.
+  request->predicted = wish.predicted > absl::ZeroDuration() && budget > absl::ZeroDuration();
   absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
@@ -195,8 +213,9 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
   const int64_t before = load.waiting + undecoded_images;
   const int64_t beside = before % load.full;
   const absl::Duration computing = load.running + (before - beside) * load.image;
-  const absl::Duration own = absl::Seconds(encoded_bytes * seconds_per_byte) +
-                             std::max(load.batch, (beside + images) * load.image);
+  const absl::Duration own =
+      absl::Seconds(encoded_bytes * seconds_per_byte) +
+      std::max(handle->scheduler.BatchTime(beside + images), (beside + images) * load.image);
   return margin * (std::max(decoding, computing) + own);
 }
 
@@ -261,9 +280,19 @@ void ClassifyPipeline::FindModel(const RequestPtr& request) {
     default_model_ = version->name;
   }
   ++request->looks;
+  // Who waits for a model is in nobody's way, nor may it be here any more once it waits.
+  const bool must_wait = models_.Find({version->name, wanted.version}) == nullptr;
+  if (must_wait) {
+    if (absl::Status full = StepAside(request, *version); !full.ok()) {
+      return Finish(request, std::move(full));
+    }
+  }
   const auto on_loaded = [this, request](absl::StatusOr<ModelHandle> model) {
-    CountUndecoded(request.get(), true);
+    StepBack(request);
     decoders_.Schedule([this, request, model = std::move(model)] {
+      if (absl::Status drop = WhyDrop(*request); !drop.ok()) {
+        return Finish(request, std::move(drop));
+      }
       if (model.ok()) return Prepare(request, *model);
       const bool look_again = absl::IsNotFound(model.status()) &&
                               request->task.model.version == 0 && request->looks < kMaxLooks;
@@ -271,11 +300,28 @@ void ClassifyPipeline::FindModel(const RequestPtr& request) {
       Finish(request, model.status());
     });
   };
-  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded)
-                                          : models_.Acquire(*version, on_loaded);
-  // Who waits for a model is in nobody's way.
-  if (model == nullptr) return CountUndecoded(request.get(), false);
+  const Patience patience = {request->deadline, request->task.cancelled};
+  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded, patience)
+                                          : models_.Acquire(*version, on_loaded, patience);
+  if (model == nullptr) return;
+  if (must_wait) StepBack(request);
   Prepare(request, std::move(model));
+}
+
+absl::Status ClassifyPipeline::StepAside(const RequestPtr& request, const ModelVersion& model) {
+  absl::Status full = request->ticket->StepAside(ToString(model));
+  if (!full.ok()) {
+    // Perhaps of what nobody waits for any more.
+    models_.DropWaiting();
+    full = request->ticket->StepAside(ToString(model));
+  }
+  if (full.ok()) CountUndecoded(request.get(), false);
+  return full;
+}
+
+void ClassifyPipeline::StepBack(const RequestPtr& request) {
+  CountUndecoded(request.get(), true);
+  request->ticket->StepBack();
 }
 
 void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
@@ -290,12 +336,12 @@ void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
                                                      "; -1 asks for all of them")));
   }
   const int64_t bytes = images * scheduler.image_bytes();
-  if (absl::Status status = request->ticket->Grow(bytes); !status.ok()) {
-    if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
-    return Finish(request, std::move(status));
+  absl::Status status = request->ticket->Grow(bytes);
+  if (status.ok()) {
+    status = MakeRoom(bytes, int64_t{images} * scheduler.classes(), &request->batch);
   }
+  if (!status.ok()) return Finish(request, std::move(status));
   request->batch.images = images;
-  request->batch.pixels.resize(bytes);
   request->images_left = images;
   request->decode_start = clock_->Steady();
   if (request->quick) return DecodeQuickly(request);
@@ -370,10 +416,7 @@ absl::Status Summarize(const std::map<int, absl::Status>& bad_images) {
     if (absl::IsCancelled(status) || absl::IsDeadlineExceeded(status)) return status;
     const std::string field = absl::StrCat("images[", index, "]");
     if (absl::IsResourceExhausted(status)) {
-      return WithReason(WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(
-                                           field, ": ", status.message(), "; try again later")),
-                                       kMemoryRetryDelay),
-                        "OUT_OF_MEMORY");
+      return absl::ResourceExhaustedError(absl::StrCat(field, ": ", status.message()));
     }
     if (summary.ok()) {
       summary = InvalidField(field, WhatIsWrong(status));
@@ -394,10 +437,7 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
     absl::MutexLock lock(&request->mutex);
     status = Summarize(request->bad_images);
   }
-  if (!status.ok()) {
-    if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
-    return Finish(request, std::move(status));
-  }
+  if (!status.ok()) return Finish(request, std::move(status));
   BatchTask& batch = request->batch;
   batch.deadline = request->deadline;
   batch.cancelled = request->task.cancelled;
@@ -423,6 +463,13 @@ void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
   if (status.ok() && late) {
     status = absl::DeadlineExceededError("the deadline passed while the images were computed");
   }
+  if (LacksMemory(status)) {
+    status = WithReason(WithRetryDelay(absl::ResourceExhaustedError(
+                                           absl::StrCat(status.message(), "; try again later")),
+                                       kMemoryRetryDelay),
+                        "OUT_OF_MEMORY");
+  }
+  if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
   // The ticket goes last: once all are gone, nothing of the request is left.
   const std::unique_ptr<Admission::Ticket> ticket = std::move(request->ticket);
   const std::function<void(absl::StatusOr<ClassifyOutcome>)> done = std::move(request->task.done);

@@ -62,8 +62,9 @@ struct ClassifyTask {
   // Set by the caller when nobody waits any more. May be null.
   std::shared_ptr<const std::atomic<bool>> cancelled;
   // Once, on any thread, perhaps before Submit returns. Errors carry details (error_details.h); a
-  // bad image is INVALID_ARGUMENT with the violated field "images[i]", no memory to decode one
-  // RESOURCE_EXHAUSTED with a RetryInfo and the reason OUT_OF_MEMORY.
+  // bad image is INVALID_ARGUMENT with the violated field "images[i]"; no memory, to load the
+  // model, to decode or to compute, is RESOURCE_EXHAUSTED with a RetryInfo and the reason
+  // OUT_OF_MEMORY.
   std::function<void(absl::StatusOr<ClassifyOutcome>)> done;
 };
 
@@ -78,7 +79,7 @@ class ServingObserver {
                             const ClassifyTiming& timing) = 0;
   // A version is out of memory, until it is loaded again.
   virtual void OnUnloaded(const ModelVersion& model) = 0;
-  // Not let in, or not decoded for lack of memory. `reason` is that of the ErrorInfo.
+  // Not let in, or not answered for lack of memory. `reason` is that of the ErrorInfo.
   virtual void OnRefused(const std::string& reason) = 0;
 };
 
@@ -136,6 +137,10 @@ class ClassifyPipeline {
   // Whether the request is one of those that will have to be decoded before one that comes now.
   void CountUndecoded(Request* request, bool counts);
   void FindModel(const RequestPtr& request);
+  // While it waits for a model, a request is not among those that wait to be decoded and computed.
+  // RESOURCE_EXHAUSTED when too much waits for that model.
+  absl::Status StepAside(const RequestPtr& request, const ModelVersion& model);
+  void StepBack(const RequestPtr& request);
   void Prepare(const RequestPtr& request, ModelHandle model);
   void DecodeQuickly(const RequestPtr& request);
   void DecodeSome(const RequestPtr& request);

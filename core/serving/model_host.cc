@@ -13,6 +13,17 @@ namespace {
 
 constexpr absl::Duration kTickInterval = absl::Seconds(5);
 
+absl::Status WhyDrop(const Patience& patience, absl::Duration now) {
+  // Asked first: gRPC cancels what has expired.
+  if (now >= patience.deadline) {
+    return absl::DeadlineExceededError("the deadline passed before the model was loaded");
+  }
+  if (patience.cancelled != nullptr && *patience.cancelled) {
+    return absl::CancelledError("the request was cancelled before the model was loaded");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader, ModelHostEvents events,
@@ -30,27 +41,28 @@ ModelHost::~ModelHost() {
     entries.swap(entries_);
   }
   for (auto& [version, entry] : entries) {
-    for (OnLoaded& on_loaded : entry.waiting) {
-      on_loaded(absl::CancelledError("the server is shutting down"));
+    for (const Waiting& waiting : entry.waiting) {
+      waiting.on_loaded(absl::CancelledError("the server is shutting down"));
     }
   }
   entries.clear();
   thread_.join();
 }
 
-ModelHandle ModelHost::Acquire(const ModelVersion& version, OnLoaded on_loaded) {
-  return Get(version, Want::kThisVersion, std::move(on_loaded));
+ModelHandle ModelHost::Acquire(const ModelVersion& version, OnLoaded on_loaded, Patience patience) {
+  return Get(version, Want::kThisVersion, {std::move(on_loaded), std::move(patience)});
 }
 
-ModelHandle ModelHost::AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded) {
-  return Get(newest, Want::kNewestOrStandIn, std::move(on_loaded));
+ModelHandle ModelHost::AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded,
+                                     Patience patience) {
+  return Get(newest, Want::kNewestOrStandIn, {std::move(on_loaded), std::move(patience)});
 }
 
 ModelHandle ModelHost::AwaitNewest(const ModelVersion& newest, OnLoaded on_loaded) {
-  return Get(newest, Want::kNewest, std::move(on_loaded));
+  return Get(newest, Want::kNewest, {std::move(on_loaded), {}});
 }
 
-ModelHandle ModelHost::Get(const ModelVersion& version, Want want, OnLoaded on_loaded) {
+ModelHandle ModelHost::Get(const ModelVersion& version, Want want, Waiting waiting) {
   absl::Status failure;
   std::vector<ModelHandle> replaced;  // let go of without the lock
   {
@@ -65,9 +77,8 @@ ModelHandle ModelHost::Get(const ModelVersion& version, Want want, OnLoaded on_l
       if (takes_over) replaced = TakeOver(version);
       return entry.model;
     }
-    if (entry.failure.ok() || now - entry.failed_at >= options_.retry_failed_after) {
-      entry.failure = absl::OkStatus();
-      if (!entry.loading) to_load_.push_back(version);
+    if (!entry.loading && MayLoad(entry, now)) {
+      to_load_.push_back(version);
       entry.loading = true;
     }
     if (want == Want::kNewestOrStandIn) {
@@ -77,14 +88,28 @@ ModelHandle ModelHost::Get(const ModelVersion& version, Want want, OnLoaded on_l
         return stand_in;
       }
     }
-    if (entry.failure.ok()) {
-      entry.waiting.push_back(std::move(on_loaded));
+    if (entry.loading) {
+      entry.waiting.push_back(std::move(waiting));
       return nullptr;
     }
     failure = entry.failure;
   }
-  on_loaded(failure);
+  waiting.on_loaded(failure);
   return nullptr;
+}
+
+absl::Duration ModelHost::RetryDelay(const Entry& entry) const {
+  absl::Duration delay = options_.retry_failed_after;
+  for (int i = 1; i < entry.failures && delay < options_.longest_retry_failed_after; ++i) {
+    delay *= 2;
+  }
+  return std::min(delay, options_.longest_retry_failed_after);
+}
+
+bool ModelHost::MayLoad(const Entry& entry, absl::Duration now) const {
+  if (entry.failure.ok()) return true;
+  return now - entry.failed_at >= RetryDelay(entry) &&
+         (HasRoom() || absl::IsResourceExhausted(entry.failure));
 }
 
 ModelHandle ModelHost::NewestLoaded(const std::string& name) const {
@@ -131,14 +156,33 @@ void ModelHost::Unload(const ModelVersion& version) {
   // `victim` was declared before the lock: it is let go of after it.
 }
 
+void ModelHost::DropWaiting() {
+  std::vector<std::pair<OnLoaded, absl::Status>> dropped;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Duration now = clock_->Steady();
+    const auto is_pointless = [&](Waiting& waiting) {
+      absl::Status why = WhyDrop(waiting.patience, now);
+      const bool drop = !why.ok();
+      if (drop) dropped.emplace_back(std::move(waiting.on_loaded), std::move(why));
+      return drop;
+    };
+    for (auto& [version, entry] : entries_) {
+      entry.waiting.erase(std::remove_if(entry.waiting.begin(), entry.waiting.end(), is_pointless),
+                          entry.waiting.end());
+    }
+  }
+  for (const auto& [on_loaded, why] : dropped) on_loaded(why);
+}
+
 void ModelHost::UnloadIdle() {
   std::vector<ModelHandle> victims;
   absl::MutexLock lock(&mutex_);
   const absl::Duration now = clock_->Steady();
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
-    const bool failed_long_ago =
-        !entry.failure.ok() && now - entry.failed_at >= options_.retry_failed_after;
+    const bool failed_long_ago = !entry.failure.ok() && !entry.loading &&
+                                 now - entry.last_used >= options_.longest_retry_failed_after;
     const bool idle = entry.model != nullptr && entry.model.use_count() == 1 &&
                       now - entry.last_used >= options_.unload_idle_after;
     if (idle) victims.push_back(std::move(entry.model));
@@ -184,10 +228,12 @@ void ModelHost::Run() {
     }
     DestroyRetired();
     UnloadIdle();
+    SkipOvertaken();
     MakeRoom();
     LoadNext();
     if (clock_->Steady() - last_tick >= kTickInterval) {
       last_tick = clock_->Steady();
+      DropWaiting();
       events_.on_tick();
     }
   }
@@ -212,32 +258,69 @@ void ModelHost::DestroyRetired() {
   alive_ -= count;
 }
 
+void ModelHost::SkipOvertaken() {
+  while (true) {
+    ModelVersion next;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (to_load_.empty()) return;
+      next = to_load_.front();
+    }
+    const absl::StatusOr<ModelVersion> newest = loader_->Resolve({next.name, 0});
+    absl::MutexLock lock(&mutex_);
+    if (to_load_.empty()) return;  // the host ends
+    const Entry& entry = entries_[next];
+    if (entry.pinned || !entry.waiting.empty() || (newest.ok() && *newest == next)) return;
+    entries_.erase(next);
+    to_load_.pop_front();
+  }
+}
+
 void ModelHost::MakeRoom() {
   ModelHandle victim;
-  absl::MutexLock lock(&mutex_);
-  if (to_load_.empty() || HasRoom() || alive_ != offered()) return;
-  // The least recently used; rather one that no request holds.
-  const auto is_better = [](const Entry& a, const Entry& b) {
+  std::vector<Waiting> waiting;
+  absl::Status failure;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (to_load_.empty() || HasRoom() || alive_ != offered()) return;
+    Entry& next = entries_[to_load_.front()];
+    const auto best = Victim(to_load_.front());
+    if (best != entries_.end()) {
+      const bool stood_in = next.as_newest && best->first.name == to_load_.front().name;
+      next.replaces = stood_in ? best->first.version : 0;
+      victim = std::move(best->second.model);
+      entries_.erase(best);
+      return;
+    }
+    // There was room when it was asked for.
+    to_load_.pop_front();
+    next.loading = false;
+    waiting.swap(next.waiting);
+    failure = next.failure;
+  }
+  for (const Waiting& waits : waiting) waits.on_loaded(failure);
+}
+
+ModelHost::Entries::iterator ModelHost::Victim(const ModelVersion& next) {
+  const Entry& entry = entries_[next];
+  const bool is_retry = !entry.failure.ok();
+  if (is_retry && !absl::IsResourceExhausted(entry.failure)) return entries_.end();
+  const ServedModel* const stand_in = entry.as_newest ? NewestLoaded(next.name).get() : nullptr;
+  const auto stands_in = [&](const Entry& other) { return other.model.get() == stand_in; };
+  // The least recently used; rather one that no request holds, and not the one that answers in its
+  // place if there is another.
+  const auto is_better = [&](const Entry& a, const Entry& b) {
+    if (stands_in(a) != stands_in(b)) return stands_in(b);
     const bool a_free = a.model.use_count() == 1;
     const bool b_free = b.model.use_count() == 1;
     return a_free != b_free ? a_free : a.last_used < b.last_used;
   };
   auto best = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (it->second.model == nullptr) continue;
+    if (it->second.model == nullptr || (is_retry && stands_in(it->second))) continue;
     if (best == entries_.end() || is_better(it->second, best->second)) best = it;
   }
-  victim = std::move(best->second.model);
-  entries_.erase(best);
-}
-
-bool ModelHost::IsOvertaken(const ModelVersion& version) {
-  const absl::StatusOr<ModelVersion> newest = loader_->Resolve({version.name, 0});
-  absl::MutexLock lock(&mutex_);
-  const Entry& entry = entries_[version];
-  if (entry.pinned || !entry.waiting.empty() || (newest.ok() && *newest == version)) return false;
-  entries_.erase(version);
-  return true;
+  return best;
 }
 
 void ModelHost::LoadNext() {
@@ -247,11 +330,6 @@ void ModelHost::LoadNext() {
     if (stopping_ || to_load_.empty() || !HasRoom()) return;
     version = to_load_.front();
     to_load_.pop_front();
-  }
-  if (IsOvertaken(version)) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (stopping_) return;
     ++alive_;
   }
   const absl::Duration start = clock_->Steady();
@@ -265,6 +343,16 @@ void ModelHost::LoadNext() {
   Conclude(version, std::move(loaded));
 }
 
+void ModelHost::Reload(const ModelVersion& replaced) {
+  Entry& entry = entries_[replaced];
+  if (entry.loading || NewestLoaded(replaced.name) != nullptr) return;
+  entry.loading = true;
+  entry.last_used = clock_->Steady();
+  // Somebody waits for it, so that it is not taken for overtaken.
+  entry.waiting.push_back({[](const absl::StatusOr<ModelHandle>&) {}, {}});
+  to_load_.push_front(replaced);
+}
+
 void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel> loaded) {
   const absl::Status status = loaded.status();
   ModelHandle model;
@@ -275,7 +363,7 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
     model = ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
                         [this](ServedModel* served) { Retire(served); });
   }
-  std::vector<OnLoaded> waiting;
+  std::vector<Waiting> waiting;
   std::vector<ModelHandle> replaced;  // let go of without the lock
   {
     absl::MutexLock lock(&mutex_);
@@ -287,16 +375,19 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
       entry.last_used = clock_->Steady();
       entry.model = model;
       entry.failure = status;
+      entry.failures = status.ok() ? 0 : entry.failures + 1;
       entry.failed_at = entry.last_used;
       if (status.ok() && entry.as_newest) replaced = TakeOver(version);
+      const int64_t made_room = std::exchange(entry.replaces, 0);
+      if (!status.ok() && made_room != 0) Reload({version.name, made_room});
       if (entry.unwanted) entries_.erase(version);
     }
   }
-  for (OnLoaded& on_loaded : waiting) {
+  for (const Waiting& waits : waiting) {
     if (status.ok()) {
-      on_loaded(model);
+      waits.on_loaded(model);
     } else {
-      on_loaded(status);
+      waits.on_loaded(status);
     }
   }
 }

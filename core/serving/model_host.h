@@ -3,6 +3,7 @@
 #ifndef CYTOPRESS_CORE_SERVING_MODEL_HOST_H_
 #define CYTOPRESS_CORE_SERVING_MODEL_HOST_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -41,6 +42,13 @@ struct ServedModel {
 // go of on any thread: the host's own thread takes the model apart.
 using ModelHandle = std::shared_ptr<ServedModel>;
 
+// How long somebody waits for a model. Whoever waits in vain is told so every few seconds, and when
+// DropWaiting is called.
+struct Patience {
+  absl::Duration deadline = absl::InfiniteDuration();  // steady time
+  std::shared_ptr<const std::atomic<bool>> cancelled;  // may be null
+};
+
 // Whom a host tells of what happens. Called on threads of the host or of its models: must be short.
 struct ModelHostEvents {
   // Of BatchScheduler, with the model.
@@ -55,12 +63,17 @@ struct ModelHostOptions {
   int max_loaded = 4;
   // A model that nobody asked for so long is dropped.
   absl::Duration unload_idle_after = absl::InfiniteDuration();
-  // For so long a failed load is answered with the same error instead of another attempt.
+  // For so long a failed load is answered with the same error instead of another attempt; twice as
+  // long after each further failure, up to the longest.
   absl::Duration retry_failed_after = absl::Seconds(5);
+  absl::Duration longest_retry_failed_after = absl::Minutes(5);
 };
 
 // Thread-safe. Models are loaded and destroyed one after the other on a thread of the host. At most
 // `max_loaded` are in memory at any time, those that only requests still hold included.
+//
+// A version that could not be loaded costs others as little as can be: no model makes room for
+// another try, unless memory was all that was missing, and never the one that answers in its place.
 class ModelHost {
  public:
   using OnLoaded = std::function<void(absl::StatusOr<ModelHandle>)>;
@@ -74,15 +87,16 @@ class ModelHost {
   ModelHost& operator=(const ModelHost&) = delete;
 
   // The model if it is in memory. Otherwise null, and `on_loaded` is called once it is, or has
-  // failed to load; on the host's thread, so it must be short.
+  // failed to load; on the host's thread, so it must be short. DEADLINE_EXCEEDED or CANCELLED, from
+  // any thread, where the patience was over before.
   // REQUIRES: `version` is one that the loader's Resolve has answered.
-  ModelHandle Acquire(const ModelVersion& version, OnLoaded on_loaded);
+  ModelHandle Acquire(const ModelVersion& version, OnLoaded on_loaded, Patience patience = {});
 
   // For who wants the newest version, which is `newest`. While that is not in memory but another
   // version of its name is, that one is the answer, and the newest is loaded meanwhile; only when
   // there is none, as Acquire. Once the newest is loaded, the versions of its name that nobody has
   // asked for by Acquire are dropped.
-  ModelHandle AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded);
+  ModelHandle AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded, Patience patience = {});
 
   // As AcquireNewest, but waits for the newest version itself.
   ModelHandle AwaitNewest(const ModelVersion& newest, OnLoaded on_loaded);
@@ -93,6 +107,8 @@ class ModelHost {
   // Drops the model as soon as no request holds it; one that is being loaded answers those who wait
   // for it first.
   void Unload(const ModelVersion& version);
+  // Tells those whose patience is over.
+  void DropWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
   // Drops what has been idle for too long. The host's thread calls it every few seconds.
   void UnloadIdle();
 
@@ -104,15 +120,22 @@ class ModelHost {
       return a.name != b.name ? a.name < b.name : a.version < b.version;
     }
   };
-  // Loaded: `model` is set. To be loaded, or being loaded: `loading`. Failed: `failure`.
+  struct Waiting {
+    OnLoaded on_loaded;
+    Patience patience;
+  };
+  // Loaded: `model` is set. To be loaded, or being loaded: `loading`. `failure` is that of the last
+  // try to load it.
   struct Entry {
     ModelHandle model;
     bool loading = false;
-    std::vector<OnLoaded> waiting;
+    std::vector<Waiting> waiting;
     bool pinned = false;     // asked for by its number: it stays when a newer one comes
     bool as_newest = false;  // asked for as the newest: it takes over from older ones
     bool unwanted = false;   // unloaded while it was loading, and not asked for since
+    int64_t replaces = 0;    // the version that made room for it and would answer in its place
     absl::Status failure;
+    int failures = 0;  // one after the other
     absl::Duration failed_at;
     absl::Duration last_used;
   };
@@ -120,7 +143,7 @@ class ModelHost {
 
   enum class Want { kThisVersion, kNewest, kNewestOrStandIn };
 
-  ModelHandle Get(const ModelVersion& version, Want want, OnLoaded on_loaded)
+  ModelHandle Get(const ModelVersion& version, Want want, Waiting waiting)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // The newest version of `name` in memory.
   ModelHandle NewestLoaded(const std::string& name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -135,10 +158,18 @@ class ModelHost {
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return alive_ < options_.max_loaded;
   }
+  absl::Duration RetryDelay(const Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayLoad(const Entry& entry, absl::Duration now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Strikes off what was to be loaded as the newest when a newer one has come.
+  void SkipOvertaken() ABSL_LOCKS_EXCLUDED(mutex_);
+  // For the next to be loaded.
   void MakeRoom() ABSL_LOCKS_EXCLUDED(mutex_);
+  // What had better make room for `next`; the end when nothing should.
+  Entries::iterator Victim(const ModelVersion& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LoadNext() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Strikes `version` off when it was to take over as the newest, and a newer one has come.
-  bool IsOvertaken(const ModelVersion& version) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What made room for a newer version comes back where that could not be loaded, unless another
+  // one answers.
+  void Reload(const ModelVersion& replaced) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel> loaded)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Loaded ones that the host still offers.

@@ -1,6 +1,7 @@
 #include "core/serving/model_loader.h"
 
 #include <cmath>
+#include <new>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -64,7 +65,7 @@ absl::StatusOr<ModelVersion> RegistryModelLoader::Resolve(const ModelVersion& wa
   return version;
 }
 
-absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& version) {
+absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& version) try {
   LoadedModel model;
   model.version = version;
   CYTOPRESS_ASSIGN_OR_RETURN(std::string bytes, registry_->Read(version));
@@ -80,6 +81,10 @@ absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& versio
                                i == 0 ? options_.make_engine(artifact, options_.engine)
                                       : model.engines.front()->Another());
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), engine->preferred_batch()));
+    // What is compiled for the first engine the others only copy, in a moment.
+    for (int images = engine->preferred_batch() / 2; i == 0 && images > 1; images /= 2) {
+      CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), images));
+    }
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), 1));
     model.engines.push_back(std::move(engine));
   }
@@ -89,6 +94,8 @@ absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& versio
   CYTOPRESS_RETURN_IF_ERROR(WarmUp(model.engines.front().get(), 1));
   model.seconds_per_image = absl::ToDoubleSeconds(RealClock()->Steady() - start);
   return model;
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError(absl::StrCat("no memory to load ", ToString(version)));
 }
 
 }  // namespace cytopress

@@ -33,7 +33,8 @@ class ModelLoader {
   // Called for every request. NOT_FOUND or INVALID_ARGUMENT names what there is instead.
   virtual absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) = 0;
 
-  // Takes its time. REQUIRES: `version` is what Resolve answered.
+  // Takes its time. RESOURCE_EXHAUSTED when there is no memory for it. REQUIRES: `version` is what
+  // Resolve answered.
   virtual absl::StatusOr<LoadedModel> Load(const ModelVersion& version) = 0;
 };
 
@@ -56,8 +57,9 @@ class RegistryModelLoader : public ModelLoader {
       : options_(options), registry_(registry) {}
 
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override;
-  // Each engine has computed a batch of one and one of its preferred size before this returns, so
-  // that a model's first requests are as fast as the others.
+  // Before this returns the first engine has computed a batch of every size that engines compute,
+  // and each of them one image and its preferred batch, so that a model's first requests are as
+  // fast as the others.
   absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override;
 
  private:

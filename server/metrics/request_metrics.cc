@@ -1,8 +1,12 @@
 #include "server/metrics/request_metrics.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 
 namespace cytopress {
@@ -114,9 +118,14 @@ void RequestMetrics::Observe(const std::string& method, int code, absl::Duration
 
 grpc::experimental::Interceptor* RequestMetricsInterceptors::CreateServerInterceptor(
     grpc::experimental::ServerRpcInfo* info) {
-  absl::string_view method = info->method();
-  if (!absl::ConsumePrefix(&method, "/cytopress.v1.")) return nullptr;
-  return new RequestObserver(std::string(method.substr(method.rfind('/') + 1)), metrics_);
+  absl::string_view path = info->method();
+  if (!absl::ConsumePrefix(&path, "/") || !absl::StartsWith(path, "cytopress.v1.")) return nullptr;
+  // Interceptors are asked for methods that no service has, too.
+  const google::protobuf::MethodDescriptor* const method =
+      google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(
+          absl::StrReplaceAll(path, {{"/", "."}}));
+  if (method == nullptr) return nullptr;
+  return new RequestObserver(method->name(), metrics_);
 }
 
 }  // namespace cytopress

@@ -52,7 +52,8 @@ class RequestMetrics {
 // "OK", "INVALID_ARGUMENT", ...
 absl::string_view CodeName(int code);
 
-// Observes the RPCs of package cytopress.v1: other names come from outside and could be any number.
+// Observes the RPCs that the services of package cytopress.v1 have: other names come from outside
+// and could be any number.
 class RequestMetricsInterceptors : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
   // `metrics` must outlive the server.

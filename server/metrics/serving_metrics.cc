@@ -9,8 +9,8 @@
 namespace cytopress {
 namespace {
 
-// Of a name, whose series are kept.
-constexpr size_t kMaxUnloadedVersions = 8;
+// Whose series are kept.
+constexpr size_t kMaxUnloadedVersions = 32;
 
 using Edges = prometheus::Histogram::BucketBoundaries;
 
@@ -84,7 +84,13 @@ const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
                   &request_.Add(WithCall(labels, "stream"), SecondsEdges()),
                   &batch_.Add(labels, BatchEdges()),
                   &images_.Add(labels),
-                  &cpu_.Add(labels)};
+                  &cpu_.Add(labels),
+                  /*unloaded=*/false};
+  }
+  if (it->second.unloaded) {
+    // It was loaded again.
+    it->second.unloaded = false;
+    unloaded_.erase(std::find(unloaded_.begin(), unloaded_.end(), it));
   }
   return it->second;
 }
@@ -110,18 +116,17 @@ void ServingMetrics::OnClassified(const ModelVersion& model, int images, bool bu
 
 void ServingMetrics::OnUnloaded(const ModelVersion& model) {
   absl::MutexLock lock(&mutex_);
-  std::deque<int64_t>& versions = unloaded_[model.name];
-  versions.erase(std::remove(versions.begin(), versions.end(), model.version), versions.end());
-  versions.push_back(model.version);
-  if (versions.size() <= kMaxUnloadedVersions) return;
-  Remove({model.name, versions.front()});
-  versions.pop_front();
+  const auto it = models_.find({model.name, model.version});
+  if (it == models_.end() || it->second.unloaded) return;
+  it->second.unloaded = true;
+  unloaded_.push_back(it);
+  if (unloaded_.size() <= kMaxUnloadedVersions) return;
+  Remove(unloaded_.front());
+  unloaded_.pop_front();
 }
 
-void ServingMetrics::Remove(const ModelVersion& model) {
-  const auto it = models_.find({model.name, model.version});
-  if (it == models_.end()) return;
-  const OfModel& metrics = it->second;
+void ServingMetrics::Remove(Models::iterator model) {
+  const OfModel& metrics = model->second;
   queue_.Remove(metrics.queue);
   decode_.Remove(metrics.decode);
   compute_.Remove(metrics.compute);
@@ -130,7 +135,7 @@ void ServingMetrics::Remove(const ModelVersion& model) {
   batch_.Remove(metrics.batch);
   images_.Remove(metrics.images);
   cpu_.Remove(metrics.cpu);
-  models_.erase(it);
+  models_.erase(model);
 }
 
 void ServingMetrics::OnRefused(const std::string& reason) {

@@ -29,7 +29,7 @@ class ServingMetrics : public ServingObserver {
   void OnClassified(const ModelVersion& model, int images, bool bulk,
                     const ClassifyTiming& timing) override;
   void OnRefused(const std::string& reason) override;
-  // `model` has left memory. Its series stay until eight other versions of its name have been
+  // `model` has left memory. Its series stay until 32 other versions, of any names, have been
   // unloaded after it, so that rate() sees their end; what is reported of it later begins at 0.
   void OnUnloaded(const ModelVersion& model) override;
 
@@ -43,10 +43,12 @@ class ServingMetrics : public ServingObserver {
     prometheus::Histogram* batch;
     prometheus::Counter* images;
     prometheus::Counter* cpu;
+    bool unloaded;
   };
+  using Models = std::map<std::pair<std::string, int64_t>, OfModel>;
 
   const OfModel& Of(const ModelVersion& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Remove(const ModelVersion& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remove(Models::iterator model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   prometheus::Family<prometheus::Histogram>& queue_;
   prometheus::Family<prometheus::Histogram>& decode_;
@@ -59,9 +61,9 @@ class ServingMetrics : public ServingObserver {
 
   // Held while a series is observed, so that it is not removed meanwhile.
   absl::Mutex mutex_;
-  std::map<std::pair<std::string, int64_t>, OfModel> models_ ABSL_GUARDED_BY(mutex_);
-  // By name, the last one at the end.
-  std::map<std::string, std::deque<int64_t>> unloaded_ ABSL_GUARDED_BY(mutex_);
+  Models models_ ABSL_GUARDED_BY(mutex_);
+  // Those of models_ that are; the last one at the end.
+  std::deque<Models::iterator> unloaded_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cytopress

@@ -321,8 +321,11 @@ TEST_F(DaemonTest, TheMetricsPortServesNothingElse) {
 TEST_F(DaemonTest, UnknownMethodsMakeNoMetrics) {
   Start();
   std::string response;
-  EXPECT_EQ(CallGeneric(channel_, "/made.Up/Method", "", &response).error_code(),
-            grpc::StatusCode::UNIMPLEMENTED);
+  for (const char* method : {"/made.Up/Method", "/cytopress.v1.MadeUp/Method",
+                             "/cytopress.v1.JobService/MadeUpMethod"}) {
+    EXPECT_EQ(CallGeneric(channel_, method, "", &response).error_code(),
+              grpc::StatusCode::UNIMPLEMENTED);
+  }
   EXPECT_THAT(HttpGet(daemon_->metrics_port(), "/metrics"), Not(HasSubstr("Method")));
 }
 

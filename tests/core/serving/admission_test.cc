@@ -76,6 +76,17 @@ TEST(AdmissionTest, TheNumberOfImagesIsBoundedWhateverIsPredicted) {
   EXPECT_TRUE(admission.Admit(Images(2)).ok());
 }
 
+TEST(AdmissionTest, WhatNeverFitsIsNotToldToComeAgain) {
+  AdmissionOptions options;
+  options.max_bytes = 100;
+  Admission admission(options);
+  EXPECT_TRUE(admission.Admit(Images(1, 100)).ok());
+  const absl::Status status = admission.Admit(Images(1, 101)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "REQUEST_TOO_LARGE");
+  EXPECT_FALSE(RetryDelayOf(status).has_value());
+}
+
 TEST(AdmissionTest, RemembersTheMostBytesThatRequestsHeld) {
   Admission admission{AdmissionOptions()};
   {
@@ -89,6 +100,40 @@ TEST(AdmissionTest, RemembersTheMostBytesThatRequestsHeld) {
   }
   EXPECT_EQ(admission.TakeMostBytes(), 75);
   EXPECT_EQ(admission.TakeMostBytes(), 0);
+}
+
+TEST(AdmissionTest, WhoWaitsForAModelLeavesItsPlaceToOthers) {
+  AdmissionOptions options;
+  options.max_waiting_images = 8;
+  options.max_bytes = 400;
+  Admission admission(options);
+  auto first = admission.Admit(Images(3, 40));
+  auto second = admission.Admit(Images(2, 40));
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ((*first)->StepAside("a@1"), absl::OkStatus());
+  EXPECT_EQ(admission.waiting_images(), 2);
+  const absl::Status full = (*second)->StepAside("a@1");
+  EXPECT_EQ(ErrorInfoOf(full).reason(), "QUEUE_FULL") << "half of the images are the most";
+  EXPECT_TRUE(RetryDelayOf(full).has_value());
+  EXPECT_EQ(admission.waiting_images(), 2);
+  EXPECT_EQ((*second)->StepAside("b@1"), absl::OkStatus()) << "each model has its own";
+  EXPECT_TRUE(admission.Admit(Images(8)).ok());
+  auto third = admission.Admit(Images(1, 30));
+  ASSERT_TRUE(third.ok());
+  EXPECT_EQ(ErrorInfoOf((*third)->StepAside("c@1")).reason(), "QUEUE_FULL")
+      << "a quarter of the bytes is the most for all models";
+  second->reset();
+  EXPECT_EQ((*third)->StepAside("a@1"), absl::OkStatus());
+  EXPECT_EQ(admission.waiting_images(), 0);
+  (*first)->StepBack();
+  (*first)->StepBack();
+  EXPECT_EQ(admission.waiting_images(), 3);
+  (*first)->LeaveQueue(1);
+  EXPECT_EQ((*first)->Grow(10), absl::OkStatus());
+  first->reset();
+  third->reset();
+  EXPECT_EQ(admission.waiting_images(), 0);
+  EXPECT_TRUE(admission.AwaitEmpty(absl::ZeroDuration()));
 }
 
 // Bulk work that has asked to be let in, by number.
@@ -107,8 +152,8 @@ class BulkTest : public testing::Test {
             tickets_.push_back(*std::move(ticket));
             admitted_.push_back(number);
           } else {
-            EXPECT_EQ(ticket.status().code(), absl::StatusCode::kUnavailable);
             turned_away_.push_back(number);
+            why_ = ticket.status();
           }
         });
   }
@@ -120,6 +165,7 @@ class BulkTest : public testing::Test {
   std::unique_ptr<Admission> admission_;
   std::vector<std::unique_ptr<Admission::Ticket>> tickets_;
   std::vector<int> admitted_, turned_away_;
+  absl::Status why_;  // the last one was turned away
 };
 
 TEST_F(BulkTest, WaitsForItsTurnInsteadOfBeingRefused) {
@@ -144,6 +190,21 @@ TEST_F(BulkTest, LeavesRoomForOthers) {
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
 }
 
+TEST_F(BulkTest, WhatWaitsForAModelLeavesItsTurnToOthers) {
+  Ask(1, 4, 100);
+  Ask(2, 4, 100);
+  Ask(3, 4, 100);
+  EXPECT_THAT(admitted_, ElementsAre(1));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(tickets_[i]->StepAside("a@1"), absl::OkStatus());
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3));
+  tickets_[0]->StepBack();
+  EXPECT_EQ(admission_->waiting_images(), 8);
+  Ask(4, 1);
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3)) << "too many wait again";
+  EndAll();
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3, 4));
+}
+
 TEST_F(BulkTest, ComesInHoweverManyOthersWait) {
   const auto others = admission_->Admit(Images(50));
   ASSERT_TRUE(others.ok());
@@ -155,12 +216,20 @@ TEST_F(BulkTest, ComesInHoweverManyOthersWait) {
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
 }
 
-TEST_F(BulkTest, WhatNeverFitsComesInAlone) {
-  Ask(1, 1, 1);
-  Ask(2, 50, 5000);
+TEST_F(BulkTest, MoreImagesThanMayWaitComeInAlone) {
+  Ask(1, 1);
+  Ask(2, 50);
   EXPECT_THAT(admitted_, ElementsAre(1));
   EndAll();
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
+}
+
+TEST_F(BulkTest, WhatNeverFitsIsTurnedAway) {
+  Ask(1, 1, 501);
+  EXPECT_THAT(turned_away_, ElementsAre(1));
+  EXPECT_EQ(ErrorInfoOf(why_).reason(), "REQUEST_TOO_LARGE");
+  Ask(2, 1, 500);
+  EXPECT_THAT(admitted_, ElementsAre(2));
 }
 
 TEST_F(BulkTest, IsTurnedAwayWhenTheServerStops) {
@@ -169,6 +238,7 @@ TEST_F(BulkTest, IsTurnedAwayWhenTheServerStops) {
   admission_->Close();
   Ask(3, 1);
   EXPECT_THAT(turned_away_, ElementsAre(2, 3));
+  EXPECT_EQ(why_.code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(admission_->AwaitEmpty(absl::ZeroDuration()));
   EndAll();
   EXPECT_TRUE(admission_->AwaitEmpty(absl::ZeroDuration()));

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "tests/core/serving/fakes.h"
@@ -20,6 +22,7 @@ struct Sent {
     task->images = images;
     task->pixels.assign(images * kFakeImageBytes, 0);
     for (int i = 0; i < images; ++i) task->pixels[i * kFakeImageBytes] = first + i;
+    task->probabilities.resize(images * kFakeClasses);
     task->on_left_queue = [this](int count) { left_queue += count; };
     task->done = [this](const absl::Status& status) { done.Set(status); };
   }
@@ -192,6 +195,27 @@ TEST_F(BatchSchedulerTest, AnErrorSparesTheRestOfALargeRequest) {
   EXPECT_THAT(puppet_.batches(), ElementsAre(4));
 }
 
+// An engine, or the buffer of several tasks, that finds no memory.
+class OutOfMemoryEngine : public PuppetEngine {
+ public:
+  using PuppetEngine::PuppetEngine;
+  absl::Status Classify(absl::Span<const uint8_t>, int, absl::Span<float>) override {
+    throw std::bad_alloc();
+  }
+};
+
+TEST_F(BatchSchedulerTest, ALackOfMemoryIsAnErrorOfTheBatch) {
+  std::vector<std::unique_ptr<Engine>> engines;
+  engines.push_back(std::make_unique<OutOfMemoryEngine>(&puppet_, 4));
+  BatchScheduler scheduler(
+      std::move(engines), [](int, absl::Duration) {}, &clock_);
+  for (int i = 0; i < 2; ++i) {
+    Sent sent(2);
+    scheduler.Enqueue(sent.task);
+    EXPECT_EQ(sent.done.Get().code(), absl::StatusCode::kResourceExhausted);
+  }
+}
+
 TEST_F(BatchSchedulerTest, EndsWithoutAnyRequest) {
   Make(3, 4);
   scheduler_.reset();
@@ -213,7 +237,7 @@ TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
   EXPECT_EQ(scheduler_->load().images, 0);
   // 20 ms an image, and two engines share the work.
   EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(10));
-  EXPECT_EQ(scheduler_->load().batch, absl::Milliseconds(80));
+  EXPECT_EQ(scheduler_->BatchTime(4), absl::Milliseconds(80));
 }
 
 TEST_F(BatchSchedulerTest, KnowsHowFarItsEnginesAre) {
@@ -261,7 +285,7 @@ TEST_F(BatchSchedulerTest, GoesByWhatItWasToldUntilItHasMeasured) {
       PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
       /*seconds_per_image=*/0.002);
   EXPECT_EQ(scheduler.load().image, absl::Milliseconds(1));
-  EXPECT_EQ(scheduler.load().batch, absl::Milliseconds(2));
+  EXPECT_EQ(scheduler.BatchTime(1), absl::Milliseconds(2));
 }
 
 TEST_F(BatchSchedulerTest, SmallBatchesDoNotSayWhatFullOnesTake) {
@@ -285,6 +309,10 @@ TEST_F(BatchSchedulerTest, SmallBatchesDoNotSayWhatFullOnesTake) {
   scheduler_->Enqueue(small.task);
   ASSERT_TRUE(puppet_.AwaitBatches(++batches));
   EXPECT_EQ(scheduler_->load().running, absl::Milliseconds(30));
+  EXPECT_EQ(scheduler_->BatchTime(1), absl::Milliseconds(30));
+  EXPECT_EQ(scheduler_->BatchTime(2), absl::Milliseconds(20)) << "half full";
+  EXPECT_EQ(scheduler_->BatchTime(3), absl::Milliseconds(40)) << "as long as four";
+  EXPECT_EQ(scheduler_->BatchTime(100), absl::Milliseconds(40));
   puppet_.LetAllGo();
   EXPECT_EQ(small.done.Get(), absl::OkStatus());
 }

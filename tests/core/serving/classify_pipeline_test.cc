@@ -12,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/serving/error_details.h"
+#include "tests/core/serving/classify_pipeline_fixture.h"
 #include "tests/core/serving/fakes.h"
 
 namespace cytopress {
@@ -19,66 +20,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-// An image as small as the fake network's input.
-InputImage Raw(const std::string& pixels) {
-  InputImage image;
-  image.raw = true;
-  image.bytes = pixels;
-  image.width = kFakeSide;
-  image.height = kFakeSide;
-  image.channels = 1;
-  return image;
-}
-
-std::string Pixels(int first) { return std::string(1, static_cast<char>(first)) + "\1\1\1"; }
-
-using Answer = Promised<absl::StatusOr<ClassifyOutcome>>;
-
-class ClassifyPipelineTest : public testing::Test {
- protected:
-  ClassifyPipelineTest() {
-    options_.decode_threads = 2;
-    options_.admission.max_waiting_images = 4;
-  }
-  ~ClassifyPipelineTest() override { puppet_.LetAllGo(); }
-
-  ClassifyPipeline& pipeline() {
-    if (pipeline_ == nullptr) {
-      pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, RealClock());
-    }
-    return *pipeline_;
-  }
-
-  std::shared_ptr<Answer> Send(ClassifyTask task) {
-    auto answer = std::make_shared<Answer>();
-    task.done = [answer](absl::StatusOr<ClassifyOutcome> outcome) {
-      answer->Set(std::move(outcome));
-    };
-    pipeline().Submit(std::move(task));
-    return answer;
-  }
-  std::shared_ptr<Answer> Send(std::vector<InputImage> images, const std::string& model = "m") {
-    ClassifyTask task;
-    task.model.name = model;
-    task.images = std::move(images);
-    return Send(std::move(task));
-  }
-  static std::vector<int> Classes(const ClassifyOutcome& outcome) {
-    std::vector<int> classes;
-    for (size_t i = 0; i < outcome.probabilities.size(); ++i) {
-      if (outcome.probabilities[i] == 1) classes.push_back(i % kFakeClasses);
-    }
-    return classes;
-  }
-
-  const std::string one_ = Pixels(1), two_ = Pixels(2), three_ = Pixels(3);
-  ClassifyPipelineOptions options_;
-  Puppet puppet_;
-  FakeModelLoader loader_{&puppet_};
-  CountingObserver observer_;
-  std::unique_ptr<ClassifyPipeline> pipeline_;
-};
 
 TEST_F(ClassifyPipelineTest, ClassifiesInTheOrderOfTheImages) {
   const auto answer = Send({Raw(three_), Raw(one_), Raw(two_)});
@@ -194,22 +135,83 @@ constexpr char kEndless[] =
     "89504e470d0a1a0a0000000d49484452400000000000ea600802000000a6408ced0000000b49444154789c63"
     "6080000000080001b75873950000000049454e44ae426082";
 
-TEST_F(ClassifyPipelineTest, ALackOfMemoryIsNotTheClientsFault) {
+// More bytes than there are addresses for.
+constexpr int64_t kTooManyBytes = int64_t{1} << 60;
+
+class OutOfMemoryTest : public ClassifyPipelineTest {
+ protected:
+  void SetUp() override {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "they end the process instead";
+    GTEST_SKIP() << "they end the process instead";
 #endif
-  options_.decode.max_pixels = std::numeric_limits<int64_t>::max();
+    options_.decode.max_pixels = std::numeric_limits<int64_t>::max();
+    options_.admission.max_bytes = std::numeric_limits<int64_t>::max();
+  }
+
+  void ExpectOutOfMemory(const InputImage& image) {
+    for (int i = 1; i <= 2; ++i) {  // the model is loaded, and in memory
+      const auto answer = Send({image});
+      const absl::Status status = answer->Get().status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+      EXPECT_EQ(ErrorInfoOf(status).reason(), "OUT_OF_MEMORY");
+      EXPECT_TRUE(RetryDelayOf(status).has_value());
+      EXPECT_EQ(observer_.refused(), i);
+    }
+  }
+};
+
+TEST_F(OutOfMemoryTest, IsNotTheFaultOfWhoSendsALargeFile) {
   const std::string png = absl::HexStringToBytes(kEndless);
   InputImage endless;
   endless.bytes = png;
-  for (int i = 1; i <= 2; ++i) {  // the model is loaded, and in memory
-    const auto answer = Send({endless});
-    const absl::Status status = answer->Get().status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-    EXPECT_EQ(ErrorInfoOf(status).reason(), "OUT_OF_MEMORY");
-    EXPECT_TRUE(RetryDelayOf(status).has_value());
-    EXPECT_EQ(observer_.refused(), i);
+  ExpectOutOfMemory(endless);
+}
+
+TEST_F(OutOfMemoryTest, IsNotTheFaultOfWhoSendsManyRawPixels) {
+  InputImage endless = Raw(one_);
+  endless.bytes = absl::string_view(one_.data(), kTooManyBytes);  // nothing reads them
+  endless.width = 1 << 30;
+  endless.height = 1 << 30;
+  ExpectOutOfMemory(endless);
+}
+
+// Its images are so large that there is no room for one.
+class EndlessEngine : public PuppetEngine {
+ public:
+  using PuppetEngine::PuppetEngine;
+  int64_t image_bytes() const override { return kTooManyBytes; }
+};
+
+class EndlessModelLoader : public FakeModelLoader {
+ public:
+  explicit EndlessModelLoader(Puppet* puppet) : FakeModelLoader(puppet), puppet_(puppet) {}
+  absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override {
+    absl::StatusOr<LoadedModel> model = FakeModelLoader::Load(version);
+    model->engines[0] = std::make_unique<EndlessEngine>(puppet_, kFakeBatch);
+    return model;
   }
+
+ private:
+  Puppet* const puppet_;
+};
+
+TEST_F(OutOfMemoryTest, IsNotTheFaultOfWhoUsesALargeNetwork) {
+  EndlessModelLoader loader(&puppet_);
+  pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader, &observer_, RealClock());
+  ExpectOutOfMemory(Raw(one_));
+  pipeline_.reset();
+}
+
+TEST_F(OutOfMemoryTest, IsNotTheFaultOfWhoUsesAModelThatFindsNone) {
+  loader_.Fail(absl::ResourceExhaustedError("no memory to load m@1"));
+  ExpectOutOfMemory(Raw(one_));
+}
+
+TEST_F(OutOfMemoryTest, IsNotTheFaultOfWhoseBatchFindsNone) {
+  puppet_.FailNext(absl::ResourceExhaustedError("no memory for the network's activations"));
+  const auto answer = Send({Raw(one_)});
+  EXPECT_EQ(ErrorInfoOf(answer->Get().status()).reason(), "OUT_OF_MEMORY");
+  EXPECT_TRUE(RetryDelayOf(answer->Get().status()).has_value());
 }
 
 TEST_F(ClassifyPipelineTest, ChecksTopKAgainstTheModel) {
@@ -232,6 +234,7 @@ TEST_F(ClassifyPipelineTest, SaysThatAModelCannotBeLoaded) {
 }
 
 TEST_F(ClassifyPipelineTest, WaitsForAModelWithoutHoldingUpOthers) {
+  options_.admission.max_waiting_images = 6;
   const auto warm = Send({Raw(one_)}, "warm");
   ASSERT_TRUE(warm->Get().ok());
   loader_.Hold(true);
@@ -249,6 +252,60 @@ TEST_F(ClassifyPipelineTest, WaitsForAModelWithoutHoldingUpOthers) {
   }
   warm->Get() = absl::CancelledError();
   meanwhile->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, AFloodForAModelThatIsLoadedLeavesTheQueueToOthers) {
+  options_.admission.max_waiting_images = 8;
+  ASSERT_TRUE(Send({Raw(one_)}, "warm")->Get().ok());
+  loader_.Hold(true);
+  ClassifyTask task;
+  task.model.name = "cold";
+  task.images.assign(4, Raw(two_));
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  task.cancelled = cancelled;
+  const auto cold = Send(std::move(task));
+  ASSERT_TRUE(loader_.AwaitLoads("cold@1", 1));
+  EXPECT_EQ(pipeline().waiting_images(), 0);
+  const auto refused = Send({Raw(two_)}, "cold");
+  EXPECT_EQ(ErrorInfoOf(refused->Get().status()).reason(), "QUEUE_FULL");
+  EXPECT_EQ(observer_.refused(), 1);
+  // A refusal is answered before what the request held is given back.
+  while (pipeline().waiting_images() > 0) std::this_thread::yield();
+  const auto warm = Send(std::vector<InputImage>(8, Raw(three_)), "warm");
+  ASSERT_TRUE(warm->Get().ok()) << warm->Get().status();
+  warm->Get() = absl::CancelledError();
+  // Where nobody waits any more there is room.
+  *cancelled = true;
+  const auto next = Send({Raw(two_)}, "cold");
+  EXPECT_EQ(cold->Get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_FALSE(next->IsSet());
+  loader_.Hold(false);
+  ASSERT_TRUE(next->Get().ok()) << next->Get().status();
+  next->Get() = absl::CancelledError();
+  EXPECT_EQ(observer_.batched(), 1 + 8 + 1);
+}
+
+TEST_F(ClassifyPipelineTest, BulkWorkForAModelThatIsLoadedLeavesOthersTheirTurn) {
+  options_.admission.max_waiting_images_for_bulk = 4;
+  ASSERT_TRUE(Send({Raw(one_)}, "warm")->Get().ok());
+  loader_.Hold(true);
+  const auto send_bulk = [this](const std::string& model) {
+    ClassifyTask task;
+    task.model.name = model;
+    task.images.assign(4, Raw(two_));
+    task.bulk = true;
+    return Send(std::move(task));
+  };
+  std::vector<std::shared_ptr<Answer>> answers;
+  for (int i = 0; i < 3; ++i) answers.push_back(send_bulk("cold"));
+  answers.push_back(send_bulk("warm"));
+  EXPECT_TRUE(answers.back()->Get().ok());
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(answers[i]->IsSet());
+  loader_.Hold(false);
+  for (const auto& answer : answers) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
 }
 
 TEST_F(ClassifyPipelineTest, DropsWhatHasExpiredWhileItsModelWasLoaded) {
@@ -287,141 +344,6 @@ TEST_F(ClassifyPipelineTest, DrainAnswersTheOldAndRefusesTheNew) {
   EXPECT_TRUE(pipeline().Drain(kPatience));
   EXPECT_TRUE(old->Get().ok());
   old->Get() = absl::CancelledError();
-}
-
-// A fake clock tells how long batches take: 40 ms each, of one image.
-class PredictionTest : public ClassifyPipelineTest {
- protected:
-  PredictionTest() {
-    options_.decode_threads = 1;
-    options_.admission.max_waiting_images = 100;
-    pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, &clock_);
-    puppet_.Hold();
-    for (int i = 1; i <= 2; ++i) {
-      const auto answer = Send({Raw(one_)});
-      EXPECT_TRUE(puppet_.AwaitBatches(i));
-      clock_.Advance(absl::Milliseconds(40));
-      puppet_.LetOneGo();
-      EXPECT_TRUE(answer->Get().ok());
-      answer->Get() = absl::CancelledError();
-    }
-  }
-
-  // The clock must outlive the pipeline.
-  ~PredictionTest() override {
-    puppet_.LetAllGo();
-    pipeline_.reset();
-  }
-
-  // One image that wants its answer within `budget`.
-  std::shared_ptr<Answer> SendWithin(absl::Duration budget) {
-    ClassifyTask task;
-    task.model.name = "m";
-    task.images = {Raw(one_)};
-    task.deadline = clock_.Now() + budget;
-    return Send(std::move(task));
-  }
-
-  FakeClock clock_;
-};
-
-TEST_F(PredictionTest, RefusesAtOnceWhatWouldMissItsDeadline) {
-  EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), absl::ZeroDuration()) << "nothing waits";
-  const auto computing = SendWithin(absl::Milliseconds(1000));
-  ASSERT_TRUE(puppet_.AwaitBatches(3));
-  // One before it and its own batch, 80 ms, and half as much to be safe.
-  EXPECT_EQ(pipeline().PredictedTime({"m", 0}, 1, 0), absl::Milliseconds(120));
-  const auto refused = SendWithin(absl::Milliseconds(119));
-  ASSERT_TRUE(refused->IsSet()) << "the answer must not wait";
-  EXPECT_EQ(ErrorInfoOf(refused->Get().status()).reason(), "DEADLINE_UNREACHABLE");
-  EXPECT_EQ(observer_.refused(), 1);
-  const auto admitted = SendWithin(absl::Milliseconds(120));
-  EXPECT_FALSE(admitted->IsSet());
-  EXPECT_EQ(SendWithin(absl::Milliseconds(120))->Get().status().code(),
-            absl::StatusCode::kResourceExhausted)
-      << "one more is before it now";
-  puppet_.LetAllGo();
-  for (const auto& answer : {computing, admitted}) {
-    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
-    answer->Get() = absl::CancelledError();
-  }
-}
-
-TEST_F(PredictionTest, ThoseInTheSameBatchAreNotBeforeIt) {
-  const auto predicted = [&] { return pipeline().PredictedTime({"m", 0}, 1, 0); };
-  std::vector<std::shared_ptr<Answer>> answers = {SendWithin(absl::Seconds(10))};
-  ASSERT_TRUE(puppet_.AwaitBatches(3));
-  clock_.Advance(absl::Milliseconds(30));
-  EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40)) << "the rest of the one before";
-  for (int i = 0; i < kFakeBatch; ++i) {
-    EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40 * (i + 1)));
-    answers.push_back(SendWithin(absl::Seconds(10)));
-  }
-  EXPECT_EQ(predicted(), 1.5 * absl::Milliseconds(10 + 40 * kFakeBatch + 40)) << "the next batch";
-  puppet_.LetAllGo();
-  for (const auto& answer : answers) {
-    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
-    answer->Get() = absl::CancelledError();
-  }
-}
-
-TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
-  const auto computing = SendWithin(absl::Milliseconds(1000));
-  ASSERT_TRUE(puppet_.AwaitBatches(3));
-  const auto late = SendWithin(absl::Milliseconds(120));
-  clock_.Advance(absl::Milliseconds(40));
-  puppet_.LetOneGo();
-  ASSERT_TRUE(puppet_.AwaitBatches(4));
-  clock_.Advance(absl::Milliseconds(81));
-  puppet_.LetOneGo();
-  ASSERT_TRUE(computing->Get().ok());
-  computing->Get() = absl::CancelledError();
-  EXPECT_EQ(late->Get().status().code(), absl::StatusCode::kDeadlineExceeded)
-      << "nobody waits for it any more";
-  // Until batches take 40 ms in the mean again; an idle server predicts nothing that could be
-  // wrong.
-  int batches = 4;
-  for (int i = 0; i < 60; ++i) {
-    const auto answer = SendWithin(absl::Milliseconds(1000));
-    ASSERT_TRUE(puppet_.AwaitBatches(++batches));
-    clock_.Advance(absl::Milliseconds(40));
-    puppet_.LetOneGo();
-    ASSERT_TRUE(answer->Get().ok());
-    answer->Get() = absl::CancelledError();
-  }
-  const auto last = SendWithin(absl::Milliseconds(1000));
-  ASSERT_TRUE(puppet_.AwaitBatches(++batches));
-  EXPECT_NEAR(absl::ToDoubleMilliseconds(pipeline().PredictedTime({"m", 0}, 1, 0)), 121.6, 0.5);
-  puppet_.LetAllGo();
-  ASSERT_TRUE(last->Get().ok());
-  last->Get() = absl::CancelledError();
-}
-
-TEST_F(PredictionTest, AnIdleServerTriesWhateverItBelieves) {
-  const auto answer = SendWithin(absl::Milliseconds(1));
-  ASSERT_TRUE(puppet_.AwaitBatches(3));
-  puppet_.LetAllGo();
-  EXPECT_TRUE(answer->Get().ok());
-  answer->Get() = absl::CancelledError();
-}
-
-TEST_F(PredictionTest, BulkWorkIsNeverRefused) {
-  std::vector<std::shared_ptr<Answer>> answers;
-  for (int i = 0; i < 200; ++i) {
-    ClassifyTask task;
-    task.model.name = "m";
-    task.images = {Raw(two_)};
-    task.deadline = clock_.Now() + absl::Milliseconds(1);
-    task.bulk = true;
-    answers.push_back(Send(std::move(task)));
-  }
-  EXPECT_LE(pipeline().waiting_images(), 256);
-  puppet_.LetAllGo();
-  for (const auto& answer : answers) {
-    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
-    answer->Get() = absl::CancelledError();
-  }
-  EXPECT_EQ(observer_.refused(), 0);
 }
 
 TEST_F(ClassifyPipelineTest, TheNewestIsAnsweredByTheOneBeforeUntilItIsLoaded) {

@@ -142,6 +142,7 @@ class FakeModelLoader : public ModelLoader {
     const auto may_go = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !held_; };
     mutex_.Await(absl::Condition(&may_go));
     if (!failure_.ok()) return failure_;
+    if (const auto it = failures_.find(ToString(version)); it != failures_.end()) return it->second;
     LoadedModel model;
     model.version = version;
     model.preprocessing.width = kFakeSide;
@@ -159,6 +160,15 @@ class FakeModelLoader : public ModelLoader {
   void Fail(absl::Status status) {
     absl::MutexLock lock(&mutex_);
     failure_ = std::move(status);
+  }
+  // Of one version; OK: it can be loaded again.
+  void FailOne(const std::string& version, absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    if (status.ok()) {
+      failures_.erase(version);
+    } else {
+      failures_[version] = std::move(status);
+    }
   }
   int loads(const std::string& version) const {
     absl::MutexLock lock(&mutex_);
@@ -181,6 +191,7 @@ class FakeModelLoader : public ModelLoader {
   int64_t newest_ ABSL_GUARDED_BY(mutex_) = 1;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, int> loads_ ABSL_GUARDED_BY(mutex_);
 };
 

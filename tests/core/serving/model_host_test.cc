@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/core/serving/fakes.h"
@@ -112,6 +113,35 @@ TEST_F(ModelHostTest, LoadsOnceForAllWhoWait) {
   EXPECT_EQ((*first->Get())->version, (ModelVersion{"a", 1}));
 }
 
+TEST_F(ModelHostTest, WhoWaitsInVainIsTold) {
+  Make(2);
+  loader_.Hold(true);
+  const auto ask = [this](Patience patience) {
+    auto answer = std::make_shared<Answer>();
+    EXPECT_EQ(host_->Acquire(
+                  {"a", 1},
+                  [answer](absl::StatusOr<ModelHandle> model) { answer->Set(std::move(model)); },
+                  std::move(patience)),
+              nullptr);
+    return answer;
+  };
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  const absl::Duration soon = clock_.Steady() + absl::Seconds(1);
+  const auto patient = ask({});
+  const auto hasty = ask({soon, nullptr});
+  const auto cancelled = ask({absl::InfiniteDuration(), gone});
+  host_->DropWaiting();
+  EXPECT_FALSE(hasty->IsSet() || cancelled->IsSet());
+  clock_.Advance(absl::Seconds(1));
+  *gone = true;
+  host_->DropWaiting();
+  EXPECT_EQ(hasty->Get().status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(cancelled->Get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_FALSE(patient->IsSet());
+  loader_.Hold(false);
+  EXPECT_TRUE(patient->Get().ok());
+}
+
 TEST_F(ModelHostTest, AnswersFromMemoryAtOnce) {
   Make(2);
   ASSERT_EQ(Use("a"), absl::OkStatus());
@@ -132,6 +162,93 @@ TEST_F(ModelHostTest, AFailedLoadIsTriedAgainAfterAWhile) {
   clock_.Advance(absl::Seconds(6));
   EXPECT_EQ(Use("a"), absl::OkStatus());
   EXPECT_EQ(loader_.loads("a@1"), 2);
+}
+
+TEST_F(ModelHostTest, WaitsLongerAfterEachFailure) {
+  Make(2);
+  loader_.Fail(absl::DataLossError("damaged"));
+  Use("a").IgnoreError();
+  int loads = 1;
+  for (const int seconds : {5, 10, 20, 40, 80, 160, 300, 300}) {
+    clock_.Advance(absl::Seconds(seconds) - absl::Milliseconds(1));
+    Use("a").IgnoreError();
+    EXPECT_EQ(loader_.loads("a@1"), loads);
+    clock_.Advance(absl::Milliseconds(1));
+    Use("a").IgnoreError();
+    EXPECT_EQ(loader_.loads("a@1"), ++loads) << "after " << seconds << " s";
+  }
+}
+
+TEST_F(ModelHostTest, ADamagedVersionPushesNobodyOutASecondTime) {
+  Make(2);
+  loader_.FailOne("a@2", absl::DataLossError("damaged"));
+  EXPECT_EQ(Answering(1), 1);
+  clock_.Advance(absl::Seconds(1));
+  ASSERT_EQ(Use("b"), absl::OkStatus());
+  EXPECT_EQ(Answering(2), 1);
+  AwaitUnloaded("b@1");
+  ASSERT_EQ(Use("b"), absl::OkStatus());
+  EXPECT_THAT(Loaded(), ElementsAre("a", "b")) << "version 1 stood in: it did not make room";
+  for (int i = 0; i < 3; ++i) {
+    clock_.Advance(absl::Minutes(10));
+    EXPECT_EQ(Answering(2), 1);
+    ASSERT_EQ(Use("b"), absl::OkStatus());
+  }
+  EXPECT_EQ(loader_.loads("a@2"), 1);
+  EXPECT_EQ(loader_.loads("b@1"), 2);
+  loader_.FailOne("a@2", absl::OkStatus());
+  host_->Unload({"b", 1});
+  while (Answering(2) != 2) std::this_thread::yield();  // once there is room
+}
+
+TEST_F(ModelHostTest, WhatOnlyLackedMemoryIsGivenRoomAgain) {
+  Make(2);
+  loader_.FailOne("a@2", absl::ResourceExhaustedError("no memory"));
+  EXPECT_EQ(Answering(1), 1);
+  ASSERT_EQ(Use("b"), absl::OkStatus());
+  EXPECT_EQ(Answering(2), 1);
+  AwaitUnloaded("b@1");
+  ASSERT_EQ(Use("b"), absl::OkStatus());
+  loader_.FailOne("a@2", absl::OkStatus());
+  clock_.Advance(absl::Seconds(5));
+  AwaitLoaded(2);
+  EXPECT_EQ(loader_.loads("b@1"), 2);
+}
+
+TEST_F(ModelHostTest, TheOnlyModelComesBackWhenTheNewVersionIsDamaged) {
+  Make(1);
+  for (const absl::Status& failure :
+       {absl::DataLossError("damaged"), absl::ResourceExhaustedError("no memory")}) {
+    loader_.FailOne("a@2", failure);
+    EXPECT_EQ(Answering(1), 1);
+    const int loads = loader_.loads("a@1");
+    EXPECT_EQ(Answering(2), 1);
+    ASSERT_TRUE(loader_.AwaitLoads("a@1", loads + 1));
+    ASSERT_EQ(Use("a"), absl::OkStatus());
+    clock_.Advance(absl::Seconds(10));
+    EXPECT_EQ(Answering(2), 1);
+    EXPECT_EQ(Answering(2), 1);
+    EXPECT_EQ(loader_.loads("a@1"), loads + 1) << failure;
+    host_.reset();
+    Make(1);
+  }
+}
+
+TEST_F(ModelHostTest, NobodyMakesRoomForAVersionThatWasOvertaken) {
+  Make(3);
+  EXPECT_EQ(Answering(1), 1);
+  ASSERT_EQ(Use("b"), absl::OkStatus());
+  loader_.Hold(true);
+  const auto other = Ask("c");
+  ASSERT_TRUE(loader_.AwaitLoads("c@1", 1));
+  EXPECT_EQ(Answering(2), 1);
+  loader_.SetNewest(1);  // version 2 was deleted
+  const auto last = Ask("d");
+  loader_.Hold(false);
+  ASSERT_TRUE(other->Get().ok());
+  ASSERT_TRUE(last->Get().ok());
+  EXPECT_EQ(loader_.loads("a@2"), 0);
+  EXPECT_EQ(Loaded().size(), 3u) << "only one of them made room for the fourth model";
 }
 
 TEST_F(ModelHostTest, TheLeastRecentlyUsedMakesRoom) {

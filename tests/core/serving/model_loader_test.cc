@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -12,10 +14,12 @@
 #include "absl/types/span.h"
 #include "core/serving/error_details.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/core/serving/fakes.h"
 
 namespace cytopress {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 NetworkSpec SmallNetwork() {
@@ -105,6 +109,20 @@ TEST_F(RegistryModelLoaderTest, LoadsEnginesThatComputeTheSame) {
   EXPECT_NEAR(first[0] + first[1] + first[2], 1, 1e-5);
 }
 
+TEST_F(RegistryModelLoaderTest, EveryBatchSizeHasBeenComputed) {
+  Publish("cells");
+  Puppet puppet;
+  RegistryModelLoaderOptions options;
+  options.engines = 2;
+  options.make_engine = [&](const Artifact&, const EngineOptions&) {
+    return std::make_unique<PuppetEngine>(&puppet, 8);
+  };
+  RegistryModelLoader loader(options, &*registry_);
+  ASSERT_TRUE(loader.Load({"cells", 1}).ok());
+  // Of the first engine, of the second, and once more for the time.
+  EXPECT_THAT(puppet.batches(), ElementsAre(8, 4, 2, 1, 8, 1, 1));
+}
+
 TEST_F(RegistryModelLoaderTest, ADamagedFileIsAnError) {
   Publish("cells");
   const absl::StatusOr<std::string> path = registry_->PathOf({"cells", 1});
@@ -116,6 +134,19 @@ TEST_F(RegistryModelLoaderTest, ADamagedFileIsAnError) {
   }
   RegistryModelLoader loader = Make();
   EXPECT_EQ(loader.Load({"cells", 1}).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(RegistryModelLoaderTest, ALackOfMemoryIsAnError) {
+  Publish("cells");
+  RegistryModelLoaderOptions options;
+  options.make_engine = [](const Artifact&,
+                           const EngineOptions&) -> absl::StatusOr<std::unique_ptr<Engine>> {
+    throw std::bad_alloc();
+  };
+  RegistryModelLoader loader(options, &*registry_);
+  const absl::Status status = loader.Load({"cells", 1}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cells@1"));
 }
 
 }  // namespace

@@ -1,0 +1,83 @@
+// A pipeline of fakes, and what is sent through it.
+#ifndef CYTOPRESS_TESTS_CORE_SERVING_CLASSIFY_PIPELINE_FIXTURE_H_
+#define CYTOPRESS_TESTS_CORE_SERVING_CLASSIFY_PIPELINE_FIXTURE_H_
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/serving/classify_pipeline.h"
+#include "tests/core/serving/fakes.h"
+
+namespace cytopress {
+
+// An image as small as the fake network's input.
+inline InputImage Raw(const std::string& pixels) {
+  InputImage image;
+  image.raw = true;
+  image.bytes = pixels;
+  image.width = kFakeSide;
+  image.height = kFakeSide;
+  image.channels = 1;
+  return image;
+}
+
+inline std::string Pixels(int first) { return std::string(1, static_cast<char>(first)) + "\1\1\1"; }
+
+using Answer = Promised<absl::StatusOr<ClassifyOutcome>>;
+
+class ClassifyPipelineTest : public testing::Test {
+ protected:
+  ClassifyPipelineTest() {
+    options_.decode_threads = 2;
+    options_.admission.max_waiting_images = 4;
+  }
+  ~ClassifyPipelineTest() override {
+    puppet_.LetAllGo();
+    loader_.Hold(false);
+  }
+
+  ClassifyPipeline& pipeline() {
+    if (pipeline_ == nullptr) {
+      pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, RealClock());
+    }
+    return *pipeline_;
+  }
+
+  std::shared_ptr<Answer> Send(ClassifyTask task) {
+    auto answer = std::make_shared<Answer>();
+    task.done = [answer](absl::StatusOr<ClassifyOutcome> outcome) {
+      answer->Set(std::move(outcome));
+    };
+    pipeline().Submit(std::move(task));
+    return answer;
+  }
+  std::shared_ptr<Answer> Send(std::vector<InputImage> images, const std::string& model = "m") {
+    ClassifyTask task;
+    task.model.name = model;
+    task.images = std::move(images);
+    return Send(std::move(task));
+  }
+  static std::vector<int> Classes(const ClassifyOutcome& outcome) {
+    std::vector<int> classes;
+    for (size_t i = 0; i < outcome.probabilities.size(); ++i) {
+      if (outcome.probabilities[i] == 1) classes.push_back(i % kFakeClasses);
+    }
+    return classes;
+  }
+
+  const std::string one_ = Pixels(1), two_ = Pixels(2), three_ = Pixels(3);
+  ClassifyPipelineOptions options_;
+  Puppet puppet_;
+  FakeModelLoader loader_{&puppet_};
+  CountingObserver observer_;
+  std::unique_ptr<ClassifyPipeline> pipeline_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_TESTS_CORE_SERVING_CLASSIFY_PIPELINE_FIXTURE_H_
