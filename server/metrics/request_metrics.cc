@@ -5,9 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_cat.h"
 
 namespace cytopress {
 namespace {
@@ -17,6 +15,9 @@ const prometheus::Histogram::BucketBoundaries& Edges() {
       0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
   return *edges;
 }
+
+constexpr const char* kServices[] = {"cytopress.v1.InferenceService", "cytopress.v1.JobService",
+                                     "cytopress.v1.ModelService"};
 
 // OK, and what counts against the objective of Classify: deploy/prometheus/rules/recording.yml.
 constexpr absl::StatusCode kCodesFromTheStart[] = {absl::StatusCode::kOk,
@@ -116,16 +117,24 @@ void RequestMetrics::Observe(const std::string& method, int code, absl::Duration
   histogram->Observe(absl::ToDoubleSeconds(duration));
 }
 
+RequestMetricsInterceptors::RequestMetricsInterceptors(RequestMetrics* metrics)
+    : metrics_(metrics) {
+  for (const char* name : kServices) {
+    const google::protobuf::ServiceDescriptor* const service =
+        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    for (int i = 0; i < service->method_count(); ++i) {
+      const std::string& method = service->method(i)->name();
+      method_by_path_[absl::StrCat("/", name, "/", method)] = method;
+    }
+  }
+}
+
 grpc::experimental::Interceptor* RequestMetricsInterceptors::CreateServerInterceptor(
     grpc::experimental::ServerRpcInfo* info) {
-  absl::string_view path = info->method();
-  if (!absl::ConsumePrefix(&path, "/") || !absl::StartsWith(path, "cytopress.v1.")) return nullptr;
-  // Interceptors are asked for methods that no service has, too.
-  const google::protobuf::MethodDescriptor* const method =
-      google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(
-          absl::StrReplaceAll(path, {{"/", "."}}));
-  if (method == nullptr) return nullptr;
-  return new RequestObserver(method->name(), metrics_);
+  // It is asked for methods that no service has, too.
+  const auto method = method_by_path_.find(absl::string_view(info->method()));
+  if (method == method_by_path_.end()) return nullptr;
+  return new RequestObserver(method->second, metrics_);
 }
 
 }  // namespace cytopress

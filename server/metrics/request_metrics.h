@@ -57,12 +57,13 @@ absl::string_view CodeName(int code);
 class RequestMetricsInterceptors : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
   // `metrics` must outlive the server.
-  explicit RequestMetricsInterceptors(RequestMetrics* metrics) : metrics_(metrics) {}
+  explicit RequestMetricsInterceptors(RequestMetrics* metrics);
   grpc::experimental::Interceptor* CreateServerInterceptor(
       grpc::experimental::ServerRpcInfo* info) override;
 
  private:
   RequestMetrics* const metrics_;
+  std::map<std::string, std::string, std::less<>> method_by_path_;
 };
 
 }  // namespace cytopress

@@ -39,7 +39,8 @@ std::string TakeDevice(std::string& device) {
 }
 
 void Declare(CLI::App* app, Flags* flags) {
-  app->add_option("--database", flags->database, "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE")
+  app->add_option("--database", flags->database,
+                  "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE")
       ->required();
   app->add_option("--models", flags->settings.models_folder, "folder of published models")
       ->required();
