@@ -1,7 +1,8 @@
 // AVX-VNNI, of CPUs without AVX-512: 8 positions a vector, exact 32-bit sums.
 #include "core/engine/block_kernel_loops.h"
 
-#if defined(__AVXVNNI__) && defined(__FMA__)
+// Clang can ask the CPU for it from version 16 on.
+#if defined(__AVXVNNI__) && defined(__FMA__) && !(defined(__clang__) && __clang_major__ < 16)
 #include <immintrin.h>
 
 #include "core/engine/block_vectors_avxvnni.h"

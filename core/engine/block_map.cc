@@ -17,16 +17,26 @@ Four Load(const uint8_t* from) {
 
 void Store(const Four& values, uint8_t* to) { std::memcpy(to, &values, sizeof(values)); }
 
+// Of the lanes of both, a's first.
+template <int... kLanes>
+Four Pick(const Four& a, const Four& b) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, kLanes...);
+#else
+  return __builtin_shuffle(a, b, Four{kLanes...});
+#endif
+}
+
 // rows[i][j] becomes rows[j][i].
 void Transpose(Four* rows) {
-  const Four a = __builtin_shuffle(rows[0], rows[1], Four{0, 4, 1, 5});
-  const Four b = __builtin_shuffle(rows[2], rows[3], Four{0, 4, 1, 5});
-  const Four c = __builtin_shuffle(rows[0], rows[1], Four{2, 6, 3, 7});
-  const Four d = __builtin_shuffle(rows[2], rows[3], Four{2, 6, 3, 7});
-  rows[0] = __builtin_shuffle(a, b, Four{0, 1, 4, 5});
-  rows[1] = __builtin_shuffle(a, b, Four{2, 3, 6, 7});
-  rows[2] = __builtin_shuffle(c, d, Four{0, 1, 4, 5});
-  rows[3] = __builtin_shuffle(c, d, Four{2, 3, 6, 7});
+  const Four a = Pick<0, 4, 1, 5>(rows[0], rows[1]);
+  const Four b = Pick<0, 4, 1, 5>(rows[2], rows[3]);
+  const Four c = Pick<2, 6, 3, 7>(rows[0], rows[1]);
+  const Four d = Pick<2, 6, 3, 7>(rows[2], rows[3]);
+  rows[0] = Pick<0, 1, 4, 5>(a, b);
+  rows[1] = Pick<2, 3, 6, 7>(a, b);
+  rows[2] = Pick<0, 1, 4, 5>(c, d);
+  rows[3] = Pick<2, 3, 6, 7>(c, d);
 }
 
 constexpr int kSide = 4;

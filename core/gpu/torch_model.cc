@@ -2,14 +2,11 @@
 
 #include <torch/torch.h>
 
-#include <utility>
-
 namespace cytopress {
 namespace {
 
-torch::Tensor Copy(const std::vector<float>& values, std::vector<int64_t> shape) {
-  return torch::from_blob(const_cast<float*>(values.data()), std::move(shape), torch::kFloat32)
-      .clone();
+torch::Tensor Copy(const std::vector<float>& values, const std::vector<int64_t>& shape) {
+  return torch::from_blob(const_cast<float*>(values.data()), shape, torch::kFloat32).clone();
 }
 
 }  // namespace
