@@ -129,8 +129,8 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
       ->capture_default_str();
   app->add_option(
       "--database", options->database_url,
-      "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE; only one "
-      "server on it may have --workers; default: jobs.db in the state folder");
+      "job database, sqlite:///absolute/path.db, on which only one server may have --workers, "
+      "or postgresql://HOST/DATABASE; default: jobs.db in the state folder");
   app->add_option("--workers", options->workers,
                   "jobs that run on this machine at the same time, each on its share of the cores; "
                   "0: none")

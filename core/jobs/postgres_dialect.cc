@@ -1,5 +1,4 @@
 // A PostgreSQL server, which workers on other machines reach.
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
@@ -32,11 +31,17 @@ std::string WithoutUser(absl::string_view url) {
   return absl::StrCat("postgresql://", rest.substr(rest.rfind('@') + 1));
 }
 
+// The URL's own parameters come last, where they count.
+std::string WithPatience(absl::string_view url) {
+  const size_t end = url.find('?');
+  return absl::StrCat(url.substr(0, end), "?", kPatience,
+                      end == url.npos ? "" : absl::StrCat("&", url.substr(end + 1)));
+}
+
 class PostgresDialect : public SqlDialect {
  public:
   explicit PostgresDialect(const std::string& url)
-      : name_(WithoutUser(url)),
-        connection_(absl::StrCat(url, absl::StrContains(url, '?') ? "&" : "?", kPatience)) {}
+      : name_(WithoutUser(url)), connection_(WithPatience(url)) {}
 
   void Connect(soci::session& session) const override {
     session.open("postgresql", connection_);  // SOCI loads what speaks to it
