@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/address.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 
@@ -86,6 +87,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
         interceptors) {
   InitializePlugins();
+  if (const absl::Status free = CheckSocketIsFree(options.listen); !free.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat(free.message(), "; stop it, or give this one another --listen"));
+  }
   CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                              Credentials(options.tls));
   std::unique_ptr<GrpcServer> server(new GrpcServer());

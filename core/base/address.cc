@@ -1,5 +1,9 @@
 #include "core/base/address.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -7,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace cytopress {
 
@@ -24,6 +29,23 @@ absl::Status CheckPort(absl::string_view address) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("\"", address, "\": port ", port, " does not exist; the largest is ", kMost));
+}
+
+absl::Status CheckSocketIsFree(const std::string& address) {
+  absl::string_view path = address;
+  if (!absl::ConsumePrefix(&path, "unix:")) return absl::OkStatus();
+  absl::ConsumePrefix(&path, "//");  // "unix:///absolute"
+  sockaddr_un socket_address = {};
+  socket_address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(socket_address.sun_path)) return absl::OkStatus();  // gRPC will tell
+  path.copy(socket_address.sun_path, path.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return absl::OkStatus();
+  const bool answers =
+      connect(fd, reinterpret_cast<const sockaddr*>(&socket_address), sizeof(socket_address)) == 0;
+  close(fd);
+  if (!answers) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("another server listens on ", address));
 }
 
 }  // namespace cytopress

@@ -2,6 +2,8 @@
 #ifndef CYTOPRESS_CORE_BASE_ADDRESS_H_
 #define CYTOPRESS_CORE_BASE_ADDRESS_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
@@ -10,6 +12,11 @@ namespace cytopress {
 // INVALID_ARGUMENT for "host:port" with a port above 65535, of which gRPC would take the lower 16
 // bits. What has no such port ("unix:/path", "dns:///name") is left to gRPC.
 absl::Status CheckPort(absl::string_view address);
+
+// UNAVAILABLE where somebody listens on the socket of "unix:PATH". gRPC removes the file and puts
+// its own in its place, which is right for one left behind, but would cut off a server that is
+// there. OK for all other addresses: of a taken port the kernel tells.
+absl::Status CheckSocketIsFree(const std::string& address);
 
 }  // namespace cytopress
 

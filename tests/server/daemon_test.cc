@@ -357,6 +357,22 @@ TEST_F(DaemonTest, ATakenPortIsAnError) {
   EXPECT_THAT(std::string(metrics_taken.message()), HasSubstr("--metrics-listen"));
 }
 
+TEST_F(DaemonTest, ASocketIsTakenFromNoServerThatIsThere) {
+  const std::string address = absl::StrCat("unix:", folder_, "/grpc.sock");
+  configure_ = [&address](DaemonOptions* options) { options->grpc.listen = address; };
+  Start();
+  DaemonOptions options;
+  options.workers = 0;
+  options.state_folder = folder_;
+  options.metrics_listen = "127.0.0.1:0";
+  options.grpc.listen = address;
+  const absl::Status taken = Daemon::Start(options).status();
+  EXPECT_EQ(taken.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(taken.message()), HasSubstr("--listen"));
+  const auto channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+  EXPECT_EQ(Health(channel, "cytopress.v1.JobService"), "SERVING");
+}
+
 TEST_F(DaemonTest, AWorkerProgramThatIsNotThereIsAnError) {
   DaemonOptions options;
   options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
