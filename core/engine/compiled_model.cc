@@ -26,10 +26,10 @@ std::string NameOf(DenseArithmetic arithmetic, const PackedModel& packed) {
 
 }  // namespace
 
-CompiledModel::CompiledModel(DenseModel model, const LayerChoice& choice, const BlockKernel& kernel)
+CompiledModel::CompiledModel(DenseModel model, const LayerWays& choice, const BlockKernel& kernel)
     : CompiledModel(std::make_shared<DenseModel>(std::move(model)), choice, kernel) {}
 
-CompiledModel::CompiledModel(const std::shared_ptr<DenseModel>& model, const LayerChoice& choice,
+CompiledModel::CompiledModel(const std::shared_ptr<DenseModel>& model, const LayerWays& choice,
                              const BlockKernel& kernel)
     : model_(model),
       packed_(PackModel(*model_, choice, kernel)),

@@ -18,7 +18,7 @@ namespace cytopress {
 class CompiledModel {
  public:
   // Throws dnnl::error. Blocks: REQUIRES kInt8 arithmetic and a CPU with the kernel's instructions.
-  CompiledModel(DenseModel model, const LayerChoice& choice,
+  CompiledModel(DenseModel model, const LayerWays& choice,
                 const BlockKernel& kernel = BestBlockKernel());
 
   // Without the weights that are packed and not read again.
@@ -32,7 +32,7 @@ class CompiledModel {
   std::unique_ptr<Plan> PlanFor(int batch) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  CompiledModel(const std::shared_ptr<DenseModel>& model, const LayerChoice& choice,
+  CompiledModel(const std::shared_ptr<DenseModel>& model, const LayerWays& choice,
                 const BlockKernel& kernel);
 
   const std::shared_ptr<const DenseModel> model_;

@@ -47,7 +47,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateEngine(const Artifact& artifact,
   try {
     CYTOPRESS_ASSIGN_OR_RETURN(const DenseArithmetic arithmetic, Choose(artifact, options));
     CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, arithmetic));
-    const LayerChoice choice = ChooseLayers(model);
+    const LayerWays choice = ChooseLayers(model);
     auto compiled = std::make_shared<CompiledModel>(std::move(model), choice);
     return std::make_unique<PlanEngine>(std::move(compiled), options.threads);
   } catch (const dnnl::error& error) {

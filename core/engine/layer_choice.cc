@@ -253,8 +253,8 @@ class PassTime {
     return in_blocks;
   }
 
-  LayerChoice ChoiceOf(const std::vector<bool>& in_blocks) const {
-    LayerChoice choice;
+  LayerWays ChoiceOf(const std::vector<bool>& in_blocks) const {
+    LayerWays choice;
     for (size_t i = 0; i < in_blocks.size(); ++i) {
       choice.push_back({in_blocks[i], in_blocks[i] ? matrix_from_[i] : LayerWay::kNever});
     }
@@ -301,7 +301,7 @@ std::vector<LayerTimes> EstimateTimes(const DenseModel& model, int batch, Intege
   return Estimate(model, CountBlocks(model, kernel), batch, unit, kernel);
 }
 
-LayerChoice ChooseLayers(const DenseModel& model, const BlockKernel& kernel) {
+LayerWays ChooseLayers(const DenseModel& model, const BlockKernel& kernel) {
   const Network& network = model.network;
   if (model.arithmetic != DenseArithmetic::kInt8) return AllByOneDnn(network);
   if (!HasExactInt8()) return AllInBlocks(network);

@@ -26,7 +26,7 @@ std::vector<LayerTimes> EstimateTimes(const DenseModel& model, int batch, Intege
 // all batch sizes. An estimate and not a measurement, so that a file gets the same choice, and
 // gives the same answers, each time that it is loaded on a CPU of the same kind. All in blocks
 // where oneDNN's INT8 is not exact, none where the arithmetic is not kInt8.
-LayerChoice ChooseLayers(const DenseModel& model, const BlockKernel& kernel = BestBlockKernel());
+LayerWays ChooseLayers(const DenseModel& model, const BlockKernel& kernel = BestBlockKernel());
 
 }  // namespace cytopress
 

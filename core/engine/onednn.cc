@@ -127,8 +127,7 @@ dnnl::pooling_forward::primitive_desc Describe(const MaxPool& p, int batch) {
 
 template <typename PrimitiveDesc, typename Primitive>
 Operation MakeOperation(const PrimitiveDesc& description) {
-  Operation operation(Primitive(description), description.scratchpad_desc().get_size(),
-                      description.impl_info_str());
+  Operation operation(Primitive(description), description.scratchpad_desc().get_size());
   operation.AddUnbound(DNNL_ARG_SRC, description.src_desc());
   operation.AddUnbound(DNNL_ARG_DST, description.dst_desc());
   if (operation.scratch_bytes() > 0) {
@@ -161,8 +160,7 @@ IntegerUnit BestIntegerUnit() {
 
 bool HasBfloat16() { return HasIsa(dnnl::cpu_isa::avx512_core_bf16); }
 
-Operation::Operation(const Operation& other)
-    : Operation(other.primitive_, other.scratch_bytes_, other.implementation_) {
+Operation::Operation(const Operation& other) : Operation(other.primitive_, other.scratch_bytes_) {
   for (size_t i = 0; i < other.arguments_.size(); ++i) {
     const dnnl::memory& memory = other.memories_[i];
     const bool is_constant = other.is_constant_[i];

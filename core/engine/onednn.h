@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <dnnl.hpp>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,10 +36,8 @@ bool HasBfloat16();
 // move of the memory.
 class Operation {
  public:
-  Operation(dnnl::primitive primitive, size_t scratch_bytes, std::string implementation)
-      : primitive_(std::move(primitive)),
-        scratch_bytes_(scratch_bytes),
-        implementation_(std::move(implementation)) {}
+  Operation(dnnl::primitive primitive, size_t scratch_bytes)
+      : primitive_(std::move(primitive)), scratch_bytes_(scratch_bytes) {}
   // A copy has addresses of its own and shares all else; it may run while the original does.
   Operation(const Operation& other);
   Operation& operator=(const Operation&) = delete;
@@ -55,15 +52,12 @@ class Operation {
 
   // Bytes of working memory at DNNL_ARG_SCRATCHPAD, 64-byte aligned.
   size_t scratch_bytes() const { return scratch_bytes_; }
-  // oneDNN's name of the code that it chose.
-  const std::string& implementation() const { return implementation_; }
 
  private:
   void Add(int argument, const dnnl::memory& memory, bool is_constant);
 
   dnnl::primitive primitive_;
   size_t scratch_bytes_;
-  std::string implementation_;
   std::vector<dnnl::memory> memories_;  // keep what arguments_ points to alive
   std::vector<bool> is_constant_;
   std::vector<dnnl_exec_arg_t> arguments_;

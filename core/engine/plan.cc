@@ -42,24 +42,23 @@ std::vector<bool> PackedModel::in_blocks() const {
   return result;
 }
 
-LayerChoice AllByOneDnn(const Network& network) { return LayerChoice(network.layers.size()); }
+LayerWays AllByOneDnn(const Network& network) { return LayerWays(network.layers.size()); }
 
-LayerChoice AllInBlocks(const Network& network) {
-  LayerChoice choice;
+LayerWays AllInBlocks(const Network& network) {
+  LayerWays choice;
   for (const Layer& layer : network.layers) choice.push_back({layer.op == Op::kConv});
   return choice;
 }
 
-LayerChoice AllByMatrix(const Network& network) {
-  LayerChoice choice = AllInBlocks(network);
+LayerWays AllByMatrix(const Network& network) {
+  LayerWays choice = AllInBlocks(network);
   for (LayerWay& way : choice) {
     if (way.in_blocks) way.matrix_from = 1;
   }
   return choice;
 }
 
-PackedModel PackModel(const DenseModel& model, const LayerChoice& choice,
-                      const BlockKernel& kernel) {
+PackedModel PackModel(const DenseModel& model, const LayerWays& choice, const BlockKernel& kernel) {
   const size_t layers = model.network.layers.size();
   PackedModel packed;
   packed.choice = choice;
@@ -286,14 +285,6 @@ void Plan::ReadMap(const Arena& arena, int layer, int image, uint8_t* values) co
       }
     }
   }
-}
-
-std::vector<std::string> Plan::Implementations() const {
-  std::vector<std::string> names;
-  for (const Step& step : steps_) {
-    if (step.operation) names.push_back(step.operation->implementation());
-  }
-  return names;
 }
 
 }  // namespace cytopress

@@ -39,10 +39,10 @@ struct LayerWay {
 };
 
 // By layer.
-using LayerChoice = std::vector<LayerWay>;
-LayerChoice AllByOneDnn(const Network& network);
-LayerChoice AllInBlocks(const Network& network);  // zeros are skipped
-LayerChoice AllByMatrix(const Network& network);
+using LayerWays = std::vector<LayerWay>;
+LayerWays AllByOneDnn(const Network& network);
+LayerWays AllInBlocks(const Network& network);  // zeros are skipped
+LayerWays AllByMatrix(const Network& network);
 
 // The constants of a model's convolutions, by layer: those that its way needs, null where it does
 // not need them.
@@ -51,7 +51,7 @@ struct PackedModel {
   std::vector<std::unique_ptr<Convolution>> of_windows;  // what of onednn is computed so
   std::vector<std::unique_ptr<BlockWeights>> blocks;
   std::vector<std::unique_ptr<MatrixWeights>> matrices;
-  LayerChoice choice;
+  LayerWays choice;
   const BlockKernel* kernel = nullptr;
 
   // By layer.
@@ -61,7 +61,7 @@ struct PackedModel {
 // `model` must outlive the result; the integer weights of layers in blocks and of those that are
 // computed by windows are not read again.
 // Blocks: REQUIRES kInt8 arithmetic. Matrices: and kernel.run_matrix.
-PackedModel PackModel(const DenseModel& model, const LayerChoice& choice,
+PackedModel PackModel(const DenseModel& model, const LayerWays& choice,
                       const BlockKernel& kernel = BestBlockKernel());
 
 // Thread-compatible. A copy shares the constants and what was compiled, and may run while the
@@ -86,9 +86,6 @@ class Plan {
   // One image's output of a layer, NHWC as the model's grid stores it.
   void ReadMap(const Arena& arena, int layer, int image, uint8_t* values) const;
   size_t image_map_bytes(int layer) const;
-
-  // oneDNN's name for the code of each of its primitives, for logs and benchmarks.
-  std::vector<std::string> Implementations() const;
 
  private:
   // One of the four.

@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/artifact/checks.h"
 #include "core/base/status_macros.h"
-#include "core/onnx/integer_weights.h"
 #include "core/onnx/onnx_graph.h"
 #include "core/onnx/onnx_metadata.h"
+#include "core/onnx/qdq_weights.h"
 
 namespace cytopress {
 namespace {
@@ -168,8 +168,8 @@ class Exporter {
   void AddIntegerWeights(int index, const StoredTensor& weight, const ChannelAffine& affine,
                          std::vector<std::string>& inputs) {
     const Layer& layer = network_.layers[index];
-    const IntegerWeights integers =
-        MakeIntegerWeights(weight, affine, grids_[layer.input].step, grids_[index].step);
+    const QdqWeights integers =
+        MakeQdqWeights(weight, affine, grids_[layer.input].step, grids_[index].step);
     const std::vector<int64_t> channels = {layer.out_channels};
     const std::string name = layer.name + ".weight";
     const std::string bias = layer.name + ".bias";

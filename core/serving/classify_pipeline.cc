@@ -300,9 +300,9 @@ void ClassifyPipeline::FindModel(const RequestPtr& request) {
       Finish(request, model.status());
     });
   };
-  const Patience patience = {request->deadline, request->task.cancelled};
-  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded, patience)
-                                          : models_.Acquire(*version, on_loaded, patience);
+  const WaitLimits limits = {request->deadline, request->task.cancelled};
+  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded, limits)
+                                          : models_.Acquire(*version, on_loaded, limits);
   if (model == nullptr) return;
   if (must_wait) StepBack(request);
   Prepare(request, std::move(model));

@@ -13,12 +13,12 @@ namespace {
 
 constexpr absl::Duration kTickInterval = absl::Seconds(5);
 
-absl::Status WhyDrop(const Patience& patience, absl::Duration now) {
+absl::Status WhyDrop(const WaitLimits& limits, absl::Duration now) {
   // Asked first: gRPC cancels what has expired.
-  if (now >= patience.deadline) {
+  if (now >= limits.deadline) {
     return absl::DeadlineExceededError("the deadline passed before the model was loaded");
   }
-  if (patience.cancelled != nullptr && *patience.cancelled) {
+  if (limits.cancelled != nullptr && *limits.cancelled) {
     return absl::CancelledError("the request was cancelled before the model was loaded");
   }
   return absl::OkStatus();
@@ -49,13 +49,13 @@ ModelHost::~ModelHost() {
   thread_.join();
 }
 
-ModelHandle ModelHost::Acquire(const ModelVersion& version, OnLoaded on_loaded, Patience patience) {
-  return Get(version, Want::kThisVersion, {std::move(on_loaded), std::move(patience)});
+ModelHandle ModelHost::Acquire(const ModelVersion& version, OnLoaded on_loaded, WaitLimits limits) {
+  return Get(version, Want::kThisVersion, {std::move(on_loaded), std::move(limits)});
 }
 
 ModelHandle ModelHost::AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded,
-                                     Patience patience) {
-  return Get(newest, Want::kNewestOrStandIn, {std::move(on_loaded), std::move(patience)});
+                                     WaitLimits limits) {
+  return Get(newest, Want::kNewestOrStandIn, {std::move(on_loaded), std::move(limits)});
 }
 
 ModelHandle ModelHost::AwaitNewest(const ModelVersion& newest, OnLoaded on_loaded) {
@@ -162,7 +162,7 @@ void ModelHost::DropWaiting() {
     absl::MutexLock lock(&mutex_);
     const absl::Duration now = clock_->Steady();
     const auto is_pointless = [&](Waiting& waiting) {
-      absl::Status why = WhyDrop(waiting.patience, now);
+      absl::Status why = WhyDrop(waiting.limits, now);
       const bool drop = !why.ok();
       if (drop) dropped.emplace_back(std::move(waiting.on_loaded), std::move(why));
       return drop;

@@ -44,7 +44,7 @@ using ModelHandle = std::shared_ptr<ServedModel>;
 
 // How long somebody waits for a model. Whoever waits in vain is told so every few seconds, and when
 // DropWaiting is called.
-struct Patience {
+struct WaitLimits {
   absl::Duration deadline = absl::InfiniteDuration();  // steady time
   std::shared_ptr<const std::atomic<bool>> cancelled;  // may be null
 };
@@ -88,15 +88,15 @@ class ModelHost {
 
   // The model if it is in memory. Otherwise null, and `on_loaded` is called once it is, or has
   // failed to load; on the host's thread, so it must be short. DEADLINE_EXCEEDED or CANCELLED, from
-  // any thread, where the patience was over before.
+  // any thread, where a limit was passed before.
   // REQUIRES: `version` is one that the loader's Resolve has answered.
-  ModelHandle Acquire(const ModelVersion& version, OnLoaded on_loaded, Patience patience = {});
+  ModelHandle Acquire(const ModelVersion& version, OnLoaded on_loaded, WaitLimits limits = {});
 
   // For who wants the newest version, which is `newest`. While that is not in memory but another
   // version of its name is, that one is the answer, and the newest is loaded meanwhile; only when
   // there is none, as Acquire. Once the newest is loaded, the versions of its name that nobody has
   // asked for by Acquire are dropped.
-  ModelHandle AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded, Patience patience = {});
+  ModelHandle AcquireNewest(const ModelVersion& newest, OnLoaded on_loaded, WaitLimits limits = {});
 
   // As AcquireNewest, but waits for the newest version itself.
   ModelHandle AwaitNewest(const ModelVersion& newest, OnLoaded on_loaded);
@@ -107,7 +107,7 @@ class ModelHost {
   // Drops the model as soon as no request holds it; one that is being loaded answers those who wait
   // for it first.
   void Unload(const ModelVersion& version);
-  // Tells those whose patience is over.
+  // Tells those that have waited to a limit.
   void DropWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
   // Drops what has been idle for too long. The host's thread calls it every few seconds.
   void UnloadIdle();
@@ -122,7 +122,7 @@ class ModelHost {
   };
   struct Waiting {
     OnLoaded on_loaded;
-    Patience patience;
+    WaitLimits limits;
   };
   // Loaded: `model` is set. To be loaded, or being loaded: `loading`. `failure` is that of the last
   // try to load it.

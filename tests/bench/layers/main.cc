@@ -72,7 +72,7 @@ double Median(std::vector<double> values) {
 // A way to compute the whole network, and the microseconds of its layers.
 class Way {
  public:
-  Way(const DenseModel& model, const LayerChoice& choice, int batch)
+  Way(const DenseModel& model, const LayerWays& choice, int batch)
       : packed_(PackModel(model, choice)), plan_(model, packed_, batch) {
     arena_.Reserve(plan_.arena_bytes());
     std::fill_n(arena_.data(), plan_.arena_bytes(), uint8_t{1});
@@ -129,7 +129,7 @@ std::string NameOf(const LayerWay& way, int batch) {
   return batch >= way.matrix_from ? "matrix" : "blocks";
 }
 
-void PrintLayers(const DenseModel& model, const LayerChoice& choice, int batch, int passes) {
+void PrintLayers(const DenseModel& model, const LayerWays& choice, int batch, int passes) {
   const bool has_matrix =
       BestBlockKernel().run_matrix != nullptr && BestIntegerUnit() == IntegerUnit::kAmx;
   Way onednn(model, AllByOneDnn(model.network), batch);
@@ -172,7 +172,7 @@ absl::Status Run(const Options& options) {
     for (const int batch : options.batches) PrintBlocks(model, batch, options.passes);
     return absl::OkStatus();
   }
-  const LayerChoice choice = ChooseLayers(model);
+  const LayerWays choice = ChooseLayers(model);
   for (const int batch : options.batches) PrintLayers(model, choice, batch, options.passes);
   return absl::OkStatus();
 }

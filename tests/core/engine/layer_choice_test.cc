@@ -22,7 +22,7 @@ DenseModel Model(float sparsity, DenseArithmetic arithmetic = DenseArithmetic::k
       .value();
 }
 
-int64_t InBlocks(const LayerChoice& choice) {
+int64_t InBlocks(const LayerWays& choice) {
   return std::count_if(choice.begin(), choice.end(), [](const LayerWay& w) { return w.in_blocks; });
 }
 
@@ -51,7 +51,7 @@ TEST_F(LayerChoiceTest, FullWeightsAreMatricesWhereThereAreAny) {
     GTEST_SKIP() << "this CPU has no AMX";
   }
   const DenseModel model = Model(0);
-  const LayerChoice choice = ChooseLayers(model, *AmxBlockKernel());
+  const LayerWays choice = ChooseLayers(model, *AmxBlockKernel());
   EXPECT_EQ(InBlocks(choice), Convolutions(model));
   const auto matrices = std::count_if(choice.begin(), choice.end(),
                                       [](const LayerWay& way) { return way.matrix_from == 1; });
@@ -72,7 +72,7 @@ TEST_F(LayerChoiceTest, EachLayerGetsWhatSuitsIt) {
     std::vector<int8_t>& weights = model.convolutions[i].integer_weights;
     std::fill(weights.begin(), weights.end() - weights.size() / 50, 0);
   }
-  const LayerChoice choice = ChooseLayers(model, VectorKernel());
+  const LayerWays choice = ChooseLayers(model, VectorKernel());
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string& name = layers[i].name;
     if (layers[i].op != Op::kConv || name == "conv1" || name.rfind("layer1", 0) == 0) continue;

@@ -43,7 +43,7 @@ struct PlanRun {
 };
 
 PlanRun RunPlan(const Artifact& artifact, DenseArithmetic arithmetic,
-                const std::function<LayerChoice(const Network&)>& choose = AllByOneDnn) {
+                const std::function<LayerWays(const Network&)>& choose = AllByOneDnn) {
   omp_set_num_threads(1);
   PlanRun run;
   run.model = BuildDenseModel(artifact, arithmetic).value();
@@ -68,8 +68,8 @@ PlanRun RunPlan(const Artifact& artifact, DenseArithmetic arithmetic,
 }
 
 // Every second convolution in blocks, so that maps change their form at each.
-LayerChoice Alternating(const Network& network) {
-  LayerChoice choice = AllByOneDnn(network);
+LayerWays Alternating(const Network& network) {
+  LayerWays choice = AllByOneDnn(network);
   bool in_blocks = false;
   for (size_t i = 0; i < choice.size(); ++i) {
     if (network.layers[i].op == Op::kConv) choice[i].in_blocks = in_blocks = !in_blocks;

@@ -116,12 +116,12 @@ TEST_F(ModelHostTest, LoadsOnceForAllWhoWait) {
 TEST_F(ModelHostTest, WhoWaitsInVainIsTold) {
   Make(2);
   loader_.Hold(true);
-  const auto ask = [this](Patience patience) {
+  const auto ask = [this](WaitLimits limits) {
     auto answer = std::make_shared<Answer>();
     EXPECT_EQ(host_->Acquire(
                   {"a", 1},
                   [answer](absl::StatusOr<ModelHandle> model) { answer->Set(std::move(model)); },
-                  std::move(patience)),
+                  std::move(limits)),
               nullptr);
     return answer;
   };

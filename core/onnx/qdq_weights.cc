@@ -1,4 +1,4 @@
-#include "core/onnx/integer_weights.h"
+#include "core/onnx/qdq_weights.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,9 +12,9 @@ constexpr float kSmallestProduct = 1e-12f;
 
 }  // namespace
 
-IntegerWeights MakeIntegerWeights(const StoredTensor& tensor, const ChannelAffine& affine,
-                                  float input_step, float output_step) {
-  IntegerWeights result;
+QdqWeights MakeQdqWeights(const StoredTensor& tensor, const ChannelAffine& affine, float input_step,
+                          float output_step) {
+  QdqWeights result;
   const size_t channels = affine.scale.size();
   const size_t row = tensor.integers.size() / channels;
   result.weights = tensor.integers;

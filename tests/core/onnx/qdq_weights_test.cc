@@ -1,4 +1,4 @@
-#include "core/onnx/integer_weights.h"
+#include "core/onnx/qdq_weights.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,8 +24,8 @@ StoredTensor Tensor(std::vector<int8_t> integers, std::vector<float> scales) {
 }
 
 TEST(IntegerWeightsTest, KeepsWhatIsStored) {
-  const IntegerWeights weights = MakeIntegerWeights(Tensor({1, -127, 5, 127}, {0.5f, 0.125f}),
-                                                    {{1, 1}, {3, -0.7f}}, kInputStep, kOutputStep);
+  const QdqWeights weights = MakeQdqWeights(Tensor({1, -127, 5, 127}, {0.5f, 0.125f}),
+                                            {{1, 1}, {3, -0.7f}}, kInputStep, kOutputStep);
   EXPECT_THAT(weights.weights, ElementsAre(1, -127, 5, 127));
   EXPECT_THAT(weights.scales, ElementsAre(0.5f, 0.125f));
   EXPECT_THAT(weights.bias_scales, ElementsAre(0.25f, 0.0625f));
@@ -33,8 +33,8 @@ TEST(IntegerWeightsTest, KeepsWhatIsStored) {
 }
 
 TEST(IntegerWeightsTest, FoldsANegativeBatchNorm) {
-  const IntegerWeights weights =
-      MakeIntegerWeights(Tensor({1, -127}, {0.5f}), {{-2}, {1}}, kInputStep, kOutputStep);
+  const QdqWeights weights =
+      MakeQdqWeights(Tensor({1, -127}, {0.5f}), {{-2}, {1}}, kInputStep, kOutputStep);
   EXPECT_THAT(weights.weights, ElementsAre(-1, 127));
   EXPECT_THAT(weights.scales, ElementsAre(1.0f));
 }
@@ -42,8 +42,8 @@ TEST(IntegerWeightsTest, FoldsANegativeBatchNorm) {
 TEST(IntegerWeightsTest, AChannelWithoutWeightsKeepsItsBias) {
   for (const float scale : {0.0f, 1e-30f}) {
     for (const float bias : {0.0f, 3.0f, -1e4f}) {
-      const IntegerWeights weights =
-          MakeIntegerWeights(Tensor({100, -3}, {scale}), {{1}, {bias}}, kInputStep, kOutputStep);
+      const QdqWeights weights =
+          MakeQdqWeights(Tensor({100, -3}, {scale}), {{1}, {bias}}, kInputStep, kOutputStep);
       EXPECT_THAT(weights.weights, ElementsAre(0, 0)) << scale << " " << bias;
       EXPECT_TRUE(std::isnormal(weights.scales[0])) << scale << " " << bias;
       EXPECT_NEAR(weights.bias[0] * weights.bias_scales[0], bias, 1e-6f * std::abs(bias));
@@ -53,8 +53,8 @@ TEST(IntegerWeightsTest, AChannelWithoutWeightsKeepsItsBias) {
 
 // 64 * 1e-9 is what the weight is worth, 2^30 * scale * input_step what the bias needs.
 TEST(IntegerWeightsTest, RoundsTinyWeightsToAScaleThatHoldsTheBias) {
-  const IntegerWeights weights =
-      MakeIntegerWeights(Tensor({64, -100}, {1e-9f}), {{1}, {16}}, kInputStep, kOutputStep);
+  const QdqWeights weights =
+      MakeQdqWeights(Tensor({64, -100}, {1e-9f}), {{1}, {16}}, kInputStep, kOutputStep);
   EXPECT_NEAR(weights.bias[0] * weights.bias_scales[0], 16, 1e-5);
   EXPECT_NEAR(weights.weights[0] * weights.scales[0], 64e-9, weights.scales[0] / 2);
   EXPECT_NEAR(weights.weights[1] * weights.scales[0], -100e-9, weights.scales[0] / 2);
