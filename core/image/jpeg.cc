@@ -29,6 +29,7 @@ struct ErrorHandler {
   jpeg_error_mgr base;  // first, so that a pointer to it is one to this
   jmp_buf jump;
   int max_scans;
+  bool has_too_many_scans;
   char message[JMSG_LENGTH_MAX];
 };
 
@@ -57,8 +58,7 @@ void CountScans(j_common_ptr codec) {
   if (!codec->is_decompressor) return;
   ErrorHandler* const handler = reinterpret_cast<ErrorHandler*>(codec->err);
   if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number > handler->max_scans) {
-    std::snprintf(handler->message, sizeof(handler->message), "more than %d scans",
-                  handler->max_scans);
+    handler->has_too_many_scans = true;
     longjmp(handler->jump, 1);
   }
 }
@@ -68,6 +68,7 @@ void SetUp(ErrorHandler* handler) {
   handler->base.error_exit = JumpOut;
   handler->base.emit_message = OnMessage;
   handler->max_scans = kMaxScans;
+  handler->has_too_many_scans = false;
   handler->message[0] = '\0';
 }
 
@@ -151,6 +152,13 @@ bool WriteImage(Encoder* encoder, const Image* image, int quality) {
 absl::Status JpegError(absl::string_view action, const ErrorHandler& handler) {
   if (handler.base.msg_code == JERR_OUT_OF_MEMORY) {
     return absl::ResourceExhaustedError("no memory to decode a JPEG");
+  }
+  if (handler.has_too_many_scans) {
+    const bool are_fewer_for_its_size = handler.max_scans < kMaxScans;
+    return absl::Status(
+        are_fewer_for_its_size ? absl::StatusCode::kOutOfRange : absl::StatusCode::kInvalidArgument,
+        absl::StrCat("a progressive JPEG of more than ", handler.max_scans, " scans",
+                     are_fewer_for_its_size ? ", too many for one of its size" : ""));
   }
   return absl::InvalidArgumentError(absl::StrCat(action, ": ", handler.message));
 }
