@@ -1,5 +1,6 @@
 #include "server/blocking_calls.h"
 
+#include <new>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -11,6 +12,12 @@ namespace {
 
 constexpr int64_t kMaxQueued = 1024;
 
+absl::Status Try(const std::function<absl::Status()>& body) try {
+  return body();
+} catch (const std::bad_alloc&) {
+  return OutOfMemory("no memory to answer the call");
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* BlockingCalls::Answer(grpc::CallbackServerContext* context,
@@ -18,7 +25,7 @@ grpc::ServerUnaryReactor* BlockingCalls::Answer(grpc::CallbackServerContext* con
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const bool scheduled = TrySchedule([context, reactor, body = std::move(body)] {
     // It may have waited long for its turn; nobody would learn what was done.
-    FinishWith(context->IsCancelled() ? absl::CancelledError("the client has gone") : body(),
+    FinishWith(context->IsCancelled() ? absl::CancelledError("the client is gone") : Try(body),
                context, reactor);
   });
   if (!scheduled) FinishWith(Overloaded(), context, reactor);

@@ -1,6 +1,7 @@
 #include "server/download_reactor.h"
 
 #include <fstream>
+#include <new>
 #include <sstream>
 #include <utility>
 
@@ -58,7 +59,14 @@ DownloadReactor* DownloadReactor::Start(const v1::DownloadModelRequest& request,
 }
 
 void DownloadReactor::Schedule(void (DownloadReactor::*step)()) {
-  if (!calls_->TrySchedule([this, step] { (this->*step)(); })) End(BlockingCalls::Overloaded());
+  if (!calls_->TrySchedule([this, step] { Take(step); })) End(BlockingCalls::Overloaded());
+}
+
+void DownloadReactor::Take(void (DownloadReactor::*step)()) try {
+  if (context_->IsCancelled()) return End(absl::CancelledError("the client is gone"));
+  (this->*step)();
+} catch (const std::bad_alloc&) {
+  End(OutOfMemory("no memory for the model's file"));
 }
 
 absl::Status DownloadReactor::Open() {

@@ -74,6 +74,7 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadModelRespons
 
   // Exactly one of the steps below is under way at any time.
   void Schedule(void (DownloadReactor::*step)());
+  void Take(void (DownloadReactor::*step)());
   void SendModel();
   void SendChunk();
   absl::Status Open();

@@ -129,11 +129,31 @@ void Admission::CountWaiting(int64_t more, bool bulk) {
   if (bulk) waiting_bulk_images_ += more;
 }
 
-void Admission::LeaveAside(const Ticket& ticket) {
-  if (ticket.bulk_) return;
-  bytes_aside_ -= ticket.bytes_;
+absl::Status Admission::CheckAside(const Ticket& ticket, const std::string& model) {
+  // Half, so that others find room when they all step back.
+  const int64_t most_images = options_.max_waiting_images / 2;
+  const int64_t most_bytes = options_.max_bytes / 4;
+  const auto aside = images_aside_.find(model);
+  const int64_t images = aside == images_aside_.end() ? 0 : aside->second;
+  const bool room = (images == 0 || images + ticket.waiting_images_ <= most_images) &&
+                    (bytes_aside_ == 0 || bytes_aside_ + ticket.bytes_ <= most_bytes);
+  if (room) return absl::OkStatus();
+  const std::string why = absl::StrCat(
+      "the queue is full: ", images, " images wait for ", model, " to be loaded, and ",
+      bytes_aside_, " bytes for any model; ", ticket.waiting_images_, " images and ", ticket.bytes_,
+      " bytes more would exceed ", most_images, " images or ", most_bytes, " bytes");
+  return WithReason(Full(why, kUnknownRetryDelay), "QUEUE_FULL");
+}
+
+void Admission::CountAside(const Ticket& ticket, int sign) {
+  const int64_t more = sign * ticket.waiting_images_;
+  if (ticket.bulk_) {
+    bulk_images_aside_ += more;
+    return;
+  }
+  bytes_aside_ += sign * ticket.bytes_;
   int64_t& images = images_aside_[ticket.aside_for_];
-  images -= ticket.waiting_images_;
+  images += more;
   if (images == 0) images_aside_.erase(ticket.aside_for_);
 }
 
@@ -176,7 +196,7 @@ Admission::Ticket::~Ticket() {
     if (aside_for_.empty()) {
       admission_->CountWaiting(-waiting_images_, bulk_);
     } else {
-      admission_->LeaveAside(*this);
+      admission_->CountAside(*this, -1);
     }
     admission_->CountBytes(-bytes_);
     calls = admission_->TakeTurns();
@@ -200,26 +220,14 @@ absl::Status Admission::Ticket::StepAside(const std::string& model) {
   Calls calls;
   {
     absl::MutexLock lock(&admission_->mutex_);
-    // Half, so that others find room when they all step back.
-    const int64_t most_images = admission_->options_.max_waiting_images / 2;
-    const int64_t most_bytes = admission_->options_.max_bytes / 4;
-    const auto aside = admission_->images_aside_.find(model);
-    const int64_t images = aside == admission_->images_aside_.end() ? 0 : aside->second;
-    const int64_t bytes = admission_->bytes_aside_;
-    const bool room = (images == 0 || images + waiting_images_ <= most_images) &&
-                      (bytes == 0 || bytes + bytes_ <= most_bytes);
-    if (!bulk_ && !room) {
-      const std::string why = absl::StrCat(
-          "the queue is full: ", images, " images wait for ", model, " to be loaded, and ", bytes,
-          " bytes for any model; ", waiting_images_, " images and ", bytes_,
-          " bytes more would exceed ", most_images, " images or ", most_bytes, " bytes");
-      return WithReason(admission_->Full(why, kUnknownRetryDelay), "QUEUE_FULL");
+    if (bulk_) {
+      const int64_t most_images = admission_->options_.max_waiting_images_for_bulk;
+      if (admission_->bulk_images_aside_ + waiting_images_ > most_images) return absl::OkStatus();
+    } else if (absl::Status full = admission_->CheckAside(*this, model); !full.ok()) {
+      return full;
     }
     aside_for_ = model;
-    if (!bulk_) {
-      admission_->images_aside_[model] += waiting_images_;
-      admission_->bytes_aside_ += bytes_;
-    }
+    admission_->CountAside(*this, 1);
     admission_->CountWaiting(-waiting_images_, bulk_);
     calls = admission_->TakeTurns();
   }
@@ -230,7 +238,7 @@ absl::Status Admission::Ticket::StepAside(const std::string& model) {
 void Admission::Ticket::StepBack() {
   absl::MutexLock lock(&admission_->mutex_);
   if (aside_for_.empty()) return;
-  admission_->LeaveAside(*this);
+  admission_->CountAside(*this, -1);
   aside_for_.clear();
   admission_->CountWaiting(waiting_images_, bulk_);
 }

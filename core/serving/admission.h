@@ -23,8 +23,8 @@ namespace cytopress {
 
 struct AdmissionOptions {
   int64_t max_waiting_images = 2048;
-  int64_t max_bytes = int64_t{512}
-                      << 20;  // of admitted requests: what was sent, and the inputs made of it
+  // Of admitted requests: what was sent, the inputs made of it, and the outputs.
+  int64_t max_bytes = int64_t{512} << 20;
   // Bulk work comes in while no more of its images than these wait, so that it keeps the engines
   // busy without a long queue in memory, and while it leaves half of the bytes.
   int64_t max_waiting_images_for_bulk = 256;
@@ -54,8 +54,10 @@ class Admission {
     void LeaveQueue(int64_t images);
     // The request waits for `model` to be loaded, and until StepBack leaves its place in the queue
     // to others. RESOURCE_EXHAUSTED with a RetryInfo and the reason QUEUE_FULL when more than half
-    // of max_waiting_images would wait for that model, or a quarter of max_bytes for any (never for
-    // bulk work, nor when nothing else waits). REQUIRES: all of its images are in the queue.
+    // of max_waiting_images would wait for that model, or a quarter of max_bytes for any (never
+    // when nothing else waits). Bulk work is not refused, but keeps its place where more than
+    // max_waiting_images_for_bulk of it would be aside: in place of each that is, others come in,
+    // and all step back together. REQUIRES: all of its images are in the queue.
     absl::Status StepAside(const std::string& model);
     // Takes its place again, even where the queue is full meanwhile; nothing if it has one.
     void StepBack();
@@ -119,7 +121,10 @@ class Admission {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountBytes(int64_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountWaiting(int64_t more, bool bulk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void LeaveAside(const Ticket& ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the ticket may be aside for `model`.
+  absl::Status CheckAside(const Ticket& ticket, const std::string& model)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountAside(const Ticket& ticket, int sign) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Admits those in line that there is room for now.
   Calls TakeTurns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -132,6 +137,7 @@ class Admission {
   // By the model that they wait for, without bulk work.
   std::map<std::string, int64_t> images_aside_ ABSL_GUARDED_BY(mutex_);
   int64_t bytes_aside_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t bulk_images_aside_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t most_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<InLine> line_ ABSL_GUARDED_BY(mutex_);

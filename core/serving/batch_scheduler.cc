@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cassert>
 #include <new>
+#include <system_error>
 #include <utility>
 
 #include "absl/types/span.h"
@@ -41,13 +42,20 @@ BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnB
     seconds_per_small_image_.Add(seconds_per_image, 1);
   }
   threads_.reserve(engines_.size());
-  for (size_t engine = 0; engine < engines_.size(); ++engine) {
-    threads_.emplace_back([this, engine] { Run(engine); });
-    pthread_setname_np(threads_.back().native_handle(), "engine");
+  try {
+    for (size_t engine = 0; engine < engines_.size(); ++engine) {
+      threads_.emplace_back([this, engine] { Run(engine); });
+      pthread_setname_np(threads_.back().native_handle(), "engine");
+    }
+  } catch (const std::system_error&) {
+    Stop();
+    throw;
   }
 }
 
-BatchScheduler::~BatchScheduler() {
+BatchScheduler::~BatchScheduler() { Stop(); }
+
+void BatchScheduler::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     assert(!HasTasks());

@@ -69,7 +69,8 @@ class BatchScheduler {
   // of the thread that computed it.
   using OnBatch = std::function<void(int images, absl::Duration cpu)>;
 
-  // One thread an engine.
+  // One thread an engine; throws
+  // std::system_error when there is none for it.
   // `seconds_per_image`, of one engine, is what load() goes by until batches have been measured; 0:
   // unknown. `clock` must outlive the scheduler. REQUIRES: engines of the same model, at least one.
   BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch, Clock* clock,
@@ -114,6 +115,8 @@ class BatchScheduler {
 
   using Queue = std::deque<std::shared_ptr<BatchTask>>;
 
+  // Ends the threads.
+  void Stop();
   void Run(size_t engine);
   bool HasTasks() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !queue_.empty() || !bulk_queue_.empty();

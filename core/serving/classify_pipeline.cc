@@ -31,8 +31,6 @@ constexpr double kMostOfMean = 4;
 // Requests that held so much together leave memory behind that is worth returning, once hardly any
 // has been held for a while.
 constexpr int64_t kMuchMemory = int64_t{16} << 20;
-// Of what there was no memory for: others need a while to give theirs back.
-constexpr absl::Duration kMemoryRetryDelay = absl::Seconds(1);
 // A request whose model was deleted between the look at the registry and the load looks again.
 constexpr int kMaxLooks = 3;
 
@@ -336,10 +334,10 @@ void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
                                                      "; -1 asks for all of them")));
   }
   const int64_t bytes = images * scheduler.image_bytes();
-  absl::Status status = request->ticket->Grow(bytes);
-  if (status.ok()) {
-    status = MakeRoom(bytes, int64_t{images} * scheduler.classes(), &request->batch);
-  }
+  const int64_t outputs = int64_t{images} * scheduler.classes();
+  absl::Status status =
+      request->ticket->Grow(bytes + outputs * static_cast<int64_t>(sizeof(float)));
+  if (status.ok()) status = MakeRoom(bytes, outputs, &request->batch);
   if (!status.ok()) return Finish(request, std::move(status));
   request->batch.images = images;
   request->images_left = images;
@@ -463,12 +461,7 @@ void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
   if (status.ok() && late) {
     status = absl::DeadlineExceededError("the deadline passed while the images were computed");
   }
-  if (LacksMemory(status)) {
-    status = WithReason(WithRetryDelay(absl::ResourceExhaustedError(
-                                           absl::StrCat(status.message(), "; try again later")),
-                                       kMemoryRetryDelay),
-                        "OUT_OF_MEMORY");
-  }
+  if (LacksMemory(status)) status = OutOfMemory(status.message());
   if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
   // The ticket goes last: once all are gone, nothing of the request is left.
   const std::unique_ptr<Admission::Ticket> ticket = std::move(request->ticket);

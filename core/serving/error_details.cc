@@ -65,6 +65,15 @@ absl::Status WithRetryDelay(absl::Status status, absl::Duration delay) {
   return WithPayload(std::move(status), retry);
 }
 
+absl::Status OutOfMemory(absl::string_view what) {
+  // Others need a while to give theirs back.
+  constexpr absl::Duration kRetryDelay = absl::Seconds(1);
+  return WithReason(
+      WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(what, "; try again later")),
+                     kRetryDelay),
+      "OUT_OF_MEMORY");
+}
+
 google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status) {
   return PayloadOf<google::rpc::ErrorInfo>(status);
 }

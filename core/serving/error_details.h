@@ -29,6 +29,9 @@ absl::Status InvalidField(absl::string_view field, absl::string_view description
 // `status` with a google.rpc.RetryInfo: the same request may succeed after `delay`.
 absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 
+// RESOURCE_EXHAUSTED "<what>; try again later" with a RetryInfo and the reason OUT_OF_MEMORY.
+absl::Status OutOfMemory(absl::string_view what);
+
 // What the functions above have put in; empty messages where they have not.
 google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status);
 google::rpc::BadRequest BadRequestOf(const absl::Status& status);

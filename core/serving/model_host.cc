@@ -3,10 +3,14 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <new>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/memory.h"
+#include "core/base/status_macros.h"
 
 namespace cytopress {
 namespace {
@@ -334,13 +338,15 @@ void ModelHost::LoadNext() {
   }
   const absl::Duration start = clock_->Steady();
   absl::StatusOr<LoadedModel> loaded = loader_->Load(version);
-  if (loaded.ok()) {
-    spdlog::info("loaded {} ({}) in {:.0f} ms", ToString(version), loaded->engines.at(0)->name(),
+  const std::string engine = loaded.ok() ? loaded->engines.at(0)->name() : "";
+  const absl::StatusOr<ModelHandle> model = Serve(std::move(loaded));
+  if (model.ok()) {
+    spdlog::info("loaded {} ({}) in {:.0f} ms", ToString(version), engine,
                  absl::ToDoubleMilliseconds(clock_->Steady() - start));
   } else {
-    spdlog::warn("cannot load {}: {}", ToString(version), loaded.status().ToString());
+    spdlog::warn("cannot load {}: {}", ToString(version), std::string(model.status().message()));
   }
-  Conclude(version, std::move(loaded));
+  Conclude(version, model);
 }
 
 void ModelHost::Reload(const ModelVersion& replaced) {
@@ -353,16 +359,22 @@ void ModelHost::Reload(const ModelVersion& replaced) {
   to_load_.push_front(replaced);
 }
 
-void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel> loaded) {
-  const absl::Status status = loaded.status();
-  ModelHandle model;
-  if (status.ok()) {
-    const auto on_batch = [this, version](int images, absl::Duration cpu) {
-      events_.on_batch(version, images, cpu);
-    };
-    model = ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
-                        [this](ServedModel* served) { Retire(served); });
-  }
+absl::StatusOr<ModelHandle> ModelHost::Serve(absl::StatusOr<LoadedModel> loaded) try {
+  CYTOPRESS_RETURN_IF_ERROR(loaded.status());
+  const auto on_batch = [this, version = loaded->version](int images, absl::Duration cpu) {
+    events_.on_batch(version, images, cpu);
+  };
+  return ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
+                     [this](ServedModel* served) { Retire(served); });
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory to serve the model");
+} catch (const std::system_error& error) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no threads to serve the model: ", error.what()));
+}
+
+void ModelHost::Conclude(const ModelVersion& version, const absl::StatusOr<ModelHandle>& model) {
+  const absl::Status& status = model.status();
   std::vector<Waiting> waiting;
   std::vector<ModelHandle> replaced;  // let go of without the lock
   {
@@ -373,7 +385,7 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
       waiting.swap(entry.waiting);
       entry.loading = false;
       entry.last_used = clock_->Steady();
-      entry.model = model;
+      entry.model = status.ok() ? *model : nullptr;
       entry.failure = status;
       entry.failures = status.ok() ? 0 : entry.failures + 1;
       entry.failed_at = entry.last_used;
@@ -383,13 +395,7 @@ void ModelHost::Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel
       if (entry.unwanted) entries_.erase(version);
     }
   }
-  for (const Waiting& waits : waiting) {
-    if (status.ok()) {
-      waits.on_loaded(model);
-    } else {
-      waits.on_loaded(status);
-    }
-  }
+  for (const Waiting& waits : waiting) waits.on_loaded(model);
 }
 
 }  // namespace cytopress

@@ -170,7 +170,9 @@ class ModelHost {
   // What made room for a newer version comes back where that could not be loaded, unless another
   // one answers.
   void Reload(const ModelVersion& replaced) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Conclude(const ModelVersion& version, absl::StatusOr<LoadedModel> loaded)
+  // RESOURCE_EXHAUSTED without memory, or without threads for its engines.
+  absl::StatusOr<ModelHandle> Serve(absl::StatusOr<LoadedModel> loaded);
+  void Conclude(const ModelVersion& version, const absl::StatusOr<ModelHandle>& model)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Loaded ones that the host still offers.
   int64_t offered() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

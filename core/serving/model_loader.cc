@@ -27,6 +27,16 @@ absl::Status WarmUp(Engine* engine, int images) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Artifact> ReadArtifact(const ModelRegistry& registry, const ModelVersion& version) {
+  absl::StatusOr<Artifact> artifact = [&]() -> absl::StatusOr<Artifact> {
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, registry.Read(version));
+    return ParseArtifact(bytes);
+  }();
+  // Of a file it means that it is larger than is ever read, which no memory of others helps.
+  if (!absl::IsResourceExhausted(artifact.status())) return artifact;
+  return absl::FailedPreconditionError(artifact.status().message());
+}
+
 // The version in ".../<version>.cyp".
 absl::StatusOr<int64_t> VersionOfPath(const std::string& path) {
   const size_t slash = path.rfind('/') + 1;
@@ -68,14 +78,9 @@ absl::StatusOr<ModelVersion> RegistryModelLoader::Resolve(const ModelVersion& wa
 absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& version) try {
   LoadedModel model;
   model.version = version;
-  CYTOPRESS_ASSIGN_OR_RETURN(std::string bytes, registry_->Read(version));
-  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
-  std::string().swap(bytes);
+  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadArtifact(*registry_, version));
   model.preprocessing = artifact.preprocessing;
   model.class_names = artifact.class_names;
-  for (int i = static_cast<int>(model.class_names.size()); i < artifact.network.classes; ++i) {
-    model.class_names.push_back(absl::StrCat("class ", i));
-  }
   for (int i = 0; i < options_.engines; ++i) {
     CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
                                i == 0 ? options_.make_engine(artifact, options_.engine)

@@ -195,14 +195,30 @@ TEST_F(BulkTest, WhatWaitsForAModelLeavesItsTurnToOthers) {
   Ask(2, 4, 100);
   Ask(3, 4, 100);
   EXPECT_THAT(admitted_, ElementsAre(1));
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(tickets_[i]->StepAside("a@1"), absl::OkStatus());
-  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3));
+  EXPECT_EQ(tickets_[0]->StepAside("a@1"), absl::OkStatus());
+  EXPECT_THAT(admitted_, ElementsAre(1, 2));
   tickets_[0]->StepBack();
   EXPECT_EQ(admission_->waiting_images(), 8);
   Ask(4, 1);
-  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3)) << "too many wait again";
+  EXPECT_THAT(admitted_, ElementsAre(1, 2)) << "too many wait again";
+  EndAll();
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3));
   EndAll();
   EXPECT_THAT(admitted_, ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(BulkTest, NotAllMayWaitForModelsAtOnce) {
+  for (int i = 1; i <= 9; ++i) Ask(i, 2, 10);
+  EXPECT_THAT(admitted_, ElementsAre(1, 2));
+  for (size_t i = 0; i < tickets_.size(); ++i) {
+    EXPECT_EQ(tickets_[i]->StepAside(absl::StrCat("model@", i)), absl::OkStatus());
+  }
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3, 4)) << "as many are aside, as many in the queue";
+  EXPECT_EQ(admission_->waiting_images(), 4);
+  for (const auto& ticket : tickets_) ticket->StepBack();
+  EXPECT_EQ(admission_->waiting_images(), 8);
+  while (!tickets_.empty()) EndAll();
+  EXPECT_EQ(admitted_.size(), 9);
 }
 
 TEST_F(BulkTest, ComesInHoweverManyOthersWait) {

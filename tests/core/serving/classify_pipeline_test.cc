@@ -90,15 +90,16 @@ TEST_F(ClassifyPipelineTest, RefusesAtOnceWhenTheQueueIsFull) {
 }
 
 TEST_F(ClassifyPipelineTest, BoundsTheBytesThatRequestsHold) {
-  options_.admission.max_bytes = 20;
+  constexpr int kImage = 4 + 4 + 4 * kFakeClasses;  // bytes sent, of input and of output
+  options_.admission.max_bytes = 3 * kImage - 1;
   puppet_.Hold();
-  const auto first = Send({Raw(one_)});  // 4 bytes sent and 4 of input
+  const auto first = Send({Raw(one_)});
   ASSERT_TRUE(puppet_.AwaitBatches(1));
-  const auto second = Send({Raw(one_), Raw(one_)});  // 8 and 8 do not fit, now
+  const auto second = Send({Raw(one_), Raw(one_)});  // do not fit, now
   EXPECT_EQ(second->Get().status().code(), absl::StatusCode::kResourceExhausted);
   // A refusal is answered before what the request held is given back.
   while (pipeline().waiting_images() > 0) std::this_thread::yield();
-  const auto third = Send({Raw(one_), Raw(one_), Raw(one_)});  // 12 and 12 never fit
+  const auto third = Send({Raw(one_), Raw(one_), Raw(one_)});  // never fit
   EXPECT_EQ(third->Get().status().code(), absl::StatusCode::kInvalidArgument);
   puppet_.LetAllGo();
   EXPECT_TRUE(first->Get().ok());
@@ -297,10 +298,10 @@ TEST_F(ClassifyPipelineTest, BulkWorkForAModelThatIsLoadedLeavesOthersTheirTurn)
     return Send(std::move(task));
   };
   std::vector<std::shared_ptr<Answer>> answers;
-  for (int i = 0; i < 3; ++i) answers.push_back(send_bulk("cold"));
+  answers.push_back(send_bulk("cold"));
   answers.push_back(send_bulk("warm"));
   EXPECT_TRUE(answers.back()->Get().ok());
-  for (int i = 0; i < 3; ++i) EXPECT_FALSE(answers[i]->IsSet());
+  EXPECT_FALSE(answers[0]->IsSet());
   loader_.Hold(false);
   for (const auto& answer : answers) {
     ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
