@@ -86,7 +86,8 @@ absl::StatusOr<ProcessLock> TakeLock(const std::filesystem::path& path, const st
 
 bool IsLoopback(const std::string& listen) {
   return absl::StartsWith(listen, "127.") || absl::StartsWith(listen, "localhost:") ||
-         absl::StartsWith(listen, "[::1]:") || absl::StartsWith(listen, "unix:");
+         absl::StartsWith(listen, "[::1]:") || absl::StartsWith(listen, "unix:") ||
+         absl::StartsWith(listen, "unix-abstract:");
 }
 
 // Of the default model: one that is not there yet may come by a job; one that cannot be loaded must
@@ -136,6 +137,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
   spdlog::info("cytopressd {} serves on {} (port {}), metrics on port {}, state in {}",
                CYTOPRESS_VERSION, options.grpc.listen, daemon->port(), daemon->metrics_port(),
                options.state_folder);
+  daemon->serves_ = true;
   return daemon;
 }
 
@@ -248,6 +250,9 @@ absl::Status Daemon::StartServing() {
     spdlog::warn("listening on {} without TLS: whoever reaches the port may use the service",
                  options_.grpc.listen);
   }
+  if (!IsLoopback(options_.metrics_listen)) {
+    spdlog::warn("metrics on {}: whoever reaches the port may read them", options_.metrics_listen);
+  }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<RequestMetricsInterceptors>(parts.request_metrics.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(
@@ -288,7 +293,7 @@ void Daemon::WarmUp() {
   const absl::Status status = LoadDefaultModel();
   if (!status.ok()) {
     spdlog::warn("the default model {} is not ready: {}", options_.default_model,
-                 status.ToString());
+                 std::string(status.message()));
   }
   parts_->server->SetServing(kInferenceService, MayServe(status));
   if (!MayServe(status)) {
@@ -331,7 +336,7 @@ void Daemon::Shutdown() {
     parts.server->Shutdown(std::max(absl::Seconds(1), options_.drain_patience - spent));
   }
   if (parts.supervisor != nullptr) parts.supervisor->Stop();
-  spdlog::info("cytopressd has stopped");
+  if (serves_) spdlog::info("cytopressd has stopped");
 }
 
 int Daemon::port() const { return parts_->server->port(); }

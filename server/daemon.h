@@ -90,6 +90,7 @@ class Daemon {
   std::unique_ptr<Parts> parts_;
   bool shut_down_ = false;
   bool wrote_ready_file_ = false;
+  bool serves_ = false;  // it has said so
 };
 
 }  // namespace cytopress

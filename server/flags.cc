@@ -9,6 +9,7 @@
 #include <system_error>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 #include "core/base/device.h"
@@ -59,9 +60,14 @@ std::string TakeDevice(std::string& device) {
   return "";
 }
 
-// Empty, or what is wrong.
-std::string WhatIsWrongWithPort(const std::string& address) {
-  return std::string(CheckPort(address).message());
+// Empty, or what is wrong, as the next ones.
+std::string WhatIsWrongWithAddress(const std::string& address) {
+  return std::string(CheckHostPort(address).message());
+}
+std::string WhatIsWrongWithListen(const std::string& address) {
+  const bool is_socket =
+      absl::StartsWith(address, "unix:") || absl::StartsWith(address, "unix-abstract:");
+  return is_socket ? "" : WhatIsWrongWithAddress(address);
 }
 
 std::string CheckModelName(const std::string& name) {
@@ -73,7 +79,8 @@ std::string CheckModelName(const std::string& name) {
 
 // Empty, or what is wrong.
 std::string CheckCores(const std::string& list) {
-  return std::string(ParseCores(list).status().message());
+  const absl::StatusOr<std::vector<int>> cores = ParseCores(list);
+  return std::string((cores.ok() ? CheckUsable(*cores) : cores.status()).message());
 }
 
 // What the options cannot take from CLI11 as it is.
@@ -89,11 +96,11 @@ struct Extra {
 void DeclareServer(CLI::App* app, DaemonOptions* options, Extra* extra) {
   app->add_option("--listen", options->grpc.listen,
                   "HOST:PORT or unix:PATH for gRPC; port 0 takes a free one")
-      ->check(CLI::Validator(WhatIsWrongWithPort, ""))
+      ->check(CLI::Validator(WhatIsWrongWithListen, ""))
       ->capture_default_str();
   app->add_option("--metrics-listen", options->metrics_listen,
                   "HOST:PORT for Prometheus (GET /metrics); port 0 takes a free one")
-      ->check(CLI::Validator(WhatIsWrongWithPort, ""))
+      ->check(CLI::Validator(WhatIsWrongWithAddress, ""))
       ->capture_default_str();
   app->add_option("--tls-cert", options->grpc.tls.certificate, "certificate chain, PEM");
   app->add_option("--tls-key", options->grpc.tls.key, "its private key, PEM");
@@ -187,11 +194,17 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
 }
 
 void ApplyCores(const Extra& extra, Flags* flags) {
+  std::vector<int>& for_workers = flags->daemon.worker_cores;
   if (!extra.serving_cores.empty()) {
     flags->serving_cores = *ParseCores(extra.serving_cores);
-    flags->daemon.worker_cores = OtherCores(flags->serving_cores);
+    for_workers = OtherCores(flags->serving_cores);
   }
-  if (!extra.worker_cores.empty()) flags->daemon.worker_cores = *ParseCores(extra.worker_cores);
+  if (!extra.worker_cores.empty()) for_workers = *ParseCores(extra.worker_cores);
+  if (!flags->serving_cores.empty() && for_workers.empty() && flags->daemon.workers > 0) {
+    throw CLI::ValidationError("--serving-cores", extra.serving_cores +
+                                                      " leaves none for the workers; leave some, "
+                                                      "or give --worker-cores or --workers 0");
+  }
 }
 
 // For as many cores as serving gets.
@@ -243,18 +256,19 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
     if (options.state_folder.empty()) {
-      throw CLI::ValidationError("--state", "is needed: there is no HOME to put it in");
+      throw CLI::ValidationError("--state",
+                                 "is empty, and there is no HOME to put it in; name a folder");
     }
     if (options.bf16 && flags.inference_device != "cpu") {
       throw CLI::ValidationError("--bf16", "is for --inference-device cpu; " +
                                                flags.inference_device +
                                                " computes in FP16: leave one of the two out");
     }
+    ApplyCores(extra, &flags);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   Apply(extra, &options);
-  ApplyCores(extra, &flags);
   ApplyDefaultThreads(app, &flags);
   std::error_code error;
   options.state_folder = std::filesystem::absolute(options.state_folder, error).string();

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/address.h"
@@ -39,6 +40,12 @@ void InitializePlugins() {
   });
 }
 
+absl::StatusOr<std::string> ReadPem(const std::string& flag, const std::string& path) {
+  CYTOPRESS_ASSIGN_OR_RETURN(std::string pem, ReadFile(path, kMaxPemBytes));
+  if (absl::StrContains(pem, "-----BEGIN ")) return pem;
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", path, " is no PEM file"));
+}
+
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsOptions& tls) {
   if (tls.certificate.empty() != tls.key.empty()) {
     return absl::InvalidArgumentError(
@@ -53,11 +60,11 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsOp
       tls.client_ca.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
                             : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
-  CYTOPRESS_ASSIGN_OR_RETURN(pair.private_key, ReadFile(tls.key, kMaxPemBytes));
-  CYTOPRESS_ASSIGN_OR_RETURN(pair.cert_chain, ReadFile(tls.certificate, kMaxPemBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(pair.private_key, ReadPem("--tls-key", tls.key));
+  CYTOPRESS_ASSIGN_OR_RETURN(pair.cert_chain, ReadPem("--tls-cert", tls.certificate));
   options.pem_key_cert_pairs.push_back(std::move(pair));
   if (!tls.client_ca.empty()) {
-    CYTOPRESS_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(tls.client_ca, kMaxPemBytes));
+    CYTOPRESS_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem("--tls-client-ca", tls.client_ca));
   }
   return grpc::SslServerCredentials(options);
 }
@@ -107,9 +114,12 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   for (grpc::Service* service : services) builder.RegisterService(service);
   server->server_ = BuildAndStart(&builder);
   if (server->server_ == nullptr || server->port_ == 0) {
+    const bool has_tls = !options.tls.certificate.empty();
     return absl::UnavailableError(absl::StrCat(
         "cannot listen on ", options.listen,
-        "; is the port taken, or the certificate no match for its key? (--listen, --tls-cert)"));
+        has_tls ? "; is the port taken, the host not this machine's, or the certificate no match "
+                  "for its key? (--listen, --tls-cert, --tls-key)"
+                : "; is the port taken, or the host not this machine's? (--listen)"));
   }
   server->server_->GetHealthCheckService()->SetServingStatus(false);
   return server;

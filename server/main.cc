@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   if (!flags.serving_cores.empty()) {
     const absl::Status status = cytopress::UseCores(0, flags.serving_cores);
     if (!status.ok()) {
-      spdlog::error("--serving-cores: {}", status.ToString());
+      spdlog::error("--serving-cores: {}", std::string(status.message()));
       return 1;
     }
   }
@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<cytopress::Daemon>> daemon =
       cytopress::Daemon::Start(flags.daemon);
   if (!daemon.ok()) {
-    spdlog::error("cytopressd cannot start: {}", daemon.status().ToString());
+    spdlog::error("cytopressd cannot start: {}", std::string(daemon.status().message()));
     return 1;
   }
   int signal_number = 0;

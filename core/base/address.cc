@@ -31,6 +31,20 @@ absl::Status CheckPort(absl::string_view address) {
       absl::StrCat("\"", address, "\": port ", port, " does not exist; the largest is ", kMost));
 }
 
+absl::Status CheckHostPort(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  const bool has_port =
+      colon != absl::string_view::npos && colon + 1 < address.size() &&
+      std::all_of(address.begin() + colon + 1, address.end(), absl::ascii_isdigit);
+  const absl::string_view host = address.substr(0, has_port ? colon : 0);
+  const bool in_brackets = absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
+  if (host.empty() || (!in_brackets && absl::StrContains(host, ':'))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", address, "\" is no HOST:PORT such as 127.0.0.1:8500 or [::1]:8500"));
+  }
+  return CheckPort(address);
+}
+
 absl::Status CheckSocketIsFree(const std::string& address) {
   absl::string_view path = address;
   if (!absl::ConsumePrefix(&path, "unix:")) return absl::OkStatus();

@@ -13,6 +13,10 @@ namespace cytopress {
 // bits. What has no such port ("unix:/path", "dns:///name") is left to gRPC.
 absl::Status CheckPort(absl::string_view address);
 
+// INVALID_ARGUMENT unless it is "HOST:PORT" with a host and such a port in digits; an IPv6 address
+// is in brackets.
+absl::Status CheckHostPort(absl::string_view address);
+
 // UNAVAILABLE where somebody listens on the socket of "unix:PATH". gRPC removes the file and puts
 // its own in its place, which is right for one left behind, but would cut off a server that is
 // there. OK for all other addresses: of a taken port the kernel tells.

@@ -43,9 +43,9 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
     const std::vector<int> ports = endpoint->exposer_->GetListeningPorts();
     if (!ports.empty()) endpoint->port_ = ports[0];
   } catch (const std::exception& error) {
-    return absl::UnavailableError(absl::StrCat("cannot serve metrics on ", listen, ": ",
-                                               error.what(),
-                                               "; is the port taken? (--metrics-listen)"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot serve metrics on ", listen, ": ", error.what(),
+                     "; is the port taken, or the host not this machine's? (--metrics-listen)"));
   }
   return endpoint;
 }

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -31,6 +32,18 @@ absl::StatusOr<std::vector<int>> ParseCores(absl::string_view list) {
     for (int core = first; core <= last; ++core) cores.insert(core);
   }
   return std::vector<int>(cores.begin(), cores.end());
+}
+
+absl::Status CheckUsable(const std::vector<int>& cores) {
+  const std::vector<int> usable = OtherCores({});
+  for (const int core : cores) {
+    if (!std::binary_search(usable.begin(), usable.end(), core)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "core ", core,
+          " is none of those that this process may use: ", absl::StrJoin(usable, ",")));
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::vector<int> OtherCores(const std::vector<int>& taken) {

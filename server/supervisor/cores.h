@@ -16,6 +16,9 @@ namespace cytopress {
 // "0,2-3", as taskset and the kernel write it; sorted, each once. INVALID_ARGUMENT otherwise.
 absl::StatusOr<std::vector<int>> ParseCores(absl::string_view list);
 
+// INVALID_ARGUMENT when this process may not use all of `cores`.
+absl::Status CheckUsable(const std::vector<int>& cores);
+
 // Those that this process may use, without those of `taken`.
 std::vector<int> OtherCores(const std::vector<int>& taken);
 

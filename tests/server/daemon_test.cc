@@ -462,6 +462,11 @@ TEST_F(TlsTest, HalfOfAPairIsAnError) {
   EXPECT_EQ(Daemon::Start(options).status().code(), absl::StatusCode::kInvalidArgument);
   options.grpc.tls.key = folder_ + "/nothing.pem";
   EXPECT_EQ(Daemon::Start(options).status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/key.der", "0\x82").ok());
+  options.grpc.tls.key = folder_ + "/key.der";
+  const absl::Status no_pem = Daemon::Start(options).status();
+  EXPECT_EQ(no_pem.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(no_pem.message()), HasSubstr("--tls-key: "));
 }
 
 }  // namespace

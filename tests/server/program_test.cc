@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/base/file.h"
@@ -123,6 +124,17 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   Run({"--listen", "127.0.0.1:99999"});
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("port 99999 does not exist"));
+  for (const char* flag : {"--listen", "--metrics-listen"}) {
+    Run({flag, "8500"});
+    EXPECT_EQ(AwaitExit().code, 2);
+    EXPECT_THAT(Log(), HasSubstr("\"8500\" is no HOST:PORT"));
+  }
+  Run({"--worker-cores", "1023"});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("core 1023 is none of those"));
+  Run({"--serving-cores", absl::StrJoin(OtherCores({}), ",")});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("leaves none for the workers"));
   Run({"--default-model", "BAD NAME"});
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("--default-model: \"BAD NAME\" is no model's name; use "));
@@ -172,6 +184,7 @@ TEST_F(ProgramTest, ATakenPortIsExitCode1WithTheReason) {
   Run(arguments);
   EXPECT_EQ(AwaitExit().code, 1);
   EXPECT_THAT(Log(), HasSubstr("cannot listen on " + arguments[1]));
+  EXPECT_THAT(Log(), Not(HasSubstr("has stopped")));
   pid_ = first;
 }
 
@@ -206,7 +219,8 @@ TEST(FlagsTest, DevicesAreNamedAsJobsNameThem) {
 }
 
 TEST(FlagsTest, WorkersGetTheCoresThatServingLeaves) {
-  const char* const arguments[] = {"cytopressd", "--state", "/tmp/s", "--serving-cores", "0"};
+  const char* const arguments[] = {"cytopressd", "--state",   "/tmp/s", "--serving-cores",
+                                   "0",          "--workers", "0"};
   auto parsed = ParseFlags(std::size(arguments), arguments);
   ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
   EXPECT_THAT(std::get<Flags>(parsed).serving_cores, testing::ElementsAre(0));
@@ -217,7 +231,8 @@ TEST(FlagsTest, WorkersGetTheCoresThatServingLeaves) {
 }
 
 TEST(FlagsTest, ThreadsAreNoMoreThanTheCoresThatServe) {
-  std::vector<const char*> arguments = {"cytopressd", "--state", "/tmp/s", "--serving-cores", "0"};
+  std::vector<const char*> arguments = {"cytopressd", "--state",         "/tmp/s", "--workers",
+                                        "0",          "--serving-cores", "0"};
   auto parsed = ParseFlags(static_cast<int>(arguments.size()), arguments.data());
   ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
   EXPECT_EQ(std::get<Flags>(parsed).daemon.engines, 1);

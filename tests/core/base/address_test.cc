@@ -15,5 +15,15 @@ TEST(CheckPortTest, KnowsTheLargest) {
   }
 }
 
+TEST(CheckHostPortTest, WantsBoth) {
+  for (const char* good : {"127.0.0.1:0", "0.0.0.0:8500", "localhost:65535", "[::1]:8500"}) {
+    EXPECT_TRUE(CheckHostPort(good).ok()) << good;
+  }
+  for (const char* bad : {"", "8500", ":8500", "localhost", "localhost:", "localhost:grpc",
+                          "::1:8500", "unix:/run/a", "127.0.0.1:65536"}) {
+    EXPECT_EQ(CheckHostPort(bad).code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace cytopress

@@ -26,6 +26,8 @@ TEST(CoresTest, KnowsTheOthers) {
 
 TEST(CoresTest, RefusesCoresThatAreNotThere) {
   EXPECT_EQ(UseCores(0, {1023}).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CheckUsable(OtherCores({})), absl::OkStatus());
+  EXPECT_EQ(CheckUsable({OtherCores({})[0], 1023}).code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace
