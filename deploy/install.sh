@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages of the named groups of deploy/packages.txt, as far as they are missing.
 #
-#   deploy/install.sh [GROUP...]     groups: build (default), serve, worker, test
+#   deploy/install.sh [GROUP...]     groups: build (default), serve, worker, test, tidy
 #
 # Asks for nothing. Needs root, or sudo, only when something is missing.
 set -euo pipefail
