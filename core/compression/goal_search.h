@@ -5,7 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "cytopress/v1/recipe.pb.h"
+#include "absl/time/time.h"
+#include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
 

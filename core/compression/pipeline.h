@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/registry/model_registry.h"
-#include "cytopress/v1/recipe.pb.h"
+#include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
 

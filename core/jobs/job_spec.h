@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "cytopress/v1/recipe.pb.h"
+#include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
 
