@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/evaluation/evaluation.h"
 #include "core/image/image.h"
 #include "core/network/network.h"
 #include "cytopress/v1/model.pb.h"
@@ -114,7 +115,9 @@ v1::ModelSize MeasureSize(const Artifact& artifact, int64_t disk_bytes);
 // Of the library that packs the file, such as "1.5.4".
 std::string ZstdVersion();
 
-// Proto <-> plain structs.
+// Proto <-> plain structs. INVALID_ARGUMENT for a stem that is none; unspecified is kImagenet.
+v1::Stem ToProto(Stem stem);
+absl::StatusOr<Stem> FromProto(v1::Stem stem);
 v1::NetworkSpec ToProto(const NetworkSpec& spec);
 absl::StatusOr<NetworkSpec> FromProto(const v1::NetworkSpec& spec);
 v1::Preprocessing ToProto(const Preprocessing& preprocessing);
@@ -122,4 +125,9 @@ Preprocessing FromProto(const v1::Preprocessing& preprocessing);
 
 }  // namespace cytopress
 
+// `engine` computed the scores. Without an interval of the AUC.
+v1::Evaluation ToProto(const Evaluation& evaluation, const std::string& split,
+                       const std::string& engine);
+// Which images are right, as v1::Evaluation packs them; those that it has no bit for are not.
+std::vector<bool> RightOf(const v1::Evaluation& evaluation);
 #endif  // CYTOPRESS_CORE_ARTIFACT_ARTIFACT_H_

@@ -19,14 +19,6 @@ namespace {
 constexpr int kWarmUps = 3;
 constexpr int kTimings = 31;
 
-std::vector<bool> BitsOf(const v1::Evaluation& evaluation) {
-  std::vector<bool> bits(evaluation.images());
-  for (size_t i = 0; i < bits.size() && i / 8 < evaluation.right().size(); ++i) {
-    bits[i] = (evaluation.right()[i / 8] >> (i % 8)) & 1;
-  }
-  return bits;
-}
-
 absl::StatusOr<v1::Evaluation> ParentTest(const PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact parent, ReadParent(state));
   if (parent.provenance.dataset_hash() == state.dataset.content_hash) {
@@ -58,7 +50,7 @@ absl::Status CompareWithParent(const PipelineState& state, const v1::Evaluation&
                                v1::Certificate& certificate) {
   certificate.set_parent(state.parent);
   CYTOPRESS_ASSIGN_OR_RETURN(v1::Evaluation parent, ParentTest(state));
-  const McNemar comparison = CompareByMcNemar(BitsOf(parent), BitsOf(test));
+  const McNemar comparison = CompareByMcNemar(RightOf(parent), RightOf(test));
   certificate.set_only_parent_right(comparison.only_first_right);
   certificate.set_only_model_right(comparison.only_second_right);
   certificate.set_mcnemar_p_value(comparison.p_value);

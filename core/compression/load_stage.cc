@@ -140,10 +140,7 @@ class LoadStage : public Stage {
     CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
     CYTOPRESS_ASSIGN_OR_RETURN(state.dense, ScoreOfFile(artifact, state));
     if (state.spec.network().stem() != v1::STEM_UNSPECIFIED) {
-      v1::NetworkSpec asked;
-      asked.set_stem(state.spec.network().stem());
-      CYTOPRESS_ASSIGN_OR_RETURN(const NetworkSpec other, FromProto(asked));
-      artifact.network.stem = other.stem;
+      CYTOPRESS_ASSIGN_OR_RETURN(artifact.network.stem, FromProto(state.spec.network().stem()));
     }
     CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
     state.network = std::make_unique<TorchNetwork>(std::move(network), state.device,

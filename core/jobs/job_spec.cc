@@ -124,26 +124,10 @@ void CheckDataset(const v1::DatasetSource& dataset, Checker* checker) {
   }
 }
 
-absl::StatusOr<Stem> StemOf(v1::Stem stem) {
-  switch (stem) {
-    case v1::STEM_UNSPECIFIED:
-    case v1::STEM_IMAGENET:
-      return Stem::kImagenet;
-    case v1::STEM_CIFAR:
-      return Stem::kCifar;
-    case v1::STEM_STRIDE2:
-      return Stem::kStride2;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat(
-          static_cast<int>(stem), " is no stem; give STEM_IMAGENET, STEM_CIFAR or STEM_STRIDE2"));
-  }
-}
-
 // Builds a small network with one field at a time taken from the request, so that core/network
 // decides what is allowed and the answer names the field.
 void CheckNetwork(const v1::NetworkSpec& network, Checker* checker) {
-  const absl::StatusOr<Stem> stem = StemOf(network.stem());
-  if (!stem.ok()) checker->Add("network.stem", std::string(stem.status().message()));
+  checker->IsValid<v1::Stem>("network.stem", network.stem());
   const auto check = [&](absl::string_view field, const NetworkSpec& spec) {
     const absl::Status status = BuildNetwork(spec).status();
     if (status.ok()) return;
