@@ -17,7 +17,6 @@
 namespace cytopress {
 namespace {
 
-constexpr int kMaxClasses = 1024;  // as of a data set
 constexpr int kMaxTextLength = 256;
 constexpr int kMaxPathLength = 4096;
 constexpr int kMaxEpochs = 1000;
