@@ -2,9 +2,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
@@ -193,6 +195,19 @@ std::string SweepModelName(const std::string& model_name, double sparsity, v1::W
 }
 
 std::vector<std::string> RecipeNames() {
+std::string GoalTryName(const std::string& model_name, int number) {
+  return absl::StrCat(model_name, "-try", number);
+}
+
+std::optional<int> GoalTryNumber(absl::string_view name, const std::string& model_name) {
+  int number = 0;
+  if (!absl::ConsumePrefix(&name, absl::StrCat(model_name, "-try")) ||
+      !absl::SimpleAtoi(name, &number) || number < 1) {
+    return std::nullopt;
+  }
+  return number;
+}
+
   std::vector<std::string> names;
   for (const Named& named : kRecipes) names.push_back(named.name);
   return names;

@@ -383,7 +383,7 @@ void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
                  "RANGE_METHOD_ASYMMETRIC stores INT4 weights in the bytes of INT8, and a goal "
                  "weighs one against the other; choose MIN_MAX, PERCENTILE or MSE");
   }
-  const std::string longest = absl::StrCat(spec.model_name(), "-try", kMaxTries);
+  const std::string longest = GoalTryName(spec.model_name(), kMaxTries);
   if (IsValidModelName(spec.model_name()) && !IsValidModelName(longest)) {
     checker->Add("model_name",
                  absl::StrCat("is too long for a goal, whose tries are called like ", longest));

@@ -3,6 +3,7 @@
 #define CYTOPRESS_CORE_JOBS_JOB_SPEC_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,5 +43,10 @@ std::vector<std::string> RecipeNames();
 std::string SweepModelName(const std::string& model_name, double sparsity, v1::WeightType weights);
 
 }  // namespace cytopress
+// The name of a goal's try, counted from 1, for example "blood-try2" of "blood"; and the number
+// again of a model with such a name, nothing of others.
+std::string GoalTryName(const std::string& model_name, int number);
+std::optional<int> GoalTryNumber(absl::string_view name, const std::string& model_name);
+
 
 #endif  // CYTOPRESS_CORE_JOBS_JOB_SPEC_H_

@@ -360,6 +360,14 @@ TEST(WithDefaults, KeepsWhatWasGivenAndIsStable) {
   EXPECT_TRUE(ValidateJobSpec(once).empty());
 }
 
+TEST(GoalTryName, IsFoundAgain) {
+  EXPECT_EQ(GoalTryName("blood", 2), "blood-try2");
+  EXPECT_EQ(GoalTryNumber("blood-try12", "blood"), 12);
+  for (const char* other : {"blood", "blood-try", "blood-try0", "blood-trying", "bl-try2"}) {
+    EXPECT_FALSE(GoalTryNumber(other, "blood").has_value()) << other;
+  }
+}
+
 TEST(WithDefaults, AGoalKeepsAccuracyTheLosslessWay) {
   v1::JobSpec spec = GoodSpec();
   spec.mutable_recipe()->Clear();
