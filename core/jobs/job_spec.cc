@@ -159,7 +159,7 @@ void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Che
   checker->InRange(prefix + ".learning_rate", train.learning_rate(), 0.0, 100.0);
   checker->InRange(prefix + ".warmup_fraction", train.warmup_fraction(), 0.0, 1.0);
   checker->IsFraction(prefix + ".momentum", train.momentum());
-  if (train.weight_decay() != -1) {  // none
+  if (train.weight_decay() != -1) {  // zero
     checker->IsFraction(prefix + ".weight_decay", train.weight_decay());
   }
   checker->InRange(prefix + ".distillation", train.distillation(), 0.0, 1.0);
