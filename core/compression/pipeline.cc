@@ -12,6 +12,7 @@
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
+#include "core/compression/job_checkpoint.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
 #include "core/jobs/job_spec.h"
@@ -29,18 +30,6 @@ absl::Status OutOfMemory(const v1::JobSpec& spec, absl::string_view details) {
                    "; in training use a smaller batch_size (", batch,
                    "), in quantization a smaller recipe.quantize.calibration_images (",
                    recipe.quantize().calibration_images(), ")"));
-}
-
-torch::Tensor ToTensor(const std::string& text) {
-  torch::Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kUInt8);
-  std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
-  return bytes;
-}
-
-std::string ToString(const torch::Tensor& bytes) {
-  const torch::Tensor plain = bytes.contiguous();
-  const uint8_t* const first = plain.data_ptr<uint8_t>();
-  return std::string(first, first + plain.numel());
 }
 
 // Runs the stages in order, with a checkpoint, a progress report and a ledger line for each.
@@ -86,10 +75,6 @@ class PipelineRun {
       CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, loaded.status().message()));
       return TensorTable();
     }
-    if (loaded.ok() && loaded->count("published") == 0) {
-      spdlog::warn("starting over: the checkpoint is of an earlier release");
-      return TensorTable();
-    }
     return loaded;
   }
 
@@ -110,7 +95,11 @@ class PipelineRun {
     CYTOPRESS_RETURN_IF_ERROR(Report(0, {}));
     // A stage that is only repeated to rebuild its result has its line already.
     const Sequel sequel{WhoMends(index), state_.spec.has_sweep()};
-    CYTOPRESS_RETURN_IF_ERROR(Execute(stage, context, sequel, !done_before));
+    const absl::Status done = Execute(stage, context, sequel, !done_before);
+    if (absl::IsDataLoss(done) && !context.resumed.empty()) {  // or the next attempt would meet it
+      CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, done.message()));
+    }
+    CYTOPRESS_RETURN_IF_ERROR(done);
     CYTOPRESS_RETURN_IF_ERROR(Report(1, {}));
     return stage.skipped_on_resume() ? Save(index + 1, {}) : absl::OkStatus();
   }
@@ -248,59 +237,15 @@ class PipelineRun {
 
   // `next` is the stage to go on with; `table` its own state, if it has begun.
   absl::Status Save(size_t next, TensorTable table) {
-    table["stage"] = torch::tensor(static_cast<int64_t>(next));
-    const Score& dense = state_.dense;
-    table["dense"] =
-        torch::tensor({dense.accuracy, dense.auc, dense.answer_share}, torch::kFloat64);
-    for (const auto& [name, grid] : state_.frozen_grids) {
-      table["scales/" + name] = torch::tensor(grid.scales);
-      table["group_size/" + name] = torch::tensor(grid.group_size);
-      table["multipliers/" + name] = torch::tensor(
-          std::vector<int>(grid.multipliers.begin(), grid.multipliers.end()), torch::kInt32);
-    }
-    PutAll("network/", state_.network->tensors(), table);
-    PutAll("mask/", state_.masks, table);
-    table["dataset"] = ToTensor(state_.dataset.content_hash);
-    table["published"] = ToTensor(state_.published);
-    table["published_parent"] = ToTensor(state_.published_parent);
-    for (size_t i = 0; i < state_.ledger.size(); ++i) {
-      table[absl::StrCat("ledger/", i)] = ToTensor(state_.ledger[i].SerializeAsString());
-    }
+    PutState(next, state_, table);
     return SaveTensors(table, checkpoint_path_);
   }
 
   absl::Status Restore(const TensorTable& table) {
-    if (ToString(table.at("dataset")) != state_.dataset.content_hash) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "dataset.uri: the data at ", state_.spec.dataset().uri(),
-          " have changed since the job began; submit it again to begin with them as they are now"));
-    }
-    CYTOPRESS_RETURN_IF_ERROR(GetAll("network/", table, state_.network->tensors()));
-    resume_index_ = static_cast<size_t>(table.at("stage").item<int64_t>());
-    const torch::Tensor dense = table.at("dense");
-    state_.dense.accuracy = dense[0].item<double>();
-    state_.dense.auc = dense[1].item<double>();
-    state_.dense.answer_share = dense[2].item<double>();
-    for (const auto& [name, tensor] : state_.network->tensors()) {
-      const auto mask = table.find("mask/" + name);
-      if (mask != table.end()) state_.masks[name] = mask->second.to(state_.device);
-      const auto scales = table.find("scales/" + name);
-      if (scales == table.end()) continue;
-      const torch::Tensor plain = scales->second.contiguous();
-      const torch::Tensor multipliers = table.at("multipliers/" + name).contiguous();
-      WeightGrid& grid = state_.frozen_grids[name];
-      grid.scales.assign(plain.data_ptr<float>(), plain.data_ptr<float>() + plain.numel());
-      grid.group_size = table.at("group_size/" + name).item<int64_t>();
-      grid.multipliers.assign(multipliers.data_ptr<int>(),
-                              multipliers.data_ptr<int>() + multipliers.numel());
-    }
-    if (table.count("ledger/0") != 0) state_.ledger.clear();  // it has the line of loading, too
-    for (size_t i = 0; table.count(absl::StrCat("ledger/", i)) != 0; ++i) {
-      state_.ledger.emplace_back().ParseFromString(ToString(table.at(absl::StrCat("ledger/", i))));
-    }
-    state_.published = ToString(table.at("published"));
-    state_.published_parent = ToString(table.at("published_parent"));
-    if (!state_.published_parent.empty()) state_.parent = state_.published_parent;
+    const absl::StatusOr<size_t> next = TakeState(table, state_);
+    if (absl::IsDataLoss(next.status())) return SetAside(checkpoint_path_, next.status().message());
+    CYTOPRESS_RETURN_IF_ERROR(next.status());
+    resume_index_ = *next;
     spdlog::info("resuming job {} at the stage {}", state_.context.job_id,
                  stages_[std::min(resume_index_, stages_.size() - 1)]->name());
     return absl::OkStatus();

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core/artifact/artifact.h"
 #include "core/compression/checkpoint.h"
+#include "core/compression/goal_search.h"
 #include "core/compression/guard.h"
 #include "core/compression/pipeline.h"
 #include "core/compression/pruning.h"
@@ -40,6 +41,8 @@ struct PipelineState {
   Score dense;                   // of the dense model, as it is served once it is published
   torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
   std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
+
+  GoalProgress goal;  // of the search for a goal
 
   TensorMap unrounded;        // what weights were before the last quantize stage, if it may mend
   Artifact artifact;          // from the quantize stage on
@@ -83,8 +86,8 @@ class Stage {
   virtual std::string name() const = 0;
   // Work in forward passes of one image, roughly: what the estimate of the time left is made from.
   virtual double Cost(const PipelineState& state) const = 0;
-  // True when the outcome is only what a checkpoint keeps (network, masks, frozen scales, dense
-  // score, published models): a resumed job skips the stage. Other stages run again.
+  // True when the outcome is only what a checkpoint keeps (job_checkpoint.h): a resumed job skips
+  // the stage. Other stages run again.
   virtual bool skipped_on_resume() const { return false; }
   // Whether what follows is made from what it leaves: its line goes into their files' ledgers.
   virtual bool in_lineage() const { return true; }

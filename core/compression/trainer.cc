@@ -275,6 +275,10 @@ void Trainer::Save(TensorTable& table) const {
 }
 
 absl::Status Trainer::Load(const TensorTable& table) {
+  for (const char* const key : {"epoch", "accuracies", "confusion"}) {
+    if (table.count(key) != 0) continue;
+    return absl::DataLossError(absl::StrCat("the checkpoint lacks ", key));
+  }
   CYTOPRESS_RETURN_IF_ERROR(GetAll("now/", table, network_.tensors()));
   CYTOPRESS_RETURN_IF_ERROR(GetAll("momentum/", table, optimizer_.momentum()));
   CYTOPRESS_RETURN_IF_ERROR(GetAll("average/", table, average_));

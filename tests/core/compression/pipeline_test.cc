@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
+#include "core/compression/checkpoint.h"
 #include "tests/core/compression/pipeline_fixture.h"
 
 namespace cytopress {
@@ -217,6 +218,27 @@ TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(status.message(),
               HasSubstr("the collapse guard refuses the model after the stage prune"));
+TEST_F(PipelineTest, StartsOverFromACheckpointThatLacksSomething) {
+  for (const char* key : {"dense", "momentum/fc.weight"}) {
+    const std::string job = absl::StrCat("job-", key[0]);
+    RecordingObserver stopped, second, resumed;
+    stopped.stop_in_stage = "train";
+    stopped.stop_in_epoch = 2;
+    EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped, job).status()));
+    const std::string path = WorkFolder(job) + "/checkpoint.pt";
+    TensorTable table = *LoadTensors(path);
+    ASSERT_EQ(table.erase(key), 1u) << key;
+    ASSERT_TRUE(SaveTensors(table, path).ok());
+    // What training itself saved is looked at only when it begins, which takes an attempt.
+    const auto result = Run(TinySpec(), second, job, 2);
+    if (!result.ok()) {
+      EXPECT_TRUE(absl::IsDataLoss(result.status())) << result.status();
+      ASSERT_TRUE(Run(TinySpec(), resumed, job, 3).ok());
+    }
+    EXPECT_TRUE(std::filesystem::exists(path + ".bad")) << key;
+  }
+}
+
   EXPECT_THAT(status.message(), HasSubstr("batch-norm statistics measured again"));
   EXPECT_THAT(status.message(), HasSubstr("recipe.max_accuracy_drop"));
   EXPECT_FALSE(registry_->Get({"tiny", 1}).ok());
