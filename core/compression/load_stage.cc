@@ -34,6 +34,7 @@ absl::Status TakeWeights(const Artifact& artifact, PipelineState& state) {
 
 class LoadStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_LOAD; }
   std::string name() const override { return "load"; }
   double Cost(const PipelineState& state) const override { return 1000; }
 
@@ -135,7 +136,7 @@ class LoadStage : public Stage {
   }
 
   // Returns what the reader of the ledger is to know about it.
-  static absl::StatusOr<std::string> LoadBaseModel(PipelineState& state) {
+  static absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
     CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ReadParent(state));
     CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
     CYTOPRESS_ASSIGN_OR_RETURN(state.dense, ScoreOfFile(artifact, state));
@@ -164,15 +165,17 @@ class LoadStage : public Stage {
 
   // Training may go on with other data; but a folder that has changed can hold the base model's
   // training images in its test split.
-  static std::string RemarkOnData(const Artifact& artifact, const PipelineState& state) {
+  static std::optional<Finding> RemarkOnData(const Artifact& artifact, const PipelineState& state) {
     const std::string& hash = artifact.provenance.dataset_hash();
-    if (hash.empty() || hash == state.dataset.content_hash) return "";
-    return absl::StrCat("other data: ", state.parent, " was made from ",
-                        artifact.provenance.dataset_name(), " ", hash.substr(0, kHashDigits),
-                        ", these are ", state.dataset.name, " ",
-                        state.dataset.content_hash.substr(0, kHashDigits),
-                        "; where they share images with its training images, test figures are too "
-                        "good");
+    if (hash.empty() || hash == state.dataset.content_hash) return std::nullopt;
+    return Finding{
+        v1::GUARD_VERDICT_OTHER_DATA,
+        absl::StrCat("other data: ", state.parent, " was made from ",
+                     artifact.provenance.dataset_name(), " ", hash.substr(0, kHashDigits),
+                     ", these are ", state.dataset.name, " ",
+                     state.dataset.content_hash.substr(0, kHashDigits),
+                     "; where they share images with its training images, test figures are too "
+                     "good")};
   }
 
   static absl::Status CheckFits(const Artifact& artifact, const PipelineState& state) {
@@ -194,6 +197,7 @@ class RestartStage : public Stage {
  public:
   explicit RestartStage(std::string name) : name_(std::move(name)) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_RESTART; }
   std::string name() const override { return name_; }
   double Cost(const PipelineState& state) const override { return 100; }
   bool skipped_on_resume() const override { return true; }

@@ -127,7 +127,8 @@ class PipelineRun {
     const absl::Duration start = RealClock()->Steady();
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, stage.Run(state_, context));
     CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string remark, Guard(stage, context, sequel, outcome));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<Finding> remark,
+                               Guard(stage, context, sequel, outcome));
     if (!enter) return absl::OkStatus();
     return AddLedgerLine(stage, outcome, remark, RealClock()->Steady() - start);
   }
@@ -146,21 +147,24 @@ class PipelineRun {
     return mender;
   }
 
-  std::optional<std::string> Finding(const StageOutcome& outcome) const {
+  std::optional<Finding> Find(const StageOutcome& outcome) const {
     if (!outcome.score) return std::nullopt;
     return FindCollapse(*outcome.score, state_.dense, state_.spec.recipe().max_accuracy_drop(),
                         state_.dataset.class_names);
   }
 
-  // The guard's remark for the ledger, empty when all is well. Replaces `outcome` by that of the
+  // What the ledger says of the guard, nothing when all is well. Replaces `outcome` by that of the
   // remedy that helped; refuses the model when none did and no later stage judges.
-  absl::StatusOr<std::string> Guard(Stage& stage, StageContext& context, const Sequel& sequel,
-                                    StageOutcome& outcome) {
-    std::optional<std::string> finding = Finding(outcome);
+  absl::StatusOr<std::optional<Finding>> Guard(Stage& stage, StageContext& context,
+                                               const Sequel& sequel, StageOutcome& outcome) {
+    std::optional<Finding> finding = Find(outcome);
     if (!finding) return outcome.remark;
-    std::string remark = *finding;
-    spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), *finding);
-    if (!sequel.mender.empty()) return absl::StrCat(remark, "; ", sequel.mender, " follows");
+    Finding remark = *finding;
+    spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), finding->text);
+    if (!sequel.mender.empty()) {
+      return Finding{v1::GUARD_VERDICT_TRAINING_FOLLOWS,
+                     absl::StrCat(remark.text, "; ", sequel.mender, " follows")};
+    }
     if (state_.spec.recipe().on_collapse() == v1::COLLAPSE_POLICY_REPORT) return remark;
     for (int attempt = 0;; ++attempt) {
       CYTOPRESS_ASSIGN_OR_RETURN(std::optional<StageOutcome> mended,
@@ -168,13 +172,17 @@ class PipelineRun {
       if (!mended) break;
       CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
       outcome = *std::move(mended);
-      finding = Finding(outcome);
-      if (!finding) return absl::StrCat(remark, "; mended: ", outcome.note);
-      absl::StrAppend(&remark, "; not mended by: ", outcome.note, " (", *finding, ")");
+      finding = Find(outcome);
+      if (!finding) {
+        return Finding{v1::GUARD_VERDICT_MENDED,
+                       absl::StrCat(remark.text, "; mended: ", outcome.note)};
+      }
+      remark.verdict = finding->verdict;
+      absl::StrAppend(&remark.text, "; not mended by: ", outcome.note, " (", finding->text, ")");
     }
     if (sequel.judged_later) return remark;
     return RefuseModel(absl::StrCat(
-        "the collapse guard refuses the model after the stage ", stage.name(), ": ", remark,
+        "the collapse guard refuses the model after the stage ", stage.name(), ": ", remark.text,
         "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
   }
 
@@ -213,13 +221,19 @@ class PipelineRun {
   }
 
   absl::Status AddLedgerLine(const Stage& stage, const StageOutcome& outcome,
-                             const std::string& remark, absl::Duration duration) {
+                             const std::optional<Finding>& remark, absl::Duration duration) {
     v1::LedgerEntry entry;
+    entry.set_kind(stage.kind());
     entry.set_stage(stage.name());
     entry.set_seconds(absl::ToDoubleSeconds(duration));
     if (outcome.score) {
       entry.set_validation_accuracy(outcome.score->accuracy);
       entry.set_validation_auc(outcome.score->auc);
+      entry.set_verdict(v1::GUARD_VERDICT_FINE);
+    }
+    if (remark) {
+      entry.set_verdict(remark->verdict);
+      entry.set_guard(remark->text);
     }
     entry.set_sparsity(outcome.sparsity ? *outcome.sparsity : Sparsity(*state_.network));
     int64_t parameters = 0;
@@ -229,8 +243,8 @@ class PipelineRun {
     entry.set_disk_bytes(outcome.disk_bytes);
     entry.set_images_per_second(outcome.images_per_second);
     entry.set_note(outcome.note);
+    entry.set_published(outcome.published);
     entry.set_attempt(state_.context.attempt);
-    entry.set_guard(remark);
     if (stage.in_lineage()) state_.ledger.push_back(entry);
     return state_.context.observer->OnLedger(entry);
   }

@@ -24,6 +24,7 @@ std::string Megabytes(int64_t bytes) {
 
 class PublishParentStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PUBLISH_DENSE; }
   std::string name() const override { return "publish-dense"; }
   bool skipped_on_resume() const override { return true; }
   double Cost(const PipelineState& state) const override {
@@ -56,6 +57,7 @@ class PublishParentStage : public Stage {
 
 class PackageStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PACKAGE; }
   std::string name() const override { return "package"; }
   double Cost(const PipelineState& state) const override { return 3000; }
 
@@ -78,6 +80,7 @@ class PackageStage : public Stage {
 
 class EvaluateStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_EVALUATE; }
   std::string name() const override { return "evaluate"; }
   double Cost(const PipelineState& state) const override {
     // The served arithmetic on two splits, the weights alone and perhaps the parent on one.
@@ -100,6 +103,7 @@ class PublishStage : public Stage {
  public:
   explicit PublishStage(std::string model_name) : model_name_(std::move(model_name)) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PUBLISH; }
   std::string name() const override { return "publish"; }
   double Cost(const PipelineState& state) const override { return 100; }
 
@@ -115,6 +119,7 @@ class PublishStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(state.published,
                                PublishFile(state, state.artifact_path, model_name_));
     StageOutcome outcome;
+    outcome.published = state.published;
     outcome.note = absl::StrCat("published as ", state.published);
     return outcome;
   }

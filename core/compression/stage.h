@@ -58,7 +58,8 @@ struct StageOutcome {
   int64_t disk_bytes = 0;
   double images_per_second = 0;
   std::string note;
-  std::string remark;  // of the guard, about what stops no job
+  std::string published;          // "name@version", when the stage published a model
+  std::optional<Finding> remark;  // about what stops no job
 };
 
 class Stage;
@@ -83,7 +84,8 @@ struct StageContext {
 class Stage {
  public:
   virtual ~Stage() = default;
-  virtual std::string name() const = 0;
+  virtual v1::StageKind kind() const = 0;
+  virtual std::string name() const = 0;  // for people
   // Work in forward passes of one image, roughly: what the estimate of the time left is made from.
   virtual double Cost(const PipelineState& state) const = 0;
   // True when the outcome is only what a checkpoint keeps (job_checkpoint.h): a resumed job skips

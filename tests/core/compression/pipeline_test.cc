@@ -27,6 +27,15 @@ TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   EXPECT_EQ(result->parent_model, "tiny-dense@1");
   EXPECT_THAT(observer.Stages(), ElementsAre("load", "train", "publish-dense", "prune", "fine-tune",
                                              "quantize", "package", "evaluate", "publish"));
+  const v1::LedgerEntry trained = Line(observer, "train"), packed = Line(observer, "package");
+  EXPECT_EQ(trained.kind(), v1::STAGE_KIND_TRAIN);
+  EXPECT_EQ(trained.verdict(), v1::GUARD_VERDICT_FINE);
+  EXPECT_TRUE(trained.has_validation_accuracy());
+  EXPECT_EQ(packed.kind(), v1::STAGE_KIND_PACKAGE);
+  EXPECT_EQ(packed.verdict(), v1::GUARD_VERDICT_UNSPECIFIED) << "there is nothing to judge";
+  EXPECT_FALSE(packed.has_validation_accuracy());
+  EXPECT_EQ(Line(observer, "publish-dense").published(), "tiny-dense@1");
+  EXPECT_EQ(Line(observer, "publish").published(), "tiny@1");
 
   const v1::Model model = *registry_->Get({"tiny", 1});
   EXPECT_EQ(model.weights(), v1::WEIGHT_TYPE_INT8);
@@ -142,6 +151,7 @@ TEST_F(PipelineTest, ABaseModelOfOtherDataIsRemarkedOn) {
   *spec.mutable_dataset() = LearningSpec(changed).dataset();
   ASSERT_TRUE(Run(spec, second, "job-2").ok());
   EXPECT_THAT(Line(second, "load").guard(), HasSubstr("other data: tiny@1 was made from spots"));
+  EXPECT_EQ(Line(second, "load").verdict(), v1::GUARD_VERDICT_OTHER_DATA);
   EXPECT_EQ(registry_->Get({"again", 1})->ledger(0).guard(), Line(second, "load").guard());
 }
 
@@ -208,16 +218,6 @@ TEST_F(PipelineTest, StartsOverOnlyFromADamagedCheckpointAndKeepsIt) {
   EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
 }
 
-TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
-  RecordingObserver observer;
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.99);
-  spec.mutable_recipe()->clear_finetune();
-  spec.mutable_recipe()->set_max_accuracy_drop(0.001);
-  const absl::Status status = Run(spec, observer).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-  EXPECT_THAT(status.message(),
-              HasSubstr("the collapse guard refuses the model after the stage prune"));
 TEST_F(PipelineTest, StartsOverFromACheckpointThatLacksSomething) {
   for (const char* key : {"dense", "momentum/fc.weight"}) {
     const std::string job = absl::StrCat("job-", key[0]);
@@ -239,6 +239,16 @@ TEST_F(PipelineTest, StartsOverFromACheckpointThatLacksSomething) {
   }
 }
 
+TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
+  RecordingObserver observer;
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.99);
+  spec.mutable_recipe()->clear_finetune();
+  spec.mutable_recipe()->set_max_accuracy_drop(0.001);
+  const absl::Status status = Run(spec, observer).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(status.message(),
+              HasSubstr("the collapse guard refuses the model after the stage prune"));
   EXPECT_THAT(status.message(), HasSubstr("batch-norm statistics measured again"));
   EXPECT_THAT(status.message(), HasSubstr("recipe.max_accuracy_drop"));
   EXPECT_FALSE(registry_->Get({"tiny", 1}).ok());
@@ -253,6 +263,7 @@ TEST_F(PipelineTest, ReportsACollapseWhenThatIsAllThatIsAskedFor) {
   spec.mutable_recipe()->set_on_collapse(v1::COLLAPSE_POLICY_REPORT);
   ASSERT_TRUE(Run(spec, observer).ok());
   EXPECT_THAT(Line(observer, "prune").guard(), HasSubstr("below the dense model"));
+  EXPECT_GE(Line(observer, "prune").verdict(), v1::GUARD_VERDICT_LOST_TOO_MUCH);
   EXPECT_EQ(Line(observer, "train").guard(), "");
   EXPECT_EQ(registry_->Get({"tiny", 1})->weights(), v1::WEIGHT_TYPE_INT8);
 }
@@ -280,7 +291,9 @@ TEST_F(PipelineTest, FineTuningIsTheRemedyOfPruning) {
   const auto result = Run(spec, observer);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(Line(observer, "prune").guard(), HasSubstr("; fine-tune follows"));
+  EXPECT_EQ(Line(observer, "prune").verdict(), v1::GUARD_VERDICT_TRAINING_FOLLOWS);
   EXPECT_EQ(Line(observer, "fine-tune").guard(), "");
+  EXPECT_EQ(Line(observer, "fine-tune").verdict(), v1::GUARD_VERDICT_FINE);
 }
 
 // What is half mended when the job stops is no dense model when it goes on.

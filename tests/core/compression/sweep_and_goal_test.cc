@@ -90,6 +90,9 @@ TEST_F(PipelineTest, ASweepGoesOnWithoutTheSparsityThatLosesTooMuch) {
   EXPECT_EQ(result->model, "tiny-s0-fp16@1") << "published in the first attempt";
   EXPECT_THAT(Line(observer, "prune 99.9 %").guard(), HasSubstr("not mended by: batch-norm"));
   EXPECT_THAT(Line(observer, "tiny-s99.9-fp16").note(), HasSubstr("not published: "));
+  EXPECT_EQ(Line(observer, "tiny-s99.9-fp16").kind(), v1::STAGE_KIND_CELL);
+  EXPECT_EQ(Line(observer, "tiny-s99.9-fp16").published(), "");
+  EXPECT_EQ(Line(stopped, "tiny-s0-fp16").published(), "tiny-s0-fp16@1");
   EXPECT_FALSE(registry_->Get({"tiny-s99.9-fp16", 1}).ok());
 
   spec.set_base_model("tiny-dense");
@@ -131,6 +134,8 @@ TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
     const v1::LedgerEntry line = Line(observer, absl::StrCat("try ", i));
     const auto model = registry_->Get({absl::StrCat("tiny-try", i), 1});
     EXPECT_THAT(line.note(), testing::HasSubstr(model.ok() ? "published as" : "not published"));
+    EXPECT_EQ(line.kind(), v1::STAGE_KIND_TRY);
+    EXPECT_EQ(line.published(), model.ok() ? absl::StrCat("tiny-try", i, "@1") : "");
     if (!model.ok()) continue;
     ++accurate;
     EXPECT_LE(best.size().disk_bytes(), model->size().disk_bytes());
