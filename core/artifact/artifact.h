@@ -23,7 +23,9 @@ enum class Encoding {
   kFloat32,
   kFloat16,
   kInt8,  // symmetric, one scale an output channel (dimension 0)
-  kInt4,  // the same with values in [-7, 7], two to a byte in the file
+  // The same with values in [-7, 7], two to a byte in the file. INT4 models of asymmetric ranges
+  // have kInt8 instead: their levels, taken from zero, do not fit (weight_rounding.h).
+  kInt4,
 };
 
 // The largest file that is written or read. What it unpacks to is bounded by the network it names.
@@ -98,7 +100,8 @@ absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact);
 // UNIMPLEMENTED for a newer format version, RESOURCE_EXHAUSTED for a model of over 1 GiB.
 absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes);
 
-// Only the manifest: cheap, for listings. Bytes behind it may be missing and are not verified.
+// Only the manifest, without unpacking a weight. Bytes behind it may be missing and are not
+// verified. (The registry reads the whole file of a version once all the same, for its digest.)
 // `model` has no name, version or sha256; its disk_bytes are what the whole file has.
 absl::StatusOr<v1::Model> ParseManifest(absl::string_view bytes);
 
@@ -122,12 +125,12 @@ v1::NetworkSpec ToProto(const NetworkSpec& spec);
 absl::StatusOr<NetworkSpec> FromProto(const v1::NetworkSpec& spec);
 v1::Preprocessing ToProto(const Preprocessing& preprocessing);
 Preprocessing FromProto(const v1::Preprocessing& preprocessing);
-
-}  // namespace cytopress
-
 // `engine` computed the scores. Without an interval of the AUC.
 v1::Evaluation ToProto(const Evaluation& evaluation, const std::string& split,
                        const std::string& engine);
 // Which images are right, as v1::Evaluation packs them; those that it has no bit for are not.
 std::vector<bool> RightOf(const v1::Evaluation& evaluation);
+
+}  // namespace cytopress
+
 #endif  // CYTOPRESS_CORE_ARTIFACT_ARTIFACT_H_

@@ -13,8 +13,8 @@ namespace cytopress {
 // Reads the data set and the base model, or makes a fresh network.
 std::unique_ptr<Stage> MakeLoadStage();
 
-// Takes the dense parent's weights again and forgets all masks: the next sparsity of a sweep that
-// starts from the dense model each time.
+// Takes the dense parent's weights again and forgets all masks: for the next sparsity of a sweep
+// that starts from the dense model each time, and for each try of a goal.
 std::unique_ptr<Stage> MakeRestartStage(const std::string& name);
 
 // Trains from scratch.
