@@ -26,7 +26,8 @@ absl::StatusOr<v1::Evaluation> ParentTest(const PipelineState& state) {
       if (evaluation.split() == "test" && !evaluation.right().empty()) return evaluation;
     }
   }
-  return EvaluateArtifact(parent, state.dataset, "test", at::get_num_threads());
+  return EvaluateArtifact(parent, state.dataset, "test",
+                          {at::get_num_threads(), Arithmetic::kAuto, /*auc_interval=*/true});
 }
 
 // The median of one image alone on one thread, in seconds.
@@ -81,11 +82,13 @@ absl::StatusOr<v1::Certificate> Certify(const PipelineState& state, const Artifa
 
   v1::Evaluation weights_only = test;
   if (artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4) {
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        weights_only, EvaluateArtifact(artifact, state.dataset, "test", at::get_num_threads(),
-                                       Arithmetic::kFp32));
+    CYTOPRESS_ASSIGN_OR_RETURN(weights_only,
+                               EvaluateArtifact(artifact, state.dataset, "test",
+                                                {at::get_num_threads(), Arithmetic::kFp32}));
   }
   weights_only.clear_right();
+  weights_only.clear_auc_low();
+  weights_only.clear_auc_high();
   *certificate.mutable_weights_only_test() = std::move(weights_only);
 
   CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, CreateEngine(artifact));

@@ -159,7 +159,7 @@ class LoadStage : public Stage {
     }
     CYTOPRESS_ASSIGN_OR_RETURN(
         const v1::Evaluation evaluation,
-        EvaluateArtifact(artifact, state.dataset, "val", at::get_num_threads()));
+        EvaluateArtifact(artifact, state.dataset, "val", {at::get_num_threads()}));
     return ScoreOf(evaluation);
   }
 

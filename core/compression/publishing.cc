@@ -76,7 +76,8 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
   for (const char* split : {"val", "test"}) {
     CYTOPRESS_ASSIGN_OR_RETURN(
         v1::Evaluation evaluation,
-        EvaluateArtifact(artifact, state.dataset, split, at::get_num_threads()));
+        EvaluateArtifact(artifact, state.dataset, split,
+                         {at::get_num_threads(), Arithmetic::kAuto, /*auc_interval=*/true}));
     metadata.evaluations.push_back(std::move(evaluation));
     CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(metadata.evaluations.size()) / 4));
   }

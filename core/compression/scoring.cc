@@ -42,12 +42,12 @@ absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Da
 }
 
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,
-                                                const std::string& split_name, int threads,
-                                                Arithmetic arithmetic) {
+                                                const std::string& split_name,
+                                                const ArtifactScoring& how) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Split* split, dataset.split(split_name));
   EngineOptions options;
-  options.threads = threads;
-  options.arithmetic = arithmetic;
+  options.threads = how.threads;
+  options.arithmetic = how.arithmetic;
   CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, CreateEngine(artifact, options));
   const int64_t classes = engine->classes();
   std::vector<float> scores(split->size() * classes);
@@ -56,6 +56,7 @@ absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const 
   CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation,
                              Evaluate(scores, split->labels, dataset.classes()));
   v1::Evaluation message = ToProto(evaluation, split_name, engine->name());
+  if (!how.auc_interval) return message;
   const Interval auc = BootstrapAuc(scores, split->labels, dataset.classes(), kBootstrapSeed);
   message.set_auc_low(auc.low);
   message.set_auc_high(auc.high);

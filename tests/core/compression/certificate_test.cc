@@ -24,7 +24,7 @@ class CertificateTest : public PipelineTest {
     state_.network = std::make_unique<TorchNetwork>(SmallNetwork());
     artifact_ = DescribeArtifact(state_, v1::WEIGHT_TYPE_FP16);
     artifact_.tensors = EncodeFloats(state_.network->Export(), v1::WEIGHT_TYPE_FP16);
-    measured_ = *EvaluateArtifact(artifact_, state_.dataset, "test", 1);
+    measured_ = *EvaluateArtifact(artifact_, state_.dataset, "test", {});
   }
 
   void PublishParent(const std::string& dataset_hash, const std::string& right) {
