@@ -134,6 +134,8 @@ void DescribeData(const v1::Model& model, ReportData* data) {
   options.class_names.assign(source.class_names().begin(), source.class_names().end());
   const absl::StatusOr<Dataset> dataset = LoadDataset(source.uri(), options);
   if (!dataset.ok() || dataset->content_hash != model.provenance().dataset_hash()) return;
+  // A job numbers the classes as its base model does.
+  if (dataset->class_names != data->class_names) return;
   data->splits = {{"train", ClassCounts(dataset->train, dataset->classes())},
                   {"val", ClassCounts(dataset->val, dataset->classes())},
                   {"test", ClassCounts(dataset->test, dataset->classes())}};

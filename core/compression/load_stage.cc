@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
 #include "core/compression/encoding.h"
@@ -19,6 +20,7 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kHashDigits = 12;  // enough to tell data sets apart
+constexpr size_t kNamedClasses = 4;
 
 absl::Status TakeWeights(const Artifact& artifact, PipelineState& state) {
   const TensorMap tensors = DecodeTensors(artifact.tensors);
@@ -139,6 +141,7 @@ class LoadStage : public Stage {
   static absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
     CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ReadParent(state));
     CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
+    TakeOrderOf(artifact.class_names, state.dataset);
     CYTOPRESS_ASSIGN_OR_RETURN(state.dense, ScoreOfFile(artifact, state));
     if (state.spec.network().stem() != v1::STEM_UNSPECIFIED) {
       CYTOPRESS_ASSIGN_OR_RETURN(artifact.network.stem, FromProto(state.spec.network().stem()));
@@ -148,6 +151,24 @@ class LoadStage : public Stage {
                                                    state.spec.recipe().seed());
     CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));
     return RemarkOnData(artifact, state);
+  }
+
+  // Numbers the data set's classes as the base model does, where both have the same names in
+  // another order: its answers are numbers.
+  static void TakeOrderOf(const std::vector<std::string>& names, Dataset& dataset) {
+    if (names == dataset.class_names ||
+        !std::is_permutation(names.begin(), names.end(), dataset.class_names.begin())) {
+      return;
+    }
+    std::vector<int> number_of;
+    for (const std::string& name : dataset.class_names) {
+      number_of.push_back(
+          static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin()));
+    }
+    for (Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
+      for (int& label : split->labels) label = number_of[label];
+    }
+    dataset.class_names = names;
   }
 
   // As it is served: what is made from it will be compared as a file, too.
@@ -164,18 +185,38 @@ class LoadStage : public Stage {
   }
 
   // Training may go on with other data; but a folder that has changed can hold the base model's
-  // training images in its test split.
+  // training images in its test split, and its classes may be called otherwise.
   static std::optional<Finding> RemarkOnData(const Artifact& artifact, const PipelineState& state) {
     const std::string& hash = artifact.provenance.dataset_hash();
-    if (hash.empty() || hash == state.dataset.content_hash) return std::nullopt;
-    return Finding{
-        v1::GUARD_VERDICT_OTHER_DATA,
-        absl::StrCat("other data: ", state.parent, " was made from ",
-                     artifact.provenance.dataset_name(), " ", hash.substr(0, kHashDigits),
-                     ", these are ", state.dataset.name, " ",
-                     state.dataset.content_hash.substr(0, kHashDigits),
-                     "; where they share images with its training images, test figures are too "
-                     "good")};
+    const std::string classes = RemarkOnClasses(artifact.class_names, state.dataset.class_names);
+    const bool same = hash.empty() || hash == state.dataset.content_hash;
+    if (same && classes.empty()) return std::nullopt;
+    std::string text = absl::StrCat("other data: ", state.parent, " was made from ",
+                                    artifact.provenance.dataset_name(), " ",
+                                    hash.substr(0, kHashDigits), ", these are ", state.dataset.name,
+                                    " ", state.dataset.content_hash.substr(0, kHashDigits));
+    if (!same) {
+      text += "; where they share images with its training images, test figures are too good";
+    }
+    return Finding{v1::GUARD_VERDICT_OTHER_DATA, text + classes};
+  }
+
+  // Classes of other names go by their position. Those without a name of their own have no other.
+  static std::string RemarkOnClasses(const std::vector<std::string>& names,
+                                     const std::vector<std::string>& found) {
+    std::vector<std::string> pairs;
+    for (size_t i = 0; i < names.size(); ++i) {
+      const std::string unnamed = absl::StrCat("class ", i);
+      if (names[i] == found[i] || names[i] == unnamed || found[i] == unnamed) continue;
+      pairs.push_back(absl::StrCat("'", found[i], "' for '", names[i], "'"));
+    }
+    if (pairs.empty()) return "";
+    const bool more = pairs.size() > kNamedClasses;
+    if (more) pairs.resize(kNamedClasses);
+    return absl::StrCat("; classes go by their position: ", absl::StrJoin(pairs, ", "),
+                        more ? " and more" : "",
+                        "; where that is wrong, call the data's classes by the base model's names "
+                        "(--class-names)");
   }
 
   static absl::Status CheckFits(const Artifact& artifact, const PipelineState& state) {

@@ -155,6 +155,37 @@ TEST_F(PipelineTest, ABaseModelOfOtherDataIsRemarkedOn) {
   EXPECT_EQ(registry_->Get({"again", 1})->ledger(0).guard(), Line(second, "load").guard());
 }
 
+TEST_F(PipelineTest, ABaseModelsClassesAreFoundByTheirNames) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  for (const char* name : {"dark", "bright"}) spec.mutable_dataset()->add_class_names(name);
+  RecordingObserver first, second, third;
+  ASSERT_TRUE(Run(spec, first).ok());
+  Dataset turned = SpotDataset();
+  for (Split* split : {&turned.train, &turned.val, &turned.test}) {
+    for (int& label : split->labels) label = 1 - label;
+  }
+  *spec.mutable_dataset() = LearningSpec(turned).dataset();
+  for (const char* name : {"bright", "dark"}) spec.mutable_dataset()->add_class_names(name);
+  spec.set_model_name("again");
+  spec.set_base_model("tiny");
+  spec.clear_network();
+  ASSERT_TRUE(Run(spec, second, "job-2").ok());
+  EXPECT_EQ(Line(second, "load").validation_accuracy(),
+            registry_->Get({"tiny", 1})->evaluations(0).accuracy());
+  EXPECT_THAT(Line(second, "load").guard(), Not(HasSubstr("by their position")));
+  EXPECT_THAT(registry_->Get({"again", 1})->class_names(), ElementsAre("dark", "bright"));
+
+  spec.mutable_dataset()->set_class_names(0, "day");
+  spec.mutable_dataset()->set_class_names(1, "night");
+  spec.set_model_name("other");
+  Run(spec, third, "job-3").IgnoreError();  // the guard may refuse what it makes of them
+  EXPECT_THAT(Line(third, "load").guard(),
+              HasSubstr("classes go by their position: 'day' for 'dark', 'night' for 'bright'"));
+  EXPECT_LT(Line(third, "load").validation_accuracy(), 0.5);
+}
+
 TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
   RecordingObserver first, second;
   v1::JobSpec spec = TinySpec();
