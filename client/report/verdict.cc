@@ -18,6 +18,7 @@ bool IsAtChance(const v1::Evaluation& evaluation) {
     most = std::max(most, own);
   }
   if (images == 0) return evaluation.accuracy() < 0.5;
+  if (evaluation.auc_low() > 0.5) return false;
   const auto right = std::llround(evaluation.accuracy() * static_cast<double>(images));
   return WilsonInterval(right, images).low <=
          static_cast<double>(most) / static_cast<double>(images);

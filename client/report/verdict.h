@@ -12,9 +12,10 @@ namespace cytopress {
 // Below this a difference on the same images is called real.
 inline constexpr double kSignificance = 0.05;
 
-// Whether a model is no better, by the 95 % interval of its accuracy, than one that always gives
-// the most frequent class: then it has nothing to lose, and nothing is judged against it. Without a
-// confusion matrix, whether it is below one half.
+// Whether nothing shows that a model knows anything: by the 95 % interval of its accuracy it is no
+// better than one that always gives the most frequent class, and by that of its AUC, if there is
+// one, no better than a coin. Then it has nothing to lose, and nothing is judged against it.
+// Without a confusion matrix, whether its accuracy is below one half.
 bool IsAtChance(const v1::Evaluation& evaluation);
 
 // How a model does against its dense parent, by McNemar's test.

@@ -36,6 +36,11 @@ TEST(IsAtChance, DependsOnTheMostFrequentClass) {
   EXPECT_FALSE(IsAtChance(scored(0.95, {900, 0, 50, 50})));
   EXPECT_FALSE(IsAtChance(scored(0.4, {40, 30, 30, 30, 40, 30, 30, 30, 40})))
       << "a third is chance";
+  v1::Evaluation few = scored(0.95, {90, 0, 5, 5});  // too few images for the accuracy to tell
+  few.set_auc_low(0.48);
+  EXPECT_TRUE(IsAtChance(few));
+  few.set_auc_low(0.97);
+  EXPECT_FALSE(IsAtChance(few)) << "it ranks the images well";
   EXPECT_TRUE(IsAtChance(scored(0.49, {})));
   EXPECT_FALSE(IsAtChance(scored(0.5, {})));
 }
