@@ -94,7 +94,7 @@ std::string CertificateTable(const v1::Model& model) {
       absl::StrCat(Figure4(test->accuracy()), " (95 % interval ", Figure4(test->accuracy_low()),
                    " to ", Figure4(test->accuracy_high()), ")", dense(parent.accuracy())));
   facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
-                                test->auc_high() == 0
+                                test->auc_low() == test->auc_high()
                                     ? ""
                                     : absl::StrCat(" (95 % interval ", Figure4(test->auc_low()),
                                                    " to ", Figure4(test->auc_high()), ")"),

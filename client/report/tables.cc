@@ -38,7 +38,7 @@ const PaperCell* PaperValue(double sparsity, v1::WeightType weights) {
 }
 
 std::string Interval(double low, double high) {
-  if (low == 0 && high == 0) return "";
+  if (low == high) return "";  // not computed, or of no width, which says nothing
   return absl::StrFormat("<small>%.4f – %.4f</small>", low, high);
 }
 
