@@ -28,6 +28,13 @@ int TryNumber(const v1::Model& model) {
   return spec.has_goal() ? GoalTryNumber(model.name(), spec.model_name()).value_or(0) : 0;
 }
 
+// Whether measured times had a say in what became of the model: they differ from run to run.
+bool IsDecidedByTimes(const v1::Model& model) {
+  const v1::Goal& goal = model.provenance().spec().goal();
+  if (IsDenseParent(model)) return false;
+  return goal.max_latency_ms() > 0 || (goal.time_budget_seconds() > 0 && TryNumber(model) == 0);
+}
+
 // Sparsities are worked off in ascending order, each from the one before: those above do not
 // matter, and with from_dense none of the others.
 absl::Status KeepOneCell(const v1::Model& model, v1::JobSpec* spec, double* sparsity) {
@@ -166,6 +173,10 @@ class Comparer {
     } else if (same_bits_) {
       result_.equal = true;
       result_.verdict = "equal: every tensor, activation range and score is the same, bit for bit";
+    } else if (result_.same_environment && IsDecidedByTimes(original_.model)) {
+      result_.verdict =
+          "not equal; but the goal's latency or time budget was kept to by measured times, which "
+          "differ from run to run: another try may have been chosen. Reproduce the tries";
     } else if (result_.same_environment) {
       result_.verdict =
           "not equal: processor, threads and libraries are the same, so every bit should be";
