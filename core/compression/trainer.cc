@@ -192,6 +192,8 @@ int64_t Trainer::gradual_steps() const {
       steps - 1);
 }
 
+// From a sparsity of none, whatever the network had: what an earlier sparsity of a sweep removed
+// may come back.
 void Trainer::PruneFurther(int64_t step) {
   if (!setup_.gradual || step > gradual_steps()) return;
   // Sorting all weights costs as much as a small step; a dozen times an epoch is smooth enough.
