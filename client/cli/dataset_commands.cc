@@ -13,6 +13,7 @@
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
 #include "core/image/image.h"
+#include "core/network/network.h"
 
 namespace cytopress {
 namespace {
@@ -48,6 +49,16 @@ Json AsJson(const Dataset& dataset, const std::vector<SplitCounts>& splits) {
   return json;
 }
 
+// Empty when one does.
+std::string WhyNoNetworkTakes(const Dataset& dataset) {
+  NetworkSpec spec;
+  spec.classes = dataset.classes();
+  spec.input_channels = dataset.channels;
+  spec.input_height = dataset.height;
+  spec.input_width = dataset.width;
+  return std::string(BuildNetwork(spec).status().message());
+}
+
 absl::StatusOr<ExitCode> Show(CliContext* context, const DatasetFlags& flags) {
   Dataset dataset;
   CYTOPRESS_ASSIGN_OR_RETURN(dataset, Load(flags));
@@ -57,8 +68,11 @@ absl::StatusOr<ExitCode> Show(CliContext* context, const DatasetFlags& flags) {
         flags.svg, DrawSvgChart(absl::StrCat("Class distribution of ", dataset.name),
                                 dataset.class_names, splits)));
   }
+  const std::string problem = WhyNoNetworkTakes(dataset);
   if (context->json()) {
-    PrintJson(AsJson(dataset, splits), &context->out());
+    Json json = AsJson(dataset, splits);
+    if (!problem.empty()) json["problem"] = problem;
+    PrintJson(json, &context->out());
     return ExitCode::kOk;
   }
   context->out() << absl::StrFormat(
@@ -66,6 +80,7 @@ absl::StatusOr<ExitCode> Show(CliContext* context, const DatasetFlags& flags) {
       dataset.train.size() + dataset.val.size() + dataset.test.size(), dataset.width,
       dataset.height, dataset.channels == 1 ? "gray" : "RGB");
   if (dataset.synthetic) context->out() << "SYNTHETIC: drawn by the program, no real cells\n";
+  if (!problem.empty()) context->out() << "no job can use it: " << problem << '\n';
   context->out() << "content hash " << dataset.content_hash << "\n\n"
                  << DrawTextChart(dataset.class_names, splits, context->console().columns);
   return ExitCode::kOk;

@@ -145,20 +145,6 @@ absl::Status WriteCsv(const std::string& path, const std::vector<float>& scores,
   return WriteFileAtomically(path, text);
 }
 
-v1::Evaluation AsMessage(const Evaluation& evaluation, const std::string& split) {
-  v1::Evaluation message;
-  message.set_split(split);
-  message.set_images(evaluation.images);
-  message.set_accuracy(evaluation.accuracy);
-  message.set_auc(evaluation.auc);
-  message.set_accuracy_low(evaluation.accuracy_interval.low);
-  message.set_accuracy_high(evaluation.accuracy_interval.high);
-  message.set_expected_calibration_error(evaluation.expected_calibration_error);
-  for (const double recall : evaluation.class_recall) message.add_class_recall(recall);
-  for (const int64_t count : evaluation.confusion) message.add_confusion(count);
-  return message;
-}
-
 void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* stored,
                      const v1::Model& model, std::ostream* out) {
   Table table({"", ">measured", ">stored", ">difference"});
@@ -235,7 +221,8 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
   Measured measured;
   CYTOPRESS_ASSIGN_OR_RETURN(measured, Measure(client, model, dataset, *split, class_of, flags));
-  const v1::Evaluation message = AsMessage(measured.evaluation, flags.split);
+  v1::Evaluation message = ToProto(measured.evaluation, flags.split, /*engine=*/"");
+  message.clear_right();  // means nothing to a reader
   if (!flags.csv.empty()) {
     CYTOPRESS_RETURN_IF_ERROR(WriteCsv(flags.csv, measured.scores, class_of));
   }

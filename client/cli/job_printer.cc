@@ -52,8 +52,8 @@ std::vector<std::string> LedgerCells(const v1::LedgerEntry& entry) {
   const auto bytes = [](int64_t count) { return count == 0 ? "-" : FormatBytes(count); };
   return {Printable(entry.stage()),
           FormatSeconds(entry.seconds()),
-          entry.validation_accuracy() == 0 ? "-" : FormatPercent(entry.validation_accuracy()),
-          entry.validation_auc() == 0 ? "-" : absl::StrFormat("%.4f", entry.validation_auc()),
+          entry.has_validation_accuracy() ? FormatPercent(entry.validation_accuracy()) : "-",
+          entry.has_validation_auc() ? absl::StrFormat("%.4f", entry.validation_auc()) : "-",
           FormatPercent(entry.sparsity(), 1),
           bytes(entry.packed_bytes()),
           bytes(entry.disk_bytes()),

@@ -47,7 +47,8 @@ std::string AgainstParent(double value, double parent) {
 }
 
 std::string AucInterval(const v1::Evaluation& evaluation) {
-  if (evaluation.auc_low() == 0 && evaluation.auc_high() == 0) return "";
+  // Not computed; or every resample of a small split had the same, which says nothing of others.
+  if (evaluation.auc_low() == evaluation.auc_high()) return "";
   return absl::StrFormat(" (95 %% interval %.4f to %.4f)", evaluation.auc_low(),
                          evaluation.auc_high());
 }

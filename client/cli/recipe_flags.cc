@@ -179,7 +179,8 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
 void AddGuard(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--max-accuracy-drop", flags->max_accuracy_drop,
-                   "too much is lost when validation accuracy falls by more, e.g. 0.01; 0 = any")
+                   "too much is lost when validation accuracy falls by more, e.g. 0.01; 0 = any "
+                   "(not for a search, whose default is 0.005)")
       ->group(kGuard);
   AddChoice(command, "--on-collapse", &flags->on_collapse, CollapsePoliciesByName(),
             "mend: remedies, then fail; report: publish and say so in the ledger", kGuard);

@@ -6,11 +6,9 @@
 #include <set>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "client/report/verdict.h"
 #include "core/evaluation/evaluation.h"
 #include "core/jobs/job_spec.h"
@@ -27,12 +25,14 @@ bool IsDenseParent(const v1::Model& model) {
 // The number of a try of a goal's search, from 1; 0 for other models.
 int TryNumber(const v1::Model& model) {
   const v1::JobSpec& spec = model.provenance().spec();
-  absl::string_view name = model.name();
-  int number = 0;
-  const bool is_try = spec.has_goal() &&
-                      absl::ConsumePrefix(&name, absl::StrCat(spec.model_name(), "-try")) &&
-                      absl::SimpleAtoi(name, &number);
-  return is_try ? number : 0;
+  return spec.has_goal() ? GoalTryNumber(model.name(), spec.model_name()).value_or(0) : 0;
+}
+
+// Whether measured times had a say in what became of the model: they differ from run to run.
+bool IsDecidedByTimes(const v1::Model& model) {
+  const v1::Goal& goal = model.provenance().spec().goal();
+  if (IsDenseParent(model)) return false;
+  return goal.max_latency_ms() > 0 || (goal.time_budget_seconds() > 0 && TryNumber(model) == 0);
 }
 
 // Sparsities are worked off in ascending order, each from the one before: those above do not
@@ -173,6 +173,10 @@ class Comparer {
     } else if (same_bits_) {
       result_.equal = true;
       result_.verdict = "equal: every tensor, activation range and score is the same, bit for bit";
+    } else if (result_.same_environment && IsDecidedByTimes(original_.model)) {
+      result_.verdict =
+          "not equal; but the goal's latency or time budget was kept to by measured times, which "
+          "differ from run to run: another try may have been chosen. Reproduce the tries";
     } else if (result_.same_environment) {
       result_.verdict =
           "not equal: processor, threads and libraries are the same, so every bit should be";
@@ -219,7 +223,7 @@ absl::StatusOr<Reproduction> PlanReproduction(const v1::Model& model, const std:
     // Each try follows from those before it, and all of them may miss the goal again.
     plan.spec.mutable_goal()->set_max_tries(number);
     plan.spec.mutable_goal()->clear_time_budget_seconds();
-    plan.model_name = absl::StrCat(name, "-try", number);
+    plan.model_name = GoalTryName(name, number);
     plan.job_may_fail = true;
   } else if (plan.spec.has_sweep()) {
     double sparsity = 0;

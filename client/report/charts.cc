@@ -314,7 +314,7 @@ std::vector<Point> PointsOf(const ReportData& data, bool latency) {
     point.accuracy = test->accuracy();
     point.weights = cell.weights;
     point.name = CellName(cell);
-    point.broken = VerdictOf(*cell.model) == GuardVerdict::kCollapsed;
+    point.broken = VerdictOf(*cell.model) == v1::GUARD_VERDICT_COLLAPSED;
     points.push_back(std::move(point));
   }
   MarkFront(&points);

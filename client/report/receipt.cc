@@ -19,8 +19,8 @@ std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry
                                              "packed", "on disk", "guard", "note"}),
                                   "<tbody>\n");
   for (const v1::LedgerEntry& entry : ledger) {
-    const bool scored = entry.validation_accuracy() > 0;
-    const GuardVerdict verdict = VerdictOf(entry.guard());
+    const bool scored = entry.has_validation_accuracy();
+    const v1::GuardVerdict verdict = VerdictOf(entry);
     const auto bytes = [](int64_t count) { return count == 0 ? "–" : FormatBytes(count); };
     absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(entry.stage()), "</th><td>",
                     FormatSeconds(entry.seconds()), "</td><td>",
@@ -28,12 +28,12 @@ std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry
                     scored ? Figure4(entry.validation_auc()) : "–", "</td><td>",
                     FormatPercent(entry.sparsity(), 1), "</td><td>", bytes(entry.packed_bytes()),
                     "</td><td>", bytes(entry.disk_bytes()), "</td><td class=\"left\">");
-    if (scored || verdict != GuardVerdict::kFine) {
-      const bool unjudged = verdict == GuardVerdict::kFine && !judged;
-      const char* const css_class = unjudged                              ? "open"
-                                    : verdict == GuardVerdict::kFine      ? "good"
-                                    : verdict == GuardVerdict::kCollapsed ? "bad"
-                                                                          : "warn";
+    if (scored || verdict != v1::GUARD_VERDICT_FINE) {
+      const bool unjudged = verdict == v1::GUARD_VERDICT_FINE && !judged;
+      const char* const css_class = unjudged                                 ? "open"
+                                    : verdict == v1::GUARD_VERDICT_FINE      ? "good"
+                                    : verdict == v1::GUARD_VERDICT_COLLAPSED ? "bad"
+                                                                             : "warn";
       absl::StrAppend(&html, "<span class=\"badge ", css_class, "\">",
                       unjudged ? "not judged" : InWords(verdict), "</span>");
     }
@@ -94,7 +94,7 @@ std::string CertificateTable(const v1::Model& model) {
       absl::StrCat(Figure4(test->accuracy()), " (95 % interval ", Figure4(test->accuracy_low()),
                    " to ", Figure4(test->accuracy_high()), ")", dense(parent.accuracy())));
   facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
-                                test->auc_high() == 0
+                                test->auc_low() == test->auc_high()
                                     ? ""
                                     : absl::StrCat(" (95 % interval ", Figure4(test->auc_low()),
                                                    " to ", Figure4(test->auc_high()), ")"),

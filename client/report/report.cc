@@ -79,7 +79,7 @@ std::string Tiles(const ReportData& data) {
   int done = 0, collapsed = 0;
   for (const ReportCell& cell : data.cells) {
     done += cell.model.has_value() ? 1 : 0;
-    collapsed += cell.model.has_value() && VerdictOf(*cell.model) == GuardVerdict::kCollapsed;
+    collapsed += cell.model.has_value() && VerdictOf(*cell.model) == v1::GUARD_VERDICT_COLLAPSED;
   }
   std::string html = "<ul class=\"tiles\">\n";
   if (data.dense.has_value()) {

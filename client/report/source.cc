@@ -45,15 +45,21 @@ absl::StatusOr<v1::Model> GetModel(Client* client, const std::string& reference)
 std::string WhyMissing(const v1::Job& job, const std::string& name) {
   for (const v1::LedgerEntry& entry : job.ledger()) {
     if (entry.stage() != name) continue;
-    return absl::StartsWith(entry.note(), "not published") ? "not published" : kDeleted;
+    return entry.published().empty() ? "not published" : kDeleted;
   }
   return IsTerminal(job.state()) ? "not made" : kOpen;
+}
+
+// Lines of earlier releases have only the stage's name.
+bool IsQuantization(const v1::LedgerEntry& line) {
+  return line.kind() == v1::STAGE_KIND_UNSPECIFIED ? line.stage() == "quantize"
+                                                   : line.kind() == v1::STAGE_KIND_QUANTIZE;
 }
 
 // Rounding to INT4 adds zeros, which are not pruned; without a ledger they are counted.
 double ZerosBeforeRounding(const v1::Model& model) {
   for (int i = 1; i < model.ledger_size(); ++i) {
-    if (model.ledger(i).stage() == "quantize") return model.ledger(i - 1).sparsity();
+    if (IsQuantization(model.ledger(i))) return model.ledger(i - 1).sparsity();
   }
   return model.size().sparsity();
 }
@@ -128,6 +134,8 @@ void DescribeData(const v1::Model& model, ReportData* data) {
   options.class_names.assign(source.class_names().begin(), source.class_names().end());
   const absl::StatusOr<Dataset> dataset = LoadDataset(source.uri(), options);
   if (!dataset.ok() || dataset->content_hash != model.provenance().dataset_hash()) return;
+  // A job numbers the classes as its base model does.
+  if (dataset->class_names != data->class_names) return;
   data->splits = {{"train", ClassCounts(dataset->train, dataset->classes())},
                   {"val", ClassCounts(dataset->val, dataset->classes())},
                   {"test", ClassCounts(dataset->test, dataset->classes())}};

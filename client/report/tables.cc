@@ -38,7 +38,7 @@ const PaperCell* PaperValue(double sparsity, v1::WeightType weights) {
 }
 
 std::string Interval(double low, double high) {
-  if (low == 0 && high == 0) return "";
+  if (low == high) return "";  // not computed, or of no width, which says nothing
   return absl::StrFormat("<small>%.4f – %.4f</small>", low, high);
 }
 
@@ -189,9 +189,9 @@ std::string Matrix(const v1::Model& model, const v1::Evaluation& test) {
 CellVerdict VerdictOf(const ReportCell& cell) {
   if (!cell.model.has_value())
     return {cell.missing, cell.missing.rfind("not ", 0) == 0 ? "bad" : "open"};
-  const GuardVerdict guard = VerdictOf(*cell.model);
-  if (guard == GuardVerdict::kCollapsed) return {"collapsed", "bad"};
-  if (guard == GuardVerdict::kLostTooMuch) return {"lost too much", "bad"};
+  const v1::GuardVerdict guard = VerdictOf(*cell.model);
+  if (guard == v1::GUARD_VERDICT_COLLAPSED) return {"collapsed", "bad"};
+  if (guard == v1::GUARD_VERDICT_LOST_TOO_MUCH) return {"lost too much", "bad"};
   if (!cell.model->certificate().has_parent_test()) return {"", "plain"};
   switch (CompareWithParent(cell.model->certificate())) {
     case Comparison::kWorse:

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "core/evaluation/evaluation.h"
 
@@ -19,6 +18,7 @@ bool IsAtChance(const v1::Evaluation& evaluation) {
     most = std::max(most, own);
   }
   if (images == 0) return evaluation.accuracy() < 0.5;
+  if (evaluation.auc_low() > 0.5) return false;
   const auto right = std::llround(evaluation.accuracy() * static_cast<double>(images));
   return WilsonInterval(right, images).low <=
          static_cast<double>(most) / static_cast<double>(images);
@@ -45,38 +45,35 @@ std::string McNemarInWords(const v1::Certificate& certificate) {
                          certificate.only_model_right());
 }
 
-GuardVerdict VerdictOf(absl::string_view remark) {
-  if (remark.empty()) return GuardVerdict::kFine;
-  if (absl::StrContains(remark, "; mended: ")) return GuardVerdict::kMended;
-  if (absl::EndsWith(remark, " follows")) return GuardVerdict::kTemporary;
-  if (absl::StartsWith(remark, "other data")) return GuardVerdict::kOtherData;
-  return absl::StartsWith(remark, "collapsed") ? GuardVerdict::kCollapsed
-                                               : GuardVerdict::kLostTooMuch;
+v1::GuardVerdict VerdictOf(const v1::LedgerEntry& line) {
+  const bool says_nothing = line.verdict() == v1::GUARD_VERDICT_UNSPECIFIED && line.guard().empty();
+  return says_nothing ? v1::GUARD_VERDICT_FINE : line.verdict();
 }
 
-absl::string_view InWords(GuardVerdict verdict) {
+absl::string_view InWords(v1::GuardVerdict verdict) {
   switch (verdict) {
-    case GuardVerdict::kFine:
+    case v1::GUARD_VERDICT_FINE:
       return "well";
-    case GuardVerdict::kMended:
+    case v1::GUARD_VERDICT_MENDED:
       return "mended";
-    case GuardVerdict::kTemporary:
+    case v1::GUARD_VERDICT_TRAINING_FOLLOWS:
       return "training follows";
-    case GuardVerdict::kOtherData:
+    case v1::GUARD_VERDICT_OTHER_DATA:
       return "other data";
-    case GuardVerdict::kLostTooMuch:
+    case v1::GUARD_VERDICT_LOST_TOO_MUCH:
       return "lost too much";
-    case GuardVerdict::kCollapsed:
+    case v1::GUARD_VERDICT_COLLAPSED:
       return "collapsed";
+    default:
+      return "see the remark";
   }
-  return "";
 }
 
-GuardVerdict VerdictOf(const v1::Model& model) {
+v1::GuardVerdict VerdictOf(const v1::Model& model) {
   for (int i = model.ledger_size() - 1; i >= 0; --i) {
-    if (model.ledger(i).validation_accuracy() > 0) return VerdictOf(model.ledger(i).guard());
+    if (model.ledger(i).has_validation_accuracy()) return VerdictOf(model.ledger(i));
   }
-  return GuardVerdict::kFine;
+  return v1::GUARD_VERDICT_FINE;
 }
 
 const v1::Evaluation* EvaluationOn(const v1::Model& model, absl::string_view split) {

@@ -12,9 +12,10 @@ namespace cytopress {
 // Below this a difference on the same images is called real.
 inline constexpr double kSignificance = 0.05;
 
-// Whether a model is no better, by the 95 % interval of its accuracy, than one that always gives
-// the most frequent class: then it has nothing to lose, and nothing is judged against it. Without a
-// confusion matrix, whether it is below one half.
+// Whether nothing shows that a model knows anything: by the 95 % interval of its accuracy it is no
+// better than one that always gives the most frequent class, and by that of its AUC, if there is
+// one, no better than a coin. Then it has nothing to lose, and nothing is judged against it.
+// Without a confusion matrix, whether its accuracy is below one half.
 bool IsAtChance(const v1::Evaluation& evaluation);
 
 // How a model does against its dense parent, by McNemar's test.
@@ -24,21 +25,15 @@ Comparison CompareWithParent(const v1::Certificate& certificate);
 // this one".
 std::string McNemarInWords(const v1::Certificate& certificate);
 
-// How the guard's remark of one ledger line ends (core/compression/pipeline.cc writes it).
-enum class GuardVerdict {
-  kFine,       // it found nothing
-  kMended,     // a remedy helped
-  kTemporary,  // training follows
-  kOtherData,  // the base model was made from other data
-  kLostTooMuch,
-  kCollapsed,
-};
-GuardVerdict VerdictOf(absl::string_view remark);
-// "well", "mended", "training follows", "other data", "lost too much", "collapsed".
-absl::string_view InWords(GuardVerdict verdict);
+// What the guard found after a stage. Lines of earlier releases say it in words only: FINE where
+// there are none, else UNSPECIFIED.
+v1::GuardVerdict VerdictOf(const v1::LedgerEntry& line);
+// "well", "mended", "training follows", "other data", "lost too much", "collapsed", "see the
+// remark".
+absl::string_view InWords(v1::GuardVerdict verdict);
 
 // The verdict on the finished file: that of the last line that has a score.
-GuardVerdict VerdictOf(const v1::Model& model);
+v1::GuardVerdict VerdictOf(const v1::Model& model);
 
 // The evaluation on `split`, or null.
 const v1::Evaluation* EvaluationOn(const v1::Model& model, absl::string_view split);

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/evaluation/evaluation.h"
 #include "core/image/image.h"
 #include "core/network/network.h"
 #include "cytopress/v1/model.pb.h"
@@ -22,7 +23,9 @@ enum class Encoding {
   kFloat32,
   kFloat16,
   kInt8,  // symmetric, one scale an output channel (dimension 0)
-  kInt4,  // the same with values in [-7, 7], two to a byte in the file
+  // The same with values in [-7, 7], two to a byte in the file. INT4 models of asymmetric ranges
+  // have kInt8 instead: their levels, taken from zero, do not fit (weight_rounding.h).
+  kInt4,
 };
 
 // The largest file that is written or read. What it unpacks to is bounded by the network it names.
@@ -97,7 +100,8 @@ absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact);
 // UNIMPLEMENTED for a newer format version, RESOURCE_EXHAUSTED for a model of over 1 GiB.
 absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes);
 
-// Only the manifest: cheap, for listings. Bytes behind it may be missing and are not verified.
+// Only the manifest, without unpacking a weight. Bytes behind it may be missing and are not
+// verified. (The registry reads the whole file of a version once all the same, for its digest.)
 // `model` has no name, version or sha256; its disk_bytes are what the whole file has.
 absl::StatusOr<v1::Model> ParseManifest(absl::string_view bytes);
 
@@ -114,11 +118,18 @@ v1::ModelSize MeasureSize(const Artifact& artifact, int64_t disk_bytes);
 // Of the library that packs the file, such as "1.5.4".
 std::string ZstdVersion();
 
-// Proto <-> plain structs.
+// Proto <-> plain structs. INVALID_ARGUMENT for a stem that is none; unspecified is kImagenet.
+v1::Stem ToProto(Stem stem);
+absl::StatusOr<Stem> FromProto(v1::Stem stem);
 v1::NetworkSpec ToProto(const NetworkSpec& spec);
 absl::StatusOr<NetworkSpec> FromProto(const v1::NetworkSpec& spec);
 v1::Preprocessing ToProto(const Preprocessing& preprocessing);
 Preprocessing FromProto(const v1::Preprocessing& preprocessing);
+// `engine` computed the scores. Without an interval of the AUC.
+v1::Evaluation ToProto(const Evaluation& evaluation, const std::string& split,
+                       const std::string& engine);
+// Which images are right, as v1::Evaluation packs them; those that it has no bit for are not.
+std::vector<bool> RightOf(const v1::Evaluation& evaluation);
 
 }  // namespace cytopress
 

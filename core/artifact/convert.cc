@@ -1,12 +1,11 @@
 // Protobuf messages to plain structs and back.
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
-namespace {
-
 v1::Stem ToProto(Stem stem) {
   switch (stem) {
     case Stem::kImagenet:
@@ -19,7 +18,20 @@ v1::Stem ToProto(Stem stem) {
   return v1::STEM_UNSPECIFIED;
 }
 
-}  // namespace
+absl::StatusOr<Stem> FromProto(v1::Stem stem) {
+  switch (stem) {
+    case v1::STEM_UNSPECIFIED:
+    case v1::STEM_IMAGENET:
+      return Stem::kImagenet;
+    case v1::STEM_CIFAR:
+      return Stem::kCifar;
+    case v1::STEM_STRIDE2:
+      return Stem::kStride2;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("network.stem: ", static_cast<int>(stem), " is not a known stem"));
+  }
+}
 
 v1::NetworkSpec ToProto(const NetworkSpec& spec) {
   v1::NetworkSpec message;
@@ -35,21 +47,7 @@ v1::NetworkSpec ToProto(const NetworkSpec& spec) {
 absl::StatusOr<NetworkSpec> FromProto(const v1::NetworkSpec& message) {
   NetworkSpec spec;
   if (!message.architecture().empty()) spec.architecture = message.architecture();
-  switch (message.stem()) {
-    case v1::STEM_UNSPECIFIED:
-    case v1::STEM_IMAGENET:
-      spec.stem = Stem::kImagenet;
-      break;
-    case v1::STEM_CIFAR:
-      spec.stem = Stem::kCifar;
-      break;
-    case v1::STEM_STRIDE2:
-      spec.stem = Stem::kStride2;
-      break;
-    default:
-      return absl::InvalidArgumentError(
-          absl::StrCat("network.stem: ", message.stem(), " is not a known stem"));
-  }
+  CYTOPRESS_ASSIGN_OR_RETURN(spec.stem, FromProto(message.stem()));
   spec.classes = message.classes();
   spec.input_channels = message.input_channels();
   spec.input_height = message.input_height();
@@ -79,6 +77,35 @@ Preprocessing FromProto(const v1::Preprocessing& message) {
   preprocessing.mean.assign(message.mean().begin(), message.mean().end());
   preprocessing.stddev.assign(message.stddev().begin(), message.stddev().end());
   return preprocessing;
+}
+
+v1::Evaluation ToProto(const Evaluation& evaluation, const std::string& split,
+                       const std::string& engine) {
+  v1::Evaluation message;
+  message.set_split(split);
+  message.set_images(evaluation.images);
+  message.set_accuracy(evaluation.accuracy);
+  message.set_auc(evaluation.auc);
+  message.set_accuracy_low(evaluation.accuracy_interval.low);
+  message.set_accuracy_high(evaluation.accuracy_interval.high);
+  message.set_expected_calibration_error(evaluation.expected_calibration_error);
+  for (const double recall : evaluation.class_recall) message.add_class_recall(recall);
+  for (const int64_t count : evaluation.confusion) message.add_confusion(count);
+  message.set_engine(engine);
+  std::string bits((evaluation.right.size() + 7) / 8, '\0');
+  for (size_t i = 0; i < evaluation.right.size(); ++i) {
+    if (evaluation.right[i]) bits[i / 8] |= static_cast<char>(1 << (i % 8));
+  }
+  message.set_right(std::move(bits));
+  return message;
+}
+
+std::vector<bool> RightOf(const v1::Evaluation& evaluation) {
+  std::vector<bool> right(evaluation.images());
+  for (size_t i = 0; i < right.size() && i / 8 < evaluation.right().size(); ++i) {
+    right[i] = (evaluation.right()[i / 8] >> (i % 8)) & 1;
+  }
+  return right;
 }
 
 }  // namespace cytopress

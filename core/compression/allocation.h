@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "cytopress/v1/recipe.pb.h"
+#include "cytopress/v1/network.pb.h"
 
 namespace cytopress {
 

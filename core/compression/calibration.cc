@@ -81,9 +81,11 @@ float RangeOfLeastError(const std::vector<double>& counts, float largest, int st
     const double range = largest * clipping / double{kClippings};
     const double step = range / steps;
     double error = 0;
-    for (size_t i = 0; i < counts.size(); ++i) {
-      const double clipped = std::max((static_cast<double>(i) + 0.5) * width - range, 0.0);
-      error += counts[i] * (clipped > 0 ? clipped * clipped : step * step / 12);
+    for (size_t i = 1; i < counts.size(); ++i) {
+      const double value = (static_cast<double>(i) + 0.5) * width;
+      const double clipped = std::max(value - range, 0.0);
+      const double rounded = value < step / 2 ? value * value : step * step / 12;
+      error += counts[i] * (clipped > 0 ? clipped * clipped : rounded);
     }
     if (best_error < 0 || error < best_error) {
       best_error = error;

@@ -25,7 +25,8 @@ std::map<std::string, float> CalibrateActivations(const TorchNetwork& network,
 
 // Of 64 even clippings of `largest` the one with the smallest expected squared error of rounding to
 // so many `steps` from zero and of clipping (as TensorRT's and ONNX Runtime's calibrators search
-// it). `counts` are of magnitudes, in even bins over [0, largest]. REQUIRES: largest > 0.
+// it). `counts` are of magnitudes, in even bins over [0, largest]; those of the first are taken for
+// zeros, which have no error and of which there are many after a ReLU. REQUIRES: largest > 0.
 float RangeOfLeastError(const std::vector<double>& counts, float largest, int steps);
 
 }  // namespace cytopress

@@ -20,6 +20,7 @@ class CellStage : public Stage {
     AddServedModel(model_name_, options, stages_);
   }
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_CELL; }
   std::string name() const override { return model_name_; }
   bool skipped_on_resume() const override { return true; }
   bool in_lineage() const override { return false; }
@@ -68,6 +69,7 @@ class CellStage : public Stage {
     if (model.evaluations_size() > 0) outcome.score = ScoreOf(model.evaluations(0));
     outcome.packed_bytes = model.size().packed_bytes();
     outcome.disk_bytes = model.size().disk_bytes();
+    outcome.published = state.published;
     outcome.note = absl::StrCat("published as ", state.published);
     return outcome;
   }

@@ -19,14 +19,6 @@ namespace {
 constexpr int kWarmUps = 3;
 constexpr int kTimings = 31;
 
-std::vector<bool> BitsOf(const v1::Evaluation& evaluation) {
-  std::vector<bool> bits(evaluation.images());
-  for (size_t i = 0; i < bits.size() && i / 8 < evaluation.right().size(); ++i) {
-    bits[i] = (evaluation.right()[i / 8] >> (i % 8)) & 1;
-  }
-  return bits;
-}
-
 absl::StatusOr<v1::Evaluation> ParentTest(const PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact parent, ReadParent(state));
   if (parent.provenance.dataset_hash() == state.dataset.content_hash) {
@@ -34,7 +26,8 @@ absl::StatusOr<v1::Evaluation> ParentTest(const PipelineState& state) {
       if (evaluation.split() == "test" && !evaluation.right().empty()) return evaluation;
     }
   }
-  return EvaluateArtifact(parent, state.dataset, "test", at::get_num_threads());
+  return EvaluateArtifact(parent, state.dataset, "test",
+                          {at::get_num_threads(), Arithmetic::kAuto, /*auc_interval=*/true});
 }
 
 // The median of one image alone on one thread, in seconds.
@@ -58,7 +51,7 @@ absl::Status CompareWithParent(const PipelineState& state, const v1::Evaluation&
                                v1::Certificate& certificate) {
   certificate.set_parent(state.parent);
   CYTOPRESS_ASSIGN_OR_RETURN(v1::Evaluation parent, ParentTest(state));
-  const McNemar comparison = CompareByMcNemar(BitsOf(parent), BitsOf(test));
+  const McNemar comparison = CompareByMcNemar(RightOf(parent), RightOf(test));
   certificate.set_only_parent_right(comparison.only_first_right);
   certificate.set_only_model_right(comparison.only_second_right);
   certificate.set_mcnemar_p_value(comparison.p_value);
@@ -89,11 +82,13 @@ absl::StatusOr<v1::Certificate> Certify(const PipelineState& state, const Artifa
 
   v1::Evaluation weights_only = test;
   if (artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4) {
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        weights_only, EvaluateArtifact(artifact, state.dataset, "test", at::get_num_threads(),
-                                       Arithmetic::kFp32));
+    CYTOPRESS_ASSIGN_OR_RETURN(weights_only,
+                               EvaluateArtifact(artifact, state.dataset, "test",
+                                                {at::get_num_threads(), Arithmetic::kFp32}));
   }
   weights_only.clear_right();
+  weights_only.clear_auc_low();
+  weights_only.clear_auc_high();
   *certificate.mutable_weights_only_test() = std::move(weights_only);
 
   CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, CreateEngine(artifact));

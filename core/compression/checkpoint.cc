@@ -72,14 +72,17 @@ void PutAll(const std::string& prefix, const TensorTable& source, TensorTable& t
 
 absl::Status GetAll(const std::string& prefix, const TensorTable& table,
                     const TensorTable& target) {
-  torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : target) {
     const auto it = table.find(prefix + name);
-    if (it == table.end()) {
-      return absl::NotFoundError(absl::StrCat("the checkpoint lacks ", prefix, name));
+    if (it == table.end() || it->second.sizes() != tensor.sizes()) {
+      return absl::DataLossError(
+          absl::StrCat("the checkpoint has no ", prefix, name, " of the right shape"));
     }
+  }
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : target) {
     torch::Tensor destination = tensor;
-    destination.copy_(it->second);
+    destination.copy_(table.at(prefix + name));
   }
   return absl::OkStatus();
 }

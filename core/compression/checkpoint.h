@@ -26,7 +26,8 @@ absl::StatusOr<TensorTable> LoadTensors(const std::string& path);
 absl::Status SetAside(const std::string& path, absl::string_view why);
 
 // Copies `source` into the table under "<prefix><name>", and back into the tensors of `target`, in
-// place; NOT_FOUND names a tensor that the table lacks.
+// place; DATA_LOSS names a tensor that the table lacks or has in another shape, and nothing is
+// copied.
 void PutAll(const std::string& prefix, const TensorTable& source, TensorTable& table);
 absl::Status GetAll(const std::string& prefix, const TensorTable& table, const TensorTable& target);
 

@@ -2,10 +2,12 @@
 #ifndef CYTOPRESS_CORE_COMPRESSION_GOAL_SEARCH_H_
 #define CYTOPRESS_CORE_COMPRESSION_GOAL_SEARCH_H_
 
+#include <cstddef>
 #include <optional>
 #include <vector>
 
-#include "cytopress/v1/recipe.pb.h"
+#include "absl/time/time.h"
+#include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
 
@@ -25,6 +27,16 @@ struct GoalSizes {
   double dense = 0;  // of the dense model as FP32
   double fixed = 0;  // of every file, beside the layers that have a budget
   double least = 0;  // of these layers with the smallest choice for each; 0 while it is not known
+};
+
+// What a search has come to, in all attempts of its job: a resumed one does not get its whole time
+// budget again, and has the same budgets of bytes.
+struct GoalProgress {
+  // Since the first try began; without the time between attempts and tries that were cut off.
+  absl::Duration spent = absl::ZeroDuration();
+  absl::Duration longest_try = absl::ZeroDuration();
+  std::optional<size_t> out_of_time_at;  // the first try that was left out
+  double least_bytes = 0;                // as GoalSizes has it
 };
 
 // The bytes to give the layers of the next try, or nothing when the search is over. Without a bound

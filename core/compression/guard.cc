@@ -64,20 +64,22 @@ Score ScoreOf(const v1::Evaluation& evaluation) {
   return MakeScore(evaluation.accuracy(), evaluation.auc(), evaluation.confusion());
 }
 
-std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
-                                        const std::vector<std::string>& class_names) {
+std::optional<Finding> FindCollapse(const Score& score, const Score& dense, double tolerance,
+                                    const std::vector<std::string>& class_names) {
   const std::string measured =
       absl::StrFormat("validation accuracy %.4f, %.4f below the dense model", score.accuracy,
                       dense.accuracy - score.accuracy);
   if (dense.accuracy >= kLeastDenseAccuracy && score.answer_share >= kNearlyAll &&
       score.answer_share > dense.answer_share &&
       score.answer_share >= std::min(dense.answer_share + kMoreThanDense, kAlmostAll)) {
-    return absl::StrFormat("collapsed: %.0f %% of the answers are '%s' (%s)",
-                           100 * score.answer_share, class_names[score.answer], measured);
+    return Finding{v1::GUARD_VERDICT_COLLAPSED,
+                   absl::StrFormat("collapsed: %.0f %% of the answers are '%s' (%s)",
+                                   100 * score.answer_share, class_names[score.answer], measured)};
   }
   if (tolerance > 0 && !IsWithin(dense.accuracy - score.accuracy, tolerance)) {
-    return absl::StrFormat("lost too much: %s, and recipe.max_accuracy_drop is %g", measured,
-                           tolerance);
+    return Finding{v1::GUARD_VERDICT_LOST_TOO_MUCH,
+                   absl::StrFormat("lost too much: %s, and recipe.max_accuracy_drop is %g",
+                                   measured, tolerance)};
   }
   return std::nullopt;
 }
@@ -90,13 +92,16 @@ absl::Status RefuseModel(absl::string_view message) {
 
 bool IsModelRefused(const absl::Status& status) { return status.GetPayload(kRefusal).has_value(); }
 
-std::string RemarkOnDense(const Score& dense, const std::vector<std::string>& class_names) {
+std::optional<Finding> RemarkOnDense(const Score& dense,
+                                     const std::vector<std::string>& class_names) {
   const double share =
       std::max(kNearlyAll, std::min(dense.class_share + kMoreThanImages, kAlmostAll));
-  if (dense.missed < 0 || dense.answer_share < share) return "";
-  return absl::StrFormat(
-      "collapsed: %.0f %% of the dense model's answers are '%s', and no image of '%s' is right",
-      100 * dense.answer_share, class_names[dense.answer], class_names[dense.missed]);
+  if (dense.missed < 0 || dense.answer_share < share) return std::nullopt;
+  return Finding{
+      v1::GUARD_VERDICT_COLLAPSED,
+      absl::StrFormat(
+          "collapsed: %.0f %% of the dense model's answers are '%s', and no image of '%s' is right",
+          100 * dense.answer_share, class_names[dense.answer], class_names[dense.missed])};
 }
 
 }  // namespace cytopress

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "core/evaluation/evaluation.h"
+#include "cytopress/v1/job.pb.h"
 #include "cytopress/v1/model.pb.h"
 
 namespace cytopress {
@@ -26,12 +27,18 @@ struct Score {
 Score ScoreOf(const Evaluation& evaluation);
 Score ScoreOf(const v1::Evaluation& evaluation);
 
+// What is wrong with a model, for programs and for people.
+struct Finding {
+  v1::GuardVerdict verdict = v1::GUARD_VERDICT_UNSPECIFIED;
+  std::string text;
+};
+
 // Why `score` is that of a broken model, or nothing: (nearly) one answer for all images, which the
-// dense model does not give, or an accuracy that is more than `tolerance` (0 = not checked) below
-// the dense model's. A dense model that is right on less than half of the images is no measure of
-// the answers, only of the accuracy.
-std::optional<std::string> FindCollapse(const Score& score, const Score& dense, double tolerance,
-                                        const std::vector<std::string>& class_names);
+// dense model does not give (COLLAPSED), or an accuracy that is more than `tolerance` (0 = not
+// checked) below the dense model's (LOST_TOO_MUCH). A dense model that is right on less than half
+// of the images is no measure of the answers, only of the accuracy.
+std::optional<Finding> FindCollapse(const Score& score, const Score& dense, double tolerance,
+                                    const std::vector<std::string>& class_names);
 
 // FAILED_PRECONDITION that refuses a model, which others of the same job may outlive. Everything
 // else of that code, like training that diverged, is about the job.
@@ -39,9 +46,9 @@ absl::Status RefuseModel(absl::string_view message);
 bool IsModelRefused(const absl::Status& status);
 
 // What is wrong with the dense model itself, which has nothing to be compared with: (nearly) one
-// answer for all images, more than have that class, while another class is never right. Empty when
-// nothing is.
-std::string RemarkOnDense(const Score& dense, const std::vector<std::string>& class_names);
+// answer for all images, more than have that class, while another class is never right (COLLAPSED).
+std::optional<Finding> RemarkOnDense(const Score& dense,
+                                     const std::vector<std::string>& class_names);
 
 }  // namespace cytopress
 

@@ -12,6 +12,7 @@
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
+#include "core/compression/job_checkpoint.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
 #include "core/jobs/job_spec.h"
@@ -29,18 +30,6 @@ absl::Status OutOfMemory(const v1::JobSpec& spec, absl::string_view details) {
                    "; in training use a smaller batch_size (", batch,
                    "), in quantization a smaller recipe.quantize.calibration_images (",
                    recipe.quantize().calibration_images(), ")"));
-}
-
-torch::Tensor ToTensor(const std::string& text) {
-  torch::Tensor bytes = torch::empty({static_cast<int64_t>(text.size())}, torch::kUInt8);
-  std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
-  return bytes;
-}
-
-std::string ToString(const torch::Tensor& bytes) {
-  const torch::Tensor plain = bytes.contiguous();
-  const uint8_t* const first = plain.data_ptr<uint8_t>();
-  return std::string(first, first + plain.numel());
 }
 
 // Runs the stages in order, with a checkpoint, a progress report and a ledger line for each.
@@ -86,10 +75,6 @@ class PipelineRun {
       CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, loaded.status().message()));
       return TensorTable();
     }
-    if (loaded.ok() && loaded->count("published") == 0) {
-      spdlog::warn("starting over: the checkpoint is of an earlier release");
-      return TensorTable();
-    }
     return loaded;
   }
 
@@ -110,7 +95,11 @@ class PipelineRun {
     CYTOPRESS_RETURN_IF_ERROR(Report(0, {}));
     // A stage that is only repeated to rebuild its result has its line already.
     const Sequel sequel{WhoMends(index), state_.spec.has_sweep()};
-    CYTOPRESS_RETURN_IF_ERROR(Execute(stage, context, sequel, !done_before));
+    const absl::Status done = Execute(stage, context, sequel, !done_before);
+    if (absl::IsDataLoss(done) && !context.resumed.empty()) {  // or the next attempt would meet it
+      CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, done.message()));
+    }
+    CYTOPRESS_RETURN_IF_ERROR(done);
     CYTOPRESS_RETURN_IF_ERROR(Report(1, {}));
     return stage.skipped_on_resume() ? Save(index + 1, {}) : absl::OkStatus();
   }
@@ -138,7 +127,8 @@ class PipelineRun {
     const absl::Duration start = RealClock()->Steady();
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, stage.Run(state_, context));
     CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string remark, Guard(stage, context, sequel, outcome));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<Finding> remark,
+                               Guard(stage, context, sequel, outcome));
     if (!enter) return absl::OkStatus();
     return AddLedgerLine(stage, outcome, remark, RealClock()->Steady() - start);
   }
@@ -157,21 +147,24 @@ class PipelineRun {
     return mender;
   }
 
-  std::optional<std::string> Finding(const StageOutcome& outcome) const {
+  std::optional<Finding> Find(const StageOutcome& outcome) const {
     if (!outcome.score) return std::nullopt;
     return FindCollapse(*outcome.score, state_.dense, state_.spec.recipe().max_accuracy_drop(),
                         state_.dataset.class_names);
   }
 
-  // The guard's remark for the ledger, empty when all is well. Replaces `outcome` by that of the
+  // What the ledger says of the guard, nothing when all is well. Replaces `outcome` by that of the
   // remedy that helped; refuses the model when none did and no later stage judges.
-  absl::StatusOr<std::string> Guard(Stage& stage, StageContext& context, const Sequel& sequel,
-                                    StageOutcome& outcome) {
-    std::optional<std::string> finding = Finding(outcome);
+  absl::StatusOr<std::optional<Finding>> Guard(Stage& stage, StageContext& context,
+                                               const Sequel& sequel, StageOutcome& outcome) {
+    std::optional<Finding> finding = Find(outcome);
     if (!finding) return outcome.remark;
-    std::string remark = *finding;
-    spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), *finding);
-    if (!sequel.mender.empty()) return absl::StrCat(remark, "; ", sequel.mender, " follows");
+    Finding remark = *finding;
+    spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), finding->text);
+    if (!sequel.mender.empty()) {
+      return Finding{v1::GUARD_VERDICT_TRAINING_FOLLOWS,
+                     absl::StrCat(remark.text, "; ", sequel.mender, " follows")};
+    }
     if (state_.spec.recipe().on_collapse() == v1::COLLAPSE_POLICY_REPORT) return remark;
     for (int attempt = 0;; ++attempt) {
       CYTOPRESS_ASSIGN_OR_RETURN(std::optional<StageOutcome> mended,
@@ -179,13 +172,17 @@ class PipelineRun {
       if (!mended) break;
       CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
       outcome = *std::move(mended);
-      finding = Finding(outcome);
-      if (!finding) return absl::StrCat(remark, "; mended: ", outcome.note);
-      absl::StrAppend(&remark, "; not mended by: ", outcome.note, " (", *finding, ")");
+      finding = Find(outcome);
+      if (!finding) {
+        return Finding{v1::GUARD_VERDICT_MENDED,
+                       absl::StrCat(remark.text, "; mended: ", outcome.note)};
+      }
+      remark.verdict = finding->verdict;
+      absl::StrAppend(&remark.text, "; not mended by: ", outcome.note, " (", finding->text, ")");
     }
     if (sequel.judged_later) return remark;
     return RefuseModel(absl::StrCat(
-        "the collapse guard refuses the model after the stage ", stage.name(), ": ", remark,
+        "the collapse guard refuses the model after the stage ", stage.name(), ": ", remark.text,
         "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
   }
 
@@ -224,13 +221,19 @@ class PipelineRun {
   }
 
   absl::Status AddLedgerLine(const Stage& stage, const StageOutcome& outcome,
-                             const std::string& remark, absl::Duration duration) {
+                             const std::optional<Finding>& remark, absl::Duration duration) {
     v1::LedgerEntry entry;
+    entry.set_kind(stage.kind());
     entry.set_stage(stage.name());
     entry.set_seconds(absl::ToDoubleSeconds(duration));
     if (outcome.score) {
       entry.set_validation_accuracy(outcome.score->accuracy);
       entry.set_validation_auc(outcome.score->auc);
+      entry.set_verdict(v1::GUARD_VERDICT_FINE);
+    }
+    if (remark) {
+      entry.set_verdict(remark->verdict);
+      entry.set_guard(remark->text);
     }
     entry.set_sparsity(outcome.sparsity ? *outcome.sparsity : Sparsity(*state_.network));
     int64_t parameters = 0;
@@ -240,67 +243,23 @@ class PipelineRun {
     entry.set_disk_bytes(outcome.disk_bytes);
     entry.set_images_per_second(outcome.images_per_second);
     entry.set_note(outcome.note);
+    entry.set_published(outcome.published);
     entry.set_attempt(state_.context.attempt);
-    entry.set_guard(remark);
     if (stage.in_lineage()) state_.ledger.push_back(entry);
     return state_.context.observer->OnLedger(entry);
   }
 
   // `next` is the stage to go on with; `table` its own state, if it has begun.
   absl::Status Save(size_t next, TensorTable table) {
-    table["stage"] = torch::tensor(static_cast<int64_t>(next));
-    const Score& dense = state_.dense;
-    table["dense"] =
-        torch::tensor({dense.accuracy, dense.auc, dense.answer_share}, torch::kFloat64);
-    for (const auto& [name, grid] : state_.frozen_grids) {
-      table["scales/" + name] = torch::tensor(grid.scales);
-      table["group_size/" + name] = torch::tensor(grid.group_size);
-      table["multipliers/" + name] = torch::tensor(
-          std::vector<int>(grid.multipliers.begin(), grid.multipliers.end()), torch::kInt32);
-    }
-    PutAll("network/", state_.network->tensors(), table);
-    PutAll("mask/", state_.masks, table);
-    table["dataset"] = ToTensor(state_.dataset.content_hash);
-    table["published"] = ToTensor(state_.published);
-    table["published_parent"] = ToTensor(state_.published_parent);
-    for (size_t i = 0; i < state_.ledger.size(); ++i) {
-      table[absl::StrCat("ledger/", i)] = ToTensor(state_.ledger[i].SerializeAsString());
-    }
+    PutState(next, state_, table);
     return SaveTensors(table, checkpoint_path_);
   }
 
   absl::Status Restore(const TensorTable& table) {
-    if (ToString(table.at("dataset")) != state_.dataset.content_hash) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "dataset.uri: the data at ", state_.spec.dataset().uri(),
-          " have changed since the job began; submit it again to begin with them as they are now"));
-    }
-    CYTOPRESS_RETURN_IF_ERROR(GetAll("network/", table, state_.network->tensors()));
-    resume_index_ = static_cast<size_t>(table.at("stage").item<int64_t>());
-    const torch::Tensor dense = table.at("dense");
-    state_.dense.accuracy = dense[0].item<double>();
-    state_.dense.auc = dense[1].item<double>();
-    state_.dense.answer_share = dense[2].item<double>();
-    for (const auto& [name, tensor] : state_.network->tensors()) {
-      const auto mask = table.find("mask/" + name);
-      if (mask != table.end()) state_.masks[name] = mask->second.to(state_.device);
-      const auto scales = table.find("scales/" + name);
-      if (scales == table.end()) continue;
-      const torch::Tensor plain = scales->second.contiguous();
-      const torch::Tensor multipliers = table.at("multipliers/" + name).contiguous();
-      WeightGrid& grid = state_.frozen_grids[name];
-      grid.scales.assign(plain.data_ptr<float>(), plain.data_ptr<float>() + plain.numel());
-      grid.group_size = table.at("group_size/" + name).item<int64_t>();
-      grid.multipliers.assign(multipliers.data_ptr<int>(),
-                              multipliers.data_ptr<int>() + multipliers.numel());
-    }
-    if (table.count("ledger/0") != 0) state_.ledger.clear();  // it has the line of loading, too
-    for (size_t i = 0; table.count(absl::StrCat("ledger/", i)) != 0; ++i) {
-      state_.ledger.emplace_back().ParseFromString(ToString(table.at(absl::StrCat("ledger/", i))));
-    }
-    state_.published = ToString(table.at("published"));
-    state_.published_parent = ToString(table.at("published_parent"));
-    if (!state_.published_parent.empty()) state_.parent = state_.published_parent;
+    const absl::StatusOr<size_t> next = TakeState(table, state_);
+    if (absl::IsDataLoss(next.status())) return SetAside(checkpoint_path_, next.status().message());
+    CYTOPRESS_RETURN_IF_ERROR(next.status());
+    resume_index_ = *next;
     spdlog::info("resuming job {} at the stage {}", state_.context.job_id,
                  stages_[std::min(resume_index_, stages_.size() - 1)]->name());
     return absl::OkStatus();

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/registry/model_registry.h"
-#include "cytopress/v1/recipe.pb.h"
+#include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
 
@@ -38,8 +38,8 @@ struct PipelineResult {
 };
 
 // Runs one attempt; the result names the last model of a sweep, and FAILED_PRECONDITION says that
-// none was published. Resumes from the checkpoints in the work folder. INVALID_ARGUMENT and
-// FAILED_PRECONDITION are final; CANCELLED when the observer said so; anything else may be retried.
+// none was published. Resumes from the checkpoints in the work folder. CANCELLED when the observer
+// said so; IsRetryable (core/jobs/job_state.h) says after which errors another attempt makes sense.
 absl::StatusOr<PipelineResult> RunPipeline(const v1::JobSpec& spec, const PipelineContext& context);
 
 }  // namespace cytopress

@@ -56,11 +56,15 @@ absl::StatusOr<Artifact> ReadParent(const PipelineState& state) {
   return ParseArtifact(bytes);
 }
 
-absl::StatusOr<Artifact> WriteAndReadBack(const Artifact& artifact, const std::string& path) {
+absl::StatusOr<WrittenArtifact> WriteAndReadBack(const Artifact& artifact,
+                                                 const std::string& path) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, SerializeArtifact(artifact));
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, bytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string read, ReadFile(path, kMaxArtifactFileBytes));
-  return ParseArtifact(read);
+  WrittenArtifact written;
+  CYTOPRESS_ASSIGN_OR_RETURN(written.artifact, ParseArtifact(read));
+  written.disk_bytes = static_cast<int64_t>(read.size());
+  return written;
 }
 
 absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const std::string& path,
@@ -72,7 +76,8 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
   for (const char* split : {"val", "test"}) {
     CYTOPRESS_ASSIGN_OR_RETURN(
         v1::Evaluation evaluation,
-        EvaluateArtifact(artifact, state.dataset, split, at::get_num_threads()));
+        EvaluateArtifact(artifact, state.dataset, split,
+                         {at::get_num_threads(), Arithmetic::kAuto, /*auc_interval=*/true}));
     metadata.evaluations.push_back(std::move(evaluation));
     CYTOPRESS_RETURN_IF_ERROR(progress(static_cast<double>(metadata.evaluations.size()) / 4));
   }

@@ -17,8 +17,12 @@ Artifact DescribeArtifact(const PipelineState& state, v1::WeightType weights);
 // The file of the dense parent. REQUIRES: state.parent is not empty.
 absl::StatusOr<Artifact> ReadParent(const PipelineState& state);
 
-// Writes the file, reads it back from disk and returns what was read.
-absl::StatusOr<Artifact> WriteAndReadBack(const Artifact& artifact, const std::string& path);
+// What was read back from disk, and the size of its file.
+struct WrittenArtifact {
+  Artifact artifact;
+  int64_t disk_bytes = 0;
+};
+absl::StatusOr<WrittenArtifact> WriteAndReadBack(const Artifact& artifact, const std::string& path);
 
 // Scores the file's model on the validation and the test split with the serving engine, certifies
 // it, against its parent if it has one, and writes both into the file. Returns the validation

@@ -13,8 +13,7 @@
 namespace cytopress {
 namespace {
 
-void AddBytes(const Artifact& artifact, int64_t disk_bytes, StageOutcome& outcome) {
-  const v1::ModelSize size = MeasureSize(artifact, disk_bytes);
+void AddBytes(const v1::ModelSize& size, StageOutcome& outcome) {
   outcome.packed_bytes = size.packed_bytes();
   outcome.disk_bytes = size.disk_bytes();
 }
@@ -25,6 +24,7 @@ std::string Megabytes(int64_t bytes) {
 
 class PublishParentStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PUBLISH_DENSE; }
   std::string name() const override { return "publish-dense"; }
   bool skipped_on_resume() const override { return true; }
   double Cost(const PipelineState& state) const override {
@@ -35,7 +35,7 @@ class PublishParentStage : public Stage {
     const std::string path = state.context.work_folder + "/dense.cyp";
     Artifact built = DescribeArtifact(state, v1::WEIGHT_TYPE_FP16);
     built.tensors = EncodeFloats(state.network->Export(), v1::WEIGHT_TYPE_FP16);
-    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact read, WriteAndReadBack(built, path));
+    CYTOPRESS_RETURN_IF_ERROR(WriteAndReadBack(built, path).status());
     CYTOPRESS_ASSIGN_OR_RETURN(
         const v1::Evaluation evaluation,
         EvaluateFile(state, path, [&](double fraction) { return context.progress(fraction, {}); }));
@@ -48,7 +48,8 @@ class PublishParentStage : public Stage {
     state.dense = ScoreOf(evaluation);
     StageOutcome outcome;
     outcome.score = state.dense;
-    AddBytes(read, model.size().disk_bytes(), outcome);
+    AddBytes(model.size(), outcome);
+    outcome.published = state.parent;
     outcome.note = absl::StrCat("FP16, published as ", state.parent);
     return outcome;
   }
@@ -56,19 +57,19 @@ class PublishParentStage : public Stage {
 
 class PackageStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PACKAGE; }
   std::string name() const override { return "package"; }
   double Cost(const PipelineState& state) const override { return 3000; }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     state.artifact_path = state.context.work_folder + "/model.cyp";
     state.artifact.ledger = state.ledger;
-    CYTOPRESS_ASSIGN_OR_RETURN(state.artifact,
+    CYTOPRESS_ASSIGN_OR_RETURN(WrittenArtifact written,
                                WriteAndReadBack(state.artifact, state.artifact_path));
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
-                               ReadFile(state.artifact_path, kMaxArtifactFileBytes));
-    const v1::ModelSize size = MeasureSize(state.artifact, static_cast<int64_t>(bytes.size()));
+    state.artifact = std::move(written.artifact);
+    const v1::ModelSize size = MeasureSize(state.artifact, written.disk_bytes);
     StageOutcome outcome;
-    AddBytes(state.artifact, size.disk_bytes(), outcome);
+    AddBytes(size, outcome);
     outcome.note = absl::StrFormat(
         "%s as FP32, %s packed, %s on disk: %.1fx smaller", Megabytes(size.dense_bytes()),
         Megabytes(size.packed_bytes()), Megabytes(size.disk_bytes()),
@@ -79,6 +80,7 @@ class PackageStage : public Stage {
 
 class EvaluateStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_EVALUATE; }
   std::string name() const override { return "evaluate"; }
   double Cost(const PipelineState& state) const override {
     // The served arithmetic on two splits, the weights alone and perhaps the parent on one.
@@ -101,6 +103,7 @@ class PublishStage : public Stage {
  public:
   explicit PublishStage(std::string model_name) : model_name_(std::move(model_name)) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PUBLISH; }
   std::string name() const override { return "publish"; }
   double Cost(const PipelineState& state) const override { return 100; }
 
@@ -116,6 +119,7 @@ class PublishStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(state.published,
                                PublishFile(state, state.artifact_path, model_name_));
     StageOutcome outcome;
+    outcome.published = state.published;
     outcome.note = absl::StrCat("published as ", state.published);
     return outcome;
   }

@@ -24,6 +24,7 @@ class QuantizeStage : public Stage {
  public:
   explicit QuantizeStage(const v1::QuantizeOptions& options) : options_(options) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_QUANTIZE; }
   std::string name() const override { return "quantize"; }
   double Cost(const PipelineState& state) const override {
     const double images = static_cast<double>(state.dataset.val.size());

@@ -13,27 +13,6 @@ namespace {
 constexpr int kEvaluationBatch = 128;
 constexpr uint64_t kBootstrapSeed = 1;
 
-v1::Evaluation ToMessage(const Evaluation& evaluation, const std::string& split_name,
-                         const std::string& engine) {
-  v1::Evaluation message;
-  message.set_split(split_name);
-  message.set_images(evaluation.images);
-  message.set_accuracy(evaluation.accuracy);
-  message.set_auc(evaluation.auc);
-  message.set_accuracy_low(evaluation.accuracy_interval.low);
-  message.set_accuracy_high(evaluation.accuracy_interval.high);
-  message.set_expected_calibration_error(evaluation.expected_calibration_error);
-  for (double recall : evaluation.class_recall) message.add_class_recall(recall);
-  for (int64_t count : evaluation.confusion) message.add_confusion(count);
-  message.set_engine(engine);
-  std::string bits((evaluation.right.size() + 7) / 8, '\0');
-  for (size_t i = 0; i < evaluation.right.size(); ++i) {
-    if (evaluation.right[i]) bits[i / 8] |= static_cast<char>(1 << (i % 8));
-  }
-  message.set_right(std::move(bits));
-  return message;
-}
-
 }  // namespace
 
 torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, const Split& split,
@@ -63,12 +42,12 @@ absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Da
 }
 
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,
-                                                const std::string& split_name, int threads,
-                                                Arithmetic arithmetic) {
+                                                const std::string& split_name,
+                                                const ArtifactScoring& how) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Split* split, dataset.split(split_name));
   EngineOptions options;
-  options.threads = threads;
-  options.arithmetic = arithmetic;
+  options.threads = how.threads;
+  options.arithmetic = how.arithmetic;
   CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, CreateEngine(artifact, options));
   const int64_t classes = engine->classes();
   std::vector<float> scores(split->size() * classes);
@@ -76,7 +55,8 @@ absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const 
       engine->Classify(split->pixels, static_cast<int>(split->size()), absl::MakeSpan(scores)));
   CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation,
                              Evaluate(scores, split->labels, dataset.classes()));
-  v1::Evaluation message = ToMessage(evaluation, split_name, engine->name());
+  v1::Evaluation message = ToProto(evaluation, split_name, engine->name());
+  if (!how.auc_interval) return message;
   const Interval auc = BootstrapAuc(scores, split->labels, dataset.classes(), kBootstrapSeed);
   message.set_auc_low(auc.low);
   message.set_auc_high(auc.high);

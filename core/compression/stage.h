@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "core/artifact/artifact.h"
 #include "core/compression/checkpoint.h"
+#include "core/compression/goal_search.h"
 #include "core/compression/guard.h"
 #include "core/compression/pipeline.h"
 #include "core/compression/pruning.h"
@@ -41,6 +42,8 @@ struct PipelineState {
   torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
   std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
 
+  GoalProgress goal;  // of the search for a goal
+
   TensorMap unrounded;        // what weights were before the last quantize stage, if it may mend
   Artifact artifact;          // from the quantize stage on
   std::string artifact_path;  // from the package stage on
@@ -55,7 +58,8 @@ struct StageOutcome {
   int64_t disk_bytes = 0;
   double images_per_second = 0;
   std::string note;
-  std::string remark;  // of the guard, about what stops no job
+  std::string published;          // "name@version", when the stage published a model
+  std::optional<Finding> remark;  // about what stops no job
 };
 
 class Stage;
@@ -80,11 +84,12 @@ struct StageContext {
 class Stage {
  public:
   virtual ~Stage() = default;
-  virtual std::string name() const = 0;
+  virtual v1::StageKind kind() const = 0;
+  virtual std::string name() const = 0;  // for people
   // Work in forward passes of one image, roughly: what the estimate of the time left is made from.
   virtual double Cost(const PipelineState& state) const = 0;
-  // True when the outcome is only what a checkpoint keeps (network, masks, frozen scales, dense
-  // score, published models): a resumed job skips the stage. Other stages run again.
+  // True when the outcome is only what a checkpoint keeps (job_checkpoint.h): a resumed job skips
+  // the stage. Other stages run again.
   virtual bool skipped_on_resume() const { return false; }
   // Whether what follows is made from what it leaves: its line goes into their files' ledgers.
   virtual bool in_lineage() const { return true; }

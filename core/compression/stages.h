@@ -13,8 +13,8 @@ namespace cytopress {
 // Reads the data set and the base model, or makes a fresh network.
 std::unique_ptr<Stage> MakeLoadStage();
 
-// Takes the dense parent's weights again and forgets all masks: the next sparsity of a sweep that
-// starts from the dense model each time.
+// Takes the dense parent's weights again and forgets all masks: for the next sparsity of a sweep
+// that starts from the dense model each time, and for each try of a goal.
 std::unique_ptr<Stage> MakeRestartStage(const std::string& name);
 
 // Trains from scratch.
@@ -68,10 +68,13 @@ void AddServedModel(const std::string& model_name, const v1::QuantizeOptions& op
 std::unique_ptr<Stage> MakeCellStage(const std::string& model_name,
                                      const v1::QuantizeOptions& options);
 
+// Publishes the best try of a goal under the job's model name; FAILED_PRECONDITION, which names the
+// try that comes nearest, when none keeps to the goal.
+std::unique_ptr<Stage> MakePublishBestStage();
+
 // The tries of a goal, each from the dense parent: what each layer can spare decides what is
 // removed from it (sensitivity.h, allocation.h), fine-tuning and a cell follow. Then the
-// publication of the best under the job's model name; FAILED_PRECONDITION when no try keeps to the
-// goal, which then names the try that comes nearest.
+// publication of the best.
 void AddGoalStages(const v1::JobSpec& spec, std::vector<std::unique_ptr<Stage>>& stages);
 
 }  // namespace cytopress

@@ -17,6 +17,7 @@ namespace {
 
 class TemperatureStage : public Stage {
  public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_TEMPERATURE; }
   std::string name() const override { return "temperature"; }
   double Cost(const PipelineState& state) const override {
     return static_cast<double>(state.dataset.val.size());

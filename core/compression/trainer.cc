@@ -192,6 +192,8 @@ int64_t Trainer::gradual_steps() const {
       steps - 1);
 }
 
+// From a sparsity of none, whatever the network had: what an earlier sparsity of a sweep removed
+// may come back.
 void Trainer::PruneFurther(int64_t step) {
   if (!setup_.gradual || step > gradual_steps()) return;
   // Sorting all weights costs as much as a small step; a dozen times an epoch is smooth enough.
@@ -275,6 +277,10 @@ void Trainer::Save(TensorTable& table) const {
 }
 
 absl::Status Trainer::Load(const TensorTable& table) {
+  for (const char* const key : {"epoch", "accuracies", "confusion"}) {
+    if (table.count(key) != 0) continue;
+    return absl::DataLossError(absl::StrCat("the checkpoint lacks ", key));
+  }
   CYTOPRESS_RETURN_IF_ERROR(GetAll("now/", table, network_.tensors()));
   CYTOPRESS_RETURN_IF_ERROR(GetAll("momentum/", table, optimizer_.momentum()));
   CYTOPRESS_RETURN_IF_ERROR(GetAll("average/", table, average_));

@@ -125,6 +125,7 @@ class TrainStage : public Stage {
  public:
   explicit TrainStage(const v1::TrainOptions& options) : options_(options) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_TRAIN; }
   std::string name() const override { return "train"; }
   bool skipped_on_resume() const override { return true; }
   bool trains() const override { return true; }
@@ -178,6 +179,7 @@ class PruneStage : public Stage {
         options_(options.prune),
         reestimates_(options.reestimate_batch_norm) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PRUNE; }
   std::string name() const override { return name_; }
   bool skipped_on_resume() const override { return true; }
   double Cost(const PipelineState& state) const override {
@@ -219,6 +221,7 @@ class FinetuneStage : public Stage {
   FinetuneStage(std::string name, const FinetuneOptions& options)
       : name_(std::move(name)), options_(options) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_FINE_TUNE; }
   std::string name() const override { return name_; }
   bool skipped_on_resume() const override { return true; }
   bool trains() const override { return true; }
@@ -263,6 +266,7 @@ class AwareStage : public Stage {
  public:
   explicit AwareStage(const v1::QuantizeOptions& options) : options_(options) {}
 
+  v1::StageKind kind() const override { return v1::STAGE_KIND_QUANTIZATION_AWARE_TRAINING; }
   std::string name() const override { return "quantization-aware training"; }
   bool skipped_on_resume() const override { return true; }
   bool trains() const override { return true; }

@@ -11,10 +11,6 @@
 
 namespace cytopress {
 
-// A model file holds up to four confusion matrices beside its weights, and ImageNet has 1000
-// classes.
-constexpr int kMaxClasses = 1024;
-
 // BloodMNIST's classes in label order.
 std::vector<std::string> BloodMnistClassNames();
 

@@ -19,6 +19,7 @@
 #include "core/base/status_macros.h"
 #include "core/dataset/finish.h"
 #include "core/dataset/random.h"
+#include "core/network/network.h"
 
 namespace cytopress {
 namespace {

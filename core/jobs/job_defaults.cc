@@ -1,10 +1,12 @@
-// What a zero field of a specification stands for, and the recipes that have a name.
+// What an absent field of a specification stands for, and the recipes that have a name.
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
@@ -94,11 +96,11 @@ void FillTraining(int epochs, double learning_rate, v1::TrainOptions* options) {
   options->set_epochs(Or(options->epochs(), epochs));
   options->set_batch_size(Or(options->batch_size(), 128));
   options->set_learning_rate(Or(options->learning_rate(), learning_rate));
-  options->set_warmup_fraction(Or(options->warmup_fraction(), 0.1));
-  options->set_momentum(Or(options->momentum(), 0.9));
-  options->set_weight_decay(Or(options->weight_decay(), 5e-4));
-  options->set_label_smoothing(Or(options->label_smoothing(), 0.1));
-  options->set_shift_pixels(Or(options->shift_pixels(), 2));
+  if (!options->has_warmup_fraction()) options->set_warmup_fraction(0.1);
+  if (!options->has_momentum()) options->set_momentum(0.9);
+  if (!options->has_weight_decay()) options->set_weight_decay(5e-4);
+  if (!options->has_label_smoothing()) options->set_label_smoothing(0.1);
+  if (!options->has_shift_pixels()) options->set_shift_pixels(2);
   options->set_distillation_temperature(Or(options->distillation_temperature(), 2.0));
   if (options->precision().empty()) options->set_precision("auto");
 }
@@ -132,8 +134,9 @@ void FillGoal(v1::Goal* goal, v1::Recipe* recipe) {
   if (recipe->on_collapse() == v1::COLLAPSE_POLICY_REPORT) {
     recipe->set_on_collapse(v1::COLLAPSE_POLICY_MEND);
   }
-  recipe->mutable_prune()->set_gradual_fraction(
-      Or(recipe->prune().gradual_fraction(), lossless.prune().gradual_fraction()));
+  if (!recipe->prune().has_gradual_fraction()) {
+    recipe->mutable_prune()->set_gradual_fraction(lossless.prune().gradual_fraction());
+  }
   if (!recipe->has_finetune()) *recipe->mutable_finetune() = lossless.finetune();
   if (!recipe->has_quantize()) *recipe->mutable_quantize() = lossless.quantize();
   recipe->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT4);  // what a layer has by default
@@ -190,6 +193,19 @@ absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name) {
 std::string SweepModelName(const std::string& model_name, double sparsity, v1::WeightType weights) {
   return absl::StrFormat("%s-s%g-%s", model_name, 100 * sparsity,
                          absl::AsciiStrToLower(v1::WeightType_Name(weights).substr(12)));
+}
+
+std::string GoalTryName(const std::string& model_name, int number) {
+  return absl::StrCat(model_name, "-try", number);
+}
+
+std::optional<int> GoalTryNumber(absl::string_view name, const std::string& model_name) {
+  int number = 0;
+  if (!absl::ConsumePrefix(&name, absl::StrCat(model_name, "-try")) ||
+      !absl::SimpleAtoi(name, &number) || number < 1) {
+    return std::nullopt;
+  }
+  return number;
 }
 
 std::vector<std::string> RecipeNames() {

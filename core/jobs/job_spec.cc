@@ -17,7 +17,6 @@
 namespace cytopress {
 namespace {
 
-constexpr int kMaxClasses = 1024;  // as of a data set
 constexpr int kMaxTextLength = 256;
 constexpr int kMaxPathLength = 4096;
 constexpr int kMaxEpochs = 1000;
@@ -124,26 +123,10 @@ void CheckDataset(const v1::DatasetSource& dataset, Checker* checker) {
   }
 }
 
-absl::StatusOr<Stem> StemOf(v1::Stem stem) {
-  switch (stem) {
-    case v1::STEM_UNSPECIFIED:
-    case v1::STEM_IMAGENET:
-      return Stem::kImagenet;
-    case v1::STEM_CIFAR:
-      return Stem::kCifar;
-    case v1::STEM_STRIDE2:
-      return Stem::kStride2;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat(
-          static_cast<int>(stem), " is no stem; give STEM_IMAGENET, STEM_CIFAR or STEM_STRIDE2"));
-  }
-}
-
 // Builds a small network with one field at a time taken from the request, so that core/network
 // decides what is allowed and the answer names the field.
 void CheckNetwork(const v1::NetworkSpec& network, Checker* checker) {
-  const absl::StatusOr<Stem> stem = StemOf(network.stem());
-  if (!stem.ok()) checker->Add("network.stem", std::string(stem.status().message()));
+  checker->IsValid<v1::Stem>("network.stem", network.stem());
   const auto check = [&](absl::string_view field, const NetworkSpec& spec) {
     const absl::Status status = BuildNetwork(spec).status();
     if (status.ok()) return;
@@ -176,7 +159,7 @@ void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Che
   checker->InRange(prefix + ".learning_rate", train.learning_rate(), 0.0, 100.0);
   checker->InRange(prefix + ".warmup_fraction", train.warmup_fraction(), 0.0, 1.0);
   checker->IsFraction(prefix + ".momentum", train.momentum());
-  if (train.weight_decay() != -1) {  // none
+  if (train.weight_decay() != -1) {  // zero
     checker->IsFraction(prefix + ".weight_decay", train.weight_decay());
   }
   checker->InRange(prefix + ".distillation", train.distillation(), 0.0, 1.0);
@@ -400,7 +383,7 @@ void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
                  "RANGE_METHOD_ASYMMETRIC stores INT4 weights in the bytes of INT8, and a goal "
                  "weighs one against the other; choose MIN_MAX, PERCENTILE or MSE");
   }
-  const std::string longest = absl::StrCat(spec.model_name(), "-try", kMaxTries);
+  const std::string longest = GoalTryName(spec.model_name(), kMaxTries);
   if (IsValidModelName(spec.model_name()) && !IsValidModelName(longest)) {
     checker->Add("model_name",
                  absl::StrCat("is too long for a goal, whose tries are called like ", longest));

@@ -37,6 +37,21 @@ bool IsTerminal(v1::JobState state) {
          state == v1::JOB_STATE_CANCELLED;
 }
 
+bool IsRetryable(const absl::Status& error) {
+  switch (error.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kUnimplemented:
+      return false;
+    default:
+      // RESOURCE_EXHAUSTED too: memory and disk that another program used may be free again, and
+      // the attempts are few.
+      return true;
+  }
+}
+
 bool IsHeld(v1::JobState state) {
   return state == v1::JOB_STATE_LEASED || state == v1::JOB_STATE_RUNNING;
 }

@@ -3,6 +3,7 @@
 #ifndef CYTOPRESS_CORE_JOBS_JOB_STATE_H_
 #define CYTOPRESS_CORE_JOBS_JOB_STATE_H_
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "cytopress/v1/job.pb.h"
@@ -21,6 +22,10 @@ bool IsLegalTransition(v1::JobState from, v1::JobState to);
 
 // SUCCEEDED, FAILED and CANCELLED: no move leads out of them.
 bool IsTerminal(v1::JobState state);
+
+// Whether a job whose attempt ended with this error is tried again, while it has attempts left. Not
+// after INVALID_ARGUMENT, FAILED_PRECONDITION, NOT_FOUND, OUT_OF_RANGE and UNIMPLEMENTED.
+bool IsRetryable(const absl::Status& error);
 
 // LEASED and RUNNING: a worker holds the job.
 bool IsHeld(v1::JobState state);

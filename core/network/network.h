@@ -80,8 +80,12 @@ struct Network {
 // have weights to ignore a channel with; else none.
 std::vector<size_t> ConvolutionsReading(const Network& network, int layer);
 
-// INVALID_ARGUMENT names the field that is wrong: unknown architecture, fewer than 2 classes,
-// channels other than 1 or 3, an input under 8 or over 1024 pixels.
+// The most classes of a network: a model file holds up to four confusion matrices beside its
+// weights, and ImageNet has 1000 classes.
+inline constexpr int kMaxClasses = 1024;
+
+// INVALID_ARGUMENT names the field that is wrong: unknown architecture, fewer than 2 or more than
+// kMaxClasses classes, channels other than 1 or 3, an input under 8 or over 1024 pixels.
 absl::StatusOr<Network> BuildNetwork(const NetworkSpec& spec);
 
 // A named array of floats, row-major. Convolution weights are [out, in, kernel, kernel], linear

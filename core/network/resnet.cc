@@ -32,9 +32,10 @@ absl::StatusOr<Architecture> FindArchitecture(const std::string& name) {
 }
 
 absl::Status CheckSpec(const NetworkSpec& spec) {
-  if (spec.classes < 2 || spec.classes > 100000) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "network.classes: ", spec.classes, " is out of range; a classifier needs 2 to 100000"));
+  if (spec.classes < 2 || spec.classes > kMaxClasses) {
+    return absl::InvalidArgumentError(absl::StrCat("network.classes: ", spec.classes,
+                                                   " is out of range; a classifier needs 2 to ",
+                                                   kMaxClasses));
   }
   if (spec.input_channels != 1 && spec.input_channels != 3) {
     return absl::InvalidArgumentError(absl::StrCat("network.input_channels: ", spec.input_channels,

@@ -6,11 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_replace.h"
 #include "core/jobs/job_state.h"
 #include "server/metrics/families.h"
 
@@ -36,25 +34,12 @@ void Warn(const char* what, const absl::Status& status) {
   spdlog::warn("metrics: cannot read {}: {}", what, status.ToString());
 }
 
-// The label of a ledger line's stage, of which there are few: without the number of a try and the
-// sparsity of a sweep's step; "cell" for the models of a sweep, which are called as users like.
-std::string StageLabel(absl::string_view stage) {
-  int number;
-  const std::vector<absl::string_view> words = absl::StrSplit(stage, absl::MaxSplits(' ', 2));
-  if (words.size() >= 2 && words[0] == "try" && absl::SimpleAtoi(words[1], &number)) {
-    if (words.size() == 2) return "try";
-    stage = words[2];
-  }
-  for (const absl::string_view kind : {"load", "train", "publish-dense", "restart", "prune",
-                                       "fine-tune", "quantization-aware training", "quantize",
-                                       "temperature", "package", "evaluate", "publish"}) {
-    absl::string_view rest = stage;
-    if (!absl::ConsumePrefix(&rest, kind)) continue;
-    if (rest.empty() || (absl::StartsWith(rest, " ") && absl::EndsWith(rest, " %"))) {
-      return std::string(kind);
-    }
-  }
-  return "cell";
+// Of a ledger line: "fine-tune" of STAGE_KIND_FINE_TUNE.
+std::string StageLabel(v1::StageKind kind) {
+  constexpr size_t kPrefix = sizeof("STAGE_KIND_") - 1;
+  const std::string name = v1::StageKind_IsValid(kind) ? v1::StageKind_Name(kind) : "";
+  if (name.size() <= kPrefix) return "unknown";  // of a newer worker
+  return absl::StrReplaceAll(absl::AsciiStrToLower(name.substr(kPrefix)), {{"_", "-"}});
 }
 
 }  // namespace
@@ -122,7 +107,7 @@ void StateMetrics::ReadLedger() const {
     last_ledger_line_ = lines->back().first;
     if (!caught_up_) continue;
     for (const auto& [number, line] : *lines) {
-      const prometheus::Labels labels = {{"stage", StageLabel(line.stage())}};
+      const prometheus::Labels labels = {{"stage", StageLabel(line.kind())}};
       stage_seconds_.Add(labels, StageEdges()).Observe(line.seconds());
       if (line.images_per_second() > 0) {
         training_speed_.Add(labels).Set(line.images_per_second());

@@ -20,21 +20,6 @@ constexpr absl::Duration kCleaningInterval = absl::Hours(1);
 
 }  // namespace
 
-bool IsRetryable(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kUnimplemented:
-      return false;
-    default:
-      // RESOURCE_EXHAUSTED too: memory and disk that another program used may be free again, and
-      // the attempts are few.
-      return true;
-  }
-}
-
 WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
                        const StopFlag* shutdown)
     : options_(options),

@@ -41,10 +41,6 @@ struct JobOutcome {
 // Works on `task` until it is done or `attempt` says stop; then CANCELLED.
 using RunJob = std::function<absl::StatusOr<JobOutcome>(const JobTask& task, JobAttempt* attempt)>;
 
-// True when running the job again could end differently: not for what the specification, the data
-// set or the base model makes impossible.
-bool IsRetryable(const absl::Status& status);
-
 class WorkerLoop {
  public:
   // `store`, `clock` and `shutdown` must outlive the loop.

@@ -15,7 +15,7 @@ import time
 import grpc
 
 from cytopress.v1 import inference_pb2_grpc, job_pb2, jobs_pb2, jobs_pb2_grpc, models_pb2_grpc
-from cytopress.v1 import recipe_pb2
+from cytopress.v1 import network_pb2, recipe_pb2
 
 BIN = pathlib.Path(os.environ["CYTOPRESS_BIN"])
 START_SECONDS = 60
@@ -147,14 +147,14 @@ class Service:
 def tiny_spec(name, images=400, epochs=1, **recipe):
     """A job of seconds: the smallest network on drawn cells."""
     training = recipe_pb2.TrainOptions(epochs=epochs, batch_size=32)
-    return recipe_pb2.JobSpec(
+    return job_pb2.JobSpec(
         model_name=name,
-        dataset=recipe_pb2.DatasetSource(uri=f"synthetic:{images}"),
-        network=recipe_pb2.NetworkSpec(architecture="resnet18"),
+        dataset=job_pb2.DatasetSource(uri=f"synthetic:{images}"),
+        network=network_pb2.NetworkSpec(architecture="resnet18"),
         recipe=recipe_pb2.Recipe(
             train=training,
             prune=recipe_pb2.PruneOptions(sparsity=0.5),
             finetune=recipe_pb2.TrainOptions(epochs=1, batch_size=32, learning_rate=0.005),
-            quantize=recipe_pb2.QuantizeOptions(weights=recipe_pb2.WEIGHT_TYPE_INT8,
+            quantize=recipe_pb2.QuantizeOptions(weights=network_pb2.WEIGHT_TYPE_INT8,
                                                 calibration_images=64),
             **recipe))

@@ -114,13 +114,17 @@ TEST_F(CliTest, ReportOfARunningSweepMarksWhatIsOpen) {
   EXPECT_THAT(html, HasSubstr("cytopress reproduce blood-s50-int8@3"));
   EXPECT_THAT(html, HasSubstr("--sparsities 0.5 --weights int8,int4"));
   job.add_ledger()->set_stage("blood-s50-int4");
-  job.mutable_ledger(0)->set_note("not published: the guard stopped it");
+  job.mutable_ledger(0)->set_kind(v1::STAGE_KIND_CELL);
   job.set_state(v1::JOB_STATE_SUCCEEDED);
   service_.jobs.jobs["job-1"] = job;
   EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0);
   html = *ReadFile(path, kMaxReportBytes);
   EXPECT_THAT(html, Not(HasSubstr(">open<")));
   EXPECT_THAT(html, HasSubstr(">not published<"));
+  job.mutable_ledger(0)->set_published("blood-s50-int4@1");
+  service_.jobs.jobs["job-1"] = job;
+  EXPECT_EQ(Run({"report", "job-1", "-o", path}), 0);
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr(">deleted<"));
 }
 
 TEST_F(CliTest, ReportsCommandsDoTheSweepAgain) {

@@ -10,6 +10,7 @@
 #include "core/base/sha256.h"
 #include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
+#include "tests/core/dataset/npz_builder.h"
 
 namespace cytopress {
 namespace {
@@ -347,6 +348,18 @@ TEST_F(CliTest, DatasetsNeedNoService) {
   EXPECT_EQ(Run({"datasets", "show", "synthetic:200", "--json"}), 0);
   EXPECT_EQ(OutJson()["class_names"].size(), 8u);
   EXPECT_EQ(Run({"datasets", "show", folder_ + "/missing.npz"}), 3);
+}
+
+TEST_F(CliTest, DatasetsSayWhatNoNetworkTakes) {
+  const std::string path = folder_ + "/tiny.npz";
+  ASSERT_TRUE(WriteFileAtomically(path, BuildZip(ValidMembers())).ok());
+  EXPECT_EQ(Run({"datasets", "show", path}), 0);
+  EXPECT_THAT(out(), HasSubstr("no job can use it: "));
+  EXPECT_THAT(out(), HasSubstr("use 8 to 1024"));
+  EXPECT_EQ(Run({"datasets", "show", path, "--json"}), 0);
+  EXPECT_THAT(OutJson()["problem"].get<std::string>(), HasSubstr("2 pixels"));
+  EXPECT_EQ(Run({"datasets", "show", "synthetic:200", "--json"}), 0);
+  EXPECT_FALSE(OutJson().contains("problem"));
 }
 
 TEST_F(CliTest, ExportsImagesOfAllClassesInTurn) {

@@ -30,6 +30,17 @@ TEST(ReadRecipeFile, SaysWhatIsWrongAndWhatCouldBeThere) {
   EXPECT_THAT(why(R"({"prune": {"sparsity": "much"}})"), HasSubstr("much"));
 }
 
+TEST(ReadRecipeFile, KeepsAZeroThatStandsThere) {
+  const std::string path = absl::StrCat(testing::TempDir(), "/zeros.json");
+  ASSERT_TRUE(
+      WriteFileAtomically(path, R"({"train": {"labelSmoothing": 0, "shiftPixels": 0}})").ok());
+  const absl::StatusOr<v1::Recipe> recipe = ReadRecipeFile(path);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_TRUE(recipe->train().has_label_smoothing());
+  EXPECT_TRUE(recipe->train().has_shift_pixels());
+  EXPECT_FALSE(recipe->train().has_momentum());
+}
+
 TEST(ReadRecipeFile, TakesBothSpellingsOfFieldsAndAnyLayer) {
   const std::string path = absl::StrCat(testing::TempDir(), "/spelled.json");
   ASSERT_TRUE(WriteFileAtomically(path, R"({"finetune": {"batch_size": 32, "learningRate": 0.1},

@@ -179,6 +179,20 @@ TEST(CompareModels, ComparesScoresWhenTheEnvironmentsDiffer) {
   EXPECT_FALSE(compared.equal);
 }
 
+TEST(CompareModels, WhatMeasuredTimesDecidedNeedNotComeAgain) {
+  StoredModel original = Stored(), other = Stored();
+  other.artifact.tensors["fc.weight"].integers[1] = 1;
+  v1::Goal* goal = original.model.mutable_provenance()->mutable_spec()->mutable_goal();
+  EXPECT_THAT(CompareModels(original, other, 0.01).verdict, HasSubstr("every bit should be"));
+  goal->set_time_budget_seconds(60);
+  EXPECT_THAT(CompareModels(original, other, 0.01).verdict, HasSubstr("measured times"));
+  EXPECT_FALSE(CompareModels(original, other, 0.01).equal);
+  original.model.set_name("blood-try2");  // made again without the budget
+  EXPECT_THAT(CompareModels(original, other, 0.01).verdict, HasSubstr("every bit should be"));
+  goal->set_max_latency_ms(5);
+  EXPECT_THAT(CompareModels(original, other, 0.01).verdict, HasSubstr("measured times"));
+}
+
 TEST(CompareModels, RefusesOtherData) {
   StoredModel other = Stored();
   other.model.mutable_provenance()->set_dataset_hash("ffff");

@@ -65,7 +65,9 @@ void AddLedger(double accuracy, double sparsity, const std::string& guard, v1::M
     }
     line->set_note("what the stage did, in words");
   }
-  model->mutable_ledger()->rbegin()->set_guard(guard);
+  v1::LedgerEntry& last = *model->mutable_ledger()->rbegin();
+  last.set_guard(guard);
+  if (!guard.empty()) last.set_verdict(v1::GUARD_VERDICT_COLLAPSED);
 }
 
 v1::Model MakeModel(const std::string& name, double sparsity, v1::WeightType weights,

@@ -36,32 +36,40 @@ TEST(IsAtChance, DependsOnTheMostFrequentClass) {
   EXPECT_FALSE(IsAtChance(scored(0.95, {900, 0, 50, 50})));
   EXPECT_FALSE(IsAtChance(scored(0.4, {40, 30, 30, 30, 40, 30, 30, 30, 40})))
       << "a third is chance";
+  v1::Evaluation few = scored(0.95, {90, 0, 5, 5});  // too few images for the accuracy to tell
+  few.set_auc_low(0.48);
+  EXPECT_TRUE(IsAtChance(few));
+  few.set_auc_low(0.97);
+  EXPECT_FALSE(IsAtChance(few)) << "it ranks the images well";
   EXPECT_TRUE(IsAtChance(scored(0.49, {})));
   EXPECT_FALSE(IsAtChance(scored(0.5, {})));
 }
 
-TEST(VerdictOf, ReadsTheGuardsRemarks) {
-  EXPECT_EQ(VerdictOf(""), GuardVerdict::kFine);
-  EXPECT_EQ(VerdictOf("collapsed: 88 % of the answers are 'eosinophil' (validation accuracy 0.18)"),
-            GuardVerdict::kCollapsed);
-  EXPECT_EQ(VerdictOf("lost too much: validation accuracy 0.90, 0.07 below the dense model"),
-            GuardVerdict::kLostTooMuch);
-  EXPECT_EQ(VerdictOf("collapsed: ...; fine-tune 80 % follows"), GuardVerdict::kTemporary);
-  EXPECT_EQ(VerdictOf("other data: blood@1 was made from ..."), GuardVerdict::kOtherData);
-  EXPECT_EQ(VerdictOf("collapsed: ...; not mended by: a (...); mended: b"), GuardVerdict::kMended);
+TEST(VerdictOf, GoesByTheFieldAndNotByTheWords) {
+  v1::LedgerEntry line;
+  line.set_verdict(v1::GUARD_VERDICT_COLLAPSED);
+  line.set_guard("all is 'a; mended: b'");
+  EXPECT_EQ(VerdictOf(line), v1::GUARD_VERDICT_COLLAPSED);
+}
+
+TEST(VerdictOf, LinesOfEarlierReleasesHaveOnlyWords) {
+  v1::LedgerEntry line;
+  EXPECT_EQ(VerdictOf(line), v1::GUARD_VERDICT_FINE);
+  line.set_guard("collapsed: 88 % of the answers are 'eosinophil'");
+  EXPECT_EQ(InWords(VerdictOf(line)), "see the remark");
 }
 
 TEST(VerdictOf, TakesTheLastLineOfAModelThatHasAScore) {
   v1::Model model;
-  EXPECT_EQ(VerdictOf(model), GuardVerdict::kFine);
+  EXPECT_EQ(VerdictOf(model), v1::GUARD_VERDICT_FINE);
   v1::LedgerEntry* line = model.add_ledger();
   line->set_validation_accuracy(0.2);
-  line->set_guard("collapsed: all is one class; fine-tune follows");
+  line->set_verdict(v1::GUARD_VERDICT_TRAINING_FOLLOWS);
   line = model.add_ledger();
-  line->set_validation_accuracy(0.19);
-  line->set_guard("collapsed: all is one class");
+  line->set_validation_accuracy(0);  // right on no image
+  line->set_verdict(v1::GUARD_VERDICT_COLLAPSED);
   model.add_ledger()->set_stage("publish");
-  EXPECT_EQ(VerdictOf(model), GuardVerdict::kCollapsed);
+  EXPECT_EQ(VerdictOf(model), v1::GUARD_VERDICT_COLLAPSED);
   EXPECT_EQ(InWords(VerdictOf(model)), "collapsed");
 }
 

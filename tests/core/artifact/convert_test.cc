@@ -35,6 +35,41 @@ TEST(ConvertTest, RefusesAnUnknownStem) {
   EXPECT_NE(std::string(status.message()).find("77"), std::string::npos) << status;
 }
 
+TEST(ConvertTest, EvaluationsKeepEveryScoreAndWhatIsRight) {
+  Evaluation evaluation;
+  evaluation.images = 11;
+  evaluation.accuracy = 0.5;
+  evaluation.auc = 0.75;
+  evaluation.accuracy_interval = {0.25, 0.625};
+  evaluation.expected_calibration_error = 0.125;
+  evaluation.class_recall = {0.5, 1};
+  evaluation.confusion = {1, 2, 3, 5};
+  evaluation.right = {true, false, true, true, false, false, false, true, true, false, true};
+  const v1::Evaluation message = ToProto(evaluation, "val", "an engine");
+  EXPECT_EQ(message.split(), "val");
+  EXPECT_EQ(message.engine(), "an engine");
+  EXPECT_EQ(message.images(), 11);
+  EXPECT_EQ(message.accuracy(), 0.5);
+  EXPECT_EQ(message.auc(), 0.75);
+  EXPECT_EQ(message.accuracy_low(), 0.25);
+  EXPECT_EQ(message.accuracy_high(), 0.625);
+  EXPECT_EQ(message.expected_calibration_error(), 0.125);
+  EXPECT_EQ(message.class_recall(1), 1);
+  EXPECT_EQ(message.confusion(3), 5);
+  EXPECT_EQ(message.right(), "\x8d\x05");
+  EXPECT_EQ(RightOf(message), evaluation.right);
+}
+
+TEST(ConvertTest, ImagesWithoutABitAreNotRight) {
+  v1::Evaluation message;
+  message.set_images(10);
+  message.set_right("\xff");
+  const std::vector<bool> right = RightOf(message);
+  ASSERT_EQ(right.size(), 10u);
+  EXPECT_TRUE(right[7]);
+  EXPECT_FALSE(right[8]);
+}
+
 TEST(ConvertTest, PreprocessingReturns) {
   Preprocessing preprocessing;
   preprocessing.center_crop = 200;

@@ -31,8 +31,9 @@ TEST(ScoreOfTest, FindsTheMostFrequentAnswer) {
 TEST(FindCollapseTest, SeesOneAnswerForEverything) {
   const auto finding = FindCollapse(With(0.18, 1.0), With(0.97, 0.2), 0, kNames);
   ASSERT_TRUE(finding);
-  EXPECT_THAT(*finding, HasSubstr("100 % of the answers are 'eosinophil'"));
-  EXPECT_THAT(*finding, HasSubstr("0.7900 below"));
+  EXPECT_EQ(finding->verdict, v1::GUARD_VERDICT_COLLAPSED);
+  EXPECT_THAT(finding->text, HasSubstr("100 % of the answers are 'eosinophil'"));
+  EXPECT_THAT(finding->text, HasSubstr("0.7900 below"));
 }
 
 TEST(FindCollapseTest, ADenseModelWithTheSameHabitIsNoCollapse) {
@@ -55,16 +56,19 @@ Evaluation Dense(int64_t majority, int64_t majority_wrong, int64_t others_right)
 
 TEST(RemarkOnDenseTest, SeesOneAnswerForEverything) {
   for (const int64_t majority : {50, 80, 98}) {
-    EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(majority, 0, 0)), kNames),
+    const auto remark = RemarkOnDense(ScoreOf(Dense(majority, 0, 0)), kNames);
+    ASSERT_TRUE(remark);
+    EXPECT_EQ(remark->verdict, v1::GUARD_VERDICT_COLLAPSED);
+    EXPECT_EQ(remark->text,
               "collapsed: 100 % of the dense model's answers are 'basophil', and no image of "
               "'eosinophil' is right");
   }
 }
 
 TEST(RemarkOnDenseTest, AFrequentClassIsNoCollapse) {
-  EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(80, 0, 1)), kNames), "");
-  EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(80, 15, 0)), kNames), "");
-  EXPECT_EQ(RemarkOnDense(ScoreOf(Dense(100, 0, 0)), kNames), "");  // there is no other class
+  EXPECT_FALSE(RemarkOnDense(ScoreOf(Dense(80, 0, 1)), kNames));
+  EXPECT_FALSE(RemarkOnDense(ScoreOf(Dense(80, 15, 0)), kNames));
+  EXPECT_FALSE(RemarkOnDense(ScoreOf(Dense(100, 0, 0)), kNames));  // there is no other class
 }
 
 TEST(FindCollapseTest, ComparesTheLossWithTheTolerance) {
@@ -74,7 +78,8 @@ TEST(FindCollapseTest, ComparesTheLossWithTheTolerance) {
   EXPECT_FALSE(FindCollapse(With(0.50, 0.2), With(0.97, 0.2), 0, kNames));
   const auto finding = FindCollapse(With(0.93, 0.2), With(0.97, 0.2), 0.03, kNames);
   ASSERT_TRUE(finding);
-  EXPECT_THAT(*finding, HasSubstr("recipe.max_accuracy_drop is 0.03"));
+  EXPECT_EQ(finding->verdict, v1::GUARD_VERDICT_LOST_TOO_MUCH);
+  EXPECT_THAT(finding->text, HasSubstr("recipe.max_accuracy_drop is 0.03"));
 }
 
 TEST(FindCollapseTest, ABadDenseModelIsNoMeasureOfTheAnswers) {
@@ -85,7 +90,7 @@ TEST(FindCollapseTest, TheToleranceCountsForABadDenseModelToo) {
   EXPECT_FALSE(FindCollapse(With(0.35, 0.3), With(0.4, 0.3), 0.1, kNames));
   const auto finding = FindCollapse(With(0.1, 1.0), With(0.4, 0.3), 0.1, kNames);
   ASSERT_TRUE(finding);
-  EXPECT_THAT(*finding, HasSubstr("lost too much"));
+  EXPECT_THAT(finding->text, HasSubstr("lost too much"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
+#include "core/compression/checkpoint.h"
 #include "tests/core/compression/pipeline_fixture.h"
 
 namespace cytopress {
@@ -26,6 +27,15 @@ TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   EXPECT_EQ(result->parent_model, "tiny-dense@1");
   EXPECT_THAT(observer.Stages(), ElementsAre("load", "train", "publish-dense", "prune", "fine-tune",
                                              "quantize", "package", "evaluate", "publish"));
+  const v1::LedgerEntry trained = Line(observer, "train"), packed = Line(observer, "package");
+  EXPECT_EQ(trained.kind(), v1::STAGE_KIND_TRAIN);
+  EXPECT_EQ(trained.verdict(), v1::GUARD_VERDICT_FINE);
+  EXPECT_TRUE(trained.has_validation_accuracy());
+  EXPECT_EQ(packed.kind(), v1::STAGE_KIND_PACKAGE);
+  EXPECT_EQ(packed.verdict(), v1::GUARD_VERDICT_UNSPECIFIED) << "there is nothing to judge";
+  EXPECT_FALSE(packed.has_validation_accuracy());
+  EXPECT_EQ(Line(observer, "publish-dense").published(), "tiny-dense@1");
+  EXPECT_EQ(Line(observer, "publish").published(), "tiny@1");
 
   const v1::Model model = *registry_->Get({"tiny", 1});
   EXPECT_EQ(model.weights(), v1::WEIGHT_TYPE_INT8);
@@ -141,7 +151,39 @@ TEST_F(PipelineTest, ABaseModelOfOtherDataIsRemarkedOn) {
   *spec.mutable_dataset() = LearningSpec(changed).dataset();
   ASSERT_TRUE(Run(spec, second, "job-2").ok());
   EXPECT_THAT(Line(second, "load").guard(), HasSubstr("other data: tiny@1 was made from spots"));
+  EXPECT_EQ(Line(second, "load").verdict(), v1::GUARD_VERDICT_OTHER_DATA);
   EXPECT_EQ(registry_->Get({"again", 1})->ledger(0).guard(), Line(second, "load").guard());
+}
+
+TEST_F(PipelineTest, ABaseModelsClassesAreFoundByTheirNames) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  for (const char* name : {"dark", "bright"}) spec.mutable_dataset()->add_class_names(name);
+  RecordingObserver first, second, third;
+  ASSERT_TRUE(Run(spec, first).ok());
+  Dataset turned = SpotDataset();
+  for (Split* split : {&turned.train, &turned.val, &turned.test}) {
+    for (int& label : split->labels) label = 1 - label;
+  }
+  *spec.mutable_dataset() = LearningSpec(turned).dataset();
+  for (const char* name : {"bright", "dark"}) spec.mutable_dataset()->add_class_names(name);
+  spec.set_model_name("again");
+  spec.set_base_model("tiny");
+  spec.clear_network();
+  ASSERT_TRUE(Run(spec, second, "job-2").ok());
+  EXPECT_EQ(Line(second, "load").validation_accuracy(),
+            registry_->Get({"tiny", 1})->evaluations(0).accuracy());
+  EXPECT_THAT(Line(second, "load").guard(), Not(HasSubstr("by their position")));
+  EXPECT_THAT(registry_->Get({"again", 1})->class_names(), ElementsAre("dark", "bright"));
+
+  spec.mutable_dataset()->set_class_names(0, "day");
+  spec.mutable_dataset()->set_class_names(1, "night");
+  spec.set_model_name("other");
+  Run(spec, third, "job-3").IgnoreError();  // the guard may refuse what it makes of them
+  EXPECT_THAT(Line(third, "load").guard(),
+              HasSubstr("classes go by their position: 'day' for 'dark', 'night' for 'bright'"));
+  EXPECT_LT(Line(third, "load").validation_accuracy(), 0.5);
 }
 
 TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
@@ -207,6 +249,27 @@ TEST_F(PipelineTest, StartsOverOnlyFromADamagedCheckpointAndKeepsIt) {
   EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
 }
 
+TEST_F(PipelineTest, StartsOverFromACheckpointThatLacksSomething) {
+  for (const char* key : {"dense", "momentum/fc.weight"}) {
+    const std::string job = absl::StrCat("job-", key[0]);
+    RecordingObserver stopped, second, resumed;
+    stopped.stop_in_stage = "train";
+    stopped.stop_in_epoch = 2;
+    EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped, job).status()));
+    const std::string path = WorkFolder(job) + "/checkpoint.pt";
+    TensorTable table = *LoadTensors(path);
+    ASSERT_EQ(table.erase(key), 1u) << key;
+    ASSERT_TRUE(SaveTensors(table, path).ok());
+    // What training itself saved is looked at only when it begins, which takes an attempt.
+    const auto result = Run(TinySpec(), second, job, 2);
+    if (!result.ok()) {
+      EXPECT_TRUE(absl::IsDataLoss(result.status())) << result.status();
+      ASSERT_TRUE(Run(TinySpec(), resumed, job, 3).ok());
+    }
+    EXPECT_TRUE(std::filesystem::exists(path + ".bad")) << key;
+  }
+}
+
 TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
   RecordingObserver observer;
   v1::JobSpec spec = LearningSpec();
@@ -231,6 +294,7 @@ TEST_F(PipelineTest, ReportsACollapseWhenThatIsAllThatIsAskedFor) {
   spec.mutable_recipe()->set_on_collapse(v1::COLLAPSE_POLICY_REPORT);
   ASSERT_TRUE(Run(spec, observer).ok());
   EXPECT_THAT(Line(observer, "prune").guard(), HasSubstr("below the dense model"));
+  EXPECT_GE(Line(observer, "prune").verdict(), v1::GUARD_VERDICT_LOST_TOO_MUCH);
   EXPECT_EQ(Line(observer, "train").guard(), "");
   EXPECT_EQ(registry_->Get({"tiny", 1})->weights(), v1::WEIGHT_TYPE_INT8);
 }
@@ -258,7 +322,9 @@ TEST_F(PipelineTest, FineTuningIsTheRemedyOfPruning) {
   const auto result = Run(spec, observer);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(Line(observer, "prune").guard(), HasSubstr("; fine-tune follows"));
+  EXPECT_EQ(Line(observer, "prune").verdict(), v1::GUARD_VERDICT_TRAINING_FOLLOWS);
   EXPECT_EQ(Line(observer, "fine-tune").guard(), "");
+  EXPECT_EQ(Line(observer, "fine-tune").verdict(), v1::GUARD_VERDICT_FINE);
 }
 
 // What is half mended when the job stops is no dense model when it goes on.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
+#include "core/compression/checkpoint.h"
 #include "core/compression/pipeline.h"
 #include "tests/core/compression/pipeline_fixture.h"
 
@@ -89,6 +90,9 @@ TEST_F(PipelineTest, ASweepGoesOnWithoutTheSparsityThatLosesTooMuch) {
   EXPECT_EQ(result->model, "tiny-s0-fp16@1") << "published in the first attempt";
   EXPECT_THAT(Line(observer, "prune 99.9 %").guard(), HasSubstr("not mended by: batch-norm"));
   EXPECT_THAT(Line(observer, "tiny-s99.9-fp16").note(), HasSubstr("not published: "));
+  EXPECT_EQ(Line(observer, "tiny-s99.9-fp16").kind(), v1::STAGE_KIND_CELL);
+  EXPECT_EQ(Line(observer, "tiny-s99.9-fp16").published(), "");
+  EXPECT_EQ(Line(stopped, "tiny-s0-fp16").published(), "tiny-s0-fp16@1");
   EXPECT_FALSE(registry_->Get({"tiny-s99.9-fp16", 1}).ok());
 
   spec.set_base_model("tiny-dense");
@@ -130,6 +134,8 @@ TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
     const v1::LedgerEntry line = Line(observer, absl::StrCat("try ", i));
     const auto model = registry_->Get({absl::StrCat("tiny-try", i), 1});
     EXPECT_THAT(line.note(), testing::HasSubstr(model.ok() ? "published as" : "not published"));
+    EXPECT_EQ(line.kind(), v1::STAGE_KIND_TRY);
+    EXPECT_EQ(line.published(), model.ok() ? absl::StrCat("tiny-try", i, "@1") : "");
     if (!model.ok()) continue;
     ++accurate;
     EXPECT_LE(best.size().disk_bytes(), model->size().disk_bytes());
@@ -178,22 +184,19 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   spec.mutable_goal()->set_max_accuracy_drop(0.1);
   spec.mutable_goal()->set_max_tries(3);
   spec.mutable_goal()->set_time_budget_seconds(3600);
-  RecordingObserver stopped, again, resumed;
-  stopped.stop_in_stage = again.stop_in_stage = "try 2: try 2 fine-tune";
+  RecordingObserver stopped, resumed;
+  stopped.stop_in_stage = "try 2: try 2 fine-tune";
   EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
-  const std::string path = WorkFolder("job-1") + "/goal_search.txt";
-  const auto spent = ReadFile(path, 100);
-  ASSERT_TRUE(spent.ok()) << spent.status();
-  EXPECT_GT(std::stod(*spent), 0);
+  const std::string path = WorkFolder("job-1") + "/checkpoint.pt";
+  TensorTable table = *LoadTensors(path);
+  const double spent = table.at("goal")[0].item<double>();
+  EXPECT_GT(spent, 0);
   // The dense model is no part of the search.
-  EXPECT_LE(std::stod(*spent),
-            absl::ToDoubleSeconds(RealClock()->Steady() - stopped.began.at("try 1")) + 1e-3);
-  ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
-  EXPECT_TRUE(absl::IsCancelled(Run(spec, again, "job-1", 2).status()));
-  EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
+  EXPECT_LE(spent, absl::ToDoubleSeconds(RealClock()->Steady() - stopped.began.at("try 1")) + 1e-3);
   // As if the first attempt had taken the hour.
-  ASSERT_TRUE(WriteFileAtomically(path, "3601 1 -1 0").ok());
-  const auto result = Run(spec, resumed, "job-1", 3);
+  table.at("goal")[0] = 3601;
+  ASSERT_TRUE(SaveTensors(table, path).ok());
+  const auto result = Run(spec, resumed, "job-1", 2);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(Line(resumed, "try 2").note(), HasSubstr("after the time budget"));
   EXPECT_THAT(Line(resumed, "try 3").note(), HasSubstr("after the time budget"));

@@ -360,6 +360,53 @@ TEST(WithDefaults, KeepsWhatWasGivenAndIsStable) {
   EXPECT_TRUE(ValidateJobSpec(once).empty());
 }
 
+TEST(WithDefaults, ZeroIsAChoiceWhereItMeansSomething) {
+  v1::JobSpec spec = GoodSpec();
+  v1::TrainOptions* train = Train(&spec);
+  train->set_warmup_fraction(0);
+  train->set_momentum(0);
+  train->set_weight_decay(0);
+  train->set_label_smoothing(0);
+  train->set_shift_pixels(0);
+  spec.mutable_recipe()->mutable_prune()->set_gradual_fraction(0);
+  spec.mutable_goal();
+  EXPECT_TRUE(ValidateJobSpec(spec).empty());
+  const v1::Recipe full = WithDefaults(spec).recipe();
+  EXPECT_EQ(full.train().warmup_fraction(), 0);
+  EXPECT_EQ(full.train().momentum(), 0);
+  EXPECT_EQ(full.train().weight_decay(), 0);
+  EXPECT_EQ(full.train().label_smoothing(), 0);
+  EXPECT_EQ(full.train().shift_pixels(), 0);
+  EXPECT_EQ(full.prune().gradual_fraction(), 0);
+}
+
+// Receipts hold the filled-in recipe; the bytes are those of a release without presence.
+TEST(WithDefaults, ARecipeOfAnEarlierReleaseStaysAsItIs) {
+  const std::string written(
+      "\x21\x9a\x99\x99\x99\x99\x99\xb9\x3f"   // warmup_fraction = 0.1
+      "\x29\xcd\xcc\xcc\xcc\xcc\xcc\xec\x3f"   // momentum = 0.9
+      "\x31\x00\x00\x00\x00\x00\x00\xf0\xbf"   // weight_decay = -1
+      "\x39\x9a\x99\x99\x99\x99\x99\xa9\x3f",  // label_smoothing = 0.05
+      36);
+  v1::JobSpec spec = GoodSpec();
+  ASSERT_TRUE(Train(&spec)->ParseFromString(written));
+  EXPECT_TRUE(ValidateJobSpec(spec).empty());
+  const v1::TrainOptions train = WithDefaults(spec).recipe().train();
+  EXPECT_EQ(train.warmup_fraction(), 0.1);
+  EXPECT_EQ(train.momentum(), 0.9);
+  EXPECT_EQ(train.weight_decay(), -1);
+  EXPECT_EQ(train.label_smoothing(), 0.05);
+  EXPECT_EQ(train.shift_pixels(), 2);
+}
+
+TEST(GoalTryName, IsFoundAgain) {
+  EXPECT_EQ(GoalTryName("blood", 2), "blood-try2");
+  EXPECT_EQ(GoalTryNumber("blood-try12", "blood"), 12);
+  for (const char* other : {"blood", "blood-try", "blood-try0", "blood-trying", "bl-try2"}) {
+    EXPECT_FALSE(GoalTryNumber(other, "blood").has_value()) << other;
+  }
+}
+
 TEST(WithDefaults, AGoalKeepsAccuracyTheLosslessWay) {
   v1::JobSpec spec = GoodSpec();
   spec.mutable_recipe()->Clear();

@@ -37,6 +37,17 @@ TEST_P(ClientTest, SubmittedJobIsQueuedWithItsDefaultsFilledIn) {
   EXPECT_EQ(job.spec().SerializeAsString(), WithDefaults(SomeSpec()).SerializeAsString());
 }
 
+TEST_P(ClientTest, AZeroThatWasAskedForIsNotForgotten) {
+  v1::JobSpec spec = SomeSpec();
+  spec.mutable_recipe()->mutable_train()->set_label_smoothing(0);
+  const absl::StatusOr<v1::Job> submitted = store_->Submit(spec, "request-1");
+  ASSERT_TRUE(submitted.ok()) << submitted.status();
+  const v1::TrainOptions train = Get(submitted->id()).spec().recipe().train();
+  EXPECT_TRUE(train.has_label_smoothing());
+  EXPECT_EQ(train.label_smoothing(), 0);
+  EXPECT_EQ(store_->Submit(spec, "request-1")->id(), submitted->id());
+}
+
 TEST_P(ClientTest, IdsSortByTimeAndDiffer) {
   const std::string first = Submit();
   const std::string twin = Submit();

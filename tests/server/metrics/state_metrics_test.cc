@@ -60,7 +60,8 @@ class StateMetricsTest : public testing::Test {
     const auto leased = store_->AcquireLease("w", "cpu", absl::Seconds(30));
     ASSERT_TRUE(leased.ok() && leased->has_value());
     v1::LedgerEntry line;
-    line.set_stage("train");
+    line.set_stage("fine-tune 80 %");
+    line.set_kind(v1::STAGE_KIND_FINE_TUNE);
     line.set_seconds(seconds);
     ASSERT_TRUE(store_->Start((*leased)->lease).ok());
     ASSERT_TRUE(store_->AppendLedger((*leased)->lease, line).ok());
@@ -73,6 +74,7 @@ class StateMetricsTest : public testing::Test {
     for (const prometheus::MetricFamily& family : metrics.Collect()) {
       if (family.name != "cytopress_stage_seconds") continue;
       for (const prometheus::ClientMetric& metric : family.metric) {
+        EXPECT_EQ(metric.label.at(0).value, "fine-tune");
         seconds += metric.histogram.sample_sum;
       }
     }

@@ -1,0 +1,85 @@
+// The end of a search for a goal.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status_macros.h"
+#include "core/compression/goal_search.h"
+#include "core/compression/goal_tries.h"
+#include "core/compression/stages.h"
+
+namespace cytopress {
+namespace {
+
+class PublishBestStage : public Stage {
+ public:
+  v1::StageKind kind() const override { return v1::STAGE_KIND_PUBLISH; }
+  std::string name() const override { return "publish"; }
+  double Cost(const PipelineState& state) const override { return 100; }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    const v1::Goal& goal = state.spec.goal();
+    const size_t count = state.goal.out_of_time_at.value_or(goal.max_tries());
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, count));
+    const std::optional<size_t> best = BestTry(goal, tries);
+    if (!best) {
+      CYTOPRESS_ASSIGN_OR_RETURN(const std::string nearest, Nearest(state, tries));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "no try keeps to the goal (", Describe(tries),
+          state.goal.out_of_time_at ? "; then the time budget was used up" : "", ")", nearest,
+          "; allow a larger max_accuracy_drop, max_bytes, max_latency_ms or time budget"));
+    }
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, *best));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
+                               state.context.registry->Read({model->name(), model->version()}));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        const ModelVersion published,
+        state.context.registry->Publish(state.spec.model_name(), bytes, state.context.job_id));
+    state.published = ToString(published);
+    StageOutcome outcome;
+    outcome.sparsity = model->size().sparsity();
+    outcome.packed_bytes = model->size().packed_bytes();
+    outcome.disk_bytes = model->size().disk_bytes();
+    outcome.published = state.published;
+    outcome.note = absl::StrCat("the smallest of ", tries.size(), " tries that keep to the goal, ",
+                                model->name(), ", published as ", state.published);
+    return outcome;
+  }
+
+ private:
+  // What the job has made, although nothing has the goal's name.
+  static absl::StatusOr<std::string> Nearest(const PipelineState& state,
+                                             const std::vector<GoalTry>& tries) {
+    const std::optional<size_t> index = NearestTry(state.spec.goal(), tries);
+    if (!index) return std::string();
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, *index));
+    const double accuracy = model->evaluations_size() > 0 ? model->evaluations(0).accuracy() : 0.0;
+    return absl::StrFormat(
+        "; the nearest is published as %s@%d: %.2f MB, %.3g ms, validation "
+        "accuracy %.4f",
+        model->name(), model->version(), tries[*index].bytes / 1e6, tries[*index].latency_ms,
+        accuracy);
+  }
+
+  static std::string Describe(const std::vector<GoalTry>& tries) {
+    if (tries.empty()) return "none was made";
+    return absl::StrJoin(tries, ", ", [](std::string* text, const GoalTry& done) {
+      if (done.accurate) {
+        absl::StrAppendFormat(text, "%.2f MB and %.2f ms: accurate", done.bytes / 1e6,
+                              done.latency_ms);
+      } else {
+        absl::StrAppendFormat(text, "%.2f MB: lost too much", done.budget / 1e6);
+      }
+    });
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakePublishBestStage() { return std::make_unique<PublishBestStage>(); }
+
+}  // namespace cytopress
