@@ -56,6 +56,14 @@ Tensor Dequantize(const StoredTensor& stored) {
   return tensor;
 }
 
+TensorMap VectorsOf(const Artifact& artifact) {
+  TensorMap vectors;
+  for (const auto& [name, tensor] : artifact.tensors) {
+    if (tensor.shape.size() == 1) vectors[name] = Dequantize(tensor);
+  }
+  return vectors;
+}
+
 bool IsPrunable(const Layer& layer) { return layer.op == Op::kConv && layer.name != "conv1"; }
 
 v1::ModelSize MeasureSize(const Artifact& artifact, int64_t disk_bytes) {

@@ -77,6 +77,9 @@ struct Artifact {
   std::optional<v1::Certificate> certificate;
 };
 
+// FP32 values of the tensors of one dimension: biases and batch norms, but no weights.
+TensorMap VectorsOf(const Artifact& artifact);
+
 // What is measured on a finished file and then written into it.
 struct FileMetadata {
   std::vector<v1::Evaluation> evaluations;

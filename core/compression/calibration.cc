@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/artifact/activation_grid.h"
 #include "core/compression/batch_loader.h"
 
 namespace cytopress {
@@ -19,14 +20,13 @@ constexpr int kClippings = 64;
 struct Histogram {
   float largest = 0;
   torch::Tensor bins;  // counts of |output| over [0, largest]
-  bool relu = false;   // such outputs are stored unsigned, in twice as many steps
+  bool relu = false;
 
   std::vector<double> Counts() const {
     const float* counts = bins.data_ptr<float>();
     return std::vector<double>(counts, counts + kHistogramBins);
   }
   float UpperEdge(int bin) const { return largest * static_cast<float>(bin + 1) / kHistogramBins; }
-  int steps() const { return relu ? 255 : 127; }
 };
 
 float Quantile(const Histogram& histogram, double percentile) {
@@ -46,7 +46,8 @@ float RangeOf(const Histogram& histogram, const v1::QuantizeOptions& options) {
     case v1::RANGE_METHOD_MIN_MAX:
       return histogram.largest;
     case v1::RANGE_METHOD_MSE:
-      return RangeOfLeastError(histogram.Counts(), histogram.largest, histogram.steps());
+      return RangeOfLeastError(histogram.Counts(), histogram.largest,
+                               ActivationSteps(histogram.relu));
     default:
       return options.activation_percentile() >= 100
                  ? histogram.largest

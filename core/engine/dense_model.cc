@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/activation_grid.h"
 #include "core/artifact/checks.h"
 #include "core/base/status_macros.h"
 #include "core/engine/compaction.h"
@@ -15,8 +16,6 @@ namespace cytopress {
 namespace {
 
 constexpr int kPixelValues = 256;
-
-bool IsPositiveNormal(float value) { return value > 0 && std::isnormal(value); }
 
 // To the nearest, even where two are; `value` is no NaN.
 uint16_t ToBfloat16(float value) {
@@ -47,19 +46,10 @@ absl::StatusOr<const StoredTensor*> FindWeight(const Artifact& artifact, const L
   return &tensor;
 }
 
-// Everything but the weights, which may be large.
-TensorMap SmallTensors(const Artifact& artifact) {
-  TensorMap small;
-  for (const auto& [name, tensor] : artifact.tensors) {
-    if (tensor.shape.size() == 1) small[name] = Dequantize(tensor);
-  }
-  return small;
-}
-
 class ModelBuilder {
  public:
   ModelBuilder(const Artifact& artifact, DenseArithmetic arithmetic, Network network)
-      : artifact_(artifact), small_tensors_(SmallTensors(artifact)) {
+      : artifact_(artifact), small_tensors_(VectorsOf(artifact)) {
     model_.arithmetic = arithmetic;
     model_.network = std::move(network);
   }
@@ -107,18 +97,7 @@ class ModelBuilder {
       grid.number = Number::kBfloat16;
       return absl::OkStatus();
     }
-    const auto it = artifact_.activation_ranges.find(layer.name);
-    if (it == artifact_.activation_ranges.end()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "activation_ranges: none for the layer '", layer.name,
-          "', so it cannot run in INT8; quantize the model again, or use FP32 arithmetic"));
-    }
-    grid.step = it->second / (layer.relu ? 255.0f : 127.0f);
-    if (!IsPositiveNormal(grid.step)) {
-      return absl::InvalidArgumentError(absl::StrCat("activation_ranges: ", it->second,
-                                                     " for the layer '", layer.name,
-                                                     "' is not a positive number"));
-    }
+    CYTOPRESS_ASSIGN_OR_RETURN(grid.step, ActivationStep(artifact_, layer));
     grid.number = layer.relu ? Number::kUint8 : Number::kInt8;
     return absl::OkStatus();
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/activation_grid.h"
 #include "core/artifact/checks.h"
 #include "core/base/status_macros.h"
 #include "core/onnx/onnx_graph.h"
@@ -22,22 +23,13 @@ constexpr int kIrVersion = 7;  // of ONNX 1.8, which brought that operator set
 
 bool IsInteger(const StoredTensor& tensor) { return !tensor.integers.empty(); }
 
-// Batch norms and biases.
-TensorMap SmallTensors(const Artifact& artifact) {
-  TensorMap small;
-  for (const auto& [name, tensor] : artifact.tensors) {
-    if (tensor.shape.size() == 1) small[name] = Dequantize(tensor);
-  }
-  return small;
-}
-
 class Exporter {
  public:
   Exporter(const Artifact& artifact, const OnnxOptions& options, Network network)
       : artifact_(artifact),
         options_(options),
         network_(std::move(network)),
-        small_tensors_(SmallTensors(artifact)),
+        small_tensors_(VectorsOf(artifact)),
         quantizes_(artifact.weights == v1::WEIGHT_TYPE_INT8 ||
                    artifact.weights == v1::WEIGHT_TYPE_INT4),
         grids_(network_.layers.size()),
@@ -58,20 +50,13 @@ class Exporter {
   }
 
  private:
-  // As BuildDenseModel does (core/engine).
   absl::Status SetGrids() {
     for (size_t i = 0; i < network_.layers.size(); ++i) {
       const Layer& layer = network_.layers[i];
       if (layer.op == Op::kMaxPool) grids_[i] = grids_[layer.input];
       if (layer.op != Op::kInput && layer.op != Op::kConv) continue;
-      const auto range = artifact_.activation_ranges.find(layer.name);
-      if (range == artifact_.activation_ranges.end()) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            "activation_ranges: none for the layer '", layer.name,
-            "', so the model has no INT8 form; quantize it again and export the new version"));
-      }
       grids_[i].is_signed = !layer.relu;
-      grids_[i].step = range->second / (layer.relu ? 255.0f : 127.0f);
+      CYTOPRESS_ASSIGN_OR_RETURN(grids_[i].step, ActivationStep(artifact_, layer));
     }
     return absl::OkStatus();
   }
