@@ -70,11 +70,8 @@ std::string WhatIsWrongWithListen(const std::string& address) {
   return is_socket ? "" : WhatIsWrongWithAddress(address);
 }
 
-std::string CheckModelName(const std::string& name) {
-  if (name.empty() || IsValidModelName(name)) return "";
-  return absl::StrCat("\"", name,
-                      "\" is no model's name; use at most 63 of a-z 0-9 . _ -, starting with a "
-                      "letter or digit");
+std::string WhatIsWrongWithName(const std::string& name) {
+  return name.empty() ? "" : std::string(CheckModelName(name).message());
 }
 
 // Empty, or what is wrong.
@@ -154,7 +151,7 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
   DaemonOptions* const options = &flags->daemon;
   app->add_option("--default-model", options->default_model,
                   "model of requests that name none; loaded before the server says it is ready")
-      ->check(CLI::Validator(CheckModelName, "NAME"));
+      ->check(CLI::Validator(WhatIsWrongWithName, "NAME"));
   app->add_option("--inference-device", flags->inference_device,
                   "where models are computed: cpu or cuda:N; GPUs need a cytopressd that was built "
                   "with a CUDA LibTorch")

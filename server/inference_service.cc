@@ -106,8 +106,9 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
 }  // namespace
 
 absl::Status CheckClassifyRequest(const v1::ClassifyRequest& request) {
-  if (!request.model().empty() && !IsValidModelName(request.model())) {
-    return InvalidField("model", absl::StrCat("\"", request.model(), "\" is not a model name"));
+  if (const absl::Status name = CheckModelName(request.model());
+      !request.model().empty() && !name.ok()) {
+    return InvalidField("model", name.message());
   }
   if (request.model_version() < 0) {
     return InvalidField("model_version",

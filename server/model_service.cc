@@ -31,10 +31,8 @@ absl::StatusOr<ModelVersion> ParsePageToken(const std::string& token) {
 }  // namespace
 
 absl::StatusOr<ModelVersion> ModelVersionOf(const std::string& name, int64_t version) {
-  if (!IsValidModelName(name)) {
-    return InvalidField("name", absl::StrCat("\"", name,
-                                             "\" is not a model name: give 1 to 63 of a-z, 0-9, "
-                                             "'.', '_' and '-', starting with a letter or digit"));
+  if (const absl::Status checked = CheckModelName(name); !checked.ok()) {
+    return InvalidField("name", checked.message());
   }
   if (version < 0) {
     return InvalidField("version", absl::StrCat(version, " is negative; 0 is the newest"));

@@ -67,7 +67,7 @@ class Checker {
   std::vector<FieldViolation> violations_;
 };
 
-void CheckModelName(const v1::JobSpec& spec, Checker* checker) {
+void CheckModelNames(const v1::JobSpec& spec, Checker* checker) {
   const std::string& name = spec.model_name();
   if (IsValidModelName(name)) {
     const std::string parent = ParentModelName(name);
@@ -76,18 +76,13 @@ void CheckModelName(const v1::JobSpec& spec, Checker* checker) {
                                             "; give a shorter name, or a base_model"));
     return;
   }
-  checker->Add("model_name",
-               absl::StrCat("\"", name,
-                            "\" is not a model name: give 1 to 63 of a-z, 0-9, '.', '_' and '-', "
-                            "starting with a letter or digit"));
+  checker->Add("model_name", std::string(CheckModelName(name).message()));
 }
 
 void CheckBaseModel(const v1::JobSpec& spec, Checker* checker) {
   if (spec.base_model().empty()) return;
-  if (!ParseModelVersion(spec.base_model()).ok()) {
-    checker->Add("base_model", absl::StrCat("\"", spec.base_model(),
-                                            "\" is neither \"name\" nor \"name@version\""));
-  }
+  const absl::Status parsed = ParseModelVersion(spec.base_model()).status();
+  if (!parsed.ok()) checker->Add("base_model", std::string(parsed.message()));
   v1::NetworkSpec but_the_stem = spec.network();
   but_the_stem.clear_stem();
   if (but_the_stem.ByteSizeLong() > 0) {
@@ -438,7 +433,7 @@ std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
                                  ": give shorter names, or fewer"));
     return checker.Take();
   }
-  CheckModelName(spec, &checker);
+  CheckModelNames(spec, &checker);
   CheckDataset(spec.dataset(), &checker);
   CheckBaseModel(spec, &checker);
   CheckNetwork(spec.network(), &checker);

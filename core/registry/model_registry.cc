@@ -29,13 +29,6 @@ constexpr size_t kMaxNamesInError = 20;
 // Far more than the granularity of file systems' times.
 constexpr absl::Duration kSettled = absl::Seconds(2);
 
-absl::Status CheckName(absl::string_view name) {
-  if (IsValidModelName(name)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "model name: '", name,
-      "' is not valid; use at most 63 of a-z 0-9 . _ -, starting with a letter or digit"));
-}
-
 std::string Some(std::vector<std::string> items) {
   const size_t left_out = items.size() - std::min(items.size(), kMaxNamesInError);
   items.resize(items.size() - left_out);
@@ -138,7 +131,7 @@ std::string ModelRegistry::FolderOf(absl::string_view name) const {
 absl::StatusOr<ModelVersion> ModelRegistry::Publish(absl::string_view name,
                                                     absl::string_view artifact_bytes,
                                                     absl::string_view publication_key) {
-  CYTOPRESS_RETURN_IF_ERROR(CheckName(name));
+  CYTOPRESS_RETURN_IF_ERROR(CheckModelName(name));
   CYTOPRESS_RETURN_IF_ERROR(ParseArtifact(artifact_bytes).status());
   CYTOPRESS_ASSIGN_OR_RETURN(LockedModelFolder folder, LockedModelFolder::Open(FolderOf(name)));
   ModelVersion model{std::string(name)};
@@ -166,7 +159,7 @@ absl::StatusOr<std::vector<std::string>> ModelRegistry::ModelNames() const {
 }
 
 absl::StatusOr<ModelVersion> ModelRegistry::Resolve(const ModelVersion& model) const {
-  CYTOPRESS_RETURN_IF_ERROR(CheckName(model.name));
+  CYTOPRESS_RETURN_IF_ERROR(CheckModelName(model.name));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<const FolderContent> content,
                              cache_->Scan(FolderOf(model.name)));
   if (content->versions.empty()) {
@@ -203,7 +196,7 @@ absl::StatusOr<std::vector<v1::Model>> ModelRegistry::List(absl::string_view nam
   if (name.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(names, ModelNames());
   } else {
-    CYTOPRESS_RETURN_IF_ERROR(CheckName(name));
+    CYTOPRESS_RETURN_IF_ERROR(CheckModelName(name));
   }
   std::vector<v1::Model> models;
   for (const std::string& listed : names) {

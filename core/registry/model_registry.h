@@ -28,6 +28,8 @@ std::string ToString(const ModelVersion& model);
 
 // [a-z0-9][a-z0-9._-]{0,62}
 bool IsValidModelName(absl::string_view name);
+// INVALID_ARGUMENT, with the rule, for other names.
+absl::Status CheckModelName(absl::string_view name);
 
 // Thread-safe; several processes may use one root, which wants a file system with hard links and
 // flock. Copies share what they remember of the files' manifests.

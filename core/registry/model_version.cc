@@ -9,12 +9,12 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kMaxNameLength = 63;
+constexpr char kRule[] = "1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit";
 
 absl::Status BadModelVersion(absl::string_view text) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "model: '", text,
-      "' is not NAME or NAME@VERSION; a name has at most 63 of a-z 0-9 . _ -, starting "
-      "with a letter or digit, and versions count from 1"));
+  return absl::InvalidArgumentError(absl::StrCat("\"", text,
+                                                 "\" is not NAME or NAME@VERSION; a name has ",
+                                                 kRule, ", and versions count from 1"));
 }
 
 }  // namespace
@@ -24,6 +24,12 @@ bool IsValidModelName(absl::string_view name) {
   return !name.empty() && name.size() <= kMaxNameLength && starts(name[0]) &&
          std::all_of(name.begin(), name.end(),
                      [&](char c) { return starts(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+absl::Status CheckModelName(absl::string_view name) {
+  if (IsValidModelName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", name, "\" is not a model name: give ", kRule));
 }
 
 absl::StatusOr<ModelVersion> ParseModelVersion(absl::string_view text) {

@@ -137,7 +137,7 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   EXPECT_THAT(Log(), HasSubstr("leaves none for the workers"));
   Run({"--default-model", "BAD NAME"});
   EXPECT_EQ(AwaitExit().code, 2);
-  EXPECT_THAT(Log(), HasSubstr("--default-model: \"BAD NAME\" is no model's name; use "));
+  EXPECT_THAT(Log(), HasSubstr("--default-model: \"BAD NAME\" is not a model name: give "));
 }
 
 TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
