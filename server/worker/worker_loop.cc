@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_state.h"
 
@@ -87,8 +88,22 @@ bool WorkerLoop::RunLeased(const LeasedJob& leased) {
   if (!started.ok()) {
     return Conclude(std::move(started), &attempt);
   }
+  return Conclude(RunInItsFolder(leased, &attempt), &attempt);
+}
+
+absl::StatusOr<JobOutcome> WorkerLoop::RunInItsFolder(const LeasedJob& leased,
+                                                      JobAttempt* attempt) {
+  const std::string& job_id = leased.lease.job_id;
   const JobTask task{job_id, leased.job.spec(), leased.job.attempt(), FolderOf(job_id)};
-  return Conclude(run_job_(task, &attempt), &attempt);
+  absl::Status made = MakeDirectories(task.work_folder);
+  absl::StatusOr<JobOutcome> outcome = made.ok() ? run_job_(task, attempt) : std::move(made);
+  // Neither the specification nor the data are to blame for a file that is missing with its folder.
+  std::error_code error;
+  if (!absl::IsNotFound(outcome.status()) || fs::is_directory(task.work_folder, error)) {
+    return outcome;
+  }
+  return absl::UnavailableError(absl::StrCat("the folder of checkpoints ", task.work_folder,
+                                             " is gone: ", outcome.status().ToString()));
 }
 
 bool WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
@@ -121,8 +136,8 @@ std::string WorkerLoop::FolderOf(const std::string& job_id) const {
 
 void WorkerLoop::RemoveIfEnded(const std::string& job_id) {
   const absl::StatusOr<v1::Job> job = store_->Get(job_id);
-  const bool ended = job.ok() ? IsTerminal(job->state()) : absl::IsNotFound(job.status());
-  if (!ended) return;
+  // One that this database does not know may be running from another one.
+  if (!job.ok() || !IsTerminal(job->state())) return;
   std::error_code error;
   fs::remove_all(FolderOf(job_id), error);
   if (error) spdlog::warn("cannot remove {}: {}", FolderOf(job_id), error.message());

@@ -61,9 +61,11 @@ class WorkerLoop {
   absl::StatusOr<bool> RunNext();
   // True when the job failed by what may pass.
   bool RunLeased(const LeasedJob& leased);
+  // A folder that vanishes while the job runs is an error that may pass.
+  absl::StatusOr<JobOutcome> RunInItsFolder(const LeasedJob& leased, JobAttempt* attempt);
   bool Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt);
   std::string FolderOf(const std::string& job_id) const;
-  // Removes the checkpoints of a job that has ended or is not known (any more).
+  // Removes the checkpoints of a job that has ended.
   void RemoveIfEnded(const std::string& job_id);
   void RemoveLeftovers();
 

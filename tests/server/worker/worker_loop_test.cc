@@ -327,21 +327,34 @@ TEST_F(WorkerLoopTest, LastRetryRemovesTheCheckpoints) {
   EXPECT_FALSE(HasCheckpoint(id));
 }
 
-TEST_F(WorkerLoopTest, LeftoversOfEndedAndUnknownJobsAreRemoved) {
+TEST_F(WorkerLoopTest, OnlyLeftoversOfItsOwnEndedJobsAreRemoved) {
   const std::string ended = Submit();
   ASSERT_TRUE(store_->Cancel(ended).ok());
   v1::JobSpec gpu = SomeSpec();
   gpu.set_device("cuda:0");
   const std::string waiting = store_->Submit(gpu, "")->id();
-  for (const std::string& id : {ended, waiting, std::string("job-unknown"), std::string("mine")}) {
+  for (const std::string& id :
+       {ended, waiting, std::string("job-of-another-database"), std::string("mine")}) {
     WriteCheckpoint({id, SomeSpec(), 1, options_.work_folder + "/" + id});
   }
   ASSERT_EQ(Run([](const JobTask&, JobAttempt*) { return absl::InternalError("none"); }),
             absl::OkStatus());
   EXPECT_FALSE(HasCheckpoint(ended));
-  EXPECT_FALSE(HasCheckpoint("job-unknown"));
   EXPECT_TRUE(HasCheckpoint(waiting));
-  EXPECT_TRUE(HasCheckpoint("mine"));  // not a job's
+  EXPECT_TRUE(HasCheckpoint("job-of-another-database"));  // where it may be running
+  EXPECT_TRUE(HasCheckpoint("mine"));                     // not a job's
+}
+
+TEST_F(WorkerLoopTest, AVanishedWorkFolderIsNoFaultOfTheJob) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run([&](const JobTask& task, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+              EXPECT_TRUE(std::filesystem::is_directory(task.work_folder));
+              std::filesystem::remove_all(task.work_folder);
+              return absl::NotFoundError("cannot create checkpoint.pt");
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_THAT(Get(id).error(), HasSubstr("is gone: NOT_FOUND: cannot create checkpoint.pt"));
 }
 
 TEST_F(WorkerLoopTest, PausesBeforeWhatFailedIsTriedAgain) {
