@@ -21,6 +21,7 @@
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_store.h"
+#include "core/jobs/use_registry.h"
 #include "core/registry/model_registry.h"
 #include "core/serving/model_loader.h"
 #include "server/blocking_calls.h"
@@ -49,6 +50,10 @@ std::string DatabaseUrl(const DaemonOptions& options) {
                                       : options.database_url;
 }
 
+std::string ModelsFolder(const DaemonOptions& options) {
+  return options.models_folder.empty() ? options.state_folder + "/models" : options.models_folder;
+}
+
 bool IsFile(absl::string_view database_url) { return absl::StartsWith(database_url, "sqlite:///"); }
 
 // Another for each server that a database on the network may have.
@@ -64,7 +69,7 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   supervisor.worker_program = options.worker_program;
   supervisor.database_url = DatabaseUrl(options);
   if (!IsFile(supervisor.database_url)) supervisor.name_prefix = NamePrefix(options);
-  supervisor.models_folder = options.state_folder + "/models";
+  supervisor.models_folder = ModelsFolder(options);
   supervisor.work_folder = options.state_folder + "/work";
   supervisor.log_folder = options.state_folder + "/logs";
   supervisor.workers = options.workers;
@@ -144,9 +149,9 @@ absl::Status Daemon::Open() {
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.state_folder));
   if (options_.workers > 0) CYTOPRESS_RETURN_IF_ERROR(LockForWorkers());
   CYTOPRESS_ASSIGN_OR_RETURN(parts.store, OpenJobStore(DatabaseUrl(options_), parts.clock));
-  CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
-                             ModelRegistry::Open(options_.state_folder + "/models"));
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry, ModelRegistry::Open(ModelsFolder(options_)));
   parts.registry.emplace(std::move(registry));
+  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&*parts.registry, parts.store.get()));
   OfferReadyMadeModels();
 
   parts.request_metrics = std::make_unique<RequestMetrics>(parts.counted.get(), parts.clock);

@@ -56,6 +56,12 @@ struct QueueStats {
   absl::Duration oldest_age = absl::ZeroDuration();  // of the oldest queued job
 };
 
+// The registry in which the jobs of a database publish their models.
+struct RegistryNote {
+  std::string id;     // ModelRegistry::Identity
+  std::string place;  // for people: where it was found first
+};
+
 // Thread-safe. Every call is one transaction that is durable when it returns OK. UNAVAILABLE when
 // the database cannot be reached or stays locked.
 class JobStore {
@@ -107,6 +113,9 @@ class JobStore {
   // How many jobs are queued that AcquireLease would give to a worker with that device. Cheap,
   // however many jobs there have been.
   virtual absl::StatusOr<int64_t> QueuedFor(const std::string& device) = 0;
+
+  // What the first caller with an id has noted, for ever; before that, an empty one.
+  virtual absl::StatusOr<RegistryNote> NoteRegistry(const RegistryNote& mine) = 0;
 
   // For monitoring.
   virtual absl::Status Heartbeat(const std::string& worker, const std::string& device,

@@ -265,6 +265,23 @@ absl::StatusOr<int64_t> SqlJobStore::Revision(const std::string& id) {
   return revision;
 }
 
+absl::StatusOr<RegistryNote> SqlJobStore::NoteRegistry(const RegistryNote& mine) {
+  RegistryNote known;
+  const auto look = [&known](soci::session& sql) {
+    sql << "SELECT id, place FROM registry", soci::into(known.id), soci::into(known.place);
+    return absl::OkStatus();
+  };
+  CYTOPRESS_RETURN_IF_ERROR(Read(look));
+  if (!known.id.empty() || mine.id.empty()) return known;
+  CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) {
+    sql << "INSERT INTO registry (number, id, place) VALUES (1, :id, :place)"
+           " ON CONFLICT (number) DO NOTHING",
+        soci::use(mine.id), soci::use(mine.place);
+    return look(sql);
+  }));
+  return known;
+}
+
 absl::Status SqlJobStore::Heartbeat(const std::string& worker, const std::string& device,
                                     const std::string& job_id) {
   const int64_t now_us = ToMicros(clock_->Now());

@@ -51,6 +51,8 @@ class SqlJobStore : public JobStore {
 
   absl::StatusOr<int64_t> QueuedFor(const std::string& device) override;
 
+  absl::StatusOr<RegistryNote> NoteRegistry(const RegistryNote& mine) override;
+
   absl::Status Heartbeat(const std::string& worker, const std::string& device,
                          const std::string& job_id) override;
   absl::StatusOr<std::vector<WorkerInfo>> ListWorkers() override;

@@ -17,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
+#include "core/jobs/use_registry.h"
+#include "core/registry/model_registry.h"
 #include "server/worker/process_lock.h"
 
 namespace cytopress {
@@ -42,7 +44,8 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--database", flags->database,
                   "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE")
       ->required();
-  app->add_option("--models", flags->settings.models_folder, "folder of published models")
+  app->add_option("--models", flags->settings.models_folder,
+                  "folder of published models, the same for all of the database")
       ->required();
   app->add_option("--work", flags->options.work_folder,
                   "folder for checkpoints; the same for all workers of a machine")
@@ -111,6 +114,9 @@ absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, const S
   store_options.create = false;
   CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<JobStore> store,
                              OpenJobStore(flags.database, RealClock(), store_options));
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
+                             ModelRegistry::Open(flags.settings.models_folder));
+  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&registry, store.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
   return WorkerLoop(flags.options, std::move(run_job), store.get(), RealClock(), stop).Run();

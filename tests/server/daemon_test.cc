@@ -373,6 +373,20 @@ TEST_F(DaemonTest, ASocketIsTakenFromNoServerThatIsThere) {
   EXPECT_EQ(Health(channel, "cytopress.v1.JobService"), "SERVING");
 }
 
+TEST_F(DaemonTest, ServersOfOneDatabaseShareTheirModels) {
+  Start();
+  DaemonOptions options;
+  options.workers = 0;
+  options.state_folder = folder_ + "/second";
+  options.database_url = absl::StrCat("sqlite://", folder_, "/jobs.db");
+  options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
+  const absl::Status refused = Daemon::Start(options).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--models"));
+  options.models_folder = folder_ + "/models";
+  EXPECT_EQ(Daemon::Start(options).status(), absl::OkStatus());
+}
+
 TEST_F(DaemonTest, AWorkerProgramThatIsNotThereIsAnError) {
   DaemonOptions options;
   options.grpc.listen = options.metrics_listen = "127.0.0.1:0";

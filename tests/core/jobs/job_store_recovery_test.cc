@@ -123,6 +123,16 @@ TEST_F(SqliteFileTest, RefusesTheSchemaOfANewerProgram) {
   EXPECT_THAT(status.message(), HasSubstr("1000"));
 }
 
+TEST_F(SqliteFileTest, AnOlderDatabaseIsBroughtUpToDateWithItsJobs) {
+  const std::string id = (*(*Open())->Submit(SomeSpec(), "")).id();
+  Execute("DROP TABLE registry");
+  Execute("DELETE FROM schema_version WHERE version > 2");
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ((*store)->NoteRegistry({"mine", "/models"})->id, "mine");
+  EXPECT_EQ((**(*store)->AcquireLease("w", "cpu", absl::Seconds(30))).lease.job_id, id);
+}
+
 TEST_F(SqliteFileTest, FieldsOfANewerProgramAreIgnored) {
   absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
   ASSERT_TRUE(store.ok());

@@ -56,6 +56,9 @@ class ForwardingJobStore : public JobStore {
   absl::StatusOr<int64_t> QueuedFor(const std::string& device) override {
     return to_->QueuedFor(device);
   }
+  absl::StatusOr<RegistryNote> NoteRegistry(const RegistryNote& mine) override {
+    return to_->NoteRegistry(mine);
+  }
   absl::Status Heartbeat(const std::string& worker, const std::string& device,
                          const std::string& job_id) override {
     return to_->Heartbeat(worker, device, job_id);

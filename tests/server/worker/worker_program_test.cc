@@ -8,6 +8,8 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "core/jobs/use_registry.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -77,6 +79,14 @@ TEST_F(WorkerProgramTest, EmptyQueueExitsWith0AndBadDatabaseWith1) {
   flags[1] = "sqlite://" + mistyped;
   EXPECT_EQ(Run(flags, NoJobs), 1);
   EXPECT_FALSE(std::filesystem::exists(mistyped));
+}
+
+TEST_F(WorkerProgramTest, AnotherFolderOfModelsThanTheDatabasesIsRefused) {
+  ModelRegistry models = *ModelRegistry::Open(folder_ + "/of the server");
+  ASSERT_EQ(UseRegistry(&models, Open().get()), absl::OkStatus());
+  const std::string id = Submit();
+  EXPECT_EQ(Run(Flags(), NoJobs), 1);
+  EXPECT_EQ(Open()->Get(id)->attempt(), 0);
 }
 
 TEST_F(WorkerProgramTest, SettingsReachTheJobs) {
