@@ -97,7 +97,8 @@ class JobStore {
   // RUNNING -> SUCCEEDED. `model` and `parent_model` ("name@version"; parent may be empty).
   virtual absl::Status Succeed(const Lease& lease, const std::string& model,
                                const std::string& parent_model) = 0;
-  // -> FAILED, or back to QUEUED when `retryable` and attempts are left.
+  // -> FAILED, or back to QUEUED when `retryable` and attempts are left; then nobody gets the job
+  // before JobStoreOptions::pause_after_failure has passed.
   virtual absl::Status Fail(const Lease& lease, const std::string& error, bool retryable) = 0;
   // -> CANCELLED.
   virtual absl::Status AcknowledgeCancel(const Lease& lease) = 0;
@@ -131,6 +132,9 @@ class JobStore {
 
 struct JobStoreOptions {
   int max_attempts = 3;
+  // Before the second attempt at a job that failed by what may pass; twice that before the third,
+  // and so on. A full disk or a lack of memory would meet the next attempt at once.
+  absl::Duration pause_after_failure = absl::Seconds(10);
   // Whoever only takes jobs from it would wait for ever at a database that a wrong URL made.
   bool create = true;
 };

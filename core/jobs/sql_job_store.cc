@@ -316,10 +316,12 @@ absl::StatusOr<std::vector<WorkerInfo>> SqlJobStore::ListWorkers() {
 
 absl::StatusOr<int64_t> SqlJobStore::QueuedFor(const std::string& device) {
   int64_t count = 0;
+  const int64_t now_us = ToMicros(clock_->Now());
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
     const int queued = v1::JOB_STATE_QUEUED;
-    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device)",
-        soci::use(queued), soci::use(device), soci::into(count);
+    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device)"
+           " AND not_before_us <= :now",
+        soci::use(queued), soci::use(device), soci::use(now_us), soci::into(count);
     return absl::OkStatus();
   }));
   return count;

@@ -94,13 +94,14 @@ absl::StatusOr<std::optional<LeasedJob>> SqlJobStore::AcquireLease(const std::st
                                                                    const std::string& device,
                                                                    absl::Duration duration) {
   std::optional<LeasedJob> leased;
+  const int64_t now_us = ToMicros(clock_->Now());
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
     while (true) {
       std::string id;
       const int queued = v1::JOB_STATE_QUEUED;
       sql << "SELECT id FROM jobs WHERE state = :state AND (device = '' OR device = :device)"
-             " ORDER BY number LIMIT 1",
-          soci::use(queued), soci::use(device), soci::into(id);
+             " AND not_before_us <= :now ORDER BY number LIMIT 1",
+          soci::use(queued), soci::use(device), soci::use(now_us), soci::into(id);
       if (id.empty()) return absl::OkStatus();
       absl::StatusOr<LeasedJob> job = LeaseJob(sql, id, worker, duration);
       if (job.ok()) {
@@ -174,7 +175,11 @@ absl::Status SqlJobStore::Succeed(const Lease& lease, const std::string& model,
 
 absl::Status SqlJobStore::Fail(const Lease& lease, const std::string& error, bool retryable) {
   return ChangeLeased(lease, [&](soci::session&, JobRow* row) -> absl::Status {
-    if (retryable) return Requeue(row, error);
+    if (retryable) {
+      const absl::Duration pause = options_.pause_after_failure * row->job.attempt();
+      row->not_before_us = ToMicros(clock_->Now() + pause);
+      return Requeue(row, error);
+    }
     row->job.set_error(PresentableError(error));
     return Move(row, v1::JOB_STATE_FAILED);
   });

@@ -69,15 +69,12 @@ absl::StatusOr<bool> WorkerLoop::RunNext() {
       const std::optional<LeasedJob> leased,
       store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.lease));
   if (!leased.has_value()) return false;
-  const bool may_pass = RunLeased(*leased);
+  RunLeased(*leased);
   next_beat_ = -absl::InfiniteDuration();  // say at once that it is done
-  // Whatever it was, a full disk or a lack of memory, the next attempt would meet it at once, and
-  // so would the next job.
-  if (may_pass) shutdown_->Wait(options_.pause_after_failure * leased->job.attempt());
   return true;
 }
 
-bool WorkerLoop::RunLeased(const LeasedJob& leased) {
+void WorkerLoop::RunLeased(const LeasedJob& leased) {
   const std::string& job_id = leased.lease.job_id;
   spdlog::info("{}: attempt {} of {}", job_id, leased.job.attempt(), leased.job.max_attempts());
   const absl::Status beat =
@@ -106,13 +103,13 @@ absl::StatusOr<JobOutcome> WorkerLoop::RunInItsFolder(const LeasedJob& leased,
                                              " is gone: ", outcome.status().ToString()));
 }
 
-bool WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
+void WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
   const std::string& job_id = attempt->lease().job_id;
   const StopReason reason = attempt->stop_reason();
   if (reason == StopReason::kLostLease) {
     // Its checkpoints stay: whoever has the job now may be using them.
     spdlog::warn("{}: dropped, the lease is lost", job_id);
-    return false;
+    return;
   }
   const absl::Status said = attempt->Finish([&](const Lease& lease) {
     if (outcome.ok()) return store_->Succeed(lease, outcome->model, outcome->parent_model);
@@ -127,7 +124,6 @@ bool WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt*
   spdlog::info("{}: {}", job_id, outcome.ok() ? outcome->model : outcome.status().ToString());
   if (!said.ok()) spdlog::error("{}: its end is not stored: {}", job_id, said.ToString());
   RemoveIfEnded(job_id);
-  return reason == StopReason::kNone && !outcome.ok() && IsRetryable(outcome.status());
 }
 
 std::string WorkerLoop::FolderOf(const std::string& job_id) const {

@@ -230,12 +230,29 @@ TEST_P(LeaseTest, RetryableFailureGoesBackUntilAttemptsAreSpent) {
     ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
     EXPECT_EQ(StateOf(id), v1::JOB_STATE_QUEUED);
     EXPECT_EQ(Get(id).error(), "disk full");
+    clock_.Advance(options_.pause_after_failure * attempt);
   }
   const Lease last = AcquireAndStart();
   EXPECT_EQ(Get(id).error(), "");  // of the attempt before
   ASSERT_EQ(store_->Fail(last, "disk full", true), absl::OkStatus());
   EXPECT_EQ(StateOf(id), v1::JOB_STATE_FAILED);
   EXPECT_EQ(Get(id).attempt(), 3);
+}
+
+TEST_P(LeaseTest, WhatFailedWaitsWhileOthersRun) {
+  const std::string failed = Submit();
+  ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 0);
+  EXPECT_FALSE(store_->AcquireLease("w2", "cpu", kLease)->has_value());
+  const std::string other = Submit();
+  EXPECT_EQ(Acquire("w2").job_id, other);
+  clock_.Advance(options_.pause_after_failure);
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 1);
+  ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
+  clock_.Advance(options_.pause_after_failure);
+  EXPECT_FALSE(store_->AcquireLease("w1", "cpu", kLease)->has_value()) << "twice as long";
+  clock_.Advance(options_.pause_after_failure);
+  EXPECT_EQ(Acquire().job_id, failed);
 }
 
 TEST_P(LeaseTest, FinalFailureIsNotRetried) {

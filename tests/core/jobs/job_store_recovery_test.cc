@@ -125,7 +125,7 @@ TEST_F(SqliteFileTest, RefusesTheSchemaOfANewerProgram) {
 
 TEST_F(SqliteFileTest, AnOlderDatabaseIsBroughtUpToDateWithItsJobs) {
   const std::string id = (*(*Open())->Submit(SomeSpec(), "")).id();
-  Execute("DROP TABLE registry");
+  Execute("DROP TABLE registry; ALTER TABLE jobs DROP COLUMN not_before_us");
   Execute("DELETE FROM schema_version WHERE version > 2");
   absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
   ASSERT_TRUE(store.ok()) << store.status();

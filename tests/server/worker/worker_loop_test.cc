@@ -59,15 +59,16 @@ class WorkerLoopTest : public testing::Test {
     static std::atomic<int> counter{0};
     folder_ = absl::StrCat(testing::TempDir(), "/worker_loop_", getpid(), "_", ++counter);
     std::filesystem::create_directories(folder_ + "/work");
+    JobStoreOptions store_options;
+    store_options.pause_after_failure = absl::ZeroDuration();
     absl::StatusOr<std::unique_ptr<JobStore>> store =
-        OpenJobStore("sqlite://" + folder_ + "/jobs.db", &clock_);
+        OpenJobStore("sqlite://" + folder_ + "/jobs.db", &clock_, store_options);
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     options_.name = "w1";
     options_.work_folder = folder_ + "/work";
     options_.once = true;
     options_.attempt.tick = absl::Milliseconds(1);
-    options_.pause_after_failure = absl::ZeroDuration();
   }
   void TearDown() override {
     store_.reset();
@@ -355,21 +356,6 @@ TEST_F(WorkerLoopTest, AVanishedWorkFolderIsNoFaultOfTheJob) {
             absl::OkStatus());
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
   EXPECT_THAT(Get(id).error(), HasSubstr("is gone: NOT_FOUND: cannot create checkpoint.pt"));
-}
-
-TEST_F(WorkerLoopTest, PausesBeforeWhatFailedIsTriedAgain) {
-  const std::string id = Submit();
-  options_.once = false;
-  options_.pause_after_failure = absl::Hours(1);
-  std::thread loop([&] {
-    EXPECT_EQ(Run([](const JobTask&, JobAttempt*) { return absl::ResourceExhaustedError("full"); }),
-              absl::OkStatus());
-  });
-  EXPECT_TRUE(Eventually([&] { return !Get(id).error().empty(); }));
-  shutdown_.Set();
-  loop.join();
-  EXPECT_EQ(Get(id).attempt(), 1);
-  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
 }
 
 // As a database that is gone after it has stored something and before it could say so.
