@@ -72,6 +72,10 @@ TEST(OpenJobStore, RefusesUrlsItDoesNotKnow) {
     EXPECT_THAT(status.message(), HasSubstr(url));
   }
   JobStoreOptions options;
+  options.create = false;
+  EXPECT_FALSE(absl::IsNotFound(
+      OpenJobStore("sqlite:///" + std::string(300, 'x') + "/jobs.db", &clock, options).status()))
+      << "whether it is there cannot be found out";
   options.max_attempts = 0;
   EXPECT_EQ(OpenJobStore("sqlite:///tmp/x.db", &clock, options).status().code(),
             absl::StatusCode::kInvalidArgument);
