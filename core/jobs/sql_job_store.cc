@@ -110,6 +110,16 @@ absl::StatusOr<v1::Job> LoadWholeJob(soci::session& sql, const std::string& id) 
   return std::move(row.job);
 }
 
+// Whether the database still answers on `sql`, which is then in no transaction.
+bool Answers(soci::session& sql) {
+  try {
+    sql << "ROLLBACK";
+    return true;
+  } catch (const soci::soci_error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 SqlJobStore::SqlJobStore(std::unique_ptr<SqlDialect> dialect, Clock* clock,
@@ -143,7 +153,8 @@ void SqlJobStore::BeginOn(soci::session& sql, Begin begin) const {
   try {
     (*dialect_.*begin)(sql);
   } catch (const soci::soci_error& error) {
-    if (!dialect_->HasLostConnection(error)) throw;
+    // Or it waited for its turn in vain, which SOCI does not tell apart.
+    if (!dialect_->HasLostConnection(error) || Answers(sql)) throw;
     // The database may have been started anew since the session was used last.
     sql.close();
     dialect_->Connect(sql);
