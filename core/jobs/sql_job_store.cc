@@ -190,6 +190,8 @@ absl::StatusOr<v1::Job> SqlJobStore::Submit(const v1::JobSpec& spec,
   JobRow row;
   row.job.set_id(NewJobId(clock_->Now()));
   *row.job.mutable_spec() = WithDefaults(spec);
+  // They are not stored, and must not make a repetition differ from what was.
+  row.job.mutable_spec()->DiscardUnknownFields();
   row.job.set_request_id(request_id);
   row.job.set_state(v1::JOB_STATE_QUEUED);
   row.job.set_max_attempts(options_.max_attempts);

@@ -75,6 +75,16 @@ TEST_P(ClientTest, SameRequestAnswersWithTheSameJob) {
   EXPECT_EQ(store_->Stats()->depth, 1);
 }
 
+TEST_P(ClientTest, SameRequestOfANewerClientAnswersWithTheSameJob) {
+  v1::JobSpec spec = SomeSpec();
+  spec.GetReflection()->MutableUnknownFields(&spec)->AddVarint(2000, 1);
+  const absl::StatusOr<v1::Job> first = store_->Submit(spec, "r");
+  ASSERT_TRUE(first.ok());
+  const absl::StatusOr<v1::Job> again = store_->Submit(spec, "r");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->id(), first->id());
+}
+
 TEST_P(ClientTest, SameRequestWithAnotherSpecConflicts) {
   const absl::StatusOr<v1::Job> first = store_->Submit(SomeSpec(), "r");
   ASSERT_TRUE(first.ok());
