@@ -133,9 +133,10 @@ Daemon::~Daemon() { Shutdown(); }
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
   std::unique_ptr<Daemon> daemon(new Daemon(options));
   CYTOPRESS_RETURN_IF_ERROR(daemon->Open());
-  // One that was left behind must not be taken for ours.
-  if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   CYTOPRESS_RETURN_IF_ERROR(daemon->StartServing());
+  // One that was left behind must not be taken for ours. That of a running server stays: this one
+  // would have failed to listen.
+  if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   daemon->WarmUp();
   CYTOPRESS_RETURN_IF_ERROR(daemon->WriteReadyFile());
   spdlog::info("cytopressd {} serves on {} (port {}), metrics on port {}, state in {}",
