@@ -86,15 +86,24 @@ bool FollowParent(int parent_pid) {
 // Construct it before any other thread: they inherit the blocked signals.
 class SignalThread {
  public:
-  explicit SignalThread(StopFlag* flag) {
+  // Without a parent, a second signal ends the process at once. The worker of a server may get one
+  // from it, from who ends the service, and from the kernel when the server has gone.
+  SignalThread(int parent_pid, StopFlag* flag) {
     sigemptyset(&signals_);
     for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals_, signal);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    thread_ = std::thread([this, flag] {
+    thread_ = std::thread([this, parent_pid, flag] {
       int signal = 0;
       sigwait(&signals_, &signal);
-      if (signal != SIGUSR1) spdlog::info("{}: stopping at the next step", strsignal(signal));
       flag->Set();
+      if (signal == SIGUSR1) return;
+      spdlog::info("{}: stopping at the next step{}", strsignal(signal),
+                   parent_pid == 0 ? "; another signal ends it at once" : "");
+      sigset_t end;
+      sigemptyset(&end);
+      sigaddset(&end, SIGUSR1);
+      if (parent_pid == 0) pthread_sigmask(SIG_SETMASK, &end, nullptr);
+      sigwait(&end, &signal);
     });
   }
   ~SignalThread() {
@@ -141,7 +150,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
   flags.options.attempt.device = flags.settings.device;
 
   StopFlag stop;
-  SignalThread signals(&stop);
+  SignalThread signals(flags.parent_pid, &stop);
   if (flags.parent_pid != 0 && !FollowParent(flags.parent_pid)) {
     spdlog::info("the parent process has ended");
     return 0;

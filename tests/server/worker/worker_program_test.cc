@@ -119,6 +119,20 @@ TEST_F(WorkerProgramTest, SigtermGivesTheJobBack) {
   EXPECT_EQ(job.attempt(), 0);
 }
 
+TEST_F(WorkerProgramTest, ASecondSignalEndsItAtOnce) {
+  Submit();
+  EXPECT_EQ(Run(Flags(),
+                [](const WorkerSettings&) -> absl::StatusOr<RunJob> {
+                  return RunJob([](const JobTask&, JobAttempt* attempt) -> JobOutcome {
+                    kill(getpid(), SIGINT);
+                    while (!attempt->ShouldStop()) sched_yield();
+                    kill(getpid(), SIGTERM);
+                    while (true) pause();
+                  });
+                }),
+            -SIGTERM);
+}
+
 TEST_F(WorkerProgramTest, EndsAtOnceWhenTheParentIsGone) {
   const std::string id = Submit();
   std::vector<std::string> flags = Flags();
