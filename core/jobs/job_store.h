@@ -105,11 +105,13 @@ class JobStore {
   // -> QUEUED without costing the attempt: the worker was asked to shut down.
   virtual absl::Status Release(const Lease& lease) = 0;
 
-  // Expired leases: back to QUEUED, or FAILED ("worker lost N times") when no attempts are left, or
-  // CANCELLED when a cancel was requested, or FAILED when its row is damaged. Returns the ids.
+  // Expired leases: back to QUEUED, or FAILED when no attempts are left, or CANCELLED when a cancel
+  // was requested, or FAILED when its row is damaged. Returns the ids.
   virtual absl::StatusOr<std::vector<std::string>> ReapExpired() = 0;
   // The same for all leases of one worker, whose process is known to be dead.
   virtual absl::StatusOr<std::vector<std::string>> ReapWorker(const std::string& worker) = 0;
+  // The same, without costing the attempts: it was ended on purpose.
+  virtual absl::StatusOr<std::vector<std::string>> ReleaseWorker(const std::string& worker) = 0;
 
   // How many jobs are queued that AcquireLease would give to a worker with that device. Cheap,
   // however many jobs there have been.

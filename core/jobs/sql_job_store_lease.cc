@@ -55,6 +55,19 @@ absl::Status SqlJobStore::Requeue(JobRow* row, const std::string& error) const {
   return Move(row, attempts_left ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_FAILED);
 }
 
+absl::Status SqlJobStore::RequeueLost(JobRow* row) const {
+  const v1::Job& job = row->job;
+  return Requeue(row, absl::StrCat("attempt ", job.attempt(), " of ", job.max_attempts(),
+                                   ": the worker ", job.worker(), " stopped without a word"));
+}
+
+absl::Status SqlJobStore::GiveBack(JobRow* row) const {
+  const bool cancel = IsHeld(row->job.state()) && row->job.cancel_requested();
+  CYTOPRESS_RETURN_IF_ERROR(Move(row, cancel ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_QUEUED));
+  row->job.set_attempt(row->job.attempt() - 1);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<JobRow> SqlJobStore::LoadLeased(soci::session& sql, const Lease& lease) const {
   CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, lease.job_id));
   if (row.fence != lease.fence || row.job.worker() != lease.worker) return LostLease(lease, row);
@@ -193,16 +206,12 @@ absl::Status SqlJobStore::AcknowledgeCancel(const Lease& lease) {
 }
 
 absl::Status SqlJobStore::Release(const Lease& lease) {
-  return ChangeLeased(lease, [&](soci::session&, JobRow* row) -> absl::Status {
-    const bool cancel = IsHeld(row->job.state()) && row->job.cancel_requested();
-    CYTOPRESS_RETURN_IF_ERROR(Move(row, cancel ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_QUEUED));
-    row->job.set_attempt(row->job.attempt() - 1);
-    return absl::OkStatus();
-  });
+  return ChangeLeased(lease, [&](soci::session&, JobRow* row) { return GiveBack(row); });
 }
 
 absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& condition,
-                                                           const std::string& worker) {
+                                                           const std::string& worker,
+                                                           TakeBack take_back) {
   std::vector<std::string> ids;
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
     {
@@ -214,7 +223,7 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& co
       ids.assign(rows.begin(), rows.end());
     }
     for (const std::string& id : ids) {
-      const absl::Status reaped = ReapJob(sql, id);
+      const absl::Status reaped = ReapJob(sql, id, take_back);
       if (absl::IsDataLoss(reaped)) {
         FailDamaged(sql, id, reaped);
       } else {
@@ -226,12 +235,10 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& co
   return ids;
 }
 
-absl::Status SqlJobStore::ReapJob(soci::session& sql, const std::string& id) const {
+absl::Status SqlJobStore::ReapJob(soci::session& sql, const std::string& id,
+                                  TakeBack take_back) const {
   CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
-  const int attempt = row.job.attempt();
-  CYTOPRESS_RETURN_IF_ERROR(
-      Requeue(&row, absl::StrCat("worker lost ", attempt, attempt == 1 ? " time" : " times", ": ",
-                                 row.job.worker(), " stopped without a word")));
+  CYTOPRESS_RETURN_IF_ERROR((this->*take_back)(&row));
   ++row.fence;  // the lost worker may still be alive: its writes must not pass
   return SaveJob(sql, &row);
 }
@@ -243,12 +250,17 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::ReapExpired() {
     sql << "DELETE FROM workers WHERE last_seen_us < :time", soci::use(forgotten_us);
     return absl::OkStatus();
   }));
-  return Reap(absl::StrCat("lease_expires_us <= ", ToMicros(now)), "");
+  return Reap(absl::StrCat("lease_expires_us <= ", ToMicros(now)), "", &SqlJobStore::RequeueLost);
 }
 
 absl::StatusOr<std::vector<std::string>> SqlJobStore::ReapWorker(const std::string& worker) {
   if (worker.empty()) return absl::InvalidArgumentError("the worker's name is empty");
-  return Reap("1 = 1", worker);
+  return Reap("1 = 1", worker, &SqlJobStore::RequeueLost);
+}
+
+absl::StatusOr<std::vector<std::string>> SqlJobStore::ReleaseWorker(const std::string& worker) {
+  if (worker.empty()) return absl::InvalidArgumentError("the worker's name is empty");
+  return Reap("1 = 1", worker, &SqlJobStore::GiveBack);
 }
 
 }  // namespace cytopress

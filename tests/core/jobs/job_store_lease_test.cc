@@ -199,7 +199,7 @@ TEST_P(LeaseTest, JobFailsWhenItsWorkerIsLostTooOften) {
   }
   const v1::Job job = Get(id);
   EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
-  EXPECT_THAT(job.error(), HasSubstr("worker lost 3 times"));
+  EXPECT_THAT(job.error(), HasSubstr("attempt 3 of 3: the worker w1 stopped without a word"));
   EXPECT_TRUE(job.has_finished());
 }
 
@@ -280,6 +280,20 @@ TEST_P(LeaseTest, ReleaseDoesNotCostTheAttempt) {
   ASSERT_TRUE(store_->Cancel(id).ok());
   ASSERT_EQ(store_->Release(lease), absl::OkStatus());
   EXPECT_EQ(StateOf(id), v1::JOB_STATE_CANCELLED);
+}
+
+TEST_P(LeaseTest, AWorkerEndedOnPurposeCostsNoAttempt) {
+  const std::string id = Submit();
+  const std::string cancelled = Submit();
+  const Lease lease = AcquireAndStart();
+  AcquireAndStart();
+  ASSERT_TRUE(store_->Cancel(cancelled).ok());
+  EXPECT_THAT(*store_->ReleaseWorker("w1"), ElementsAre(id, cancelled));
+  EXPECT_EQ(StateOf(id), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 0);
+  EXPECT_EQ(Get(id).error(), "");
+  EXPECT_EQ(StateOf(cancelled), v1::JOB_STATE_CANCELLED);
+  EXPECT_EQ(store_->RenewLease(lease, kLease).status().code(), absl::StatusCode::kAborted);
 }
 
 TEST_P(LeaseTest, NobodyCancelsOnItsOwn) {
