@@ -6,18 +6,15 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
-#include "core/jobs/job_state.h"
+#include "server/worker/checkpoint_folders.h"
 
 namespace cytopress {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr absl::Duration kCleaningInterval = absl::Hours(1);
 
 }  // namespace
 
@@ -48,12 +45,14 @@ absl::Status WorkerLoop::Run() {
   absl::Duration next_cleaning = clock_->Steady();
   while (!shutdown_->IsSet()) {
     if (const absl::Duration now = clock_->Steady(); now >= next_cleaning) {
-      RemoveLeftovers();
+      RemoveLeftovers(options_.work_folder, store_);
       next_cleaning = now + kCleaningInterval;
     }
     const absl::StatusOr<bool> ran = RunNext();
     if (options_.once) return ran.status();
-    if (!ran.ok()) spdlog::warn("no lease: {}", ran.status().ToString());
+    const std::string problem = ran.ok() ? "" : ran.status().ToString();
+    if (problem != last_problem_ && !problem.empty()) spdlog::warn("no lease: {}", problem);
+    last_problem_ = problem;
     if (!ran.ok() || !*ran) shutdown_->Wait(options_.poll_interval);
   }
   return absl::OkStatus();
@@ -91,7 +90,8 @@ void WorkerLoop::RunLeased(const LeasedJob& leased) {
 absl::StatusOr<JobOutcome> WorkerLoop::RunInItsFolder(const LeasedJob& leased,
                                                       JobAttempt* attempt) {
   const std::string& job_id = leased.lease.job_id;
-  const JobTask task{job_id, leased.job.spec(), leased.job.attempt(), FolderOf(job_id)};
+  const JobTask task{job_id, leased.job.spec(), leased.job.attempt(),
+                     CheckpointFolder(options_.work_folder, job_id)};
   absl::Status made = MakeDirectories(task.work_folder);
   absl::StatusOr<JobOutcome> outcome = made.ok() ? run_job_(task, attempt) : std::move(made);
   // Neither the specification nor the data are to blame for a file that is missing with its folder.
@@ -123,29 +123,7 @@ void WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt*
   });
   spdlog::info("{}: {}", job_id, outcome.ok() ? outcome->model : outcome.status().ToString());
   if (!said.ok()) spdlog::error("{}: its end is not stored: {}", job_id, said.ToString());
-  RemoveIfEnded(job_id);
-}
-
-std::string WorkerLoop::FolderOf(const std::string& job_id) const {
-  return absl::StrCat(options_.work_folder, "/", job_id);
-}
-
-void WorkerLoop::RemoveIfEnded(const std::string& job_id) {
-  const absl::StatusOr<v1::Job> job = store_->Get(job_id);
-  // One that this database does not know may be running from another one.
-  if (!job.ok() || !IsTerminal(job->state())) return;
-  std::error_code error;
-  fs::remove_all(FolderOf(job_id), error);
-  if (error) spdlog::warn("cannot remove {}: {}", FolderOf(job_id), error.message());
-}
-
-void WorkerLoop::RemoveLeftovers() {
-  std::error_code error;
-  for (fs::directory_iterator entry(options_.work_folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (entry->is_directory(error) && absl::StartsWith(name, "job-")) RemoveIfEnded(name);
-  }
+  RemoveIfEnded(options_.work_folder, job_id, store_).IgnoreError();  // later, then
 }
 
 }  // namespace cytopress

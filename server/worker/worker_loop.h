@@ -61,10 +61,6 @@ class WorkerLoop {
   // A folder that vanishes while the job runs is an error that may pass.
   absl::StatusOr<JobOutcome> RunInItsFolder(const LeasedJob& leased, JobAttempt* attempt);
   void Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt);
-  std::string FolderOf(const std::string& job_id) const;
-  // Removes the checkpoints of a job that has ended.
-  void RemoveIfEnded(const std::string& job_id);
-  void RemoveLeftovers();
 
   const WorkerOptions options_;
   const RunJob run_job_;
@@ -72,6 +68,7 @@ class WorkerLoop {
   Clock* const clock_;
   const StopFlag* const shutdown_;
   absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
+  std::string last_problem_;                              // logged once, not at every look
 };
 
 }  // namespace cytopress

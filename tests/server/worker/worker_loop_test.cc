@@ -396,12 +396,12 @@ TEST_F(WorkerLoopTest, WhatWasStoredUnheardMayBeSaidAgain) {
   EXPECT_EQ(Get(id).ledger_size(), 1);
 }
 
-// Unavailable for the first calls of what must not be lost.
+// Fails the first calls of what must not be lost.
 class FlakyStore : public ForwardingJobStore {
  public:
   using ForwardingJobStore::ForwardingJobStore;
   absl::Status AppendLedger(const Lease& lease, const v1::LedgerEntry& entry) override {
-    if (ledger_failures_-- > 0) return absl::UnavailableError("locked");
+    if (ledger_failures_-- > 0) return absl::ResourceExhaustedError("disk full");
     return ForwardingJobStore::AppendLedger(lease, entry);
   }
   absl::Status ReportProgress(const Lease&, const v1::Progress&) override {
