@@ -55,6 +55,13 @@ TEST_F(JobServiceTest, CompressNamesEveryWrongField) {
   EXPECT_THAT(status.error_message(), HasSubstr("No Name"));
 }
 
+TEST_F(JobServiceTest, ARequestIdIsTextWithoutControlCharacters) {
+  v1::CompressRequest request = ValidCompress();
+  request.set_request_id(std::string("a\0b", 3));
+  v1::Job job;
+  EXPECT_THAT(DetailsOf(Compress(request, &job)).fields(), ElementsAre("request_id"));
+}
+
 TEST_F(JobServiceTest, AnAbsurdlyWrongRequestStillGetsItsAnswer) {
   v1::CompressRequest request = ValidCompress();
   for (int i = 0; i < 1000; ++i) {
