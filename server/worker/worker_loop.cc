@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/jobs/job_state.h"
 #include "server/worker/checkpoint_folders.h"
 
 namespace cytopress {
