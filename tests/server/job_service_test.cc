@@ -244,6 +244,7 @@ TEST_F(LocalDatasetTest, ASecondServerWithWorkersOnTheSameDatabaseIsRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr("another --database or --workers 0"));
   options.workers = 0;
+  options.models_folder = folder_ + "/models";
   options.database_url = absl::StrCat("sqlite://", folder_, "/jobs.db");
   EXPECT_TRUE(Daemon::Start(options).ok());
 }
