@@ -21,6 +21,7 @@
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_store.h"
+#include "core/jobs/use_registry.h"
 #include "core/registry/model_registry.h"
 #include "core/serving/model_loader.h"
 #include "server/blocking_calls.h"
@@ -49,6 +50,10 @@ std::string DatabaseUrl(const DaemonOptions& options) {
                                       : options.database_url;
 }
 
+std::string ModelsFolder(const DaemonOptions& options) {
+  return options.models_folder.empty() ? options.state_folder + "/models" : options.models_folder;
+}
+
 bool IsFile(absl::string_view database_url) { return absl::StartsWith(database_url, "sqlite:///"); }
 
 // Another for each server that a database on the network may have.
@@ -64,7 +69,7 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   supervisor.worker_program = options.worker_program;
   supervisor.database_url = DatabaseUrl(options);
   if (!IsFile(supervisor.database_url)) supervisor.name_prefix = NamePrefix(options);
-  supervisor.models_folder = options.state_folder + "/models";
+  supervisor.models_folder = ModelsFolder(options);
   supervisor.work_folder = options.state_folder + "/work";
   supervisor.log_folder = options.state_folder + "/logs";
   supervisor.workers = options.workers;
@@ -129,9 +134,10 @@ Daemon::~Daemon() { Shutdown(); }
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& options) {
   std::unique_ptr<Daemon> daemon(new Daemon(options));
   CYTOPRESS_RETURN_IF_ERROR(daemon->Open());
-  // One that was left behind must not be taken for ours.
-  if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   CYTOPRESS_RETURN_IF_ERROR(daemon->StartServing());
+  // One that was left behind must not be taken for ours. That of a running server stays: this one
+  // would have failed to listen.
+  if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   daemon->WarmUp();
   CYTOPRESS_RETURN_IF_ERROR(daemon->WriteReadyFile());
   spdlog::info("cytopressd {} serves on {} (port {}), metrics on port {}, state in {}",
@@ -146,9 +152,9 @@ absl::Status Daemon::Open() {
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.state_folder));
   if (options_.workers > 0) CYTOPRESS_RETURN_IF_ERROR(LockForWorkers());
   CYTOPRESS_ASSIGN_OR_RETURN(parts.store, OpenJobStore(DatabaseUrl(options_), parts.clock));
-  CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
-                             ModelRegistry::Open(options_.state_folder + "/models"));
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry, ModelRegistry::Open(ModelsFolder(options_)));
   parts.registry.emplace(std::move(registry));
+  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&*parts.registry, parts.store.get()));
   OfferReadyMadeModels();
 
   parts.request_metrics = std::make_unique<RequestMetrics>(parts.counted.get(), parts.clock);

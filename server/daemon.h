@@ -22,8 +22,9 @@ struct DaemonOptions {
   GrpcServerOptions grpc;
   std::string metrics_listen = "127.0.0.1:9108";
   std::string state_folder;
-  std::string zoo_folder;    // ready-made models for a registry without any (zoo.h); empty: none
-  std::string database_url;  // empty: <state_folder>/jobs.db
+  std::string models_folder;  // empty: <state_folder>/models
+  std::string zoo_folder;     // ready-made models for a registry without any (zoo.h); empty: none
+  std::string database_url;   // empty: <state_folder>/jobs.db
 
   // Local workers.
   int workers = 1;

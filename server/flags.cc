@@ -127,6 +127,9 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
   app->add_option("--state", options->state_folder,
                   "folder of everything that is kept: jobs.db, models/, work/, logs/")
       ->capture_default_str();
+  app->add_option("--models", options->models_folder,
+                  "folder of published models; default: models in the state folder. Servers and "
+                  "workers of one --database need the same one");
   app->add_option("--zoo", options->zoo_folder,
                   "folder of ready-made models (NAME.cyp), published at the start when there is no "
                   "model yet; \"\": none")
@@ -269,6 +272,9 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   ApplyDefaultThreads(app, &flags);
   std::error_code error;
   options.state_folder = std::filesystem::absolute(options.state_folder, error).string();
+  if (!options.models_folder.empty()) {
+    options.models_folder = std::filesystem::absolute(options.models_folder, error).string();
+  }
   return flags;
 }
 

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -87,6 +89,10 @@ absl::Status JobService::CheckCompress(const v1::CompressRequest& request) const
   if (request.request_id().size() > kMaxRequestId) {
     violations.push_back({"request_id", absl::StrCat("has ", request.request_id().size(),
                                                      " bytes; at most ", kMaxRequestId)});
+  }
+  // A database may take a NUL for the end of the text.
+  if (absl::c_any_of(request.request_id(), absl::ascii_iscntrl)) {
+    violations.push_back({"request_id", "has control characters"});
   }
   if (violations.empty()) return absl::OkStatus();
   absl::Status status = InvalidField(violations[0].field, violations[0].description);

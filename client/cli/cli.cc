@@ -89,6 +89,8 @@ std::string WithHint(const absl::Status& status, const GlobalFlags& flags) {
   const std::string message = Printable(status.message());
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
+      // The server itself says so, of its database for example.
+      if (status.GetPayload(kErrorInfoUrl).has_value()) return message;
       return absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", message, "\n  ",
                           WhyUnreachable(message, flags), ProxyHint(flags));
     case absl::StatusCode::kDeadlineExceeded:

@@ -68,6 +68,7 @@ class LoadStage : public Stage {
     DatasetOptions options;
     options.class_names.assign(source.class_names().begin(), source.class_names().end());
     options.seed = source.seed();
+    options.should_stop = [&state] { return state.context.observer->ShouldStop(); };
     const v1::NetworkSpec& asked = state.spec.network();
     Preprocessing& of_folder = options.folder_preprocessing;
     if (asked.input_height() > 0) of_folder.height = asked.input_height();

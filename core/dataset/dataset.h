@@ -3,6 +3,7 @@
 #define CYTOPRESS_CORE_DATASET_DATASET_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ struct DatasetOptions {
   uint64_t seed = 0;                     // folder split, synthetic drawing
   Preprocessing folder_preprocessing;    // of a folder's images; 28 x 28 if nothing is said
   int64_t max_bytes = int64_t{8} << 30;  // of decompressed pixels; more is RESOURCE_EXHAUSTED
+  // Asked again and again, on the caller's thread; true ends the loading with CANCELLED.
+  std::function<bool()> should_stop = [] { return false; };
 };
 
 // `uri` is a MedMNIST-style .npz, a folder (`split/class/*` with splits train, val, test, or

@@ -76,6 +76,10 @@ absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptio
   return absl::OkStatus();
 }
 
+absl::Status LoadingStopped() {
+  return absl::CancelledError("the data set was not loaded: told to stop");
+}
+
 std::string ContentHash(const Dataset& dataset) {
   Sha256 hash;
   for (const int64_t number :

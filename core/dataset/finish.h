@@ -21,6 +21,9 @@ std::vector<std::string> BloodMnistClassNames();
 absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptions& options,
                           Dataset* dataset);
 
+// CANCELLED: DatasetOptions::should_stop said so.
+absl::Status LoadingStopped();
+
 // Of the sizes, the class count, and pixels and labels of every split.
 std::string ContentHash(const Dataset& dataset);
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -153,14 +154,18 @@ absl::Status DecodeFile(const fs::path& path, const Preprocessing& preprocessing
 
 // The pixels of all files, one after another. Of several errors, that of the first file.
 absl::StatusOr<std::vector<uint8_t>> DecodeFiles(const std::vector<File>& files,
-                                                 const Preprocessing& preprocessing,
+                                                 const DatasetOptions& options,
                                                  int64_t image_bytes) {
+  const Preprocessing& preprocessing = options.folder_preprocessing;
   std::vector<uint8_t> pixels(files.size() * image_bytes);
   std::vector<absl::Status> statuses(files.size());
   std::atomic<size_t> next{0};
   std::atomic<size_t> first_failed{files.size()};
+  std::atomic<bool> stopped{false};
+  const std::thread::id caller = std::this_thread::get_id();
   const auto work = [&] {
-    for (size_t i = next++; i < first_failed; i = next++) {
+    for (size_t i = next++; i < first_failed && !stopped; i = next++) {
+      if (std::this_thread::get_id() == caller && options.should_stop()) stopped = true;
       statuses[i] = DecodeFile(files[i].path, preprocessing, &pixels[i * image_bytes]);
       if (statuses[i].ok()) continue;
       // Files before the first failing one are still decoded, so that the error does not depend on
@@ -171,6 +176,7 @@ absl::StatusOr<std::vector<uint8_t>> DecodeFiles(const std::vector<File>& files,
     }
   };
   RunOnAllCores(work);
+  if (stopped) return LoadingStopped();
   for (const absl::Status& status : statuses) CYTOPRESS_RETURN_IF_ERROR(status);
   return pixels;
 }
@@ -304,7 +310,7 @@ absl::StatusOr<Dataset> LoadFolder(const std::string& uri, const DatasetOptions&
   CYTOPRESS_ASSIGN_OR_RETURN(Dataset dataset, EmptyDataset(path, listing, options));
   const int64_t image_bytes = dataset.image_bytes();
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<uint8_t> pixels,
-                             DecodeFiles(listing.files, dataset.preprocessing, image_bytes));
+                             DecodeFiles(listing.files, options, image_bytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const Groups groups, GroupDuplicates(listing, pixels, image_bytes));
   if (!listing.has_splits) {
     CYTOPRESS_RETURN_IF_ERROR(SplitFiles(path, groups, options.seed, &listing));

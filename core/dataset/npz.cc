@@ -18,6 +18,7 @@ namespace cytopress {
 namespace {
 
 constexpr int64_t kMaxSide = 4096;
+constexpr int64_t kBytesBetweenStops = int64_t{16} << 20;
 
 absl::Status Bad(absl::string_view who, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(who, ": ", what));
@@ -114,8 +115,12 @@ absl::Status ReadImages(Array* array, const DatasetOptions& options, int64_t* bu
   }
   *budget_bytes -= bytes;
   split->pixels.resize(bytes);
-  CYTOPRESS_RETURN_IF_ERROR(
-      array->reader->Read(bytes, reinterpret_cast<char*>(split->pixels.data())));
+  for (int64_t done = 0; done < bytes; done += kBytesBetweenStops) {
+    if (options.should_stop()) return LoadingStopped();
+    CYTOPRESS_RETURN_IF_ERROR(
+        array->reader->Read(std::min(kBytesBetweenStops, bytes - done),
+                            reinterpret_cast<char*>(split->pixels.data() + done)));
+  }
   return array->reader->Finish();
 }
 

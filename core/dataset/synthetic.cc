@@ -94,6 +94,7 @@ absl::StatusOr<Dataset> DrawDataset(int64_t images, const DatasetOptions& option
     split->pixels.reserve(wanted->size() * dataset.image_bytes());
     split->labels.reserve(wanted->size());
     for (const int label : *wanted) {
+      if (options.should_stop()) return LoadingStopped();
       AppendCell(label, Random::Stream(options.seed, ++index), split);
     }
   }

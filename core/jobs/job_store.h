@@ -56,6 +56,12 @@ struct QueueStats {
   absl::Duration oldest_age = absl::ZeroDuration();  // of the oldest queued job
 };
 
+// The registry in which the jobs of a database publish their models.
+struct RegistryNote {
+  std::string id;     // ModelRegistry::Identity
+  std::string place;  // for people: where it was found first
+};
+
 // Thread-safe. Every call is one transaction that is durable when it returns OK. UNAVAILABLE when
 // the database cannot be reached or stays locked.
 class JobStore {
@@ -91,22 +97,28 @@ class JobStore {
   // RUNNING -> SUCCEEDED. `model` and `parent_model` ("name@version"; parent may be empty).
   virtual absl::Status Succeed(const Lease& lease, const std::string& model,
                                const std::string& parent_model) = 0;
-  // -> FAILED, or back to QUEUED when `retryable` and attempts are left.
+  // -> FAILED, or back to QUEUED when `retryable` and attempts are left; then nobody gets the job
+  // before JobStoreOptions::pause_after_failure has passed.
   virtual absl::Status Fail(const Lease& lease, const std::string& error, bool retryable) = 0;
   // -> CANCELLED.
   virtual absl::Status AcknowledgeCancel(const Lease& lease) = 0;
   // -> QUEUED without costing the attempt: the worker was asked to shut down.
   virtual absl::Status Release(const Lease& lease) = 0;
 
-  // Expired leases: back to QUEUED, or FAILED ("worker lost N times") when no attempts are left, or
-  // CANCELLED when a cancel was requested, or FAILED when its row is damaged. Returns the ids.
+  // Expired leases: back to QUEUED, or FAILED when no attempts are left, or CANCELLED when a cancel
+  // was requested, or FAILED when its row is damaged. Returns the ids.
   virtual absl::StatusOr<std::vector<std::string>> ReapExpired() = 0;
   // The same for all leases of one worker, whose process is known to be dead.
   virtual absl::StatusOr<std::vector<std::string>> ReapWorker(const std::string& worker) = 0;
+  // The same, without costing the attempts: it was ended on purpose.
+  virtual absl::StatusOr<std::vector<std::string>> ReleaseWorker(const std::string& worker) = 0;
 
   // How many jobs are queued that AcquireLease would give to a worker with that device. Cheap,
   // however many jobs there have been.
   virtual absl::StatusOr<int64_t> QueuedFor(const std::string& device) = 0;
+
+  // What the first caller with an id has noted, for ever; before that, an empty one.
+  virtual absl::StatusOr<RegistryNote> NoteRegistry(const RegistryNote& mine) = 0;
 
   // For monitoring.
   virtual absl::Status Heartbeat(const std::string& worker, const std::string& device,
@@ -122,6 +134,9 @@ class JobStore {
 
 struct JobStoreOptions {
   int max_attempts = 3;
+  // Before the second attempt at a job that failed by what may pass; twice that before the third,
+  // and so on. A full disk or a lack of memory would meet the next attempt at once.
+  absl::Duration pause_after_failure = absl::Seconds(10);
   // Whoever only takes jobs from it would wait for ever at a database that a wrong URL made.
   bool create = true;
 };

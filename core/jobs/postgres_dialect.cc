@@ -1,4 +1,5 @@
 // A PostgreSQL server, which workers on other machines reach.
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
@@ -65,7 +66,9 @@ class PostgresDialect : public SqlDialect {
 
   absl::Status ToStatus(const soci::soci_error& error) const override {
     // libpq quotes a URL that it cannot read.
-    const std::string what = absl::StrReplaceAll(error.what(), {{connection_, name_}});
+    std::string what =
+        absl::StrReplaceAll(error.what(), {{connection_, name_}, {"\n", " "}, {"\t", " "}});
+    absl::RemoveExtraAsciiWhitespace(&what);
     const std::string message = absl::StrCat("job database ", name_, ": ", what);
     switch (error.get_error_category()) {
       case soci::soci_error::connection_error:

@@ -13,12 +13,19 @@ namespace {
 
 // Of SCHEME://USER:PASSWORD@..., however badly the rest is written, or among the parameters.
 bool HasPassword(absl::string_view url) {
-  const size_t begin = url.find("://");
-  if (begin == url.npos || absl::StartsWith(url, "sqlite:")) return false;
-  const absl::string_view rest = url.substr(begin + 3);
+  if (absl::StartsWith(url, "sqlite:")) return false;
+  const absl::string_view before_parameters = url.substr(0, url.find('?'));
+  const absl::string_view rest = before_parameters.substr(before_parameters.find(':') + 1);
   const size_t user_end = rest.rfind('@');
   return (user_end != rest.npos && absl::StrContains(rest.substr(0, user_end), ':')) ||
-         absl::StrContains(rest, "password=");
+         absl::StrContains(url, "password=");
+}
+
+// What may hold a password after all, however it is written, is not repeated.
+std::string Quoted(absl::string_view url) {
+  const bool may_be_secret =
+      !absl::StartsWith(url, "sqlite:") && url.find_first_of("@=") != absl::string_view::npos;
+  return may_be_secret ? "" : absl::StrCat(" \"", url, "\"");
 }
 
 }  // namespace
@@ -35,15 +42,17 @@ absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url, bo
   absl::string_view path = url;
   if (!absl::ConsumePrefix(&path, "sqlite://") || !absl::StartsWith(path, "/")) {
     return absl::InvalidArgumentError(
-        absl::StrCat("database URL \"", url,
-                     "\": expected sqlite:///absolute/path.db or postgresql://HOST/DATABASE"));
+        absl::StrCat("database URL", Quoted(url),
+                     ": expected sqlite:///absolute/path.db or postgresql://HOST/DATABASE"));
   }
   if (absl::StrContains(path, '"')) {
     return absl::InvalidArgumentError(
         absl::StrCat("database URL \"", url, "\": the path must not contain a quotation mark"));
   }
   std::error_code error;
-  if (!create && !std::filesystem::exists(std::string(path), error)) {
+  const bool exists = std::filesystem::exists(std::string(path), error);
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot look for ", path));
+  if (!create && !exists) {
     return absl::NotFoundError(
         absl::StrCat("there is no job database ", path, "; cytopressd makes it when it starts"));
   }

@@ -110,6 +110,16 @@ absl::StatusOr<v1::Job> LoadWholeJob(soci::session& sql, const std::string& id) 
   return std::move(row.job);
 }
 
+// Whether the database still answers on `sql`, which is then in no transaction.
+bool Answers(soci::session& sql) {
+  try {
+    sql << "ROLLBACK";
+    return true;
+  } catch (const soci::soci_error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 SqlJobStore::SqlJobStore(std::unique_ptr<SqlDialect> dialect, Clock* clock,
@@ -143,7 +153,8 @@ void SqlJobStore::BeginOn(soci::session& sql, Begin begin) const {
   try {
     (*dialect_.*begin)(sql);
   } catch (const soci::soci_error& error) {
-    if (!dialect_->HasLostConnection(error)) throw;
+    // Or it waited for its turn in vain, which SOCI does not tell apart.
+    if (!dialect_->HasLostConnection(error) || Answers(sql)) throw;
     // The database may have been started anew since the session was used last.
     sql.close();
     dialect_->Connect(sql);
@@ -179,6 +190,8 @@ absl::StatusOr<v1::Job> SqlJobStore::Submit(const v1::JobSpec& spec,
   JobRow row;
   row.job.set_id(NewJobId(clock_->Now()));
   *row.job.mutable_spec() = WithDefaults(spec);
+  // They are not stored, and must not make a repetition differ from what was.
+  row.job.mutable_spec()->DiscardUnknownFields();
   row.job.set_request_id(request_id);
   row.job.set_state(v1::JOB_STATE_QUEUED);
   row.job.set_max_attempts(options_.max_attempts);
@@ -265,6 +278,23 @@ absl::StatusOr<int64_t> SqlJobStore::Revision(const std::string& id) {
   return revision;
 }
 
+absl::StatusOr<RegistryNote> SqlJobStore::NoteRegistry(const RegistryNote& mine) {
+  RegistryNote known;
+  const auto look = [&known](soci::session& sql) {
+    sql << "SELECT id, place FROM registry", soci::into(known.id), soci::into(known.place);
+    return absl::OkStatus();
+  };
+  CYTOPRESS_RETURN_IF_ERROR(Read(look));
+  if (!known.id.empty() || mine.id.empty()) return known;
+  CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) {
+    sql << "INSERT INTO registry (number, id, place) VALUES (1, :id, :place)"
+           " ON CONFLICT (number) DO NOTHING",
+        soci::use(mine.id), soci::use(mine.place);
+    return look(sql);
+  }));
+  return known;
+}
+
 absl::Status SqlJobStore::Heartbeat(const std::string& worker, const std::string& device,
                                     const std::string& job_id) {
   const int64_t now_us = ToMicros(clock_->Now());
@@ -299,10 +329,12 @@ absl::StatusOr<std::vector<WorkerInfo>> SqlJobStore::ListWorkers() {
 
 absl::StatusOr<int64_t> SqlJobStore::QueuedFor(const std::string& device) {
   int64_t count = 0;
+  const int64_t now_us = ToMicros(clock_->Now());
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
     const int queued = v1::JOB_STATE_QUEUED;
-    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device)",
-        soci::use(queued), soci::use(device), soci::into(count);
+    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device)"
+           " AND not_before_us <= :now",
+        soci::use(queued), soci::use(device), soci::use(now_us), soci::into(count);
     return absl::OkStatus();
   }));
   return count;

@@ -48,8 +48,11 @@ class SqlJobStore : public JobStore {
 
   absl::StatusOr<std::vector<std::string>> ReapExpired() override;
   absl::StatusOr<std::vector<std::string>> ReapWorker(const std::string& worker) override;
+  absl::StatusOr<std::vector<std::string>> ReleaseWorker(const std::string& worker) override;
 
   absl::StatusOr<int64_t> QueuedFor(const std::string& device) override;
+
+  absl::StatusOr<RegistryNote> NoteRegistry(const RegistryNote& mine) override;
 
   absl::Status Heartbeat(const std::string& worker, const std::string& device,
                          const std::string& job_id) override;
@@ -79,17 +82,23 @@ class SqlJobStore : public JobStore {
   // Gives the queued job `id` to `worker`.
   absl::StatusOr<LeasedJob> LeaseJob(soci::session& sql, const std::string& id,
                                      const std::string& worker, absl::Duration duration) const;
+  using TakeBack = absl::Status (SqlJobStore::*)(JobRow* row) const;
+
+  // Takes the jobs of `worker` ("": of any) for which `condition` holds back from it.
   absl::StatusOr<std::vector<std::string>> Reap(const std::string& condition,
-                                                const std::string& worker);
-  // Takes the job `id` from its worker, who is lost.
-  absl::Status ReapJob(soci::session& sql, const std::string& id) const;
+                                                const std::string& worker, TakeBack take_back);
+  absl::Status ReapJob(soci::session& sql, const std::string& id, TakeBack take_back) const;
   // Keeps a row that is damaged in the way of `why` from standing in that of others.
   void FailDamaged(soci::session& sql, const std::string& id, const absl::Status& why) const;
 
   // Checks that the move is legal, and makes it.
   absl::Status Move(JobRow* row, v1::JobState to) const;
-  // Takes the job from its worker, who may still think that it holds it.
+  // Its attempt failed with `error`.
   absl::Status Requeue(JobRow* row, const std::string& error) const;
+  // Its worker is lost.
+  absl::Status RequeueLost(JobRow* row) const;
+  // Its worker was told to end; the attempt does not count.
+  absl::Status GiveBack(JobRow* row) const;
 
   const std::unique_ptr<SqlDialect> dialect_;
   Clock* const clock_;

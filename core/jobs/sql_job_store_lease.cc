@@ -55,6 +55,19 @@ absl::Status SqlJobStore::Requeue(JobRow* row, const std::string& error) const {
   return Move(row, attempts_left ? v1::JOB_STATE_QUEUED : v1::JOB_STATE_FAILED);
 }
 
+absl::Status SqlJobStore::RequeueLost(JobRow* row) const {
+  const v1::Job& job = row->job;
+  return Requeue(row, absl::StrCat("attempt ", job.attempt(), " of ", job.max_attempts(),
+                                   ": the worker ", job.worker(), " stopped without a word"));
+}
+
+absl::Status SqlJobStore::GiveBack(JobRow* row) const {
+  const bool cancel = IsHeld(row->job.state()) && row->job.cancel_requested();
+  CYTOPRESS_RETURN_IF_ERROR(Move(row, cancel ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_QUEUED));
+  row->job.set_attempt(row->job.attempt() - 1);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<JobRow> SqlJobStore::LoadLeased(soci::session& sql, const Lease& lease) const {
   CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, lease.job_id));
   if (row.fence != lease.fence || row.job.worker() != lease.worker) return LostLease(lease, row);
@@ -94,13 +107,14 @@ absl::StatusOr<std::optional<LeasedJob>> SqlJobStore::AcquireLease(const std::st
                                                                    const std::string& device,
                                                                    absl::Duration duration) {
   std::optional<LeasedJob> leased;
+  const int64_t now_us = ToMicros(clock_->Now());
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
     while (true) {
       std::string id;
       const int queued = v1::JOB_STATE_QUEUED;
       sql << "SELECT id FROM jobs WHERE state = :state AND (device = '' OR device = :device)"
-             " ORDER BY number LIMIT 1",
-          soci::use(queued), soci::use(device), soci::into(id);
+             " AND not_before_us <= :now ORDER BY number LIMIT 1",
+          soci::use(queued), soci::use(device), soci::use(now_us), soci::into(id);
       if (id.empty()) return absl::OkStatus();
       absl::StatusOr<LeasedJob> job = LeaseJob(sql, id, worker, duration);
       if (job.ok()) {
@@ -174,7 +188,11 @@ absl::Status SqlJobStore::Succeed(const Lease& lease, const std::string& model,
 
 absl::Status SqlJobStore::Fail(const Lease& lease, const std::string& error, bool retryable) {
   return ChangeLeased(lease, [&](soci::session&, JobRow* row) -> absl::Status {
-    if (retryable) return Requeue(row, error);
+    if (retryable) {
+      const absl::Duration pause = options_.pause_after_failure * row->job.attempt();
+      row->not_before_us = ToMicros(clock_->Now() + pause);
+      return Requeue(row, error);
+    }
     row->job.set_error(PresentableError(error));
     return Move(row, v1::JOB_STATE_FAILED);
   });
@@ -188,16 +206,12 @@ absl::Status SqlJobStore::AcknowledgeCancel(const Lease& lease) {
 }
 
 absl::Status SqlJobStore::Release(const Lease& lease) {
-  return ChangeLeased(lease, [&](soci::session&, JobRow* row) -> absl::Status {
-    const bool cancel = IsHeld(row->job.state()) && row->job.cancel_requested();
-    CYTOPRESS_RETURN_IF_ERROR(Move(row, cancel ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_QUEUED));
-    row->job.set_attempt(row->job.attempt() - 1);
-    return absl::OkStatus();
-  });
+  return ChangeLeased(lease, [&](soci::session&, JobRow* row) { return GiveBack(row); });
 }
 
 absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& condition,
-                                                           const std::string& worker) {
+                                                           const std::string& worker,
+                                                           TakeBack take_back) {
   std::vector<std::string> ids;
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
     {
@@ -209,7 +223,7 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& co
       ids.assign(rows.begin(), rows.end());
     }
     for (const std::string& id : ids) {
-      const absl::Status reaped = ReapJob(sql, id);
+      const absl::Status reaped = ReapJob(sql, id, take_back);
       if (absl::IsDataLoss(reaped)) {
         FailDamaged(sql, id, reaped);
       } else {
@@ -221,12 +235,10 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::Reap(const std::string& co
   return ids;
 }
 
-absl::Status SqlJobStore::ReapJob(soci::session& sql, const std::string& id) const {
+absl::Status SqlJobStore::ReapJob(soci::session& sql, const std::string& id,
+                                  TakeBack take_back) const {
   CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
-  const int attempt = row.job.attempt();
-  CYTOPRESS_RETURN_IF_ERROR(
-      Requeue(&row, absl::StrCat("worker lost ", attempt, attempt == 1 ? " time" : " times", ": ",
-                                 row.job.worker(), " stopped without a word")));
+  CYTOPRESS_RETURN_IF_ERROR((this->*take_back)(&row));
   ++row.fence;  // the lost worker may still be alive: its writes must not pass
   return SaveJob(sql, &row);
 }
@@ -238,12 +250,17 @@ absl::StatusOr<std::vector<std::string>> SqlJobStore::ReapExpired() {
     sql << "DELETE FROM workers WHERE last_seen_us < :time", soci::use(forgotten_us);
     return absl::OkStatus();
   }));
-  return Reap(absl::StrCat("lease_expires_us <= ", ToMicros(now)), "");
+  return Reap(absl::StrCat("lease_expires_us <= ", ToMicros(now)), "", &SqlJobStore::RequeueLost);
 }
 
 absl::StatusOr<std::vector<std::string>> SqlJobStore::ReapWorker(const std::string& worker) {
   if (worker.empty()) return absl::InvalidArgumentError("the worker's name is empty");
-  return Reap("1 = 1", worker);
+  return Reap("1 = 1", worker, &SqlJobStore::RequeueLost);
+}
+
+absl::StatusOr<std::vector<std::string>> SqlJobStore::ReleaseWorker(const std::string& worker) {
+  if (worker.empty()) return absl::InvalidArgumentError("the worker's name is empty");
+  return Reap("1 = 1", worker, &SqlJobStore::GiveBack);
 }
 
 }  // namespace cytopress

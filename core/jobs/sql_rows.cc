@@ -44,7 +44,8 @@ google::protobuf::Timestamp TimestampOf(int64_t micros) {
 
 // The columns as SOCI reads them.
 struct Columns {
-  int64_t number, created_us, started_us, finished_us, lease_expires_us, fence, revision;
+  int64_t number, created_us, started_us, finished_us, lease_expires_us, not_before_us, fence,
+      revision;
   int state, attempt, max_attempts, cancel_requested;
   std::string id, request_id, spec, progress, error, worker, model, parent_model;
 };
@@ -53,6 +54,7 @@ absl::StatusOr<JobRow> ToRow(const Columns& c) {
   JobRow row;
   row.number = c.number;
   row.lease_expires_us = c.lease_expires_us;
+  row.not_before_us = c.not_before_us;
   row.fence = c.fence;
   row.revision = c.revision;
   v1::Job& job = row.job;
@@ -109,13 +111,14 @@ absl::StatusOr<JobRow> LoadJob(soci::session& sql, const std::string& id) {
          "attempt,"
          " max_attempts, cancel_requested, model, parent_model, created_us, started_us, "
          "finished_us,"
-         " lease_expires_us, fence, revision FROM jobs WHERE id = :id",
+         " lease_expires_us, not_before_us, fence, revision FROM jobs WHERE id = :id",
       soci::use(id), soci::into(c.number), soci::into(c.id), soci::into(c.request_id),
       soci::into(c.state), soci::into(c.spec), soci::into(c.progress), soci::into(c.error),
       soci::into(c.worker), soci::into(c.attempt), soci::into(c.max_attempts),
       soci::into(c.cancel_requested), soci::into(c.model), soci::into(c.parent_model),
       soci::into(c.created_us), soci::into(c.started_us), soci::into(c.finished_us),
-      soci::into(c.lease_expires_us), soci::into(c.fence), soci::into(c.revision);
+      soci::into(c.lease_expires_us), soci::into(c.not_before_us), soci::into(c.fence),
+      soci::into(c.revision);
   if (!sql.got_data()) return absl::NotFoundError(absl::StrCat("no job \"", id, "\""));
   return ToRow(c);
 }
@@ -153,12 +156,13 @@ absl::Status SaveJob(soci::session& sql, JobRow* row) {
   sql << "UPDATE jobs SET state = :state, progress = :progress, error = :error, worker = :worker,"
          " attempt = :attempt, cancel_requested = :cancel, model = :model, parent_model = :parent,"
          " started_us = :started, finished_us = :finished, lease_expires_us = :expires,"
-         " fence = :fence, revision = :revision WHERE number = :number",
+         " not_before_us = :not_before, fence = :fence, revision = :revision WHERE number = "
+         ":number",
       soci::use(state), soci::use(progress), soci::use(job.error()), soci::use(job.worker()),
       soci::use(attempt), soci::use(cancel_requested), soci::use(job.model()),
       soci::use(job.parent_model()), soci::use(started_us), soci::use(finished_us),
-      soci::use(row->lease_expires_us), soci::use(row->fence), soci::use(row->revision),
-      soci::use(row->number);
+      soci::use(row->lease_expires_us), soci::use(row->not_before_us), soci::use(row->fence),
+      soci::use(row->revision), soci::use(row->number);
   return absl::OkStatus();
 }
 

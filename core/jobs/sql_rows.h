@@ -19,6 +19,7 @@ struct JobRow {
   int64_t number = 0;  // order of submission
   v1::Job job;         // without its ledger
   int64_t lease_expires_us = 0;
+  int64_t not_before_us = 0;  // a queued job waits until then
   int64_t fence = 0;
   int64_t revision = 0;
 };

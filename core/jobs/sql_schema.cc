@@ -48,6 +48,10 @@ std::vector<std::vector<std::string>> Migrations(const SqlDialect& dialect) {
       },
       // Counting by state without reading specifications, and what is queued without what is done.
       {"CREATE INDEX jobs_by_state_and_device ON jobs (state, device, created_us)"},
+      // One row, numbered 1: in which registry the jobs publish.
+      {"CREATE TABLE registry (number INTEGER PRIMARY KEY, id TEXT NOT NULL, place TEXT NOT NULL)"},
+      // Until when a queued job waits for its next attempt.
+      {"ALTER TABLE jobs ADD COLUMN not_before_us BIGINT NOT NULL DEFAULT 0"},
   };
 }
 

@@ -66,16 +66,6 @@ std::string TombstonePath(const std::string& folder, int64_t version) {
   return absl::StrCat(folder, "/", version, ".deleted");
 }
 
-// Makes the names in a folder survive a power cut.
-absl::Status SyncFolder(const std::string& folder) {
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return ErrnoStatus("cannot open the folder", folder);
-  absl::Status status;
-  if (fsync(fd) != 0) status = ErrnoStatus("cannot sync the folder", folder);
-  close(fd);
-  return status;
-}
-
 absl::Status Remove(const std::string& path) {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoStatus("cannot remove", path);
   return absl::OkStatus();
@@ -93,6 +83,15 @@ absl::StatusOr<int64_t> FindKey(const std::string& folder, const FolderContent& 
 }
 
 }  // namespace
+
+absl::Status SyncFolder(const std::string& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus("cannot open the folder", folder);
+  absl::Status status;
+  if (fsync(fd) != 0) status = ErrnoStatus("cannot sync the folder", folder);
+  close(fd);
+  return status;
+}
 
 std::string ArtifactPath(const std::string& folder, int64_t version) {
   return absl::StrCat(folder, "/", version, ".cyp");

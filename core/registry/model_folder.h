@@ -28,6 +28,9 @@ struct FolderContent {
 // Empty for a folder that does not exist. Other files in it are ignored.
 absl::StatusOr<FolderContent> ScanModelFolder(const std::string& folder);
 
+// Makes the names in a folder survive a power cut.
+absl::Status SyncFolder(const std::string& folder);
+
 std::string ArtifactPath(const std::string& folder, int64_t version);
 
 // The right to change a model's folder, held by one object at a time among all threads and

@@ -1,16 +1,20 @@
 #include "core/registry/model_registry.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <map>
+#include <random>
 #include <system_error>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
@@ -26,6 +30,7 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kMaxNamesInError = 20;
+constexpr int64_t kMaxIdentityBytes = 1024;
 // Far more than the granularity of file systems' times.
 constexpr absl::Duration kSettled = absl::Seconds(2);
 
@@ -122,6 +127,32 @@ absl::StatusOr<ModelRegistry> ModelRegistry::Open(std::string root) {
   if (root.empty()) return absl::InvalidArgumentError("the model registry's folder has no name");
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(root));
   return ModelRegistry(std::move(root));
+}
+
+std::string ModelRegistry::IdentityPath() const { return absl::StrCat(root_, "/.registry"); }
+
+absl::StatusOr<std::string> ModelRegistry::Identity() const {
+  const absl::StatusOr<std::string> text = ReadFile(IdentityPath(), kMaxIdentityBytes);
+  if (absl::IsNotFound(text.status())) return std::string();
+  CYTOPRESS_RETURN_IF_ERROR(text.status());
+  return std::string(absl::StripAsciiWhitespace(*text));
+}
+
+absl::StatusOr<std::string> ModelRegistry::MakeIdentity() {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string known, Identity());
+  if (!known.empty()) return known;
+  std::random_device random;
+  const std::string drawn = absl::StrFormat("%08x%08x", random(), random());
+  const std::string incoming = absl::StrCat(IdentityPath(), ".", drawn);
+  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(incoming, drawn + "\n"));
+  // A link replaces no file: of several that ask at once, the first one's stays.
+  const bool linked = link(incoming.c_str(), IdentityPath().c_str()) == 0 || errno == EEXIST;
+  const absl::Status status =
+      linked ? SyncFolder(root_)
+             : absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", IdentityPath()));
+  unlink(incoming.c_str());
+  CYTOPRESS_RETURN_IF_ERROR(status);
+  return Identity();
 }
 
 std::string ModelRegistry::FolderOf(absl::string_view name) const {

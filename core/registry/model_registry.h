@@ -38,6 +38,13 @@ class ModelRegistry {
   // Creates the folder if needed.
   static absl::StatusOr<ModelRegistry> Open(std::string root);
 
+  // Tells this registry from others, wherever it is mounted: what the first call of MakeIdentity
+  // has written into IdentityPath(). Empty before that.
+  absl::StatusOr<std::string> Identity() const;
+  absl::StatusOr<std::string> MakeIdentity();
+  std::string IdentityPath() const;
+  const std::string& root() const { return root_; }
+
   // Stores the artifact's bytes as the next version of `name`; they are durable when this returns.
   // `publication_key` (a job id, may be empty) makes it idempotent: the same key and name answer
   // with the version made first, so that a job that published and then died does not publish twice.

@@ -35,11 +35,11 @@ struct SpawnPlan {
   posix_spawnattr_t attributes;
 };
 
-void PlanFiles(const std::string& log_path, posix_spawn_file_actions_t* actions) {
+void PlanFiles(int log, posix_spawn_file_actions_t* actions) {
+  // The log first: it may have taken the place of a standard input that was closed.
+  posix_spawn_file_actions_adddup2(actions, log, STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(actions, STDERR_FILENO, STDOUT_FILENO);
   posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, log_path.c_str(),
-                                   O_WRONLY | O_CREAT | O_APPEND, 0644);
-  posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO);
   posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
 }
 
@@ -71,16 +71,23 @@ std::string ProcessExit::ToString() const {
 
 absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options) {
   CYTOPRESS_RETURN_IF_ERROR(RotateLog(options.log_path, options.max_log_bytes));
+  // Opened here and not by posix_spawn, whose error would not tell it from the program.
+  const int log = open(options.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (log < 0) {
+    return absl::InternalError(
+        absl::StrCat("cannot open the log ", options.log_path, ": ", std::strerror(errno)));
+  }
   std::vector<char*> arguments;
   for (const std::string& word : options.command)
     arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   SpawnPlan plan;
-  PlanFiles(options.log_path, &plan.actions);
+  PlanFiles(log, &plan.actions);
   PlanSignals(&plan.attributes);
   pid_t pid = -1;
   const int error = posix_spawn(&pid, options.command[0].c_str(), &plan.actions, &plan.attributes,
                                 arguments.data(), environ);
+  close(log);
   if (error != 0) {
     const std::string message =
         absl::StrCat("cannot start ", options.command[0], ": ", std::strerror(error));

@@ -14,6 +14,7 @@
 #include "core/base/status_macros.h"
 #include "server/supervisor/cores.h"
 #include "server/supervisor/worker_process.h"
+#include "server/worker/checkpoint_folders.h"
 #include "server/worker/process_lock.h"
 
 namespace cytopress {
@@ -116,6 +117,7 @@ void WorkerSupervisor::Tick() {
   }
   ReapExpired();
   BeatForEmptySlots();
+  CleanUp();
   StartNeeded();
 }
 
@@ -144,17 +146,28 @@ void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot
 }
 
 void WorkerSupervisor::Reap(Slot* slot) {
-  const absl::StatusOr<std::vector<std::string>> ids = store_->ReapWorker(slot->info.name);
+  const std::string& name = slot->info.name;
+  const absl::StatusOr<std::vector<std::string>> ids =
+      slot->killed ? store_->ReleaseWorker(name) : store_->ReapWorker(name);
   if (Logged(ids.status())) return;
   slot->needs_reap = false;
   for (const std::string& id : *ids) {
-    spdlog::warn("worker {} ended with job {} in hand: the job is taken back", slot->info.name, id);
+    spdlog::warn("worker {} ended with job {} in hand: the job is taken back", name, id);
+    RemoveIfEnded(options_.work_folder, id, store_).IgnoreError();  // CleanUp comes, too
   }
 }
 
 void WorkerSupervisor::AdoptOrphan(Slot* slot) {
   // Whoever gets the lock knows that the worker of an earlier server is dead.
-  if (!ProcessLock::Take(options_.work_folder, slot->info.name).ok()) return;
+  const absl::Status taken = ProcessLock::Take(options_.work_folder, slot->info.name).status();
+  if (!taken.ok()) {
+    const std::string why = absl::IsFailedPrecondition(taken)
+                                ? "one of an earlier server has yet to end"
+                                : taken.ToString();
+    if (why != slot->why_orphaned) spdlog::warn("worker {} waits: {}", slot->info.name, why);
+    slot->why_orphaned = why;
+    return;
+  }
   slot->orphaned = false;
   slot->needs_reap = true;
 }
@@ -179,6 +192,13 @@ void WorkerSupervisor::ReapExpired() {
   if (!ids.ok()) next_reap_ = now + options_.lease;  // nobody else could reach the store either
   if (Logged(ids.status())) return;
   for (const std::string& id : *ids) spdlog::warn("the lease of job {} has expired", id);
+}
+
+void WorkerSupervisor::CleanUp() {
+  const absl::Duration now = clock_->Steady();
+  if (now < next_cleaning_) return;
+  next_cleaning_ = now + kCleaningInterval;
+  RemoveLeftovers(options_.work_folder, store_);
 }
 
 void WorkerSupervisor::BeatForEmptySlots() {
@@ -269,8 +289,9 @@ void WorkerSupervisor::EndWorkers() {
       break;
     }
     if (!killed && clock_->Steady() >= give_up) {
-      for (const Slot& slot : slots_) {
+      for (Slot& slot : slots_) {
         if (slot.info.pid == 0) continue;
+        slot.killed = true;
         spdlog::warn("worker {} did not stop in time", slot.info.name);
         kill(slot.info.pid, SIGKILL);
       }

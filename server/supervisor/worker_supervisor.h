@@ -75,7 +75,9 @@ class WorkerSupervisor {
   struct Slot {
     SlotInfo info;
     bool orphaned = true;
-    bool needs_reap = false;  // its process ended and its leases are not yet reaped
+    std::string why_orphaned;  // logged last
+    bool needs_reap = false;   // its process ended and its leases are not yet reaped
+    bool killed = false;       // by this server, which ends: its jobs are not to blame
     absl::Duration start_after = absl::ZeroDuration();  // steady time
     absl::Duration started_at = absl::ZeroDuration();
   };
@@ -92,6 +94,9 @@ class WorkerSupervisor {
   void StartWorker(Slot* slot);
   void BeatForEmptySlots();
   void ReapExpired();
+  // Workers remove the checkpoints of the jobs that they end; here go those of others, for there is
+  // no worker while no job waits.
+  void CleanUp();
   // Whether time has passed that neither this process nor, maybe, the workers have noticed.
   bool TimeHasJumped();
   void EndWorkers();
@@ -111,6 +116,7 @@ class WorkerSupervisor {
   std::vector<Slot> slots_;
   absl::Duration next_beat_ = absl::ZeroDuration();
   absl::Duration next_reap_ = absl::ZeroDuration();
+  absl::Duration next_cleaning_ = -absl::InfiniteDuration();
   absl::Time last_look_ = absl::InfiniteFuture();  // at the wall clock
   std::string last_problem_;
 

@@ -56,6 +56,7 @@ absl::Status JobAttempt::Noted(absl::Status status) {
 
 void JobAttempt::KeepLease() {
   absl::Duration renewed_at = leased_at_;
+  std::string last_problem;  // logged once, not at every tick
   do {
     // Read before the renewal, so that a slow store makes the next one earlier and not later.
     const absl::Duration now = clock_->Steady();
@@ -64,13 +65,18 @@ void JobAttempt::KeepLease() {
     if (cancel.ok()) {
       if (renew) renewed_at = now;
       if (*cancel) Stop(StopReason::kCancel);
+      last_problem.clear();
     } else if (IsLostLease(cancel.status())) {
       spdlog::warn("{}", cancel.status().ToString());
       Stop(StopReason::kLostLease);
       return;
     } else {
       // The lease counts until somebody reaps it, so there is still a chance at the next tick.
-      spdlog::warn("cannot keep the lease of {}: {}", lease_.job_id, cancel.status().ToString());
+      const std::string problem = cancel.status().ToString();
+      if (problem != last_problem) {
+        spdlog::warn("cannot keep the lease of {}: {}", lease_.job_id, problem);
+      }
+      last_problem = problem;
     }
   } while (!ended_.Wait(options_.tick));
 }
@@ -90,7 +96,9 @@ absl::Status JobAttempt::WithPatience(const std::function<absl::Status()>& write
   absl::Duration wait = kFirstRetry;
   while (true) {
     absl::Status status = write();
-    if (!absl::IsUnavailable(status) || clock_->Steady() >= give_up) return status;
+    // RESOURCE_EXHAUSTED: the disk of the database is full.
+    const bool may_pass = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+    if (!may_pass || clock_->Steady() >= give_up) return status;
     spdlog::warn("{}: trying again: {}", lease_.job_id, status.ToString());
     absl::SleepFor(wait);
     wait = std::min(2 * wait, kLongestRetry);

@@ -24,7 +24,7 @@ struct AttemptOptions {
   absl::Duration tick = absl::Seconds(1);
   // Progress within an epoch is written at most this often.
   absl::Duration progress_interval = absl::Milliseconds(500);
-  // How long a write that must not be lost is tried again while the store is unavailable.
+  // How long a write that must not be lost is tried again while the store is unavailable or full.
   absl::Duration patience = absl::Seconds(60);
 };
 
@@ -54,7 +54,7 @@ class JobAttempt {
   StopReason stop_reason() const;
 
   // Writes the last progress, ends the keeper, and makes the ending `write` (Succeed, Fail, ...),
-  // again and again while the store is unavailable.
+  // again and again while the store is unavailable or full.
   absl::Status Finish(const std::function<absl::Status(const Lease&)>& write);
 
   // LEASED -> RUNNING.

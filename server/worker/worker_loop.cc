@@ -6,17 +6,16 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_state.h"
+#include "server/worker/checkpoint_folders.h"
 
 namespace cytopress {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr absl::Duration kCleaningInterval = absl::Hours(1);
 
 }  // namespace
 
@@ -32,12 +31,14 @@ absl::Status WorkerLoop::Run() {
   absl::Duration next_cleaning = clock_->Steady();
   while (!shutdown_->IsSet()) {
     if (const absl::Duration now = clock_->Steady(); now >= next_cleaning) {
-      RemoveLeftovers();
+      RemoveLeftovers(options_.work_folder, store_);
       next_cleaning = now + kCleaningInterval;
     }
     const absl::StatusOr<bool> ran = RunNext();
     if (options_.once) return ran.status();
-    if (!ran.ok()) spdlog::warn("no lease: {}", ran.status().ToString());
+    const std::string problem = ran.ok() ? "" : ran.status().ToString();
+    if (problem != last_problem_ && !problem.empty()) spdlog::warn("no lease: {}", problem);
+    last_problem_ = problem;
     if (!ran.ok() || !*ran) shutdown_->Wait(options_.poll_interval);
   }
   return absl::OkStatus();
@@ -53,15 +54,12 @@ absl::StatusOr<bool> WorkerLoop::RunNext() {
       const std::optional<LeasedJob> leased,
       store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.lease));
   if (!leased.has_value()) return false;
-  const bool may_pass = RunLeased(*leased);
+  RunLeased(*leased);
   next_beat_ = -absl::InfiniteDuration();  // say at once that it is done
-  // Whatever it was, a full disk or a lack of memory, the next attempt would meet it at once, and
-  // so would the next job.
-  if (may_pass) shutdown_->Wait(options_.pause_after_failure * leased->job.attempt());
   return true;
 }
 
-bool WorkerLoop::RunLeased(const LeasedJob& leased) {
+void WorkerLoop::RunLeased(const LeasedJob& leased) {
   const std::string& job_id = leased.lease.job_id;
   spdlog::info("{}: attempt {} of {}", job_id, leased.job.attempt(), leased.job.max_attempts());
   const absl::Status beat =
@@ -72,17 +70,32 @@ bool WorkerLoop::RunLeased(const LeasedJob& leased) {
   if (!started.ok()) {
     return Conclude(std::move(started), &attempt);
   }
-  const JobTask task{job_id, leased.job.spec(), leased.job.attempt(), FolderOf(job_id)};
-  return Conclude(run_job_(task, &attempt), &attempt);
+  return Conclude(RunInItsFolder(leased, &attempt), &attempt);
 }
 
-bool WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
+absl::StatusOr<JobOutcome> WorkerLoop::RunInItsFolder(const LeasedJob& leased,
+                                                      JobAttempt* attempt) {
+  const std::string& job_id = leased.lease.job_id;
+  const JobTask task{job_id, leased.job.spec(), leased.job.attempt(),
+                     CheckpointFolder(options_.work_folder, job_id)};
+  absl::Status made = MakeDirectories(task.work_folder);
+  absl::StatusOr<JobOutcome> outcome = made.ok() ? run_job_(task, attempt) : std::move(made);
+  // Neither the specification nor the data are to blame for a file that is missing with its folder.
+  std::error_code error;
+  if (!absl::IsNotFound(outcome.status()) || fs::is_directory(task.work_folder, error)) {
+    return outcome;
+  }
+  return absl::UnavailableError(absl::StrCat("the folder of checkpoints ", task.work_folder,
+                                             " is gone: ", outcome.status().ToString()));
+}
+
+void WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt) {
   const std::string& job_id = attempt->lease().job_id;
   const StopReason reason = attempt->stop_reason();
   if (reason == StopReason::kLostLease) {
     // Its checkpoints stay: whoever has the job now may be using them.
     spdlog::warn("{}: dropped, the lease is lost", job_id);
-    return false;
+    return;
   }
   const absl::Status said = attempt->Finish([&](const Lease& lease) {
     if (outcome.ok()) return store_->Succeed(lease, outcome->model, outcome->parent_model);
@@ -96,30 +109,7 @@ bool WorkerLoop::Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt*
   });
   spdlog::info("{}: {}", job_id, outcome.ok() ? outcome->model : outcome.status().ToString());
   if (!said.ok()) spdlog::error("{}: its end is not stored: {}", job_id, said.ToString());
-  RemoveIfEnded(job_id);
-  return reason == StopReason::kNone && !outcome.ok() && IsRetryable(outcome.status());
-}
-
-std::string WorkerLoop::FolderOf(const std::string& job_id) const {
-  return absl::StrCat(options_.work_folder, "/", job_id);
-}
-
-void WorkerLoop::RemoveIfEnded(const std::string& job_id) {
-  const absl::StatusOr<v1::Job> job = store_->Get(job_id);
-  const bool ended = job.ok() ? IsTerminal(job->state()) : absl::IsNotFound(job.status());
-  if (!ended) return;
-  std::error_code error;
-  fs::remove_all(FolderOf(job_id), error);
-  if (error) spdlog::warn("cannot remove {}: {}", FolderOf(job_id), error.message());
-}
-
-void WorkerLoop::RemoveLeftovers() {
-  std::error_code error;
-  for (fs::directory_iterator entry(options_.work_folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (entry->is_directory(error) && absl::StartsWith(name, "job-")) RemoveIfEnded(name);
-  }
+  RemoveIfEnded(options_.work_folder, job_id, store_).IgnoreError();  // later, then
 }
 
 }  // namespace cytopress

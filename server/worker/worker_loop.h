@@ -21,8 +21,6 @@ struct WorkerOptions {
   absl::Duration poll_interval = absl::Milliseconds(500);
   absl::Duration heartbeat_interval = absl::Seconds(5);  // while the queue is empty
   bool once = false;                                     // end after one job, or when there is none
-  // Of the first attempt; twice that after the second, and so on.
-  absl::Duration pause_after_failure = absl::Seconds(10);
   AttemptOptions attempt;
 };
 
@@ -55,13 +53,10 @@ class WorkerLoop {
  private:
   // True when a job was run.
   absl::StatusOr<bool> RunNext();
-  // True when the job failed by what may pass.
-  bool RunLeased(const LeasedJob& leased);
-  bool Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt);
-  std::string FolderOf(const std::string& job_id) const;
-  // Removes the checkpoints of a job that has ended or is not known (any more).
-  void RemoveIfEnded(const std::string& job_id);
-  void RemoveLeftovers();
+  void RunLeased(const LeasedJob& leased);
+  // A folder that vanishes while the job runs is an error that may pass.
+  absl::StatusOr<JobOutcome> RunInItsFolder(const LeasedJob& leased, JobAttempt* attempt);
+  void Conclude(const absl::StatusOr<JobOutcome>& outcome, JobAttempt* attempt);
 
   const WorkerOptions options_;
   const RunJob run_job_;
@@ -69,6 +64,7 @@ class WorkerLoop {
   Clock* const clock_;
   const StopFlag* const shutdown_;
   absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
+  std::string last_problem_;                              // logged once, not at every look
 };
 
 }  // namespace cytopress

@@ -17,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
+#include "core/jobs/use_registry.h"
+#include "core/registry/model_registry.h"
 #include "server/worker/process_lock.h"
 
 namespace cytopress {
@@ -42,7 +44,8 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--database", flags->database,
                   "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE")
       ->required();
-  app->add_option("--models", flags->settings.models_folder, "folder of published models")
+  app->add_option("--models", flags->settings.models_folder,
+                  "folder of published models, the same for all of the database")
       ->required();
   app->add_option("--work", flags->options.work_folder,
                   "folder for checkpoints; the same for all workers of a machine")
@@ -83,15 +86,24 @@ bool FollowParent(int parent_pid) {
 // Construct it before any other thread: they inherit the blocked signals.
 class SignalThread {
  public:
-  explicit SignalThread(StopFlag* flag) {
+  // Without a parent, a second signal ends the process at once. The worker of a server may get one
+  // from it, from who ends the service, and from the kernel when the server has gone.
+  SignalThread(int parent_pid, StopFlag* flag) {
     sigemptyset(&signals_);
     for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals_, signal);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    thread_ = std::thread([this, flag] {
+    thread_ = std::thread([this, parent_pid, flag] {
       int signal = 0;
       sigwait(&signals_, &signal);
-      if (signal != SIGUSR1) spdlog::info("{}: stopping at the next step", strsignal(signal));
       flag->Set();
+      if (signal == SIGUSR1) return;
+      spdlog::info("{}: stopping at the next step{}", strsignal(signal),
+                   parent_pid == 0 ? "; another signal ends it at once" : "");
+      sigset_t end;
+      sigemptyset(&end);
+      sigaddset(&end, SIGUSR1);
+      if (parent_pid == 0) pthread_sigmask(SIG_SETMASK, &end, nullptr);
+      sigwait(&end, &signal);
     });
   }
   ~SignalThread() {
@@ -111,6 +123,9 @@ absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, const S
   store_options.create = false;
   CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<JobStore> store,
                              OpenJobStore(flags.database, RealClock(), store_options));
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
+                             ModelRegistry::Open(flags.settings.models_folder));
+  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&registry, store.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
   return WorkerLoop(flags.options, std::move(run_job), store.get(), RealClock(), stop).Run();
@@ -135,7 +150,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
   flags.options.attempt.device = flags.settings.device;
 
   StopFlag stop;
-  SignalThread signals(&stop);
+  SignalThread signals(flags.parent_pid, &stop);
   if (flags.parent_pid != 0 && !FollowParent(flags.parent_pid)) {
     spdlog::info("the parent process has ended");
     return 0;

@@ -22,7 +22,7 @@ using RunJobFactory = std::function<absl::StatusOr<RunJob>(const WorkerSettings&
 
 // main(). Returns the exit code: 0 after SIGTERM, SIGINT or, with --once, one job or an empty
 // queue; 2 for bad flags; 1 for anything else. SIGTERM and SIGINT give the job back at its next
-// step.
+// step; a second one ends the process at once where it has no parent to die with.
 int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job);
 
 }  // namespace cytopress

@@ -341,8 +341,11 @@ TEST_F(DaemonTest, TheReadyFileHasThePorts) {
 }
 
 TEST_F(DaemonTest, ATakenPortIsAnError) {
+  const std::string ready_file = folder_ + "/ready.json";
+  configure_ = [&](DaemonOptions* options) { options->ready_file = ready_file; };
   Start();
   DaemonOptions options;
+  options.ready_file = ready_file;
   options.workers = 0;
   options.state_folder = folder_;
   options.metrics_listen = "127.0.0.1:0";
@@ -355,6 +358,7 @@ TEST_F(DaemonTest, ATakenPortIsAnError) {
   const absl::Status metrics_taken = Daemon::Start(options).status();
   EXPECT_EQ(metrics_taken.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(metrics_taken.message()), HasSubstr("--metrics-listen"));
+  EXPECT_TRUE(std::filesystem::exists(ready_file)) << "it is the other one's";
 }
 
 TEST_F(DaemonTest, ASocketIsTakenFromNoServerThatIsThere) {
@@ -371,6 +375,20 @@ TEST_F(DaemonTest, ASocketIsTakenFromNoServerThatIsThere) {
   EXPECT_THAT(std::string(taken.message()), HasSubstr("--listen"));
   const auto channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
   EXPECT_EQ(Health(channel, "cytopress.v1.JobService"), "SERVING");
+}
+
+TEST_F(DaemonTest, ServersOfOneDatabaseShareTheirModels) {
+  Start();
+  DaemonOptions options;
+  options.workers = 0;
+  options.state_folder = folder_ + "/second";
+  options.database_url = absl::StrCat("sqlite://", folder_, "/jobs.db");
+  options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
+  const absl::Status refused = Daemon::Start(options).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--models"));
+  options.models_folder = folder_ + "/models";
+  EXPECT_EQ(Daemon::Start(options).status(), absl::OkStatus());
 }
 
 TEST_F(DaemonTest, AWorkerProgramThatIsNotThereIsAnError) {

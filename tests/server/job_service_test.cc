@@ -55,6 +55,13 @@ TEST_F(JobServiceTest, CompressNamesEveryWrongField) {
   EXPECT_THAT(status.error_message(), HasSubstr("No Name"));
 }
 
+TEST_F(JobServiceTest, ARequestIdIsTextWithoutControlCharacters) {
+  v1::CompressRequest request = ValidCompress();
+  request.set_request_id(std::string("a\0b", 3));
+  v1::Job job;
+  EXPECT_THAT(DetailsOf(Compress(request, &job)).fields(), ElementsAre("request_id"));
+}
+
 TEST_F(JobServiceTest, AnAbsurdlyWrongRequestStillGetsItsAnswer) {
   v1::CompressRequest request = ValidCompress();
   for (int i = 0; i < 1000; ++i) {
@@ -237,6 +244,7 @@ TEST_F(LocalDatasetTest, ASecondServerWithWorkersOnTheSameDatabaseIsRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr("another --database or --workers 0"));
   options.workers = 0;
+  options.models_folder = folder_ + "/models";
   options.database_url = absl::StrCat("sqlite://", folder_, "/jobs.db");
   EXPECT_TRUE(Daemon::Start(options).ok());
 }

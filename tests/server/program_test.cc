@@ -192,11 +192,12 @@ TEST(FlagsTest, ReadsWhatIsGiven) {
   const char* const arguments[] = {"cytopressd", "--state",         "/tmp/s", "--workers",
                                    "0",          "--drain-seconds", "2.5",    "--max-message-mib",
                                    "8",          "--default-model", "cells",  "--device",
-                                   "cuda:1"};
+                                   "cuda:1",     "--models",        "/tmp/m"};
   const auto parsed = ParseFlags(std::size(arguments), arguments);
   ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
   const DaemonOptions& options = std::get<Flags>(parsed).daemon;
   EXPECT_EQ(options.state_folder, "/tmp/s");
+  EXPECT_EQ(options.models_folder, "/tmp/m");
   EXPECT_EQ(options.workers, 0);
   EXPECT_EQ(options.drain_patience, absl::Seconds(2.5));
   EXPECT_EQ(options.grpc.max_message_bytes, 8 << 20);

@@ -191,6 +191,15 @@ TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
   EXPECT_THAT(err(), HasSubstr("'http://cells:8500' is not HOST:PORT: leave http:// out"));
 }
 
+TEST_F(CliTest, AServerThatAnswersIsNotSaidToBeAway) {
+  google::rpc::ErrorInfo info;
+  info.set_reason("UNAVAILABLE");
+  service_.jobs.compress_error =
+      RichStatus(grpc::StatusCode::UNAVAILABLE, "job database: connection refused", {&info});
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_EQ(err(), "cytopress: job database: connection refused\n");
+}
+
 TEST_F(CliTest, RefusesFlagsThatWouldBeIgnored) {
   for (const char* flag : {"--state", "--model", "--limit"}) {
     EXPECT_EQ(Run({"jobs", "job-1", flag, flag[2] == 'l' ? "3" : "running"}), 2) << flag;

@@ -41,6 +41,21 @@ TEST(LoadDatasetTest, DrawsASyntheticOne) {
               AllOf(HasSubstr("synthetic:many"), HasSubstr("synthetic:N")));
 }
 
+TEST(LoadDatasetTest, StopsWhenItIsTold) {
+  const std::string npz = WriteTemporary("stop.npz", BuildZip(ValidMembers()));
+  const std::string folder = absl::StrCat(testing::TempDir(), "/cytopress_dataset_test_stop");
+  std::filesystem::create_directories(folder + "/round");
+  const Image image{2, 2, 1, {1, 2, 3, 4}};
+  ASSERT_TRUE(WriteFileAtomically(folder + "/round/1.png", *EncodePng(image)).ok());
+  for (const std::string& uri : {npz, folder, std::string("synthetic:6000")}) {
+    DatasetOptions options;
+    options.should_stop = [] { return true; };
+    EXPECT_TRUE(absl::IsCancelled(LoadDataset(uri, options).status())) << uri;
+  }
+  std::filesystem::remove(npz);
+  std::filesystem::remove_all(folder);
+}
+
 TEST(LoadDatasetTest, LoadsAFolder) {
   const std::filesystem::path root =
       std::filesystem::path(testing::TempDir()) / "cytopress_dataset_test_folder";

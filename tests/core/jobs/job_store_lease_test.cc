@@ -199,7 +199,7 @@ TEST_P(LeaseTest, JobFailsWhenItsWorkerIsLostTooOften) {
   }
   const v1::Job job = Get(id);
   EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
-  EXPECT_THAT(job.error(), HasSubstr("worker lost 3 times"));
+  EXPECT_THAT(job.error(), HasSubstr("attempt 3 of 3: the worker w1 stopped without a word"));
   EXPECT_TRUE(job.has_finished());
 }
 
@@ -230,12 +230,29 @@ TEST_P(LeaseTest, RetryableFailureGoesBackUntilAttemptsAreSpent) {
     ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
     EXPECT_EQ(StateOf(id), v1::JOB_STATE_QUEUED);
     EXPECT_EQ(Get(id).error(), "disk full");
+    clock_.Advance(options_.pause_after_failure * attempt);
   }
   const Lease last = AcquireAndStart();
   EXPECT_EQ(Get(id).error(), "");  // of the attempt before
   ASSERT_EQ(store_->Fail(last, "disk full", true), absl::OkStatus());
   EXPECT_EQ(StateOf(id), v1::JOB_STATE_FAILED);
   EXPECT_EQ(Get(id).attempt(), 3);
+}
+
+TEST_P(LeaseTest, WhatFailedWaitsWhileOthersRun) {
+  const std::string failed = Submit();
+  ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 0);
+  EXPECT_FALSE(store_->AcquireLease("w2", "cpu", kLease)->has_value());
+  const std::string other = Submit();
+  EXPECT_EQ(Acquire("w2").job_id, other);
+  clock_.Advance(options_.pause_after_failure);
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 1);
+  ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
+  clock_.Advance(options_.pause_after_failure);
+  EXPECT_FALSE(store_->AcquireLease("w1", "cpu", kLease)->has_value()) << "twice as long";
+  clock_.Advance(options_.pause_after_failure);
+  EXPECT_EQ(Acquire().job_id, failed);
 }
 
 TEST_P(LeaseTest, FinalFailureIsNotRetried) {
@@ -263,6 +280,20 @@ TEST_P(LeaseTest, ReleaseDoesNotCostTheAttempt) {
   ASSERT_TRUE(store_->Cancel(id).ok());
   ASSERT_EQ(store_->Release(lease), absl::OkStatus());
   EXPECT_EQ(StateOf(id), v1::JOB_STATE_CANCELLED);
+}
+
+TEST_P(LeaseTest, AWorkerEndedOnPurposeCostsNoAttempt) {
+  const std::string id = Submit();
+  const std::string cancelled = Submit();
+  const Lease lease = AcquireAndStart();
+  AcquireAndStart();
+  ASSERT_TRUE(store_->Cancel(cancelled).ok());
+  EXPECT_THAT(*store_->ReleaseWorker("w1"), ElementsAre(id, cancelled));
+  EXPECT_EQ(StateOf(id), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 0);
+  EXPECT_EQ(Get(id).error(), "");
+  EXPECT_EQ(StateOf(cancelled), v1::JOB_STATE_CANCELLED);
+  EXPECT_EQ(store_->RenewLease(lease, kLease).status().code(), absl::StatusCode::kAborted);
 }
 
 TEST_P(LeaseTest, NobodyCancelsOnItsOwn) {

@@ -72,6 +72,10 @@ TEST(OpenJobStore, RefusesUrlsItDoesNotKnow) {
     EXPECT_THAT(status.message(), HasSubstr(url));
   }
   JobStoreOptions options;
+  options.create = false;
+  EXPECT_FALSE(absl::IsNotFound(
+      OpenJobStore("sqlite:///" + std::string(300, 'x') + "/jobs.db", &clock, options).status()))
+      << "whether it is there cannot be found out";
   options.max_attempts = 0;
   EXPECT_EQ(OpenJobStore("sqlite:///tmp/x.db", &clock, options).status().code(),
             absl::StatusCode::kInvalidArgument);
@@ -121,6 +125,16 @@ TEST_F(SqliteFileTest, RefusesTheSchemaOfANewerProgram) {
   const absl::Status status = Open().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("1000"));
+}
+
+TEST_F(SqliteFileTest, AnOlderDatabaseIsBroughtUpToDateWithItsJobs) {
+  const std::string id = (*(*Open())->Submit(SomeSpec(), "")).id();
+  Execute("DROP TABLE registry; ALTER TABLE jobs DROP COLUMN not_before_us");
+  Execute("DELETE FROM schema_version WHERE version > 2");
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ((*store)->NoteRegistry({"mine", "/models"})->id, "mine");
+  EXPECT_EQ((**(*store)->AcquireLease("w", "cpu", absl::Seconds(30))).lease.job_id, id);
 }
 
 TEST_F(SqliteFileTest, FieldsOfANewerProgramAreIgnored) {

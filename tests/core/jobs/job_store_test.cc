@@ -4,8 +4,10 @@
 #include <set>
 
 #include "absl/strings/match.h"
+#include "core/base/file.h"
 #include "core/jobs/job_spec.h"
 #include "core/jobs/job_state.h"
+#include "core/jobs/use_registry.h"
 #include "tests/core/jobs/job_store_fixture.h"
 
 namespace cytopress {
@@ -82,6 +84,16 @@ TEST_P(ClientTest, SameRequestAnswersWithTheSameJob) {
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->id(), first->id());
   EXPECT_EQ(store_->Stats()->depth, 1);
+}
+
+TEST_P(ClientTest, SameRequestOfANewerClientAnswersWithTheSameJob) {
+  v1::JobSpec spec = SomeSpec();
+  spec.GetReflection()->MutableUnknownFields(&spec)->AddVarint(2000, 1);
+  const absl::StatusOr<v1::Job> first = store_->Submit(spec, "r");
+  ASSERT_TRUE(first.ok());
+  const absl::StatusOr<v1::Job> again = store_->Submit(spec, "r");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->id(), first->id());
 }
 
 TEST_P(ClientTest, SameRequestWithAnotherSpecConflicts) {
@@ -265,6 +277,30 @@ TEST_P(ClientTest, LedgerComesInBoundedPieces) {
   const auto first = *store_->LedgerSince(0);
   ASSERT_EQ(first.size(), 1000u);
   EXPECT_EQ(store_->LedgerSince(first.back().first)->size(), 1u);
+}
+
+TEST_P(ClientTest, TheFirstRegistryThatIsNotedStays) {
+  EXPECT_EQ(store_->NoteRegistry({})->id, "");
+  EXPECT_EQ(store_->NoteRegistry({"first", "/models on a"})->place, "/models on a");
+  EXPECT_EQ(Open()->NoteRegistry({"second", "/models on b"})->id, "first");
+  EXPECT_EQ(store_->NoteRegistry({})->place, "/models on a");
+}
+
+TEST_P(ClientTest, ServersAndWorkersOfADatabaseHaveOneRegistry) {
+  ModelRegistry models = *ModelRegistry::Open(folder_ + "/models");
+  ModelRegistry others = *ModelRegistry::Open(folder_ + "/others");
+  EXPECT_EQ(UseRegistry(&models, store_.get()), absl::OkStatus());
+  const std::unique_ptr<JobStore> second = Open();
+  EXPECT_EQ(UseRegistry(&models, second.get()), absl::OkStatus());
+  const absl::Status refused = UseRegistry(&others, second.get());
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  for (const std::string& part : {others.root(), models.root(), std::string("--models"),
+                                  *models.Identity(), others.IdentityPath()}) {
+    EXPECT_THAT(refused.message(), HasSubstr(part));
+  }
+  // As the message says.
+  ASSERT_EQ(WriteFileAtomically(others.IdentityPath(), *models.Identity()), absl::OkStatus());
+  EXPECT_EQ(UseRegistry(&others, second.get()), absl::OkStatus());
 }
 
 TEST_P(ClientTest, HeartbeatsReplaceEachOtherAndAreForgottenAfterADay) {

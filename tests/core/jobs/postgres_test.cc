@@ -24,12 +24,28 @@ TEST(PostgresTest, PasswordsInUrlsAreRefusedAndNotRepeated) {
   FakeClock clock;
   for (const char* url :
        {"postgresql://me:secret@host/db", "postgresq://me:secret@host/db",
-        "postgresql://me:se/cret@host/db", "postgresql://host/db?user=me&password=secret"}) {
+        "postgresql://me:se/cret@host/db", "postgresql://host/db?user=me&password=secret",
+        "postgresql:/me:secret@host/db", "host=host password=secret dbname=db"}) {
     const absl::Status status = OpenJobStore(url, &clock).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << url;
     EXPECT_THAT(std::string(status.message()), HasSubstr("PGPASSFILE"));
     EXPECT_THAT(std::string(status.message()), Not(HasSubstr("cret")));
   }
+}
+
+TEST(PostgresTest, AnAtInAParameterIsNoPassword) {
+  FakeClock clock;
+  const absl::Status status =
+      OpenJobStore("postgresql://127.0.0.1:1/jobs?application_name=a@b", &clock).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("\n")));
+}
+
+TEST(PostgresTest, WhatMayBeAPasswordIsNotRepeated) {
+  FakeClock clock;
+  const absl::Status status = OpenJobStore("user=me secret@host", &clock).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
 }
 
 #ifdef CYTOPRESS_TEST_POSTGRES

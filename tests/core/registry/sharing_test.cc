@@ -66,6 +66,25 @@ TEST_F(RegistrySharingTest, OneKeyInManyProcessesIsOneVersion) {
   EXPECT_THAT(Versions("blood"), ElementsAre(1));
 }
 
+TEST_F(RegistrySharingTest, ThoseWhoAskAtOnceForAnIdentityGetTheSame) {
+  EXPECT_EQ(*registry_.Identity(), "");
+  std::vector<std::string> identities(8);
+  std::vector<std::thread> threads;
+  for (std::string& identity : identities) {
+    threads.emplace_back([&] {
+      ModelRegistry own = *ModelRegistry::Open(registry_.root());
+      identity = *own.MakeIdentity();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(identities, testing::Each(*registry_.Identity()));
+  EXPECT_NE(identities[0], "");
+  // It is no model, and nothing else is left.
+  EXPECT_TRUE(registry_.ModelNames()->empty());
+  const std::filesystem::directory_iterator files(registry_.root());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1);
+}
+
 TEST_F(RegistrySharingTest, ReadersSeeWholeVersionsWhileOthersPublishAndDelete) {
   Publish("blood");
   std::thread writer([&] {

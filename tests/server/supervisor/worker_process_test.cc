@@ -117,6 +117,14 @@ TEST_F(WorkerProcessTest, MissingProgramIsNotFound) {
   EXPECT_EQ(StartProcess(options).status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(WorkerProcessTest, AMissingLogFolderIsNotTakenForTheProgram) {
+  ProcessOptions options = Shell("exit 0");
+  options.log_path = folder_ + "/nothing/log";
+  const absl::Status status = StartProcess(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(status.message(), HasSubstr(options.log_path));
+}
+
 TEST_F(WorkerProcessTest, YieldsToOthersOnTheCoresItWasGiven) {
   const std::vector<int> mine = OtherCores({});
   ASSERT_FALSE(mine.empty());

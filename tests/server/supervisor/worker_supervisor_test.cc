@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "server/supervisor/cores.h"
+#include "server/worker/checkpoint_folders.h"
 #include "server/worker/process_lock.h"
 #include "tests/server/worker/forwarding_job_store.h"
 
@@ -182,9 +183,22 @@ TEST_F(SupervisorTest, JobThatCrashesItsWorkersFails) {
   Start();
   const std::string id = Submit("crash");
   EXPECT_TRUE(Reaches(id, v1::JOB_STATE_FAILED));
-  EXPECT_THAT(Get(id).error(), HasSubstr("worker lost 3 times"));
+  EXPECT_THAT(Get(id).error(), HasSubstr("attempt 3 of 3: the worker local-1 stopped"));
   // The next one is served all the same.
   EXPECT_TRUE(Reaches(Submit("publish"), v1::JOB_STATE_SUCCEEDED));
+}
+
+TEST_F(SupervisorTest, CheckpointsGoWithJobsThatEndWithoutTheirWorker) {
+  const std::string cancelled = Submit("publish");
+  ASSERT_TRUE(store_->Cancel(cancelled).ok());
+  std::filesystem::create_directories(CheckpointFolder(options_.work_folder, cancelled));
+  Start();
+  EXPECT_TRUE(Eventually(
+      [&] { return !std::filesystem::exists(CheckpointFolder(options_.work_folder, cancelled)); }));
+  const std::string crashed = Submit("crash");
+  ASSERT_TRUE(Reaches(crashed, v1::JOB_STATE_FAILED));
+  EXPECT_TRUE(Eventually(
+      [&] { return !std::filesystem::exists(CheckpointFolder(options_.work_folder, crashed)); }));
 }
 
 TEST_F(SupervisorTest, WorkersThatCannotStartAreStartedEverMoreSlowly) {
@@ -231,7 +245,7 @@ TEST_F(SupervisorTest, StopKillsAWorkerThatDoesNotListen) {
   supervisor_->Stop();
   EXPECT_EQ(Slot().pid, 0);
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
-  EXPECT_EQ(Get(id).attempt(), 1);
+  EXPECT_EQ(Get(id).attempt(), 0) << "the job is not to blame for the server's end";
 }
 
 TEST_F(SupervisorTest, DeadWorkerOfAnEarlierServerIsReapedAtTheStart) {

@@ -53,8 +53,14 @@ class ForwardingJobStore : public JobStore {
   absl::StatusOr<std::vector<std::string>> ReapWorker(const std::string& worker) override {
     return to_->ReapWorker(worker);
   }
+  absl::StatusOr<std::vector<std::string>> ReleaseWorker(const std::string& worker) override {
+    return to_->ReleaseWorker(worker);
+  }
   absl::StatusOr<int64_t> QueuedFor(const std::string& device) override {
     return to_->QueuedFor(device);
+  }
+  absl::StatusOr<RegistryNote> NoteRegistry(const RegistryNote& mine) override {
+    return to_->NoteRegistry(mine);
   }
   absl::Status Heartbeat(const std::string& worker, const std::string& device,
                          const std::string& job_id) override {

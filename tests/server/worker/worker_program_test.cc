@@ -8,6 +8,8 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "core/jobs/use_registry.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -79,6 +81,14 @@ TEST_F(WorkerProgramTest, EmptyQueueExitsWith0AndBadDatabaseWith1) {
   EXPECT_FALSE(std::filesystem::exists(mistyped));
 }
 
+TEST_F(WorkerProgramTest, AnotherFolderOfModelsThanTheDatabasesIsRefused) {
+  ModelRegistry models = *ModelRegistry::Open(folder_ + "/of the server");
+  ASSERT_EQ(UseRegistry(&models, Open().get()), absl::OkStatus());
+  const std::string id = Submit();
+  EXPECT_EQ(Run(Flags(), NoJobs), 1);
+  EXPECT_EQ(Open()->Get(id)->attempt(), 0);
+}
+
 TEST_F(WorkerProgramTest, SettingsReachTheJobs) {
   const std::string id = Submit();
   std::vector<std::string> flags = Flags();
@@ -107,6 +117,20 @@ TEST_F(WorkerProgramTest, SigtermGivesTheJobBack) {
   const v1::Job job = *Open()->Get(id);
   EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(job.attempt(), 0);
+}
+
+TEST_F(WorkerProgramTest, ASecondSignalEndsItAtOnce) {
+  Submit();
+  EXPECT_EQ(Run(Flags(),
+                [](const WorkerSettings&) -> absl::StatusOr<RunJob> {
+                  return RunJob([](const JobTask&, JobAttempt* attempt) -> JobOutcome {
+                    kill(getpid(), SIGINT);
+                    while (!attempt->ShouldStop()) sched_yield();
+                    kill(getpid(), SIGTERM);
+                    while (true) pause();
+                  });
+                }),
+            -SIGTERM);
 }
 
 TEST_F(WorkerProgramTest, EndsAtOnceWhenTheParentIsGone) {
