@@ -9,6 +9,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/report_commands.h"
 #include "client/status.h"
+#include "core/base/arguments.h"
 
 namespace cytopress {
 namespace {
@@ -180,7 +181,7 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   AddDatasetCommands(&app, &context);
   app.footer(kExitCodes);
   try {
-    app.parse(argc, argv);
+    app.parse(ArgumentsToParse(argc, argv));
   } catch (const CLI::ParseError& error) {
     const std::string unknown = UnknownCommand(app, error);
     if (!unknown.empty()) {

@@ -74,6 +74,14 @@ TEST_F(CliTest, NamesTheWordThatIsNoCommand) {
   EXPECT_THAT(err(), HasSubstr("\"shwo\" is not a command"));
 }
 
+TEST_F(CliTest, AnEmptyValueDoesNotTakeTheNextArgument) {
+  EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--base=", "--detach"}), 0);
+  EXPECT_EQ(service_.jobs.last_request.spec().base_model(), "");
+  EXPECT_EQ(service_.jobs.watches, 0);
+  EXPECT_EQ(Run({"--server=", "jobs"}), 2);
+  EXPECT_THAT(err(), HasSubstr("--server: no address is given"));
+}
+
 TEST_F(CliTest, RefusesValuesThatWouldMeanTheDefault) {
   const auto refused = [this](const std::string& command, const std::string& flag,
                               const std::string& value) {
