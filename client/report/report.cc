@@ -11,6 +11,7 @@
 #include "client/report/page_style.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
+#include "core/dataset/finish.h"
 #include "core/evaluation/evaluation.h"
 #include "core/jobs/job_state.h"
 
@@ -169,16 +170,15 @@ std::string AboutTheData(const ReportData& data) {
            "<strong>Its cells are drawn by the program: the figures say nothing about real "
            "cells.</strong></p>\n";
   }
-  switch (data.identity) {
-    case DataIdentity::kOfficial:
-      return html + "It is the official BloodMNIST file (by its MD5).</p>\n";
-    case DataIdentity::kOther:
-      return html +
-             "<strong>It is not the official BloodMNIST file</strong> (by its MD5): the "
-             "figures are comparable in kind with the paper’s, not on the same test "
-             "images.</p>\n";
-    case DataIdentity::kUnknown:
-      break;
+  if (data.identity == DataIdentity::kOfficial) {
+    return html + "It is the official BloodMNIST file (by its MD5).</p>\n";
+  }
+  if (!IsLikeThePaper(data)) return html + "</p>\n";
+  if (data.identity == DataIdentity::kOther) {
+    return html +
+           "<strong>It is not the official BloodMNIST file</strong> (by its MD5): the "
+           "figures are comparable in kind with the paper’s, not on the same test "
+           "images.</p>\n";
   }
   return html +
          "Whether it is the official BloodMNIST file could not be checked where this report "
@@ -243,6 +243,21 @@ bool DenseIsAtChance(const ReportData& data) {
     if (CompareWithParent(cell.model->certificate()) != Comparison::kNotJudged) return false;
   }
   return any;
+}
+
+bool IsLikeThePaper(const ReportData& data) {
+  // Whatever its classes are called here.
+  const bool official = data.identity == DataIdentity::kOfficial && HaveOneDataset(data);
+  const std::vector<std::string> classes = BloodMnistClassNames();
+  const auto is_like_it = [&](const v1::Model& model) {
+    return model.network().architecture() == "resnet50" && !model.provenance().synthetic_data() &&
+           (official || std::equal(classes.begin(), classes.end(), model.class_names().begin(),
+                                   model.class_names().end()));
+  };
+  return AnyModel(data) != nullptr && (!data.dense.has_value() || is_like_it(*data.dense)) &&
+         std::all_of(data.cells.begin(), data.cells.end(), [&](const ReportCell& cell) {
+           return !cell.model.has_value() || is_like_it(*cell.model);
+         });
 }
 
 const ReportCell* SmallestLossless(const ReportData& data) {

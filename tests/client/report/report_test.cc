@@ -77,6 +77,9 @@ TEST(RenderReport, EscapesWhatComesFromOutside) {
   ReportData data = SampleReport();
   data.title = "\"><script>alert(1)</script>";
   data.cells[0].model->mutable_ledger(0)->set_note("<b>&");
+  for (ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) cell.model->set_class_names(7, "<i>platelet</i>");
+  }
   data.jobs.clear();
   const std::string html = RenderReport(data);
   EXPECT_THAT(html, HasSubstr("&lt;i&gt;platelet&lt;/i&gt;"));
@@ -132,6 +135,28 @@ TEST(RenderReport, SaysWhoseDataItIs) {
   EXPECT_THAT(RenderReport(data), HasSubstr("could not be checked"));
   data.dense->mutable_provenance()->set_synthetic_data(true);
   EXPECT_THAT(RenderReport(data), HasSubstr("say nothing about real cells"));
+}
+
+TEST(RenderReport, ShowsThePapersFiguresOnlyBesideSuchModels) {
+  const auto nothing_of_the_paper = [](const ReportData& data) {
+    const std::string html = RenderReport(data);
+    EXPECT_EQ(Malformed(html), "");
+    for (const char* text : {"BloodMNIST", "paper 0.", "paper’s Figure 1"}) {
+      EXPECT_THAT(html, Not(HasSubstr(text)));
+    }
+  };
+  ReportData other_network = SampleReport();
+  other_network.cells[4].model->mutable_network()->set_architecture("resnet18");
+  nothing_of_the_paper(other_network);
+  ReportData other_classes = SampleReport();
+  other_classes.identity = DataIdentity::kUnknown;
+  other_classes.dense->set_class_names(0, "cat");
+  nothing_of_the_paper(other_classes);
+  ReportData drawn = SampleReport();
+  drawn.dense->mutable_provenance()->set_synthetic_data(true);
+  nothing_of_the_paper(drawn);
+  other_classes.identity = DataIdentity::kOfficial;  // whatever its classes are called here
+  EXPECT_THAT(RenderReport(other_classes), HasSubstr("paper 0.9669"));
 }
 
 TEST(RenderReport, StandsWithNothingDoneYet) {
