@@ -6,7 +6,6 @@
 #include <optional>
 #include <system_error>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/follow_job.h"
@@ -17,6 +16,7 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
+#include "core/dataset/synthetic_uri.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
@@ -33,9 +33,9 @@ struct ReproduceFlags {
 // Where the data can be read on this machine it must be what the receipt says; elsewhere the
 // comparison at the end finds out.
 absl::Status CheckData(const v1::Model& model, const v1::DatasetSource& source) {
-  const bool drawn = source.uri() == "synthetic" || absl::StartsWith(source.uri(), "synthetic:");
   std::error_code error;
-  if (!drawn && !std::filesystem::exists(source.uri(), error)) return absl::OkStatus();
+  if (!IsSynthetic(source.uri()) && !std::filesystem::exists(source.uri(), error))
+    return absl::OkStatus();
   DatasetOptions options;
   options.seed = source.seed();
   options.folder_preprocessing = FromProto(model.preprocessing());
