@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
 #include "client/cli/compress_request.h"
+#include "client/cli/flag_names.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/names.h"
 #include "client/cli/recipe_flags.h"
@@ -73,7 +74,7 @@ absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
   Client* client;
   CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
   v1::Job job;
-  CYTOPRESS_ASSIGN_OR_RETURN(job, client->Compress(request));
+  CYTOPRESS_ASSIGN_OR_RETURN(job, Submit(client, request, flags.recipe));
   if (flags.detach) {
     if (context->json()) {
       PrintJson(ToJson(job), &context->out());
