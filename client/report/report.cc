@@ -37,6 +37,7 @@ std::string Headline(const ReportData& data) {
                    [](const ReportCell& cell) { return cell.model.has_value(); })) {
     return goes_on ? "No model has been made yet." : "No model has been made.";
   }
+  if (!HaveOneDataset(data)) return "Models of different data sets: each stands for itself.";
   if (DenseIsAtChance(data)) return "The dense model is at chance: not judged.";
   if (test == nullptr) {
     return data.dense.has_value()
@@ -77,6 +78,7 @@ std::string Tile(const std::string& value, const std::string& name) {
 }
 
 std::string Tiles(const ReportData& data) {
+  if (!HaveOneDataset(data)) return "";  // which dense model would they be about?
   int done = 0, collapsed = 0;
   for (const ReportCell& cell : data.cells) {
     done += cell.model.has_value() ? 1 : 0;
@@ -114,11 +116,9 @@ std::vector<std::string> Different(const ReportData& data,
   return found;
 }
 
-bool HaveOneDataset(const ReportData& data) {
-  return Different(data, [](const v1::Model& model) {
-           return model.provenance().dataset_hash();
-         }).size() < 2;
-}
+std::string DatasetOf(const v1::Model& model) { return model.provenance().dataset_hash(); }
+
+std::string ProcessorOf(const v1::Model& model) { return model.certificate().processor(); }
 
 // What stands side by side here although it cannot be compared.
 std::string Warnings(const ReportData& data) {
@@ -150,8 +150,8 @@ std::string Warnings(const ReportData& data) {
           ? absl::StrCat("McNemar’s test compares each with its own; lossless is measured against ",
                          EscapeHtml(ModelReference(*data.dense)), ".")
           : "McNemar’s test compares each with its own.");
-  warn(Different(data, [](const v1::Model& model) { return model.certificate().processor(); }),
-       "were timed on different processors", "Do not compare their latencies.");
+  warn(Different(data, ProcessorOf), "were timed on different processors",
+       "Do not compare their latencies.");
   return html;
 }
 
@@ -208,7 +208,7 @@ std::string Unfinished(const ReportData& data) {
 std::string Subtitle(const ReportData& data) {
   const v1::Model* model = AnyModel(data);
   std::string text;
-  if (model != nullptr) {
+  if (model != nullptr && HaveOneDataset(data)) {
     absl::StrAppend(&text, EscapeHtml(model->network().architecture()), ", ",
                     model->network().input_width(), "×", model->network().input_height(), ", ",
                     model->class_names_size(), " classes, data set ",
@@ -231,6 +231,10 @@ const v1::Model* AnyModel(const ReportData& data) {
   }
   return nullptr;
 }
+
+bool HaveOneDataset(const ReportData& data) { return Different(data, DatasetOf).size() < 2; }
+
+bool HaveOneProcessor(const ReportData& data) { return Different(data, ProcessorOf).size() < 2; }
 
 bool DenseIsAtChance(const ReportData& data) {
   if (data.dense.has_value() && EvaluationOn(*data.dense, "val") != nullptr) {

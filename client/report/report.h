@@ -57,6 +57,12 @@ inline constexpr double kLosslessDrop = 0.006;
 // The dense model, else the first that there is, else null.
 const v1::Model* AnyModel(const ReportData& data);
 
+// Whether all models were made from the same images; others have nothing to do with each other.
+bool HaveOneDataset(const ReportData& data);
+
+// Whether all latencies were measured on the same processor.
+bool HaveOneProcessor(const ReportData& data);
+
 // Whether the dense model is so bad that nothing can be lost to it.
 bool DenseIsAtChance(const ReportData& data);
 
