@@ -175,7 +175,7 @@ Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files
             const std::vector<std::string>& class_names, bool with_images) {
   Json json;
   json["model"] = summary.model;
-  json["model_version"] = summary.version;
+  json["model_version"] = absl::StrCat(summary.version);  // as in Protobuf's JSON
   json["answered"] = summary.images;
   if (with_images) json["images"] = ImagesAsJson(files, class_names);
   json["seconds"] = absl::ToDoubleSeconds(summary.elapsed);
@@ -231,10 +231,10 @@ void PrintTiming(const ClassifySummary& summary, std::ostream* out) {
   const double seconds = absl::ToDoubleSeconds(summary.elapsed);
   const double images = static_cast<double>(summary.images);
   *out << absl::StrFormat(
-      "\n%d images by %s@%d in %s (%.0f images/s); in the service, an image: decoding %s, "
+      "\n%s by %s@%d in %s (%.0f images/s); in the service, an image: decoding %s, "
       "computing %s; waiting, a request: %s\n",
-      summary.images, summary.model, summary.version, FormatSeconds(seconds), images / seconds,
-      FormatMilliseconds(summary.timing.decode_seconds() / images),
+      FormatImages(summary.images), summary.model, summary.version, FormatSeconds(seconds),
+      images / seconds, FormatMilliseconds(summary.timing.decode_seconds() / images),
       FormatMilliseconds(summary.timing.compute_seconds() / images),
       FormatMilliseconds(summary.timing.queue_seconds() / summary.requests));
 }

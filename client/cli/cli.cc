@@ -46,7 +46,8 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
       ->check(Address())
       ->envname("CYTOPRESS_SERVER")
       ->capture_default_str();
-  app->add_flag("--json", flags->json, "print JSON, for scripts");
+  app->add_flag("--json", flags->json,
+                "print JSON, for scripts; a job that is followed is a line at each change");
   app->add_option("--timeout", flags->timeout_seconds, "seconds that one call may take")
       ->check(CLI::Range(0.001, kLongestTimeout))
       ->capture_default_str();

@@ -185,9 +185,9 @@ void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* store
 void PrintReport(const Measured& measured, const v1::Evaluation& message,
                  const v1::Evaluation* stored, const v1::Model& model, const Dataset& dataset,
                  std::ostream* out) {
-  *out << absl::StrFormat("%s@%d on %s, %s: %d images in %s (%.0f images/s)\n", model.name(),
+  *out << absl::StrFormat("%s@%d on %s, %s: %s in %s (%.0f images/s)\n", model.name(),
                           model.version(), Printable(dataset.name), message.split(),
-                          message.images(),
+                          FormatImages(message.images()),
                           FormatSeconds(absl::ToDoubleSeconds(measured.summary.elapsed)),
                           message.images() / absl::ToDoubleSeconds(measured.summary.elapsed));
   *out << absl::StrFormat("ACC %s (95 %% interval %s to %s)\n", FormatPercent(message.accuracy()),
@@ -242,10 +242,13 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   if (context->json()) {
     Json json;
     json["model"] = model.name();
-    json["model_version"] = model.version();
+    json["model_version"] = absl::StrCat(model.version());  // as in Protobuf's JSON
     json["dataset_hash"] = dataset.content_hash;
     json["seconds"] = absl::ToDoubleSeconds(measured.summary.elapsed);
     json["measured"] = ToJson(message);
+    for (const char* not_measured : {"auc_low", "auc_high", "engine", "right"}) {
+      json["measured"].erase(not_measured);
+    }
     json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
     PrintJson(json, &context->out());
   } else {

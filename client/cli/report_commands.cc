@@ -129,6 +129,7 @@ void AddSweep(CLI::App* app, CliContext* context) {
       "interrupted goes on where it was. Unlike in `compress`, a loss of accuracy is only "
       "reported\n"
       "unless --max-accuracy-drop or a recipe file with max_accuracy_drop is given.\n"
+      "With --json: a line of the job at each change of it, then one of the report.\n"
       "Examples:\n  cytopress sweep --name blood --dataset bloodmnist.npz\n"
       "  cytopress sweep --name blood --base blood-dense@1 --dataset bloodmnist.npz --sparsities "
       "0.8,0.9\n      --weights int8,int4 --pattern block4 --report block4.html\n"

@@ -166,7 +166,8 @@ void AddReproduceCommand(CLI::App* app, CliContext* context) {
       "The receipt is in the model's file: data hash, recipe, seed, parent, processor, threads "
       "and\n"
       "library versions. Where the last three are the same, every bit must be; exits with 1 when\n"
-      "the result is not equal.\n"
+      "the result is not equal. With --json: a line of the job at each change of it, then one of\n"
+      "the comparison.\n"
       "Examples:\n  cytopress reproduce blood@1\n"
       "  cytopress reproduce blood-s80-int4 --dataset /data/bloodmnist.npz --name again");
   command->callback([context, flags] {

@@ -125,8 +125,9 @@ std::string CertificateColumns(const ReportCell& cell) {
   return absl::StrCat(
       verdict,
       certificate.has_parent_test()
-          ? absl::StrFormat("<small>p = %.3g</small><small>%d images lost, %d gained</small>",
-                            certificate.mcnemar_p_value(), certificate.only_parent_right(),
+          ? absl::StrFormat("<small>p = %.3g</small><small>%s lost, %d gained</small>",
+                            certificate.mcnemar_p_value(),
+                            FormatImages(certificate.only_parent_right()),
                             certificate.only_model_right())
           : "",
       "</td><td>", FormatPercent(certificate.lowest_recall(), 1), "<small>",
