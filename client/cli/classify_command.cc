@@ -115,10 +115,10 @@ absl::StatusOr<ModelVersion> DefaultModel(Client* client, const std::vector<File
   for (const FileResult& file : files) {
     ClassifyOptions options;
     options.on_bad_image = [](int64_t, const absl::Status&) {};
-    ClassifySummary summary;
-    CYTOPRESS_ASSIGN_OR_RETURN(summary, client->ClassifyAll(
-                                            1, [&file](int64_t) { return LoadFile(file.path); },
-                                            [](int64_t, const v1::Classification&) {}, options));
+    CYTOPRESS_ASSIGN_OR_RETURN(const ClassifySummary summary,
+                               client->ClassifyAll(
+                                   1, [&file](int64_t) { return LoadFile(file.path); },
+                                   [](int64_t, const v1::Classification&) {}, options));
     if (summary.images > 0) return ModelVersion{summary.model, summary.version};
   }
   return ModelVersion{};
@@ -255,29 +255,27 @@ absl::Status Failures(const std::vector<FileResult>& files) {
 }
 
 absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flags) {
-  std::vector<FileResult> files;
-  CYTOPRESS_ASSIGN_OR_RETURN(files, ListFiles(flags.paths));
+  CYTOPRESS_ASSIGN_OR_RETURN(std::vector<FileResult> files, ListFiles(flags.paths));
   std::map<std::string, std::string> aliases;
   CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
   ModelVersion version;
   if (!flags.model.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
   }
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   std::vector<std::string> class_names;
   if (!flags.truth.empty() && version.name.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(version, DefaultModel(client, files));
   }
   if (!flags.truth.empty() && !version.name.empty()) {
-    v1::Model model;
-    CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                               client->GetModel(version.name, version.version));
     version.version = model.version();
     class_names.assign(model.class_names().begin(), model.class_names().end());
     CYTOPRESS_RETURN_IF_ERROR(FindTruth(class_names, aliases, &files));
   }
-  ClassifySummary summary;
-  CYTOPRESS_ASSIGN_OR_RETURN(summary, ClassifyFiles(client, flags, version, &files));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ClassifySummary summary,
+                             ClassifyFiles(client, flags, version, &files));
   if (context->json()) {
     PrintJson(AsJson(summary, files, class_names, !flags.summary), &context->out());
   } else {

@@ -32,12 +32,9 @@ constexpr char kExamples[] =
     "   \"quantize\": {\"weights\": \"WEIGHT_TYPE_INT8\"}}";
 
 absl::StatusOr<ExitCode> Compress(CliContext* context, const CompressFlags& flags, bool detach) {
-  v1::CompressRequest request;
-  CYTOPRESS_ASSIGN_OR_RETURN(request, BuildCompressRequest(flags));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Job job;
-  CYTOPRESS_ASSIGN_OR_RETURN(job, Submit(client, request, flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::CompressRequest request, BuildCompressRequest(flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, Submit(client, request, flags));
   if (!detach) {
     if (!context->json()) context->out() << "job " << job.id() << std::endl;
     return FollowJob(context, job.id());

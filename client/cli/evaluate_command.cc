@@ -215,26 +215,22 @@ absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation
 }
 
 absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags& flags) {
-  ModelVersion version;
-  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
   if (!flags.csv.empty()) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.csv));
   std::map<std::string, std::string> aliases;
   CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Model model;
-  CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
-  Dataset dataset;
-  CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadForModel(flags.dataset, model));
-  std::vector<int> class_of;
-  CYTOPRESS_ASSIGN_OR_RETURN(class_of, MatchClasses(dataset, model, aliases));
-  const Split* split;
-  CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                             client->GetModel(version.name, version.version));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, LoadForModel(flags.dataset, model));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<int> class_of,
+                             MatchClasses(dataset, model, aliases));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Split* const split, dataset.split(flags.split));
   // Figures of other data are not put beside these.
   const bool same_data = dataset.content_hash == model.provenance().dataset_hash();
   const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
-  Measured measured;
-  CYTOPRESS_ASSIGN_OR_RETURN(measured, Measure(client, model, dataset, *split, class_of, flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Measured measured,
+                             Measure(client, model, dataset, *split, class_of, flags));
   const v1::Evaluation message = AsMessage(measured.evaluation, flags.split);
   if (!flags.csv.empty()) {
     CYTOPRESS_RETURN_IF_ERROR(WriteCsv(flags.csv, measured.scores, class_of));
