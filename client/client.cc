@@ -73,8 +73,8 @@ bool IsLoopback(absl::string_view target) {
 }
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
-  std::shared_ptr<grpc::ChannelCredentials> credentials;
-  CYTOPRESS_ASSIGN_OR_RETURN(credentials, MakeCredentials(options.tls));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ChannelCredentials> credentials,
+                             MakeCredentials(options.tls));
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);

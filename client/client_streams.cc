@@ -86,7 +86,7 @@ class PendingFile {
     int fd = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kFileMode);
     const bool named = fd < 0;  // not every file system can do that
     if (named) fd = open(temporary.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, kFileMode);
-    if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", temporary));
+    if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", target));
     PendingFile file(std::move(target), std::move(temporary), fd);
     file.named_ = named;
     return file;
@@ -121,17 +121,16 @@ class PendingFile {
 
   absl::Status Commit() {
     if (temporary_.empty()) return absl::OkStatus();
-    if (fsync(fd_) != 0)
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", temporary_));
+    if (fsync(fd_) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path_));
     // There is no linkat(2) over a file that is there.
     const std::string unnamed = absl::StrCat("/proc/self/fd/", fd_);
     if (!named_ &&
         linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", temporary_));
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", path_));
     }
     named_ = true;
     if (rename(temporary_.c_str(), path_.c_str()) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename ", temporary_, " to ", path_));
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot replace ", path_));
     }
     close(std::exchange(fd_, -1));
     return absl::OkStatus();

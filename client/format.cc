@@ -45,6 +45,10 @@ std::string FormatPercent(double fraction, int digits) {
   return absl::StrFormat("%.*f %%", digits, 100 * fraction);
 }
 
+std::string FormatImages(int64_t count) {
+  return absl::StrCat(count, count == 1 ? " image" : " images");
+}
+
 std::string FormatTimestamp(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "-";
   return absl::FormatTime("%Y-%m-%d %H:%M", absl::FromUnixSeconds(time.seconds()),

@@ -19,6 +19,7 @@ std::string FormatSeconds(double seconds);       // "33 ms", "4.2 s", "3:12 min"
 std::string FormatMilliseconds(double seconds);  // "3.25 ms"
 std::string FormatPercent(double fraction, int digits = 2);            // "95.32 %"; NaN is "-"
 std::string FormatTimestamp(const google::protobuf::Timestamp& time);  // local; "-" when unset
+std::string FormatImages(int64_t count);                               // "1 image", "2 images"
 std::string FormatBar(double fraction, int width);                     // "####......"
 
 }  // namespace cytopress

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
+#include "core/base/arguments.h"
 #include "core/base/device.h"
 #include "core/gpu/engine_module.h"
 #include "core/registry/model_registry.h"
@@ -254,7 +255,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
   try {
-    app.parse(argc, argv);
+    app.parse(ArgumentsToParse(argc, argv));
     if (options.state_folder.empty()) {
       throw CLI::ValidationError("--state",
                                  "is empty, and there is no HOME to put it in; name a folder");

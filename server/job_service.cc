@@ -8,9 +8,9 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/dataset/synthetic_uri.h"
 #include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
 #include "server/paging.h"
@@ -44,12 +44,8 @@ absl::Status CheckId(const std::string& id) {
   return InvalidField("id", "is empty; give the id that Compress answered");
 }
 
-bool IsDrawn(const std::string& uri) {
-  return uri == "synthetic" || absl::StartsWith(uri, "synthetic:");
-}
-
 std::vector<FieldViolation> CheckDatasetPath(const std::string& uri) {
-  if (uri.empty() || IsDrawn(uri)) return {};
+  if (uri.empty() || IsSynthetic(uri)) return {};
   const std::filesystem::path path(uri);
   if (!path.is_absolute()) {
     return {{"dataset.uri", absl::StrCat("\"", uri,

@@ -13,6 +13,14 @@ namespace {
 
 constexpr double kMostBytes = 1e18;  // fits into 64 bits
 
+// Of a host alone, gRPC would call port 0. "unix:PATH" and "dns:///NAME" have a scheme.
+bool LacksPort(absl::string_view address) {
+  if (absl::StartsWith(address, "unix:") || absl::StrContains(address, "://")) return false;
+  const size_t colon = address.rfind(':');
+  return colon == absl::string_view::npos || colon + 1 == address.size() ||
+         address.back() == ']';  // "[::1]"
+}
+
 }  // namespace
 
 CLI::Validator Positive() {
@@ -67,6 +75,9 @@ CLI::Validator Address() {
           if (!absl::StartsWith(text, scheme)) continue;
           return absl::StrCat("'", text, "' is not HOST:PORT: leave ", scheme,
                               " out; --tls encrypts");
+        }
+        if (LacksPort(text)) {
+          return absl::StrCat("'", text, "' has no port; give HOST:PORT, such as ", text, ":8500");
         }
         return std::string(CheckPort(text).message());
       },

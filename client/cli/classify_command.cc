@@ -115,10 +115,10 @@ absl::StatusOr<ModelVersion> DefaultModel(Client* client, const std::vector<File
   for (const FileResult& file : files) {
     ClassifyOptions options;
     options.on_bad_image = [](int64_t, const absl::Status&) {};
-    ClassifySummary summary;
-    CYTOPRESS_ASSIGN_OR_RETURN(summary, client->ClassifyAll(
-                                            1, [&file](int64_t) { return LoadFile(file.path); },
-                                            [](int64_t, const v1::Classification&) {}, options));
+    CYTOPRESS_ASSIGN_OR_RETURN(const ClassifySummary summary,
+                               client->ClassifyAll(
+                                   1, [&file](int64_t) { return LoadFile(file.path); },
+                                   [](int64_t, const v1::Classification&) {}, options));
     if (summary.images > 0) return ModelVersion{summary.model, summary.version};
   }
   return ModelVersion{};
@@ -175,7 +175,7 @@ Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files
             const std::vector<std::string>& class_names, bool with_images) {
   Json json;
   json["model"] = summary.model;
-  json["model_version"] = summary.version;
+  json["model_version"] = absl::StrCat(summary.version);  // as in Protobuf's JSON
   json["answered"] = summary.images;
   if (with_images) json["images"] = ImagesAsJson(files, class_names);
   json["seconds"] = absl::ToDoubleSeconds(summary.elapsed);
@@ -231,10 +231,10 @@ void PrintTiming(const ClassifySummary& summary, std::ostream* out) {
   const double seconds = absl::ToDoubleSeconds(summary.elapsed);
   const double images = static_cast<double>(summary.images);
   *out << absl::StrFormat(
-      "\n%d images by %s@%d in %s (%.0f images/s); in the service, an image: decoding %s, "
+      "\n%s by %s@%d in %s (%.0f images/s); in the service, an image: decoding %s, "
       "computing %s; waiting, a request: %s\n",
-      summary.images, summary.model, summary.version, FormatSeconds(seconds), images / seconds,
-      FormatMilliseconds(summary.timing.decode_seconds() / images),
+      FormatImages(summary.images), summary.model, summary.version, FormatSeconds(seconds),
+      images / seconds, FormatMilliseconds(summary.timing.decode_seconds() / images),
       FormatMilliseconds(summary.timing.compute_seconds() / images),
       FormatMilliseconds(summary.timing.queue_seconds() / summary.requests));
 }
@@ -255,29 +255,27 @@ absl::Status Failures(const std::vector<FileResult>& files) {
 }
 
 absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flags) {
-  std::vector<FileResult> files;
-  CYTOPRESS_ASSIGN_OR_RETURN(files, ListFiles(flags.paths));
+  CYTOPRESS_ASSIGN_OR_RETURN(std::vector<FileResult> files, ListFiles(flags.paths));
   std::map<std::string, std::string> aliases;
   CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
   ModelVersion version;
   if (!flags.model.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
   }
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   std::vector<std::string> class_names;
   if (!flags.truth.empty() && version.name.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(version, DefaultModel(client, files));
   }
   if (!flags.truth.empty() && !version.name.empty()) {
-    v1::Model model;
-    CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                               client->GetModel(version.name, version.version));
     version.version = model.version();
     class_names.assign(model.class_names().begin(), model.class_names().end());
     CYTOPRESS_RETURN_IF_ERROR(FindTruth(class_names, aliases, &files));
   }
-  ClassifySummary summary;
-  CYTOPRESS_ASSIGN_OR_RETURN(summary, ClassifyFiles(client, flags, version, &files));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ClassifySummary summary,
+                             ClassifyFiles(client, flags, version, &files));
   if (context->json()) {
     PrintJson(AsJson(summary, files, class_names, !flags.summary), &context->out());
   } else {

@@ -1,14 +1,20 @@
 #include "client/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
+#include <stdexcept>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/report_commands.h"
+#include "client/cli/usage.h"
 #include "client/status.h"
+#include "core/base/arguments.h"
 
 namespace cytopress {
 namespace {
@@ -23,6 +29,10 @@ constexpr char kExitCodes[] =
     "  5  the job that was watched has failed\n"
     "  6  the job that was watched was cancelled\n"
     "  130  interrupted (Ctrl-C)\n"
+    "With --json, an error is {\"error\": {\"code\", \"reason\", \"message\", \"hint\"}} on "
+    "standard "
+    "error,\n"
+    "without what there is not.\n"
     "\n"
     "Examples:\n"
     "  cytopress compress --name blood --dataset bloodmnist.npz --recipe quick\n"
@@ -40,7 +50,8 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
       ->check(Address())
       ->envname("CYTOPRESS_SERVER")
       ->capture_default_str();
-  app->add_flag("--json", flags->json, "print JSON, for scripts");
+  app->add_flag("--json", flags->json,
+                "print JSON, for scripts; a job that is followed is a line at each change");
   app->add_option("--timeout", flags->timeout_seconds, "seconds that one call may take")
       ->check(CLI::Range(0.001, kLongestTimeout))
       ->capture_default_str();
@@ -57,17 +68,27 @@ bool UsesTls(const GlobalFlags& flags) {
   return flags.tls || !files.ca.empty() || !files.certificate.empty() || !files.key.empty();
 }
 
-// What may keep this program from a server, by what gRPC says of it.
-std::string WhyUnreachable(const std::string& message, const GlobalFlags& flags) {
+// What may keep this program from a server, by what gRPC says of it, and what to do.
+std::string WhyUnreachable(absl::string_view message, const GlobalFlags& flags) {
   if (absl::StrContains(message, "wrong version number")) {
     return "It seems to speak no TLS: leave --tls, --tls-ca and --tls-cert out.";
   }
   if (absl::StrContains(message, "Ssl handshake failed")) {
     return "The two do not agree on TLS: name the server's CA with --tls-ca and, if the server "
-           "asks for one,\n  this client's certificate with --tls-cert and --tls-key.";
+           "asks for one, this client's certificate with --tls-cert and --tls-key.";
   }
-  if (!UsesTls(flags) && absl::StrContains(message, "Socket closed")) {
-    return "If it speaks TLS, give --tls or --tls-ca; else it is going down or starting.";
+  if (absl::StrContains(message, "not in peer certificate")) {
+    return "It runs, and its certificate is for another name: call it with --server by a name that "
+           "stands in the certificate.";
+  }
+  if (absl::StrContains(message, "Socket closed")) {
+    return !UsesTls(flags) ? "If it speaks TLS, give --tls or --tls-ca; else it is going down or "
+                             "starting."
+           : flags.tls_files.certificate.empty()
+               ? "If it asks for a client's certificate, give --tls-cert and --tls-key; else it is "
+                 "going down or starting."
+               : "It does not take this client's certificate (--tls-cert), or it is going down or "
+                 "starting.";
   }
   return "Is it running there? Start it, or name another with --server or CYTOPRESS_SERVER.";
 }
@@ -78,45 +99,66 @@ std::string ProxyHint(const GlobalFlags& flags) {
   for (const char* name : {"grpc_proxy", "https_proxy", "http_proxy"}) {
     const char* const proxy = std::getenv(name);
     if (proxy == nullptr || *proxy == '\0') continue;
-    return absl::StrCat("\n  The call went through the proxy of ", name, "=", Printable(proxy),
+    return absl::StrCat("The call went through the proxy of ", name, "=", proxy,
                         "; no_proxy=HOST goes without.");
   }
   return "";
 }
 
-// Says what to do about the errors that everybody meets once.
-std::string WithHint(const absl::Status& status, const GlobalFlags& flags) {
-  const std::string message = Printable(status.message());
-  switch (status.code()) {
-    case absl::StatusCode::kUnavailable:
-      // The server itself says so, of its database for example.
-      if (status.GetPayload(kErrorInfoUrl).has_value()) return message;
-      return absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", message, "\n  ",
-                          WhyUnreachable(message, flags), ProxyHint(flags));
-    case absl::StatusCode::kDeadlineExceeded:
-      return absl::StrCat("no answer from ", flags.server, " within ", flags.timeout_seconds,
-                          " s (", message, ")\n  Allow more with --timeout.");
-    default:
-      return message.empty() ? absl::StatusCodeToString(status.code()) : message;
+// An error as it is shown: what has happened, and what to do about it.
+struct Complaint {
+  absl::StatusCode code;
+  std::string reason;  // for programs; empty unless the service gave one
+  std::string message;
+  std::vector<std::string> hints;  // sentences
+};
+
+// The errors that everybody meets once get a hint.
+Complaint ComplaintOf(const absl::Status& status, const GlobalFlags& flags) {
+  Complaint complaint{status.code(), "", std::string(status.message()), {}};
+  google::rpc::ErrorInfo info;
+  if (const absl::optional<absl::Cord> payload = status.GetPayload(kErrorInfoUrl)) {
+    info.ParseFromString(std::string(*payload));
+  }
+  complaint.reason = info.reason();
+  if (status.code() == absl::StatusCode::kUnavailable && info.reason().empty()) {
+    complaint.hints.push_back(WhyUnreachable(complaint.message, flags));
+    if (const std::string hint = ProxyHint(flags); !hint.empty()) complaint.hints.push_back(hint);
+    complaint.message =
+        absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", complaint.message);
+  } else if (status.code() == absl::StatusCode::kDeadlineExceeded) {
+    complaint.hints = {"Allow more with --timeout."};
+    complaint.message = absl::StrCat("no answer from ", flags.server, " within ",
+                                     flags.timeout_seconds, " s (", complaint.message, ")");
+  } else if (complaint.message.empty()) {
+    complaint.message = absl::StatusCodeToString(status.code());
+  }
+  return complaint;
+}
+
+void Print(const Complaint& complaint, CliContext* context) {
+  if (context->json()) {
+    Json json;
+    Json& error = json["error"];
+    error["code"] = absl::StatusCodeToString(complaint.code);
+    if (!complaint.reason.empty()) error["reason"] = complaint.reason;
+    error["message"] = complaint.message;
+    if (!complaint.hints.empty()) error["hint"] = absl::StrJoin(complaint.hints, " ");
+    PrintJsonLine(json, context->console().err);
+    return;
+  }
+  context->err() << "cytopress: " << Printable(complaint.message) << '\n';
+  for (const std::string& hint : complaint.hints) {
+    context->err() << "  " << Printable(hint) << '\n';
   }
 }
 
 void PrintError(const absl::Status& status, CliContext* context) {
-  if (context->json()) {
-    Json json;
-    json["error"]["code"] = absl::StatusCodeToString(status.code());
-    json["error"]["message"] = std::string(status.message());
-    PrintJsonLine(json, context->console().err);
-    return;
-  }
-  context->err() << "cytopress: " << WithHint(status, context->flags()) << '\n';
+  Print(ComplaintOf(status, context->flags()), context);
 }
 
-// What stands where a command should; empty when `error` is about something else.
-std::string UnknownCommand(const CLI::App& app, const CLI::ParseError& error) {
-  const std::string missing = CLI::RequiredError::Subcommand(1).what();
-  const std::vector<std::string> words = app.remaining(/*recurse=*/true);
-  return error.what() == missing && !words.empty() ? words[0] : "";
+void PrintUsageError(const UsageError& error, CliContext* context) {
+  Print({absl::StatusCode::kInvalidArgument, "", error.message, {error.hint}}, context);
 }
 
 // What is left of the output is written only here, and the disk may be full.
@@ -181,17 +223,26 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   AddEvaluateCommand(&app, &context);
   AddDatasetCommands(&app, &context);
   app.footer(kExitCodes);
+  std::vector<std::string> arguments = ArgumentsToParse(argc, argv);
+  // Holds for the errors of parsing, too.
+  context.flags().json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
-    const std::string unknown = UnknownCommand(app, error);
-    if (!unknown.empty()) {
-      *console.err << "\"" << Printable(unknown)
-                   << "\" is not a command\nRun with --help for a list of them.\n";
-      return Finish(ExitCode::kUsage, &context);
+    if (error.get_exit_code() == 0) {  // --help or --version
+      app.exit(error, *console.out, *console.err);
+      return Finish(ExitCode::kOk, &context);
     }
-    const bool asked = app.exit(error, *console.out, *console.err) == 0;  // for --help
-    return Finish(asked ? ExitCode::kOk : ExitCode::kUsage, &context);
+    if (LacksCommand(app, error) && !context.json()) {
+      *console.err << app.help();
+    } else {
+      PrintUsageError(ExplainUsageError(app, error), &context);
+    }
+    return Finish(ExitCode::kUsage, &context);
+  } catch (const std::invalid_argument&) {  // thrown by CLI11 itself
+    PrintUsageError({"a --no-... flag takes no value", "Leave out what follows its '='."},
+                    &context);
+    return Finish(ExitCode::kUsage, &context);
   }
   const absl::StatusOr<ExitCode> code = context.command()();
   context.out().flush();

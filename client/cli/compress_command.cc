@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/compress_request.h"
+#include "client/cli/flag_names.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/recipe_flags.h"
 #include "core/base/status_macros.h"
@@ -31,12 +32,9 @@ constexpr char kExamples[] =
     "   \"quantize\": {\"weights\": \"WEIGHT_TYPE_INT8\"}}";
 
 absl::StatusOr<ExitCode> Compress(CliContext* context, const CompressFlags& flags, bool detach) {
-  v1::CompressRequest request;
-  CYTOPRESS_ASSIGN_OR_RETURN(request, BuildCompressRequest(flags));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Job job;
-  CYTOPRESS_ASSIGN_OR_RETURN(job, client->Compress(request));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::CompressRequest request, BuildCompressRequest(flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, Submit(client, request, flags));
   if (!detach) {
     if (!context->json()) context->out() << "job " << job.id() << std::endl;
     return FollowJob(context, job.id());

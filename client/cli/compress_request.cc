@@ -3,11 +3,11 @@
 #include <filesystem>
 #include <system_error>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/names.h"
 #include "client/cli/recipe_file.h"
 #include "core/base/status_macros.h"
+#include "core/dataset/synthetic_uri.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
@@ -217,7 +217,7 @@ v1::Goal BuildGoal(const CompressFlags& flags, v1::Recipe* recipe) {
 }  // namespace
 
 absl::StatusOr<std::string> AbsoluteDataset(const std::string& uri) {
-  if (uri == "synthetic" || absl::StartsWith(uri, "synthetic:")) return uri;
+  if (IsSynthetic(uri)) return uri;
   std::error_code error;
   if (!std::filesystem::exists(uri, error)) {
     if (uri.empty() || std::filesystem::path(uri).is_absolute()) return uri;

@@ -60,8 +60,7 @@ std::string WhyNoNetworkTakes(const Dataset& dataset) {
 }
 
 absl::StatusOr<ExitCode> Show(CliContext* context, const DatasetFlags& flags) {
-  Dataset dataset;
-  CYTOPRESS_ASSIGN_OR_RETURN(dataset, Load(flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, Load(flags));
   const std::vector<SplitCounts> splits = CountSplits(dataset);
   if (!flags.svg.empty()) {
     CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(
@@ -135,8 +134,7 @@ absl::StatusOr<std::string> ExportImage(const Dataset& dataset, const Split& spl
   image.channels = dataset.channels;
   const auto begin = split.pixels.begin() + index * dataset.image_bytes();
   image.pixels.assign(begin, begin + dataset.image_bytes());
-  std::string png;
-  CYTOPRESS_ASSIGN_OR_RETURN(png, EncodePng(image));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string png, EncodePng(image));
   const std::string folder =
       absl::StrCat(root, "/", FolderName(dataset.class_names[split.labels[index]]));
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(folder));
@@ -146,15 +144,12 @@ absl::StatusOr<std::string> ExportImage(const Dataset& dataset, const Split& spl
 }
 
 absl::StatusOr<ExitCode> Export(CliContext* context, const DatasetFlags& flags) {
-  Dataset dataset;
-  CYTOPRESS_ASSIGN_OR_RETURN(dataset, Load(flags));
-  const Split* split;
-  CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, Load(flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Split* const split, dataset.split(flags.split));
   CYTOPRESS_RETURN_IF_ERROR(CheckFolderNames(dataset.class_names));
   std::vector<std::string> paths;
   for (const int64_t index : ChooseImages(*split, dataset.classes(), flags.count)) {
-    std::string path;
-    CYTOPRESS_ASSIGN_OR_RETURN(path, ExportImage(dataset, *split, index, flags.output));
+    CYTOPRESS_ASSIGN_OR_RETURN(std::string path, ExportImage(dataset, *split, index, flags.output));
     paths.push_back(std::move(path));
   }
   if (context->json()) {

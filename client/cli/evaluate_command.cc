@@ -171,9 +171,9 @@ void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* store
 void PrintReport(const Measured& measured, const v1::Evaluation& message,
                  const v1::Evaluation* stored, const v1::Model& model, const Dataset& dataset,
                  std::ostream* out) {
-  *out << absl::StrFormat("%s@%d on %s, %s: %d images in %s (%.0f images/s)\n", model.name(),
+  *out << absl::StrFormat("%s@%d on %s, %s: %s in %s (%.0f images/s)\n", model.name(),
                           model.version(), Printable(dataset.name), message.split(),
-                          message.images(),
+                          FormatImages(message.images()),
                           FormatSeconds(absl::ToDoubleSeconds(measured.summary.elapsed)),
                           message.images() / absl::ToDoubleSeconds(measured.summary.elapsed));
   *out << absl::StrFormat("ACC %s (95 %% interval %s to %s)\n", FormatPercent(message.accuracy()),
@@ -201,26 +201,22 @@ absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation
 }
 
 absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags& flags) {
-  ModelVersion version;
-  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
   if (!flags.csv.empty()) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.csv));
   std::map<std::string, std::string> aliases;
   CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Model model;
-  CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
-  Dataset dataset;
-  CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadForModel(flags.dataset, model));
-  std::vector<int> class_of;
-  CYTOPRESS_ASSIGN_OR_RETURN(class_of, MatchClasses(dataset, model, aliases));
-  const Split* split;
-  CYTOPRESS_ASSIGN_OR_RETURN(split, dataset.split(flags.split));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                             client->GetModel(version.name, version.version));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, LoadForModel(flags.dataset, model));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<int> class_of,
+                             MatchClasses(dataset, model, aliases));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Split* const split, dataset.split(flags.split));
   // Figures of other data are not put beside these.
   const bool same_data = dataset.content_hash == model.provenance().dataset_hash();
   const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
-  Measured measured;
-  CYTOPRESS_ASSIGN_OR_RETURN(measured, Measure(client, model, dataset, *split, class_of, flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Measured measured,
+                             Measure(client, model, dataset, *split, class_of, flags));
   v1::Evaluation message = ToProto(measured.evaluation, flags.split, /*engine=*/"");
   message.clear_right();  // means nothing to a reader
   if (!flags.csv.empty()) {
@@ -229,10 +225,13 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   if (context->json()) {
     Json json;
     json["model"] = model.name();
-    json["model_version"] = model.version();
+    json["model_version"] = absl::StrCat(model.version());  // as in Protobuf's JSON
     json["dataset_hash"] = dataset.content_hash;
     json["seconds"] = absl::ToDoubleSeconds(measured.summary.elapsed);
     json["measured"] = ToJson(message);
+    for (const char* not_measured : {"auc_low", "auc_high", "engine", "right"}) {
+      json["measured"].erase(not_measured);
+    }
     json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
     PrintJson(json, &context->out());
   } else {

@@ -99,8 +99,7 @@ absl::StatusOr<v1::Job> WatchAsText(CliContext* context, Client* client, const s
 }  // namespace
 
 absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id, bool reports) {
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   const InterruptNote note(
       absl::StrCat("\nThe job goes on without this window.\n  watch it again:  cytopress watch ",
                    id, "\n  stop it:         cytopress cancel ", id, "\n",

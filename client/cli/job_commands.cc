@@ -47,10 +47,8 @@ void PrintJob(const v1::Job& job, std::ostream* out) {
 }
 
 absl::StatusOr<ExitCode> ShowJob(CliContext* context, const std::string& id) {
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Job job;
-  CYTOPRESS_ASSIGN_OR_RETURN(job, client->GetJob(id));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, client->GetJob(id));
   if (context->json()) {
     PrintJson(ToJson(job), &context->out());
   } else {
@@ -66,8 +64,7 @@ absl::StatusOr<v1::ListJobsResponse> FetchJobs(Client* client, const JobFlags& f
   v1::ListJobsResponse all;
   do {
     request.set_page_size(std::min(flags.limit - all.jobs_size(), 500));
-    v1::ListJobsResponse page;
-    CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListJobs(request));
+    CYTOPRESS_ASSIGN_OR_RETURN(const v1::ListJobsResponse page, client->ListJobs(request));
     all.mutable_jobs()->MergeFrom(page.jobs());
     all.set_next_page_token(page.next_page_token());
     request.set_page_token(page.next_page_token());
@@ -76,10 +73,8 @@ absl::StatusOr<v1::ListJobsResponse> FetchJobs(Client* client, const JobFlags& f
 }
 
 absl::StatusOr<ExitCode> ListJobs(CliContext* context, const JobFlags& flags) {
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::ListJobsResponse jobs;
-  CYTOPRESS_ASSIGN_OR_RETURN(jobs, FetchJobs(client, flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, FetchJobs(client, flags));
   if (context->json()) {
     PrintJson(ToJson(jobs), &context->out());
     return ExitCode::kOk;
@@ -98,10 +93,8 @@ absl::StatusOr<ExitCode> ListJobs(CliContext* context, const JobFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> CancelJob(CliContext* context, const std::string& id) {
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Job job;
-  CYTOPRESS_ASSIGN_OR_RETURN(job, client->CancelJob(id));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, client->CancelJob(id));
   if (context->json()) {
     PrintJson(ToJson(job), &context->out());
   } else if (IsTerminal(job.state())) {

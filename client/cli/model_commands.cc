@@ -28,8 +28,7 @@ absl::StatusOr<std::vector<v1::Model>> FetchModels(Client* client, const std::st
   request.set_name(name);
   request.set_page_size(kPageSize);
   do {
-    v1::ListModelsResponse page;
-    CYTOPRESS_ASSIGN_OR_RETURN(page, client->ListModels(request));
+    CYTOPRESS_ASSIGN_OR_RETURN(v1::ListModelsResponse page, client->ListModels(request));
     for (v1::Model& model : *page.mutable_models()) models.push_back(std::move(model));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -37,10 +36,8 @@ absl::StatusOr<std::vector<v1::Model>> FetchModels(Client* client, const std::st
 }
 
 absl::StatusOr<ExitCode> ListModels(CliContext* context, const ModelFlags& flags) {
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  std::vector<v1::Model> models;
-  CYTOPRESS_ASSIGN_OR_RETURN(models, FetchModels(client, flags.all_of));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(std::vector<v1::Model> models, FetchModels(client, flags.all_of));
   if (context->json()) {
     v1::ListModelsResponse response;
     for (v1::Model& model : models) *response.add_models() = std::move(model);
@@ -52,12 +49,10 @@ absl::StatusOr<ExitCode> ListModels(CliContext* context, const ModelFlags& flags
 }
 
 absl::StatusOr<ExitCode> ShowModel(CliContext* context, const ModelFlags& flags) {
-  ModelVersion version;
-  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Model model;
-  CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                             client->GetModel(version.name, version.version));
   if (context->json()) {
     PrintJson(ToJson(model), &context->out());
   } else {
@@ -67,16 +62,14 @@ absl::StatusOr<ExitCode> ShowModel(CliContext* context, const ModelFlags& flags)
 }
 
 absl::StatusOr<ExitCode> Delete(CliContext* context, const ModelFlags& flags) {
-  ModelVersion version;
-  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
   if (version.version == 0) {
     return absl::InvalidArgumentError(absl::StrCat("delete needs the version: ", flags.model,
                                                    "@1, for example (`cytopress models "
                                                    "--name ",
                                                    flags.model, "` lists them)"));
   }
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   CYTOPRESS_RETURN_IF_ERROR(client->DeleteModel(version.name, version.version));
   if (context->json()) {
     PrintJson(Json{{"deleted", flags.model}}, &context->out());
@@ -87,17 +80,15 @@ absl::StatusOr<ExitCode> Delete(CliContext* context, const ModelFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) {
-  ModelVersion version;
-  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   const bool to_output = flags.output == "-" || flags.output == kStandardOutput;
   const std::string path = to_output ? kStandardOutput : flags.output;
   // What goes to a pipe or device is the model alone.
   std::ostream& out = to_output || PathToReplace(path).empty() ? context->err() : context->out();
-  DownloadedModel file;
-  CYTOPRESS_ASSIGN_OR_RETURN(file, client->DownloadModel(version.name, version.version, path,
-                                                         ModelFormatsByName().at(flags.format)));
+  CYTOPRESS_ASSIGN_OR_RETURN(const DownloadedModel file,
+                             client->DownloadModel(version.name, version.version, path,
+                                                   ModelFormatsByName().at(flags.format)));
   if (context->json()) {
     PrintJson(ToJson(file.model), &out);
   } else {

@@ -59,6 +59,15 @@ const std::map<std::string, v1::RangeMethod>& RangeMethodsByName() {
   return *kNames;
 }
 
+const std::map<std::string, v1::RangeMethod>& ActivationRangesByName() {
+  static const auto* const kNames = [] {
+    auto* names = new std::map<std::string, v1::RangeMethod>(RangeMethodsByName());
+    names->erase("asymmetric");
+    return names;
+  }();
+  return *kNames;
+}
+
 const std::map<std::string, v1::Rounding>& RoundingsByName() {
   static const auto* const kNames = new std::map<std::string, v1::Rounding>{
       {"nearest", v1::ROUNDING_NEAREST}, {"gptq", v1::ROUNDING_GPTQ}};

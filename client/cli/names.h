@@ -13,10 +13,12 @@ namespace cytopress {
 
 const std::map<std::string, v1::WeightType>& WeightTypesByName();  // "fp32" ... "int4"
 const std::map<std::string, v1::Stem>& StemsByName();              // "imagenet", "cifar", "stride2"
-const std::map<std::string, v1::ModelFormat>& ModelFormatsByName();         // "cyp", "onnx"
-const std::map<std::string, v1::PruneMethod>& PruneMethodsByName();         // "global", "layer"
-const std::map<std::string, v1::PrunePattern>& PrunePatternsByName();       // "2:4", "block4", ...
-const std::map<std::string, v1::RangeMethod>& RangeMethodsByName();         // "min-max", "mse", ...
+const std::map<std::string, v1::ModelFormat>& ModelFormatsByName();    // "cyp", "onnx"
+const std::map<std::string, v1::PruneMethod>& PruneMethodsByName();    // "global", "layer"
+const std::map<std::string, v1::PrunePattern>& PrunePatternsByName();  // "2:4", "block4", ...
+const std::map<std::string, v1::RangeMethod>& RangeMethodsByName();
+const std::map<std::string, v1::RangeMethod>&
+ActivationRangesByName();  // asymmetric is for weights         // "min-max", "mse", ...
 const std::map<std::string, v1::Rounding>& RoundingsByName();               // "nearest", "gptq"
 const std::map<std::string, v1::CollapsePolicy>& CollapsePoliciesByName();  // "mend", "report"
 const std::map<std::string, v1::JobState>& JobStatesByName();  // "queued" ... "cancelled"

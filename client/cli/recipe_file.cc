@@ -85,8 +85,7 @@ absl::Status Parse(const std::string& text, v1::Recipe* recipe) {
 }  // namespace
 
 absl::StatusOr<v1::Recipe> ReadRecipeFile(const std::string& path) {
-  std::string text;
-  CYTOPRESS_ASSIGN_OR_RETURN(text, ReadFile(path, kMaxRecipeBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxRecipeBytes));
   v1::Recipe recipe;
   const absl::Status parsed = Parse(text, &recipe);
   if (!parsed.ok()) {

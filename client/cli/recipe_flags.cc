@@ -150,7 +150,7 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
       "what the integers of the weights cover; asymmetric: as the paper recipe has it for int4, "
       "zero need not be among them",
       kQuantization);
-  AddChoice(command, "--activation-range", &flags->activation_range, RangeMethodsByName(),
+  AddChoice(command, "--activation-range", &flags->activation_range, ActivationRangesByName(),
             "what those of the layers' outputs cover", kQuantization);
   command
       ->add_option("--calibration-images", flags->calibration_images,

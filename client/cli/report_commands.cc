@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
 #include "client/cli/compress_request.h"
+#include "client/cli/flag_names.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/names.h"
 #include "client/cli/recipe_flags.h"
@@ -31,8 +32,7 @@ struct ReportFlags {
 };
 
 absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
-  v1::CompressRequest request;
-  CYTOPRESS_ASSIGN_OR_RETURN(request, BuildCompressRequest(flags.recipe));
+  CYTOPRESS_ASSIGN_OR_RETURN(v1::CompressRequest request, BuildCompressRequest(flags.recipe));
   v1::JobSpec* spec = request.mutable_spec();
   for (const double sparsity : flags.sparsities) spec->mutable_sweep()->add_sparsities(sparsity);
   for (const std::string& weights : flags.weights) {
@@ -51,8 +51,7 @@ absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
 
 absl::Status WriteReport(CliContext* context, Client* client,
                          const std::vector<std::string>& references, const std::string& path) {
-  ReportData data;
-  CYTOPRESS_ASSIGN_OR_RETURN(data, CollectReport(client, references));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ReportData data, CollectReport(client, references));
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, RenderReport(data)));
   int done = 0;
   for (const ReportCell& cell : data.cells) done += cell.model.has_value() ? 1 : 0;
@@ -67,13 +66,10 @@ absl::Status WriteReport(CliContext* context, Client* client,
 }
 
 absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
-  v1::CompressRequest request;
-  CYTOPRESS_ASSIGN_OR_RETURN(request, BuildSweepRequest(flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::CompressRequest request, BuildSweepRequest(flags));
   if (!flags.detach) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.report));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Job job;
-  CYTOPRESS_ASSIGN_OR_RETURN(job, client->Compress(request));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, Submit(client, request, flags.recipe));
   if (flags.detach) {
     if (context->json()) {
       PrintJson(ToJson(job), &context->out());
@@ -85,16 +81,14 @@ absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
     return ExitCode::kOk;
   }
   if (!context->json()) context->out() << "job " << job.id() << std::endl;
-  ExitCode code;
-  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id(), /*reports=*/true));
+  CYTOPRESS_ASSIGN_OR_RETURN(ExitCode code, FollowJob(context, job.id(), /*reports=*/true));
   // Also of a job that failed or was cancelled: what is done is done.
   CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, {job.id()}, flags.report));
   return code;
 }
 
 absl::StatusOr<ExitCode> Report(CliContext* context, const ReportFlags& flags) {
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, flags.references, flags.output));
   return ExitCode::kOk;
 }
@@ -128,6 +122,7 @@ void AddSweep(CLI::App* app, CliContext* context) {
       "interrupted goes on where it was. Unlike in `compress`, a loss of accuracy is only "
       "reported\n"
       "unless --max-accuracy-drop or a recipe file with max_accuracy_drop is given.\n"
+      "With --json: a line of the job at each change of it, then one of the report.\n"
       "Examples:\n  cytopress sweep --name blood --dataset bloodmnist.npz\n"
       "  cytopress sweep --name blood --base blood-dense@1 --dataset bloodmnist.npz --sparsities "
       "0.8,0.9\n      --weights int8,int4 --pattern block4 --report block4.html\n"

@@ -6,7 +6,6 @@
 #include <optional>
 #include <system_error>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/follow_job.h"
@@ -17,6 +16,7 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
+#include "core/dataset/synthetic_uri.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
@@ -33,15 +33,14 @@ struct ReproduceFlags {
 // Where the data can be read on this machine it must be what the receipt says; elsewhere the
 // comparison at the end finds out.
 absl::Status CheckData(const v1::Model& model, const v1::DatasetSource& source) {
-  const bool drawn = source.uri() == "synthetic" || absl::StartsWith(source.uri(), "synthetic:");
   std::error_code error;
-  if (!drawn && !std::filesystem::exists(source.uri(), error)) return absl::OkStatus();
+  if (!IsSynthetic(source.uri()) && !std::filesystem::exists(source.uri(), error))
+    return absl::OkStatus();
   DatasetOptions options;
   options.seed = source.seed();
   options.folder_preprocessing = FromProto(model.preprocessing());
   options.class_names.assign(source.class_names().begin(), source.class_names().end());
-  Dataset dataset;
-  CYTOPRESS_ASSIGN_OR_RETURN(dataset, LoadDataset(source.uri(), options));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, LoadDataset(source.uri(), options));
   if (dataset.content_hash == model.provenance().dataset_hash()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat(source.uri(), " is not the data that ", model.name(), "@", model.version(),
@@ -105,12 +104,10 @@ absl::StatusOr<Reproduction> Plan(Client* client, const v1::Model& model, const 
 }
 
 absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& flags) {
-  ModelVersion version;
-  CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
-  Client* client;
-  CYTOPRESS_ASSIGN_OR_RETURN(client, context->client());
-  v1::Model model;
-  CYTOPRESS_ASSIGN_OR_RETURN(model, client->GetModel(version.name, version.version));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                             client->GetModel(version.name, version.version));
   Reproduction plan;
   CYTOPRESS_ASSIGN_OR_RETURN(
       plan, Plan(client, model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
@@ -121,27 +118,25 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   if (plan.spec.device().empty()) plan.spec.set_device(model.provenance().device());
   if (!flags.device.empty()) plan.spec.set_device(flags.device);
   CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));
-  StoredModel original;
-  CYTOPRESS_ASSIGN_OR_RETURN(original, Fetch(client, model.name(), model.version()));
+  CYTOPRESS_ASSIGN_OR_RETURN(const StoredModel original,
+                             Fetch(client, model.name(), model.version()));
   v1::CompressRequest request;
   *request.mutable_spec() = plan.spec;
-  v1::Job job;
-  CYTOPRESS_ASSIGN_OR_RETURN(job, client->Compress(request));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, client->Compress(request));
   if (!context->json()) {
     context->out() << "job " << job.id() << " makes " << flags.model << " again as "
                    << plan.model_name << std::endl;
   }
-  ExitCode code;
-  CYTOPRESS_ASSIGN_OR_RETURN(code, FollowJob(context, job.id()));
+  CYTOPRESS_ASSIGN_OR_RETURN(ExitCode code, FollowJob(context, job.id()));
   if (code != ExitCode::kOk && !(plan.job_may_fail && code == ExitCode::kJobFailed)) return code;
-  std::optional<v1::Model> made;
-  CYTOPRESS_ASSIGN_OR_RETURN(made, FindModel(client, plan.model_name, job.id()));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> made,
+                             FindModel(client, plan.model_name, job.id()));
   if (!made.has_value()) {
     return absl::NotFoundError(
         absl::StrCat("job ", job.id(), " has published no ", plan.model_name));
   }
-  StoredModel reproduced;
-  CYTOPRESS_ASSIGN_OR_RETURN(reproduced, Fetch(client, made->name(), made->version()));
+  CYTOPRESS_ASSIGN_OR_RETURN(const StoredModel reproduced,
+                             Fetch(client, made->name(), made->version()));
   const ComparedModels compared = CompareModels(original, reproduced, flags.tolerance);
   PrintComparison(original, reproduced, compared, context);
   return compared.equal ? ExitCode::kOk : ExitCode::kFailed;
@@ -166,7 +161,8 @@ void AddReproduceCommand(CLI::App* app, CliContext* context) {
       "The receipt is in the model's file: data hash, recipe, seed, parent, processor, threads "
       "and\n"
       "library versions. Where the last three are the same, every bit must be; exits with 1 when\n"
-      "the result is not equal.\n"
+      "the result is not equal. With --json: a line of the job at each change of it, then one of\n"
+      "the comparison.\n"
       "Examples:\n  cytopress reproduce blood@1\n"
       "  cytopress reproduce blood-s80-int4 --dataset /data/bloodmnist.npz --name again");
   command->callback([context, flags] {

@@ -20,7 +20,7 @@ namespace {
 constexpr double kWidth = 520, kHeight = 360;
 constexpr double kLeft = 66, kRight = 14, kTop = 16, kBottom = 46;
 constexpr double kStrip = 26;  // below the axis, for what is too low to be on it
-constexpr double kTextHeight = 13, kLetterWidth = 6.6;
+constexpr double kTextHeight = 13, kLetterWidth = 7.2;  // of a bold DejaVu Sans
 
 struct Point {
   double x = 0;  // bytes or seconds
@@ -134,7 +134,10 @@ class Chart {
  public:
   Chart(std::vector<Point> points, Axis x, Axis y)
       : points_(std::move(points)), x_(std::move(x)), y_(std::move(y)) {
-    for (const Point& point : points_) strip_ |= point.accuracy < y_.low;
+    for (const Point& point : points_) {
+      strip_ |= point.accuracy < y_.low;
+      has_front_ |= point.on_front;
+    }
   }
 
   std::string Draw(const std::string& id, const std::string& title, const std::string& x_title) {
@@ -148,7 +151,7 @@ class Chart {
     DrawFront();
     for (const Point& point : points_) DrawMarker(point);
     for (const Point& point : points_) {
-      if (point.on_front || point.accuracy < y_.low) DrawLabel(point);
+      if (point.on_front || point.accuracy < y_.low || !has_front_) DrawLabel(point);
     }
     svg_ += "</svg>\n";
     return svg_;
@@ -163,7 +166,9 @@ class Chart {
   }
 
   std::string Description() const {
-    std::string text = absl::StrCat(points_.size(), " models. On the front, smallest first: ");
+    std::string text = absl::StrCat(points_.size(), " models.");
+    if (!has_front_) return text;
+    text += " On the front, smallest first: ";
     const char* separator = "";
     for (const Point& point : points_) {
       if (!point.on_front) continue;
@@ -184,11 +189,14 @@ class Chart {
     }
     const double bottom = kHeight - kBottom;
     for (const auto& [value, text] : x_.ticks) {
+      // Wide letters would not fit into the margin.
+      const bool at_edge = X(value) + kLetterWidth * static_cast<double>(text.size()) > kWidth;
       absl::StrAppendFormat(
           &svg_,
           "<line class=\"rule\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%g\" y2=\"%g\"/>"
-          "<text class=\"tick\" x=\"%.1f\" y=\"%g\" text-anchor=\"middle\">%s</text>\n",
-          X(value), X(value), kTop, bottom, X(value), bottom + 17, EscapeHtml(text));
+          "<text class=\"tick\" x=\"%.1f\" y=\"%g\" text-anchor=\"%s\">%s</text>\n",
+          X(value), X(value), kTop, bottom, at_edge ? kWidth : X(value), bottom + 17,
+          at_edge ? "end" : "middle", EscapeHtml(text));
     }
     absl::StrAppendFormat(&svg_,
                           "<line class=\"axis\" x1=\"%g\" x2=\"%g\" y1=\"%g\" y2=\"%g\"/>"
@@ -281,6 +289,7 @@ class Chart {
     for (const auto& [dx, dy] : places) {
       const Box box{x + dx, y + dy - kTextHeight + 3, x + dx + width, y + dy + 3};
       if (box.left < kLeft || box.right > kWidth || box.top < 0) continue;
+      if (box.bottom > kHeight - kBottom) continue;  // there are the ticks
       if (std::any_of(taken_.begin(), taken_.end(),
                       [&](const Box& o) { return box.Overlaps(o); })) {
         continue;
@@ -295,11 +304,18 @@ class Chart {
   std::vector<Point> points_;
   const Axis x_, y_;
   bool strip_ = false;
+  bool has_front_ = false;
   std::vector<Box> taken_;
   std::string svg_;
 };
 
+// A front compares.
+bool MayHaveFront(const ReportData& data, bool latency) {
+  return HaveOneDataset(data) && (!latency || HaveOneProcessor(data));
+}
+
 std::vector<Point> PointsOf(const ReportData& data, bool latency) {
+  const bool one_dataset = HaveOneDataset(data);
   std::vector<Point> points;
   for (const ReportCell& cell : data.cells) {
     if (!cell.model.has_value()) continue;
@@ -313,11 +329,11 @@ std::vector<Point> PointsOf(const ReportData& data, bool latency) {
         latency ? FormatMilliseconds(point.x) : FormatBytes(cell.model->size().disk_bytes());
     point.accuracy = test->accuracy();
     point.weights = cell.weights;
-    point.name = CellName(cell);
+    point.name = one_dataset ? CellName(cell) : ModelReference(*cell.model);
     point.broken = VerdictOf(*cell.model) == v1::GUARD_VERDICT_COLLAPSED;
     points.push_back(std::move(point));
   }
-  MarkFront(&points);
+  if (MayHaveFront(data, latency)) MarkFront(&points);
   return points;
 }
 
@@ -327,14 +343,17 @@ std::string Figure(const ReportData& data, bool latency) {
   const Axis x = latency ? LatencyAxis(points) : SizeAxis(points);
   const Axis y = AccuracyAxis(points);
   Chart chart(std::move(points), x, y);
+  const std::string front = MayHaveFront(data, latency)
+                                ? absl::StrCat(" The line is the Pareto front: nothing ",
+                                               latency ? "faster" : "smaller", " is as accurate.")
+                                : "";
   return absl::StrCat("<figure>\n",
                       chart.Draw(latency ? "by-latency" : "by-size",
                                  latency ? "Accuracy against latency" : "Accuracy against size",
                                  latency ? "one image on one thread" : "file on disk, logarithmic"),
                       "<figcaption>",
                       latency ? "Accuracy against measured latency." : "Accuracy against size.",
-                      " The line is the Pareto front: nothing ", latency ? "faster" : "smaller",
-                      " is as accurate.</figcaption>\n</figure>\n");
+                      front, "</figcaption>\n</figure>\n");
 }
 
 const char* LegendMarker(v1::WeightType weights) {

@@ -11,6 +11,7 @@
 #include "client/report/page_style.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
+#include "core/dataset/finish.h"
 #include "core/evaluation/evaluation.h"
 #include "core/jobs/job_state.h"
 
@@ -36,6 +37,7 @@ std::string Headline(const ReportData& data) {
                    [](const ReportCell& cell) { return cell.model.has_value(); })) {
     return goes_on ? "No model has been made yet." : "No model has been made.";
   }
+  if (!HaveOneDataset(data)) return "Models of different data sets: each stands for itself.";
   if (DenseIsAtChance(data)) return "The dense model is at chance: not judged.";
   if (test == nullptr) {
     return data.dense.has_value()
@@ -76,6 +78,7 @@ std::string Tile(const std::string& value, const std::string& name) {
 }
 
 std::string Tiles(const ReportData& data) {
+  if (!HaveOneDataset(data)) return "";  // which dense model would they be about?
   int done = 0, collapsed = 0;
   for (const ReportCell& cell : data.cells) {
     done += cell.model.has_value() ? 1 : 0;
@@ -113,11 +116,9 @@ std::vector<std::string> Different(const ReportData& data,
   return found;
 }
 
-bool HaveOneDataset(const ReportData& data) {
-  return Different(data, [](const v1::Model& model) {
-           return model.provenance().dataset_hash();
-         }).size() < 2;
-}
+std::string DatasetOf(const v1::Model& model) { return model.provenance().dataset_hash(); }
+
+std::string ProcessorOf(const v1::Model& model) { return model.certificate().processor(); }
 
 // What stands side by side here although it cannot be compared.
 std::string Warnings(const ReportData& data) {
@@ -149,8 +150,8 @@ std::string Warnings(const ReportData& data) {
           ? absl::StrCat("McNemar’s test compares each with its own; lossless is measured against ",
                          EscapeHtml(ModelReference(*data.dense)), ".")
           : "McNemar’s test compares each with its own.");
-  warn(Different(data, [](const v1::Model& model) { return model.certificate().processor(); }),
-       "were timed on different processors", "Do not compare their latencies.");
+  warn(Different(data, ProcessorOf), "were timed on different processors",
+       "Do not compare their latencies.");
   return html;
 }
 
@@ -169,16 +170,15 @@ std::string AboutTheData(const ReportData& data) {
            "<strong>Its cells are drawn by the program: the figures say nothing about real "
            "cells.</strong></p>\n";
   }
-  switch (data.identity) {
-    case DataIdentity::kOfficial:
-      return html + "It is the official BloodMNIST file (by its MD5).</p>\n";
-    case DataIdentity::kOther:
-      return html +
-             "<strong>It is not the official BloodMNIST file</strong> (by its MD5): the "
-             "figures are comparable in kind with the paper’s, not on the same test "
-             "images.</p>\n";
-    case DataIdentity::kUnknown:
-      break;
+  if (data.identity == DataIdentity::kOfficial) {
+    return html + "It is the official BloodMNIST file (by its MD5).</p>\n";
+  }
+  if (!IsLikeThePaper(data)) return html + "</p>\n";
+  if (data.identity == DataIdentity::kOther) {
+    return html +
+           "<strong>It is not the official BloodMNIST file</strong> (by its MD5): the "
+           "figures are comparable in kind with the paper’s, not on the same test "
+           "images.</p>\n";
   }
   return html +
          "Whether it is the official BloodMNIST file could not be checked where this report "
@@ -208,7 +208,7 @@ std::string Unfinished(const ReportData& data) {
 std::string Subtitle(const ReportData& data) {
   const v1::Model* model = AnyModel(data);
   std::string text;
-  if (model != nullptr) {
+  if (model != nullptr && HaveOneDataset(data)) {
     absl::StrAppend(&text, EscapeHtml(model->network().architecture()), ", ",
                     model->network().input_width(), "×", model->network().input_height(), ", ",
                     model->class_names_size(), " classes, data set ",
@@ -232,6 +232,10 @@ const v1::Model* AnyModel(const ReportData& data) {
   return nullptr;
 }
 
+bool HaveOneDataset(const ReportData& data) { return Different(data, DatasetOf).size() < 2; }
+
+bool HaveOneProcessor(const ReportData& data) { return Different(data, ProcessorOf).size() < 2; }
+
 bool DenseIsAtChance(const ReportData& data) {
   if (data.dense.has_value() && EvaluationOn(*data.dense, "val") != nullptr) {
     return IsAtChance(*EvaluationOn(*data.dense, "val"));
@@ -243,6 +247,21 @@ bool DenseIsAtChance(const ReportData& data) {
     if (CompareWithParent(cell.model->certificate()) != Comparison::kNotJudged) return false;
   }
   return any;
+}
+
+bool IsLikeThePaper(const ReportData& data) {
+  // Whatever its classes are called here.
+  const bool official = data.identity == DataIdentity::kOfficial && HaveOneDataset(data);
+  const std::vector<std::string> classes = BloodMnistClassNames();
+  const auto is_like_it = [&](const v1::Model& model) {
+    return model.network().architecture() == "resnet50" && !model.provenance().synthetic_data() &&
+           (official || std::equal(classes.begin(), classes.end(), model.class_names().begin(),
+                                   model.class_names().end()));
+  };
+  return AnyModel(data) != nullptr && (!data.dense.has_value() || is_like_it(*data.dense)) &&
+         std::all_of(data.cells.begin(), data.cells.end(), [&](const ReportCell& cell) {
+           return !cell.model.has_value() || is_like_it(*cell.model);
+         });
 }
 
 const ReportCell* SmallestLossless(const ReportData& data) {

@@ -57,8 +57,18 @@ inline constexpr double kLosslessDrop = 0.006;
 // The dense model, else the first that there is, else null.
 const v1::Model* AnyModel(const ReportData& data);
 
+// Whether all models were made from the same images; others have nothing to do with each other.
+bool HaveOneDataset(const ReportData& data);
+
+// Whether all latencies were measured on the same processor.
+bool HaveOneProcessor(const ReportData& data);
+
 // Whether the dense model is so bad that nothing can be lost to it.
 bool DenseIsAtChance(const ReportData& data);
+
+// Whether the models are of the paper's kind, so that its figures may stand beside theirs:
+// ResNet-50 on real images of BloodMNIST's classes.
+bool IsLikeThePaper(const ReportData& data);
 
 // The smallest lossless cell by the validation split, so that nothing is chosen on the test split;
 // null without one, or without a dense model that was measured and is better than chance. Models of

@@ -15,9 +15,9 @@ struct CellVerdict {
 };
 CellVerdict VerdictOf(const ReportCell& cell);
 
-std::string GridSection(const ReportData& data);          // Table 1 beside the paper's
+std::string GridSection(const ReportData& data);          // Table 1, of its kind beside the paper's
 std::string ModelsSection(const ReportData& data);        // every figure of every model
-std::string DistributionSection(const ReportData& data);  // the paper's Figure 1
+std::string DistributionSection(const ReportData& data);  // as in the paper's Figure 1
 std::string ConfusionSection(const ReportData& data);
 std::string LedgerSection(const ReportData& data);
 std::string ReceiptSection(const ReportData& data);  // certificate, provenance, commands

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -211,6 +212,15 @@ void AddCommands(ReportData* data) {
   }
 }
 
+// "blood" and "blood@1" may be the same.
+void RemoveRepeated(std::vector<ReportCell>* cells) {
+  std::set<std::string> seen;
+  const auto is_repeated = [&seen](const ReportCell& cell) {
+    return cell.model.has_value() && !seen.insert(ModelReference(*cell.model)).second;
+  };
+  cells->erase(std::remove_if(cells->begin(), cells->end(), is_repeated), cells->end());
+}
+
 // The name of the first job or, of models alone, as many names as a title has room for.
 std::string TitleOf(const std::vector<std::string>& references, const ReportData& data) {
   constexpr size_t kMaxNames = 3;
@@ -306,11 +316,15 @@ absl::StatusOr<ReportData> CollectReport(Client* client,
       data.cells.push_back(CellOf(*std::move(model)));
       continue;
     }
+    const bool again = std::any_of(data.jobs.begin(), data.jobs.end(),
+                                   [&job](const v1::Job& j) { return j.id() == job->id(); });
+    if (again) continue;
     std::vector<ReportCell> cells;
     CYTOPRESS_ASSIGN_OR_RETURN(cells, CollectCells(client, *job));
     std::move(cells.begin(), cells.end(), std::back_inserter(data.cells));
     data.jobs.push_back(*std::move(job));
   }
+  RemoveRepeated(&data.cells);
   data.title = TitleOf(references, data);
   data.made = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
   FindDense(client, &data);

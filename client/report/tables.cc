@@ -85,6 +85,7 @@ std::string PaperNote(const PaperCell* paper) {
 
 // Rows are sparsities, columns weight types.
 std::string Grid(const ReportData& data) {
+  const bool beside_paper = IsLikeThePaper(data);
   std::set<double> sparsities;
   std::set<v1::WeightType> types;
   for (const ReportCell& cell : data.cells) {
@@ -107,7 +108,8 @@ std::string Grid(const ReportData& data) {
       absl::StrAppend(&html, "<td class=\"", ClassOf(here), "\">");
       for (const ReportCell* cell : here) html += GridCell(*cell, here.size() > 1);
       if (here.empty()) html += "<span class=\"muted\">not asked for</span>";
-      absl::StrAppend(&html, PaperNote(PaperValue(sparsity, type)), "</td>");
+      if (beside_paper) html += PaperNote(PaperValue(sparsity, type));
+      html += "</td>";
     }
     html += "</tr>\n";
   }
@@ -123,8 +125,9 @@ std::string CertificateColumns(const ReportCell& cell) {
   return absl::StrCat(
       verdict,
       certificate.has_parent_test()
-          ? absl::StrFormat("<small>p = %.3g</small><small>%d images lost, %d gained</small>",
-                            certificate.mcnemar_p_value(), certificate.only_parent_right(),
+          ? absl::StrFormat("<small>p = %.3g</small><small>%s lost, %d gained</small>",
+                            certificate.mcnemar_p_value(),
+                            FormatImages(certificate.only_parent_right()),
                             certificate.only_model_right())
           : "",
       "</td><td>", FormatPercent(certificate.lowest_recall(), 1), "<small>",
@@ -213,9 +216,12 @@ std::string GridSection(const ReportData& data) {
       Scrolling("Table 1", Grid(data)),
       "<p class=\"fine\">Each cell: test accuracy, macro AUC, bytes on disk and how many times "
       "smaller than the dense network in FP32; then what McNemar’s test says against the dense "
-      "model on the same images, at 5 %. <span class=\"paper\">paper</span>: Table 1 of Sung and "
-      "Park (2025), ResNet-50 on the official BloodMNIST, weights only, not served.</p>\n"
-      "</section>\n");
+      "model on the same images, at 5 %.",
+      IsLikeThePaper(data) ? " <span class=\"paper\">paper</span>: Table 1 of Sung and Park "
+                             "(2025), ResNet-50 on the "
+                             "official BloodMNIST, weights only, not served."
+                           : "",
+      "</p>\n</section>\n");
 }
 
 std::string ModelsSection(const ReportData& data) {
@@ -258,7 +264,9 @@ std::string DistributionSection(const ReportData& data) {
   return absl::StrCat("<section id=\"classes\">\n<h2>Class distribution</h2>\n",
                       Scrolling("Class distribution", html),
                       "<p class=\"fine\">A bar is as long as its share of the split’s largest "
-                      "class (the paper’s Figure 1 shows its test split).</p>\n</section>\n");
+                      "class",
+                      IsLikeThePaper(data) ? " (the paper’s Figure 1 shows its test split)" : "",
+                      ".</p>\n</section>\n");
 }
 
 std::string ConfusionSection(const ReportData& data) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "client/format.h"
 #include "core/evaluation/evaluation.h"
 
 namespace cytopress {
@@ -40,8 +41,9 @@ std::string McNemarInWords(const v1::Certificate& certificate) {
                             : comparison == Comparison::kBetter ? "better than the dense model"
                                                                 : "no significant difference to "
                                                                   "the dense model";
-  return absl::StrFormat("%s (p = %.3g): %d images only that one gets right, %d only this one",
-                         words, certificate.mcnemar_p_value(), certificate.only_parent_right(),
+  return absl::StrFormat("%s (p = %.3g): %s only that one gets right, %d only this one", words,
+                         certificate.mcnemar_p_value(),
+                         FormatImages(certificate.only_parent_right()),
                          certificate.only_model_right());
 }
 

@@ -61,8 +61,9 @@ v1::Progress ToProgress(const StepReport& report) {
 }
 
 std::string Describe(const v1::TrainOptions& options) {
-  std::string text = absl::StrFormat("%d epochs, peak learning rate %g", options.epochs(),
-                                     options.learning_rate());
+  std::string text =
+      absl::StrFormat("%d %s, peak learning rate %g", options.epochs(),
+                      options.epochs() == 1 ? "epoch" : "epochs", options.learning_rate());
   if (options.distillation() > 0) {
     absl::StrAppendFormat(&text, ", %g of the loss from the dense model's answers",
                           options.distillation());
@@ -159,7 +160,7 @@ std::string Describe(const v1::PruneOptions& options) {
   const char* const among = options.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR ? "every four"
                             : by_layer                                         ? "each layer"
                                                                                : "all layers";
-  return absl::StrFormat("%g %% of the prunable weights, %s, smallest magnitudes of %s",
+  return absl::StrFormat("%.4g %% of the prunable weights, %s, smallest magnitudes of %s",
                          100 * options.sparsity(), NameOf(options.pattern()), among);
 }
 

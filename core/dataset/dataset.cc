@@ -6,35 +6,22 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/finish.h"
 #include "core/dataset/folder.h"
 #include "core/dataset/npz.h"
 #include "core/dataset/synthetic.h"
+#include "core/dataset/synthetic_uri.h"
 
 namespace cytopress {
 namespace {
 
-constexpr absl::string_view kSynthetic = "synthetic";
-
-bool IsSynthetic(absl::string_view uri) {
-  return uri == kSynthetic || absl::StartsWith(uri, absl::StrCat(kSynthetic, ":"));
-}
-
-absl::StatusOr<Dataset> LoadSynthetic(absl::string_view uri, const DatasetOptions& options) {
-  int64_t images = kDefaultSyntheticImages;
-  if (uri != kSynthetic && !absl::SimpleAtoi(uri.substr(kSynthetic.size() + 1), &images)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("data set '", uri, "'; needed is synthetic or synthetic:N, N a number"));
-  }
-  return DrawDataset(images, options);
-}
-
 absl::StatusOr<Dataset> Load(const std::string& uri, const DatasetOptions& options) {
-  if (IsSynthetic(uri)) return LoadSynthetic(uri, options);
+  if (IsSynthetic(uri)) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const int64_t images, SyntheticImages(uri));
+    return DrawDataset(images, options);
+  }
   std::error_code error;
   if (std::filesystem::is_directory(uri, error)) return LoadFolder(uri, options);
   CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenFileSource(uri));

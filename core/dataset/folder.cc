@@ -52,6 +52,30 @@ absl::Status Bad(const fs::path& path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(path.string(), ": ", what));
 }
 
+// What is wrong with the files of a data set, so that whoever mends one learns of the others.
+class Problems {
+ public:
+  void Add(absl::Status problem) {
+    if (!problem.ok()) problems_.push_back(std::move(problem));
+  }
+
+  // OK; the only problem; or the first ones, with the code of the first.
+  absl::Status Summary() const {
+    if (problems_.empty()) return absl::OkStatus();
+    if (problems_.size() == 1) return problems_[0];
+    std::string text = absl::StrCat(problems_.size(), " problems");
+    if (problems_.size() > kMost) absl::StrAppend(&text, ", the first ", kMost);
+    for (size_t i = 0; i < problems_.size() && i < kMost; ++i) {
+      absl::StrAppend(&text, i == 0 ? ": (" : "; (", i + 1, ") ", problems_[i].message());
+    }
+    return absl::Status(problems_[0].code(), text);
+  }
+
+ private:
+  static constexpr size_t kMost = 20;
+  std::vector<absl::Status> problems_;
+};
+
 // Entries of a folder whose names do not begin with a dot, sorted.
 absl::StatusOr<std::vector<fs::path>> SortedEntries(const fs::path& folder) {
   std::vector<fs::path> entries;
@@ -82,7 +106,7 @@ bool IsImageFile(const fs::path& path) {
 
 // Adds the images of `folder`/CLASS/* with the class names they were found under.
 absl::Status ListClasses(const fs::path& folder, int split,
-                         std::map<std::string, std::vector<File>>* classes) {
+                         std::map<std::string, std::vector<File>>* classes, Problems* problems) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, SortedEntries(folder));
   bool any = false;
   for (const fs::path& class_folder : entries) {
@@ -94,9 +118,9 @@ absl::Status ListClasses(const fs::path& folder, int split,
       if (IsImageFile(path)) files.push_back({path, 0, split});
     }
     if (files.size() == before) {
-      return Bad(class_folder,
-                 "this class folder has no image; needed are files *.png, *.jpg or *.jpeg, or "
-                 "remove the folder");
+      problems->Add(Bad(class_folder,
+                        "this class folder has no image; needed are files *.png, *.jpg or *.jpeg, "
+                        "or remove the folder"));
     }
     any = true;
   }
@@ -106,19 +130,19 @@ absl::Status ListClasses(const fs::path& folder, int split,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Listing> ListImages(const fs::path& path) {
+absl::StatusOr<Listing> ListImages(const fs::path& path, Problems* problems) {
   Listing listing;
   listing.has_splits = IsFolder(path / kSplits[0]);
   std::map<std::string, std::vector<File>> classes;
   if (!listing.has_splits) {
-    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path, 0, &classes));
+    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path, 0, &classes, problems));
   }
   for (int split = 0; listing.has_splits && split < kSplitCount; ++split) {
     if (!IsFolder(path / kSplits[split])) {
       return Bad(path, absl::StrCat("it has a folder train but no folder ", kSplits[split],
                                     "; needed are train, val and test, or class folders only"));
     }
-    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path / kSplits[split], split, &classes));
+    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path / kSplits[split], split, &classes, problems));
   }
   if (classes.size() > kMaxClasses) {
     return Bad(path, absl::StrCat("it has ", classes.size(), " class folders; at most ",
@@ -152,32 +176,25 @@ absl::Status DecodeFile(const fs::path& path, const Preprocessing& preprocessing
   return absl::OkStatus();
 }
 
-// The pixels of all files, one after another. Of several errors, that of the first file.
+// The pixels of all files, one after another.
 absl::StatusOr<std::vector<uint8_t>> DecodeFiles(const std::vector<File>& files,
                                                  const DatasetOptions& options,
-                                                 int64_t image_bytes) {
+                                                 int64_t image_bytes, Problems* problems) {
   const Preprocessing& preprocessing = options.folder_preprocessing;
   std::vector<uint8_t> pixels(files.size() * image_bytes);
   std::vector<absl::Status> statuses(files.size());
   std::atomic<size_t> next{0};
-  std::atomic<size_t> first_failed{files.size()};
   std::atomic<bool> stopped{false};
   const std::thread::id caller = std::this_thread::get_id();
   const auto work = [&] {
-    for (size_t i = next++; i < first_failed && !stopped; i = next++) {
+    for (size_t i = next++; i < files.size() && !stopped; i = next++) {
       if (std::this_thread::get_id() == caller && options.should_stop()) stopped = true;
       statuses[i] = DecodeFile(files[i].path, preprocessing, &pixels[i * image_bytes]);
-      if (statuses[i].ok()) continue;
-      // Files before the first failing one are still decoded, so that the error does not depend on
-      // how the threads ran.
-      size_t failed = first_failed;
-      while (i < failed && !first_failed.compare_exchange_weak(failed, i)) {
-      }
     }
   };
   RunOnAllCores(work);
   if (stopped) return LoadingStopped();
-  for (const absl::Status& status : statuses) CYTOPRESS_RETURN_IF_ERROR(status);
+  for (absl::Status& status : statuses) problems->Add(std::move(status));
   return pixels;
 }
 
@@ -189,8 +206,8 @@ struct Group {
 using Groups = std::vector<Group>;
 
 // In the order of their first files.
-absl::StatusOr<Groups> GroupDuplicates(const Listing& listing, const std::vector<uint8_t>& pixels,
-                                       int64_t image_bytes) {
+Groups GroupDuplicates(const Listing& listing, const std::vector<uint8_t>& pixels,
+                       int64_t image_bytes, Problems* problems) {
   Groups groups;
   std::map<std::string, size_t> group_of;
   for (size_t i = 0; i < listing.files.size(); ++i) {
@@ -206,9 +223,9 @@ absl::StatusOr<Groups> GroupDuplicates(const Listing& listing, const std::vector
     const File& file = listing.files[i];
     const File& first = listing.files[group.files[0]];
     if (file.label != first.label || (listing.has_splits && file.split != first.split)) {
-      return Bad(file.path,
-                 absl::StrCat("the same pixels as ", first.path.string(), " in another ",
-                              file.label != first.label ? "class" : "split", "; remove one"));
+      problems->Add(Bad(
+          file.path, absl::StrCat("the same pixels as ", first.path.string(), " in another ",
+                                  file.label != first.label ? "class" : "split", "; remove one")));
     }
     group.files.push_back(i);
   }
@@ -260,17 +277,16 @@ absl::Status SplitClass(const fs::path& path, const std::string& class_name, Gro
   return absl::OkStatus();
 }
 
-absl::Status SplitFiles(const fs::path& path, const Groups& groups, uint64_t seed,
-                        Listing* listing) {
+void SplitFiles(const fs::path& path, const Groups& groups, uint64_t seed, Listing* listing,
+                Problems* problems) {
   std::vector<Groups> by_class(listing->class_names.size());
   for (const Group& group : groups) {
     by_class[listing->files[group.files[0]].label].push_back(group);
   }
   for (size_t label = 0; label < by_class.size(); ++label) {
-    CYTOPRESS_RETURN_IF_ERROR(SplitClass(path, listing->class_names[label],
-                                         std::move(by_class[label]), seed, &listing->files));
+    problems->Add(SplitClass(path, listing->class_names[label], std::move(by_class[label]), seed,
+                             &listing->files));
   }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<Dataset> EmptyDataset(const fs::path& path, const Listing& listing,
@@ -306,15 +322,16 @@ absl::StatusOr<Dataset> LoadFolder(const std::string& uri, const DatasetOptions&
   std::error_code error;
   const fs::path path = fs::canonical(uri, error);
   if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot open ", uri));
-  CYTOPRESS_ASSIGN_OR_RETURN(Listing listing, ListImages(path));
+  Problems problems;
+  CYTOPRESS_ASSIGN_OR_RETURN(Listing listing, ListImages(path, &problems));
   CYTOPRESS_ASSIGN_OR_RETURN(Dataset dataset, EmptyDataset(path, listing, options));
   const int64_t image_bytes = dataset.image_bytes();
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<uint8_t> pixels,
-                             DecodeFiles(listing.files, options, image_bytes));
-  CYTOPRESS_ASSIGN_OR_RETURN(const Groups groups, GroupDuplicates(listing, pixels, image_bytes));
-  if (!listing.has_splits) {
-    CYTOPRESS_RETURN_IF_ERROR(SplitFiles(path, groups, options.seed, &listing));
-  }
+                             DecodeFiles(listing.files, options, image_bytes, &problems));
+  CYTOPRESS_RETURN_IF_ERROR(problems.Summary());
+  const Groups groups = GroupDuplicates(listing, pixels, image_bytes, &problems);
+  if (!listing.has_splits) SplitFiles(path, groups, options.seed, &listing, &problems);
+  CYTOPRESS_RETURN_IF_ERROR(problems.Summary());
   Split* const splits[kSplitCount] = {&dataset.train, &dataset.val, &dataset.test};
   for (size_t i = 0; i < listing.files.size(); ++i) {
     Split* const split = splits[listing.files[i].split];

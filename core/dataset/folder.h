@@ -21,8 +21,10 @@ namespace cytopress {
 // was trained on proves nothing; so are, in both layouts, the same pixels in two classes. The
 // message names both files.
 //
-// Decodes on all cores. The content hash is not set. INVALID_ARGUMENT names the folder or file;
-// RESOURCE_EXHAUSTED, before an image is read, when the images together are over options.max_bytes.
+// Decodes on all cores. The content hash is not set. INVALID_ARGUMENT names the folders and files,
+// of many problems the first 20: all that can be known from the list of files and from decoding
+// them, else from comparing them. RESOURCE_EXHAUSTED, before an image is read, when the images
+// together are over options.max_bytes.
 absl::StatusOr<Dataset> LoadFolder(const std::string& path, const DatasetOptions& options);
 
 }  // namespace cytopress

@@ -10,14 +10,13 @@
 #include "core/dataset/cell_drawing.h"
 #include "core/dataset/finish.h"
 #include "core/dataset/random.h"
+#include "core/dataset/synthetic_uri.h"
 
 namespace cytopress {
 namespace {
 
 constexpr int kSide = 28;
 constexpr int kDrawnSide = 2 * kSide;
-constexpr int64_t kMinImages = 100;
-constexpr int64_t kMaxImages = 10'000'000;
 // Images of each type in BloodMNIST.
 constexpr std::array<int64_t, kDrawnCellTypes> kFrequencies = {1218, 3117, 1551, 2895,
                                                                1214, 1420, 3329, 2348};
@@ -67,10 +66,7 @@ Labels MakeLabels(int64_t images, uint64_t seed) {
 }  // namespace
 
 absl::StatusOr<Dataset> DrawDataset(int64_t images, const DatasetOptions& options) {
-  if (images < kMinImages || images > kMaxImages) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("synthetic:", images, " images; needed are ", kMinImages, " to ", kMaxImages));
-  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckSyntheticImages(images));
   Dataset dataset;
   dataset.name = "synthetic";
   dataset.class_names = BloodMnistClassNames();

@@ -9,12 +9,10 @@
 
 namespace cytopress {
 
-constexpr int64_t kDefaultSyntheticImages = 6000;
-
 // `images` images of 28 x 28 pixels of eight types of blood cell, about as frequent as
 // BloodMNIST's, split 70/10/20 within every type. The same images, seed and version of the program
-// give the same bytes on every machine. INVALID_ARGUMENT for fewer than 100 or more than ten
-// million images; RESOURCE_EXHAUSTED when over options.max_bytes. The content hash is not set.
+// give the same bytes on every machine. INVALID_ARGUMENT as CheckSyntheticImages has it;
+// RESOURCE_EXHAUSTED when over options.max_bytes. The content hash is not set.
 absl::StatusOr<Dataset> DrawDataset(int64_t images, const DatasetOptions& options);
 
 }  // namespace cytopress

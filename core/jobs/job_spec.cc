@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "core/base/device.h"
+#include "core/dataset/synthetic_uri.h"
 #include "core/network/network.h"
 #include "core/registry/model_registry.h"
 #include "google/protobuf/generated_enum_reflection.h"
@@ -101,6 +102,10 @@ void CheckDataset(const v1::DatasetSource& dataset, Checker* checker) {
     checker->Add("dataset.uri", absl::StrCat("is no path: it is ", dataset.uri().size(),
                                              " bytes long or holds a zero byte"));
   }
+  if (IsSynthetic(dataset.uri())) {
+    const absl::Status status = SyntheticImages(dataset.uri()).status();
+    if (!status.ok()) checker->Add("dataset.uri", std::string(status.message()));
+  }
   if (dataset.class_names_size() > kMaxClasses) {
     checker->Add("dataset.class_names",
                  absl::StrCat(dataset.class_names_size(), " names; at most ", kMaxClasses));
@@ -126,7 +131,9 @@ void CheckNetwork(const v1::NetworkSpec& network, Checker* checker) {
     const absl::Status status = BuildNetwork(spec).status();
     if (status.ok()) return;
     absl::string_view message = status.message();
-    absl::ConsumePrefix(&message, absl::StrCat(field, ": "));
+    if (!absl::ConsumePrefix(&message, absl::StrCat(field, ": "))) {
+      absl::ConsumePrefix(&message, "network.input_height/width: ");
+    }
     checker->Add(field, std::string(message));
   };
   NetworkSpec plain;
@@ -269,7 +276,8 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
   }
   if (quantize.activation_range() == v1::RANGE_METHOD_ASYMMETRIC) {
     checker->Add("recipe.quantize.activation_range",
-                 "RANGE_METHOD_ASYMMETRIC is for weights; choose MIN_MAX, PERCENTILE or MSE");
+                 "RANGE_METHOD_ASYMMETRIC is for weights; choose RANGE_METHOD_MIN_MAX, "
+                 "RANGE_METHOD_PERCENTILE or RANGE_METHOD_MSE");
   }
   checker->InRange("recipe.quantize.weight_percentile", quantize.weight_percentile(), 0.0, 100.0);
   checker->IsValid<v1::RangeMethod>("recipe.quantize.weight_range", quantize.weight_range());
@@ -292,7 +300,7 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
   if (quantize.weights() != v1::WEIGHT_TYPE_INT8 && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
     checker->Add("recipe.quantize.aware",
                  "is training for integers, and recipe.quantize.weights are none; give "
-                 "WEIGHT_TYPE_INT8 or _INT4");
+                 "WEIGHT_TYPE_INT8 or WEIGHT_TYPE_INT4");
   }
 }
 
@@ -376,7 +384,8 @@ void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
   if (spec.recipe().quantize().weight_range() == v1::RANGE_METHOD_ASYMMETRIC) {
     checker->Add("recipe.quantize.weight_range",
                  "RANGE_METHOD_ASYMMETRIC stores INT4 weights in the bytes of INT8, and a goal "
-                 "weighs one against the other; choose MIN_MAX, PERCENTILE or MSE");
+                 "weighs one against the other; choose RANGE_METHOD_MIN_MAX, "
+                 "RANGE_METHOD_PERCENTILE or RANGE_METHOD_MSE");
   }
   const std::string longest = GoalTryName(spec.model_name(), kMaxTries);
   if (IsValidModelName(spec.model_name()) && !IsValidModelName(longest)) {

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/arguments.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/use_registry.h"
@@ -141,7 +142,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
   app.set_version_flag("--version", "cytopress-worker " CYTOPRESS_VERSION);
   Declare(&app, &flags);
   try {
-    app.parse(argc, argv);
+    app.parse(ArgumentsToParse(argc, argv));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -86,7 +86,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(self.service.cytopress("jobs", "nothing").returncode, 3)
         bad = self.service.cytopress("compress", "--name", "Bad Name", "--dataset", "synthetic")
         self.assertEqual(bad.returncode, 2)
-        self.assertIn("model_name", bad.stderr)
+        self.assertIn("--name: ", bad.stderr)
         nobody = subprocess.run([BIN / "cytopress", "--server", "unix:/nonexistent.sock", "jobs"],
                                 capture_output=True, text=True, check=False, timeout=60)
         self.assertEqual(nobody.returncode, 4)

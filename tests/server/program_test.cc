@@ -206,6 +206,14 @@ TEST(FlagsTest, ReadsWhatIsGiven) {
   EXPECT_EQ(options.grpc.listen, "127.0.0.1:8500") << "nobody else may connect by default";
 }
 
+TEST(FlagsTest, AnEmptyValueDoesNotTakeTheNextArgument) {
+  const char* const arguments[] = {"cytopressd", "--zoo=", "--state", "/tmp/s"};
+  const auto parsed = ParseFlags(std::size(arguments), arguments);
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.zoo_folder, "");
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.state_folder, "/tmp/s");
+}
+
 TEST(FlagsTest, DevicesAreNamedAsJobsNameThem) {
   const char* arguments[] = {"cytopressd",         "--state", "/tmp/s", "--device", "cuda:00",
                              "--inference-device", "cuda:01"};

@@ -69,7 +69,7 @@ TEST_F(CliClassifyTest, ClassifiesFilesAndFolders) {
   EXPECT_EQ(json["images"][1]["classes"][0]["name"], "class 5");
   EXPECT_EQ(Run({"classify", folder_ + "/b.png"}), 0);
   EXPECT_THAT(out(), HasSubstr("class 3      30.00 %"));
-  EXPECT_THAT(out(), HasSubstr("1 images by blood@2"));
+  EXPECT_THAT(out(), HasSubstr("1 image by blood@2"));
 }
 
 TEST_F(CliClassifyTest, ASummaryListsNoFilesInJsonEither) {
@@ -169,6 +169,8 @@ TEST_F(CliClassifyTest, EvaluateScoresTheSplitAndComparesWithTheModel) {
                                             "--dataset", "synthetic:400", "--csv",   csv};
   EXPECT_EQ(Run(command), 0) << err();
   const Json json = OutJson();
+  EXPECT_EQ(json["model_version"], ToJson(service_.models.model)["version"]);
+  EXPECT_FALSE(json["measured"].contains("engine")) << "it is not known here";
   EXPECT_DOUBLE_EQ(json["measured"]["accuracy"], accuracy);
   EXPECT_DOUBLE_EQ(json["stored"]["accuracy"], accuracy);
   const std::vector<std::string> rows =

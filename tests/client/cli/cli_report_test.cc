@@ -173,6 +173,8 @@ TEST_F(CliTest, ReportTakesModelsToo) {
   EXPECT_EQ(Run({"report", "blood-s50-int8", "--output", path, "--json"}), 0);
   EXPECT_EQ(OutJson()["models"], 1);
   EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("50 % INT8"));
+  EXPECT_EQ(Run({"report", "blood-s50-int8", "blood-s50-int8@1", "--output", path, "--json"}), 0);
+  EXPECT_EQ(OutJson()["cells"], 1) << "the same model twice";
   EXPECT_EQ(Run({"report", "nothing", "--output", path}), 3);
   EXPECT_THAT(err(), HasSubstr("neither a job"));
 }

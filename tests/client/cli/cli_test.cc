@@ -60,6 +60,7 @@ TEST_F(CliTest, HelpHasExamplesAndExitCodes) {
 
 TEST_F(CliTest, WrongFlagsAreUsageErrors) {
   EXPECT_EQ(Run({}), 2);
+  EXPECT_THAT(err(), HasSubstr("cytopress COMMAND --help"));
   EXPECT_EQ(Run({"fly"}), 2);
   EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
   EXPECT_THAT(err(), HasSubstr("int3"));
@@ -69,10 +70,41 @@ TEST_F(CliTest, WrongFlagsAreUsageErrors) {
 
 TEST_F(CliTest, NamesTheWordThatIsNoCommand) {
   EXPECT_EQ(Run({"modles", "blood"}), 2);
-  EXPECT_THAT(err(), HasSubstr("\"modles\" is not a command"));
+  EXPECT_THAT(err(), HasSubstr("\"modles\" is not a command; did you mean models?"));
   EXPECT_THAT(err(), HasSubstr("--help"));
   EXPECT_EQ(Run({"datasets", "shwo"}), 2);
   EXPECT_THAT(err(), HasSubstr("\"shwo\" is not a command"));
+}
+
+TEST_F(CliTest, SaysWhatIsWrongWithTheFlags) {
+  const auto said = [this](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"compress", "--name", "x", "--dataset", "synthetic"});
+    EXPECT_EQ(Run(flags), 2);
+    return err();
+  };
+  EXPECT_THAT(said({"--sparsity", "abc"}), HasSubstr("--sparsity: 'abc' is not a number\n"));
+  EXPECT_THAT(said({"--epochs", "99999999999"}), HasSubstr("'99999999999' is not a whole number"));
+  EXPECT_THAT(said({"--epoch", "3"}),
+              HasSubstr("not expected: --epoch 3; did you mean --epochs?\n"));
+  EXPECT_THAT(said({"--unlike-any=3"}), HasSubstr("not expected: --unlike-any=3\n"));
+  EXPECT_THAT(said({"--no-reduced-range=x"}), HasSubstr("takes no value"));
+  EXPECT_THAT(said({"--activation-range", "asymmetric"}), HasSubstr("{min-max,mse,percentile}"));
+  EXPECT_EQ(Run({"classify", "--hepl"}), 2);
+  EXPECT_THAT(err(), HasSubstr("did you mean --help?"));
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  ASSERT_TRUE(WriteFileAtomically("-x.png", "").ok());
+  EXPECT_EQ(Run({"classify", "-x.png"}), 2);
+  EXPECT_THAT(err(), HasSubstr("-x.png is taken for a flag\n  Put -- before the files"));
+  std::filesystem::current_path(before);
+}
+
+TEST_F(CliTest, AnEmptyValueDoesNotTakeTheNextArgument) {
+  EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--base=", "--detach"}), 0);
+  EXPECT_EQ(service_.jobs.last_request.spec().base_model(), "");
+  EXPECT_EQ(service_.jobs.watches, 0);
+  EXPECT_EQ(Run({"--server=", "jobs"}), 2);
+  EXPECT_THAT(err(), HasSubstr("--server: no address is given"));
 }
 
 TEST_F(CliTest, RefusesValuesThatWouldMeanTheDefault) {
@@ -155,9 +187,57 @@ TEST_F(CliTest, ExitCodeSaysWhatWentWrong) {
   EXPECT_THAT(err(), HasSubstr("Is it running there?"));
   service_.jobs.compress_error = BadField("spec.model_name", "is taken");
   EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 2);
-  EXPECT_THAT(err(), HasSubstr("spec.model_name: is taken"));
+  EXPECT_THAT(err(), HasSubstr("--name: is taken"));
+}
+
+TEST_F(CliTest, ErrorsAreJsonWhereThatIsAskedFor) {
   EXPECT_EQ(Run({"--json", "jobs", "nothing"}), 3);
   EXPECT_EQ(Json::parse(err())["error"]["code"], "NOT_FOUND");
+  EXPECT_FALSE(Json::parse(err())["error"].contains("reason"));
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {"jobs", "--state", "foo", "--json"}, {"--json", "modles"}, {"--json"}}) {
+    EXPECT_EQ(Run(wrong), 2);
+    EXPECT_EQ(Json::parse(err())["error"]["code"], "INVALID_ARGUMENT");
+    EXPECT_THAT(std::string(Json::parse(err())["error"]["hint"]), HasSubstr("--help"));
+  }
+  google::rpc::ErrorInfo info;
+  info.set_reason("QUEUE_FULL");
+  service_.jobs.compress_error =
+      RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", {&info});
+  EXPECT_EQ(Run({"--json", "compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_EQ(Json::parse(err())["error"]["reason"], "QUEUE_FULL");
+  service_.jobs.compress_error = grpc::Status(grpc::StatusCode::UNAVAILABLE, "refused");
+  EXPECT_EQ(Run({"--json", "compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_EQ(Json::parse(err())["error"]["message"],
+            "cannot reach cytopressd at 127.0.0.1:8500: refused");
+  EXPECT_THAT(std::string(Json::parse(err())["error"]["hint"]), HasSubstr("Is it running there?"));
+}
+
+TEST_F(CliTest, RefusalsNameTheFlags) {
+  google::rpc::BadRequest bad_request;
+  const auto add = [&bad_request](const std::string& field, const std::string& description) {
+    google::rpc::BadRequest::FieldViolation* violation = bad_request.add_field_violations();
+    violation->set_field(field);
+    violation->set_description(description);
+  };
+  add("spec.network.input_height", "5000 pixels");
+  add("spec.network.input_width", "5000 pixels");
+  add("spec.dataset.class_names[1]", "is there twice");
+  add("spec.recipe.prune.sparsity", "does not go with PRUNE_PATTERN_TWO_OF_FOUR");
+  add("spec.recipe.prune.gradual_fraction", "add recipe.finetune");
+  add("spec.recipe.train.momentum", "5 is too much");
+  service_.jobs.compress_error =
+      RichStatus(grpc::StatusCode::INVALID_ARGUMENT, "the first", {&bad_request});
+  EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic"}), 2);
+  EXPECT_EQ(err(),
+            "cytopress: --image-size: 5000 pixels; --class-names: is there twice; --sparsity: does "
+            "not go with 2:4; --gradual: add --finetune-epochs; recipe.train.momentum: 5 is too "
+            "much\n");
+  const std::string file = folder_ + "/recipe.json";
+  ASSERT_TRUE(WriteFileAtomically(file, "{}").ok());
+  EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--recipe-file", file}), 2);
+  EXPECT_THAT(err(), HasSubstr("recipe.prune.gradual_fraction: add recipe.finetune;"));
+  EXPECT_THAT(err(), HasSubstr("--image-size: 5000 pixels"));
 }
 
 TEST_F(CliTest, OnlyAServiceIsOverloaded) {
@@ -182,6 +262,11 @@ TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
   EXPECT_THAT(hint("Ssl handshake failed: certificate verify failed", {"--tls"}),
               HasSubstr("--tls-ca"));
   EXPECT_THAT(hint("Socket closed", {}), HasSubstr("give --tls"));
+  EXPECT_THAT(hint("Socket closed", {"--tls"}), HasSubstr("give --tls-cert and --tls-key"));
+  EXPECT_THAT(hint("Socket closed", {"--tls-cert", "a", "--tls-key", "b"}),
+              HasSubstr("does not take this client's certificate"));
+  EXPECT_THAT(hint("Peer name 127.0.0.1 is not in peer certificate", {"--tls"}),
+              HasSubstr("by a name that stands in the certificate"));
   EXPECT_THAT(hint("connection refused", {}), HasSubstr("Is it running there?"));
   setenv("http_proxy", "http://proxy:3128", /*overwrite=*/1);
   EXPECT_THAT(hint("refused", {"--server", "cells:1"}), HasSubstr("http_proxy=http://proxy:3128"));
@@ -189,6 +274,13 @@ TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
   unsetenv("http_proxy");
   EXPECT_EQ(Run({"jobs", "--server", "http://cells:8500"}), 2);
   EXPECT_THAT(err(), HasSubstr("'http://cells:8500' is not HOST:PORT: leave http:// out"));
+  for (const char* host : {"cells", "127.0.0.1", "[::1]", "cells:"}) {
+    EXPECT_EQ(Run({"jobs", "--server", host}), 2);
+    EXPECT_THAT(err(), HasSubstr("has no port; give HOST:PORT"));
+  }
+  for (const char* server : {"unix:/run/cytopress", "dns:///cells", "[::1]:8500"}) {
+    EXPECT_EQ(Run({"jobs", "--server", server}), 0) << server;
+  }
 }
 
 TEST_F(CliTest, AServerThatAnswersIsNotSaidToBeAway) {
@@ -302,6 +394,9 @@ TEST_F(CliTest, DownloadVerifies) {
   const std::string path = folder_ + "/blood.cyp";
   EXPECT_EQ(Run({"download", "blood", "-o", path}), 0);
   EXPECT_EQ(*ReadFile(path, 100), "bytes");
+  const std::string nowhere = folder_ + "/no/blood.cyp";
+  EXPECT_EQ(Run({"download", "blood", "-o", nowhere}), 3);
+  EXPECT_THAT(err(), HasSubstr("cannot create " + nowhere + ": "));
   service_.models.chunks = {"other"};
   EXPECT_EQ(Run({"download", "blood", "-o", path}), 1);
   EXPECT_EQ(*ReadFile(path, 100), "bytes");

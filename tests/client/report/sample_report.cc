@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
+#include "core/dataset/finish.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
@@ -81,10 +82,7 @@ v1::Model MakeModel(const std::string& name, double sparsity, v1::WeightType wei
   model.mutable_network()->set_architecture("resnet50");
   model.mutable_network()->set_input_width(28);
   model.mutable_network()->set_input_height(28);
-  for (const char* label : {"basophil", "eosinophil", "erythroblast", "immature granulocytes",
-                            "lymphocyte", "monocyte", "neutrophil", "<i>platelet</i>"}) {
-    model.add_class_names(label);
-  }
+  for (const std::string& name : BloodMnistClassNames()) model.add_class_names(name);
   model.mutable_size()->set_dense_bytes(94100000);
   model.mutable_size()->set_disk_bytes(bytes);
   model.mutable_size()->set_sparsity(sparsity);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/dataset/finish.h"
+#include "core/dataset/synthetic_uri.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/dataset/npz_builder.h"
@@ -37,6 +38,9 @@ TEST(LoadDatasetTest, DrawsASyntheticOne) {
   const absl::StatusOr<Dataset> dataset = LoadDataset("synthetic:150");
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   EXPECT_EQ(dataset->train.size() + dataset->val.size() + dataset->test.size(), 150);
+  EXPECT_EQ(LoadDataset("synthetic:-3").status().message(),
+            "synthetic:-3 images; needed are 100 to 10000000");
+  EXPECT_FALSE(IsSynthetic("synthetics"));
   EXPECT_THAT(LoadDataset("synthetic:many").status().message(),
               AllOf(HasSubstr("synthetic:many"), HasSubstr("synthetic:N")));
 }

@@ -19,6 +19,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::Ge;
 using testing::HasSubstr;
+using testing::Not;
 using testing::Le;
 
 namespace fs = std::filesystem;
@@ -236,7 +237,7 @@ TEST_F(FolderTest, RefusesOneImageInTwoClasses) {
               AllOf(HasSubstr("b/same.png"), HasSubstr("a/2.png"), HasSubstr("another class")));
 }
 
-TEST_F(FolderTest, NamesTheFirstFileThatCannotBeDecoded) {
+TEST_F(FolderTest, NamesTheFilesThatCannotBeDecoded) {
   for (int i = 0; i < 5; ++i) {
     WritePng(absl::StrCat("a/", i, ".png"), i);
     WritePng(absl::StrCat("b/", i, ".png"), 10 + i);
@@ -245,7 +246,27 @@ TEST_F(FolderTest, NamesTheFirstFileThatCannotBeDecoded) {
   Write("b/3.png", "");
   const absl::Status status = Load().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(status.message(), AllOf(HasSubstr("b/2.png"), HasSubstr("neither PNG nor JPEG")));
+  EXPECT_THAT(status.message(),
+              AllOf(HasSubstr("2 problems: (1) "), HasSubstr("b/2.png"),
+                    HasSubstr("neither PNG nor JPEG"), HasSubstr("; (2) "), HasSubstr("b/3.png")));
+  fs::create_directories(root_ / "empty");
+  for (int i = 0; i < 19; ++i) Write(absl::StrCat("b/more-", i, ".png"), "GIF89a");
+  EXPECT_THAT(Load().status().message(),
+              AllOf(HasSubstr("22 problems, the first 20: (1) "), HasSubstr("/empty: "),
+                    HasSubstr("; (20) "), Not(HasSubstr("; (21) "))));
+}
+
+TEST_F(FolderTest, NamesAllThatIsThereTwiceOrTooSmall) {
+  for (int i = 0; i < 4; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), i);
+    WritePng(absl::StrCat("b/", i, ".png"), 10 + i);
+  }
+  WritePng("b/same.png", 2);
+  WritePng("b/same-too.png", 3);
+  WritePng("c/1.png", 20);
+  EXPECT_THAT(Load().status().message(),
+              AllOf(HasSubstr("3 problems"), HasSubstr("b/same.png"), HasSubstr("b/same-too.png"),
+                    HasSubstr("1 different images")));
 }
 
 TEST_F(FolderTest, SaysWhatAFolderLacks) {

@@ -109,6 +109,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{"dataset.uri", [](v1::JobSpec* s) { s->mutable_dataset()->clear_uri(); }},
         BadField{"dataset.uri",
                  [](v1::JobSpec* s) { s->mutable_dataset()->set_uri(std::string("a\0b", 3)); }},
+        BadField{"dataset.uri",
+                 [](v1::JobSpec* s) { s->mutable_dataset()->set_uri("synthetic:99"); }},
+        BadField{"dataset.uri",
+                 [](v1::JobSpec* s) { s->mutable_dataset()->set_uri("synthetic:many"); }},
         BadField{"dataset.class_names[1]",
                  [](v1::JobSpec* s) {
                    s->mutable_dataset()->add_class_names("a");
