@@ -178,8 +178,8 @@ absl::Status DecodeFile(const fs::path& path, const Preprocessing& preprocessing
 
 // The pixels of all files, one after another.
 absl::StatusOr<std::vector<uint8_t>> DecodeFiles(const std::vector<File>& files,
-                                                 const DatasetOptions& options,
-                                                 int64_t image_bytes, Problems* problems) {
+                                                 const DatasetOptions& options, int64_t image_bytes,
+                                                 Problems* problems) {
   const Preprocessing& preprocessing = options.folder_preprocessing;
   std::vector<uint8_t> pixels(files.size() * image_bytes);
   std::vector<absl::Status> statuses(files.size());
