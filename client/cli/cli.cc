@@ -224,8 +224,8 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   AddDatasetCommands(&app, &context);
   app.footer(kExitCodes);
   std::vector<std::string> arguments = ArgumentsToParse(argc, argv);
-  // Holds for the errors of parsing, too.
-  context.flags().json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+  // Where parsing ends before it, too.
+  const bool json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
@@ -233,13 +233,15 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
       app.exit(error, *console.out, *console.err);
       return Finish(ExitCode::kOk, &context);
     }
-    if (LacksCommand(app, error) && !context.json()) {
+    context.flags().json = json;
+    if (LacksCommand(app, error) && !json) {
       *console.err << app.help();
     } else {
       PrintUsageError(ExplainUsageError(app, error), &context);
     }
     return Finish(ExitCode::kUsage, &context);
   } catch (const std::invalid_argument&) {  // thrown by CLI11 itself
+    context.flags().json = json;
     PrintUsageError({"a --no-... flag takes no value", "Leave out what follows its '='."},
                     &context);
     return Finish(ExitCode::kUsage, &context);

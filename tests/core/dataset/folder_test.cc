@@ -19,8 +19,8 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::Ge;
 using testing::HasSubstr;
-using testing::Not;
 using testing::Le;
+using testing::Not;
 
 namespace fs = std::filesystem;
 
