@@ -224,13 +224,18 @@ TEST(ChartsSection, ComparesNoLatenciesOfDifferentProcessors) {
   EXPECT_EQ(charts.find("class=\"front\"", by_latency), std::string::npos);
 }
 
+void MakeChance(v1::Evaluation* evaluation) {
+  evaluation->set_accuracy(0.19);
+  evaluation->set_auc_low(0.48);
+}
+
 TEST(RenderReport, JudgesNothingAgainstADenseModelAtChance) {
   ReportData data = SampleReport();
-  data.dense->mutable_evaluations(0)->set_accuracy(0.2);
+  MakeChance(data.dense->mutable_evaluations(0));
   for (ReportCell& cell : data.cells) {
     if (!cell.model.has_value()) continue;
     cell.model->clear_ledger();
-    cell.model->mutable_certificate()->mutable_parent_test()->set_accuracy(0.2);
+    MakeChance(cell.model->mutable_certificate()->mutable_parent_test());
   }
   const std::string html = RenderReport(data);
   EXPECT_THAT(html, HasSubstr("The dense model is at chance: not judged."));
@@ -247,7 +252,7 @@ TEST(RenderReport, DoesNotCallWhatIsNotJudgedNoDifference) {
   ReportData data = SampleReport();
   for (ReportCell& cell : data.cells) {  // at chance on the test split alone
     if (cell.model.has_value()) {
-      cell.model->mutable_certificate()->mutable_parent_test()->set_accuracy(0.19);
+      MakeChance(cell.model->mutable_certificate()->mutable_parent_test());
     }
   }
   EXPECT_THAT(RenderReport(data),

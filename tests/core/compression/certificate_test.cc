@@ -83,8 +83,8 @@ TEST_F(CertificateTest, TheLowestRecallIsOfAClassWithImages) {
     return std::pair<int, double>(certificate.lowest_recall_class(), certificate.lowest_recall());
   };
   EXPECT_EQ(lowest({kNone, 0.9, 0.4, kNone, 0.7}), std::pair(2, 0.4));
-  EXPECT_EQ(lowest({0.5, 0.9, 0.5}), std::pair(0, 0.5)) << "of equal ones the first";
-  EXPECT_EQ(lowest({kNone, 1, 1}), std::pair(1, 1.0));
+  EXPECT_EQ(lowest({0.5, 0.9, 0.5}), std::pair(2, 0.5)) << "of equal ones the last";
+  EXPECT_EQ(lowest({kNone, 1, 1}), std::pair(2, 1.0));
 }
 
 }  // namespace
