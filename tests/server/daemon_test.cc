@@ -277,27 +277,28 @@ TEST_F(DaemonTest, MetricsCountTheStagesThatEndWhileTheServerRuns) {
     std::filesystem::create_directories(folder_);
     return OpenStore();
   }();
-  const auto report = [&](const std::string& stage, double seconds) {
+  const auto report = [&](const std::string& stage, v1::StageKind kind, double seconds) {
     ASSERT_TRUE(store->Submit(ValidCompress().spec(), "").ok());
     const auto leased = store->AcquireLease("w", "cpu", absl::Seconds(30));
     ASSERT_TRUE(leased.ok() && leased->has_value());
     v1::LedgerEntry line;
     line.set_stage(stage);
+    line.set_kind(kind);
     line.set_seconds(seconds);
-    line.set_images_per_second(stage == "train" ? 123 : 0);
+    line.set_images_per_second(kind == v1::STAGE_KIND_TRAIN ? 123 : 0);
     ASSERT_TRUE(store->Start((*leased)->lease).ok());
     ASSERT_TRUE(store->AppendLedger((*leased)->lease, line).ok());
     ASSERT_TRUE(store->Succeed((*leased)->lease, "cells@1", "").ok());
   };
-  report("train", 1000);
+  report("train", v1::STAGE_KIND_TRAIN, 1000);
   Start();
   ASSERT_TRUE(store->Heartbeat("far-1", "cuda:0", "").ok());
-  report("train", 50);
-  report("prune", 2);
-  report("prune 80 %", 3);
-  report("try 2 fine-tune", 4);
-  report("try 2", 5);
-  report("blood-s80-int4", 6);
+  report("train", v1::STAGE_KIND_TRAIN, 50);
+  report("prune", v1::STAGE_KIND_PRUNE, 2);
+  report("prune 80 %", v1::STAGE_KIND_PRUNE, 3);
+  report("try 2 fine-tune", v1::STAGE_KIND_FINE_TUNE, 4);
+  report("try 2", v1::STAGE_KIND_TRY, 5);
+  report("blood-s80-int4", v1::STAGE_KIND_CELL, 6);
   const std::string text = HttpGet(daemon_->metrics_port(), "/metrics");
   EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_count{stage=\"train\"}"), 1);
   EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"train\"}"), 50);
