@@ -138,8 +138,8 @@ void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot
   slot->start_after = now + std::min(pause, options_.last_backoff);
   next_beat_ = now;  // the slot is empty: say so at once
   if (crashed) {
-    spdlog::warn("worker {}: {}; next start in {} at the earliest", slot->info.name, how,
-                 absl::FormatDuration(slot->start_after - now));
+    spdlog::warn("worker {}: {}; its log is {}; next start in {} at the earliest", slot->info.name,
+                 how, LogOf(*slot), absl::FormatDuration(slot->start_after - now));
   } else {
     spdlog::info("worker {}: {}", slot->info.name, how);
   }
@@ -151,6 +151,7 @@ void WorkerSupervisor::Reap(Slot* slot) {
       slot->killed ? store_->ReleaseWorker(name) : store_->ReapWorker(name);
   if (Logged(ids.status())) return;
   slot->needs_reap = false;
+  slot->cannot_work = slot->info.crashes > 0 && ids->empty();
   for (const std::string& id : *ids) {
     spdlog::warn("worker {} ended with job {} in hand: the job is taken back", name, id);
     RemoveIfEnded(options_.work_folder, id, store_).IgnoreError();  // CleanUp comes, too
@@ -206,7 +207,7 @@ void WorkerSupervisor::BeatForEmptySlots() {
   if (now < next_beat_) return;
   next_beat_ = now + options_.heartbeat_interval;
   for (const Slot& slot : slots_) {
-    if (slot.info.pid != 0 || slot.orphaned) continue;
+    if (slot.info.pid != 0 || slot.orphaned || slot.needs_reap || slot.cannot_work) continue;
     Logged(store_->Heartbeat(slot.info.name, options_.device, ""));
   }
 }
@@ -246,6 +247,10 @@ void WorkerSupervisor::StartNeeded() {
   }
 }
 
+std::string WorkerSupervisor::LogOf(const Slot& slot) const {
+  return absl::StrCat(options_.log_folder, "/worker-", slot.info.name, ".log");
+}
+
 void WorkerSupervisor::StartWorker(Slot* slot) {
   // More threads than cores would wait for each other: two evaluations at a time, of 16 threads
   // each on 16 cores, took ten times as long as one.
@@ -259,7 +264,7 @@ void WorkerSupervisor::StartWorker(Slot* slot) {
       options_.models_folder,  "--work",     options_.work_folder,  "--device",
       options_.device,         "--threads",  absl::StrCat(threads), "--name",
       slot->info.name,         "--once",     "--die-with-parent",   absl::StrCat(getpid())};
-  process.log_path = absl::StrCat(options_.log_folder, "/worker-", slot->info.name, ".log");
+  process.log_path = LogOf(*slot);
   process.max_log_bytes = options_.max_log_bytes;
   process.nice = options_.nice;
   process.batch = true;

@@ -77,6 +77,7 @@ class WorkerSupervisor {
     bool orphaned = true;
     std::string why_orphaned;  // logged last
     bool needs_reap = false;   // its process ended and its leases are not yet reaped
+    bool cannot_work = false;  // its last process failed before it had a job
     bool killed = false;       // by this server, which ends: its jobs are not to blame
     absl::Duration start_after = absl::ZeroDuration();  // steady time
     absl::Duration started_at = absl::ZeroDuration();
@@ -92,6 +93,8 @@ class WorkerSupervisor {
   void AdoptOrphan(Slot* slot);
   void StartNeeded();
   void StartWorker(Slot* slot);
+  std::string LogOf(const Slot& slot) const;
+  // For those that would work if there were something to do.
   void BeatForEmptySlots();
   void ReapExpired();
   // Workers remove the checkpoints of the jobs that they end; here go those of others, for there is

@@ -11,7 +11,7 @@
 namespace cytopress {
 
 // How often those who keep a work folder look for what others have left in it.
-constexpr absl::Duration kCleaningInterval = absl::Hours(1);
+inline constexpr absl::Duration kCleaningInterval = absl::Hours(1);
 
 std::string CheckpointFolder(const std::string& work_folder, const std::string& job_id);
 

@@ -184,6 +184,9 @@ TEST_F(SupervisorTest, JobThatCrashesItsWorkersFails) {
   const std::string id = Submit("crash");
   EXPECT_TRUE(Reaches(id, v1::JOB_STATE_FAILED));
   EXPECT_THAT(Get(id).error(), HasSubstr("attempt 3 of 3: the worker local-1 stopped"));
+  // It is the job's fault, not the worker's.
+  const absl::Time last = store_->ListWorkers()->at(0).last_seen;
+  EXPECT_TRUE(Eventually([&] { return store_->ListWorkers()->at(0).last_seen > last; }));
   // The next one is served all the same.
   EXPECT_TRUE(Reaches(Submit("publish"), v1::JOB_STATE_SUCCEEDED));
 }
@@ -212,6 +215,18 @@ TEST_F(SupervisorTest, WorkersThatCannotStartAreStartedEverMoreSlowly) {
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(20 + 40 + 80 + 160));
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(Get(id).attempt(), 0);
+}
+
+TEST_F(SupervisorTest, WorkersThatCannotStartAreNotUp) {
+  options_.worker_program = "/bin/false";
+  options_.first_backoff = options_.last_backoff = absl::Hours(1);
+  Start();
+  ASSERT_TRUE(Eventually([&] { return store_->ListWorkers()->size() == 1; }));
+  Submit("publish");
+  ASSERT_TRUE(Eventually([&] { return Slot().crashes == 1; }));
+  const absl::Time last = store_->ListWorkers()->at(0).last_seen;
+  absl::SleepFor(10 * options_.heartbeat_interval);
+  EXPECT_EQ(store_->ListWorkers()->at(0).last_seen, last);
 }
 
 TEST_F(SupervisorTest, CancelReachesTheProcess) {
