@@ -105,7 +105,8 @@ absl::Status JobWatcher::Look(const std::string& job_id) {
     const auto it = watched_.find(job_id);
     if (it == watched_.end()) return absl::OkStatus();
     changed = it->second.revision != *revision;
-    if (!changed && it->second.newcomers.empty()) return absl::OkStatus();
+    // What a queued job waits for changes without it.
+    if (!changed && !it->second.queued && it->second.newcomers.empty()) return absl::OkStatus();
   }
   const absl::StatusOr<v1::Job> job = store_->Get(job_id);
   if (absl::IsDataLoss(job.status())) {
@@ -121,6 +122,9 @@ absl::Status JobWatcher::Look(const std::string& job_id) {
     Watched& watched = it->second;
     // Read before the job: a change in between is told twice rather than never.
     watched.revision = *revision;
+    changed |= job->waiting_reason() != watched.waiting_reason;
+    watched.waiting_reason = job->waiting_reason();
+    watched.queued = job->state() == v1::JOB_STATE_QUEUED;
     if (changed) listeners = watched.listeners;
     listeners.insert(watched.newcomers.begin(), watched.newcomers.end());
     watched.listeners.merge(watched.newcomers);

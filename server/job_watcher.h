@@ -58,6 +58,8 @@ class JobWatcher {
     Listeners listeners;
     Listeners newcomers;  // have not heard anything yet
     int64_t revision = -1;
+    std::string waiting_reason;
+    bool queued = false;
   };
 
   void Run();

@@ -39,12 +39,7 @@ absl::StatusOr<ExitCode> Compress(CliContext* context, const CompressFlags& flag
     if (!context->json()) context->out() << "job " << job.id() << std::endl;
     return FollowJob(context, job.id());
   }
-  if (context->json()) {
-    PrintJson(ToJson(job), &context->out());
-  } else {
-    context->out() << "job " << job.id() << " is queued; follow it with: cytopress watch "
-                   << job.id() << '\n';
-  }
+  PrintQueued(context, job);
   return ExitCode::kOk;
 }
 

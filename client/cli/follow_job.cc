@@ -98,6 +98,14 @@ absl::StatusOr<v1::Job> WatchAsText(CliContext* context, Client* client, const s
 
 }  // namespace
 
+void PrintQueued(CliContext* context, const v1::Job& job, bool reports) {
+  if (context->json()) return PrintJson(ToJson(job), &context->out());
+  std::ostream& out = context->out();
+  out << "job " << job.id() << " is queued; follow it with: cytopress watch " << job.id() << '\n';
+  if (reports) out << "and write its report with: cytopress report " << job.id() << '\n';
+  if (!job.waiting_reason().empty()) out << "waiting: " << Printable(job.waiting_reason()) << '\n';
+}
+
 absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id, bool reports) {
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   const InterruptNote note(

@@ -6,8 +6,12 @@
 
 #include "absl/status/statusor.h"
 #include "client/cli/cli.h"
+#include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
+
+// For --detach: says that the job is queued, why it waits if it does, and how to follow it.
+void PrintQueued(CliContext* context, const v1::Job& job, bool reports = false);
 
 // Shows the job until it has ended, then what came of it. With --json: a line of JSON a change.
 // kJobFailed and kJobCancelled say how the job ended.

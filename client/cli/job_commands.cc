@@ -23,6 +23,7 @@ struct JobFlags {
 std::string ProgressCell(const v1::Job& job) {
   if (job.state() == v1::JOB_STATE_SUCCEEDED) return job.model();
   if (job.state() == v1::JOB_STATE_FAILED) return job.error();
+  if (!job.waiting_reason().empty()) return absl::StrCat("waiting: ", job.waiting_reason());
   if (IsTerminal(job.state()) || job.progress().stage().empty()) return "";
   return absl::StrCat(job.progress().stage(), ", ", FormatPercent(job.progress().fraction(), 0));
 }
@@ -31,6 +32,7 @@ void PrintJob(const v1::Job& job, std::ostream* out) {
   const v1::JobSpec& spec = job.spec();
   *out << "job " << Printable(job.id()) << ": " << StateName(job.state());
   if (!job.error().empty()) *out << " (" << Printable(job.error()) << ")";
+  if (!job.waiting_reason().empty()) *out << "\n  waiting:    " << Printable(job.waiting_reason());
   *out << "\n  model:      " << Printable(job.model().empty() ? spec.model_name() : job.model());
   if (!job.parent_model().empty()) *out << ", dense " << Printable(job.parent_model());
   *out << "\n  data set:   " << Printable(spec.dataset().uri())

@@ -104,6 +104,7 @@ void PrintLedger(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledg
 
 void JobPrinter::Show(const v1::Job& job) {
   ShowAttempt(job);
+  ShowWaiting(job);
   ShowLedger(job);
   if (IsTerminal(job.state())) {
     ClearLine();
@@ -129,6 +130,12 @@ void JobPrinter::ShowAttempt(const v1::Job& job) {
                       job.error().empty() ? "" : ": ", Printable(job.error())));
   }
   attempt_ = std::max(attempt_, job.attempt());
+}
+
+void JobPrinter::ShowWaiting(const v1::Job& job) {
+  if (job.waiting_reason() == waiting_reason_) return;
+  waiting_reason_ = job.waiting_reason();
+  if (!waiting_reason_.empty()) Note(absl::StrCat("waiting: ", Printable(waiting_reason_)));
 }
 
 void JobPrinter::ShowLedger(const v1::Job& job) {

@@ -35,6 +35,7 @@ class JobPrinter {
 
  private:
   void ShowAttempt(const v1::Job& job);
+  void ShowWaiting(const v1::Job& job);
   void ShowLedger(const v1::Job& job);
   void ShowPlainProgress(const v1::Job& job);
   void ClearLine();
@@ -44,6 +45,7 @@ class JobPrinter {
   int attempt_ = 0;
   int attempt_shown_ = 0;  // by a plain line of progress
   int ledger_lines_ = 0;
+  std::string waiting_reason_;
   v1::JobState state_ = v1::JOB_STATE_UNSPECIFIED;
   v1::Progress progress_;  // last seen
 };

@@ -71,13 +71,7 @@ absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, Submit(client, request, flags.recipe));
   if (flags.detach) {
-    if (context->json()) {
-      PrintJson(ToJson(job), &context->out());
-    } else {
-      context->out() << "job " << job.id() << " is queued; follow it with: cytopress watch "
-                     << job.id() << "\nand write its report with: cytopress report " << job.id()
-                     << '\n';
-    }
+    PrintQueued(context, job, /*reports=*/true);
     return ExitCode::kOk;
   }
   if (!context->json()) context->out() << "job " << job.id() << std::endl;

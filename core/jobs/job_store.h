@@ -43,6 +43,9 @@ struct ListJobsPage {
   std::string next_page_token;
 };
 
+// A worker counts as up for so long after its last heartbeat.
+inline constexpr absl::Duration kWorkerIsUpFor = absl::Seconds(30);
+
 struct WorkerInfo {
   std::string name;
   std::string device;
@@ -68,7 +71,7 @@ class JobStore {
  public:
   virtual ~JobStore() = default;
 
-  // For clients.
+  // For clients. Jobs come with Job::waiting_reason.
   // ALREADY_EXISTS when `request_id` (may be empty) was used with another spec.
   virtual absl::StatusOr<v1::Job> Submit(const v1::JobSpec& spec,
                                          const std::string& request_id) = 0;

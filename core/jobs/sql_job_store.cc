@@ -20,6 +20,7 @@
 #include "core/jobs/job_spec.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/sql_schema.h"
+#include "core/jobs/waiting_reason.h"
 
 namespace cytopress {
 namespace {
@@ -103,11 +104,29 @@ std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const L
   return ids;
 }
 
-// With its ledger.
-absl::StatusOr<v1::Job> LoadWholeJob(soci::session& sql, const std::string& id) {
-  CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
-  CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &row.job));
-  return std::move(row.job);
+std::vector<WorkerInfo> LoadWorkers(soci::session& sql) {
+  std::vector<WorkerInfo> workers;
+  WorkerInfo info;
+  int64_t last_seen_us = 0;
+  soci::statement query =
+      (sql.prepare << "SELECT name, device, job_id, last_seen_us FROM workers ORDER BY name",
+       soci::into(info.name), soci::into(info.device), soci::into(info.job_id),
+       soci::into(last_seen_us));
+  query.execute();
+  while (query.fetch()) {
+    info.last_seen = absl::FromUnixMicros(last_seen_us);
+    workers.push_back(info);
+  }
+  return workers;
+}
+
+// As clients see it: with what it waits for and its ledger.
+absl::StatusOr<v1::Job> Complete(soci::session& sql, JobRow row,
+                                 const std::vector<WorkerInfo>& workers, absl::Time now) {
+  v1::Job& job = row.job;
+  job.set_waiting_reason(WaitingReason(job, absl::FromUnixMicros(row.not_before_us), workers, now));
+  CYTOPRESS_RETURN_IF_ERROR(LoadLedger(sql, &job));
+  return std::move(job);
 }
 
 // Whether the database still answers on `sql`, which is then in no transaction.
@@ -196,29 +215,35 @@ absl::StatusOr<v1::Job> SqlJobStore::Submit(const v1::JobSpec& spec,
   row.job.set_state(v1::JOB_STATE_QUEUED);
   row.job.set_max_attempts(options_.max_attempts);
   *row.job.mutable_created() = ToTimestamp(clock_->Now());
+  v1::Job job;
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
     std::string earlier;
     if (!request_id.empty()) {
       sql << "SELECT id FROM jobs WHERE request_id = :request_id", soci::use(request_id),
           soci::into(earlier);
     }
-    if (earlier.empty()) return InsertJob(sql, &row);
-    CYTOPRESS_ASSIGN_OR_RETURN(JobRow known, LoadJob(sql, earlier));
-    if (Fingerprint(known.job.spec()) != Fingerprint(row.job.spec())) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("request_id: \"", request_id, "\" was used for job ", earlier,
-                       " with another spec; use a new request_id for a new job"));
+    if (earlier.empty()) {
+      CYTOPRESS_RETURN_IF_ERROR(InsertJob(sql, &row));
+    } else {
+      CYTOPRESS_ASSIGN_OR_RETURN(JobRow known, LoadJob(sql, earlier));
+      if (Fingerprint(known.job.spec()) != Fingerprint(row.job.spec())) {
+        return absl::AlreadyExistsError(
+            absl::StrCat("request_id: \"", request_id, "\" was used for job ", earlier,
+                         " with another spec; use a new request_id for a new job"));
+      }
+      row = std::move(known);
     }
-    row = std::move(known);
-    return LoadLedger(sql, &row.job);
+    CYTOPRESS_ASSIGN_OR_RETURN(job, Complete(sql, std::move(row), LoadWorkers(sql), clock_->Now()));
+    return absl::OkStatus();
   }));
-  return row.job;
+  return job;
 }
 
 absl::StatusOr<v1::Job> SqlJobStore::Get(const std::string& id) {
   v1::Job job;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    CYTOPRESS_ASSIGN_OR_RETURN(job, LoadWholeJob(sql, id));
+    CYTOPRESS_ASSIGN_OR_RETURN(JobRow row, LoadJob(sql, id));
+    CYTOPRESS_ASSIGN_OR_RETURN(job, Complete(sql, std::move(row), LoadWorkers(sql), clock_->Now()));
     return absl::OkStatus();
   }));
   return job;
@@ -234,8 +259,11 @@ absl::StatusOr<ListJobsPage> SqlJobStore::List(const ListJobsQuery& query) {
       ids.pop_back();
       page.next_page_token = PageToken(query, ids.back().first);
     }
+    const std::vector<WorkerInfo> workers = LoadWorkers(sql);
     for (const auto& [number, id] : ids) {
-      absl::StatusOr<v1::Job> job = LoadWholeJob(sql, id);
+      absl::StatusOr<JobRow> row = LoadJob(sql, id);
+      absl::StatusOr<v1::Job> job =
+          row.ok() ? Complete(sql, *std::move(row), workers, clock_->Now()) : row.status();
       if (job.ok()) {
         page.jobs.push_back(*std::move(job));
       } else if (absl::IsDataLoss(job.status())) {
@@ -311,17 +339,7 @@ absl::Status SqlJobStore::Heartbeat(const std::string& worker, const std::string
 absl::StatusOr<std::vector<WorkerInfo>> SqlJobStore::ListWorkers() {
   std::vector<WorkerInfo> workers;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    WorkerInfo info;
-    int64_t last_seen_us = 0;
-    soci::statement query =
-        (sql.prepare << "SELECT name, device, job_id, last_seen_us FROM workers ORDER BY name",
-         soci::into(info.name), soci::into(info.device), soci::into(info.job_id),
-         soci::into(last_seen_us));
-    query.execute();
-    while (query.fetch()) {
-      info.last_seen = absl::FromUnixMicros(last_seen_us);
-      workers.push_back(info);
-    }
+    workers = LoadWorkers(sql);
     return absl::OkStatus();
   }));
   return workers;

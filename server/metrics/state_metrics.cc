@@ -17,7 +17,6 @@ namespace {
 
 constexpr absl::Duration kCacheFor = absl::Seconds(1);
 // Workers beat every 5 s, busy ones with their lease every 10 s.
-constexpr absl::Duration kWorkerIsUpFor = absl::Seconds(30);
 // A worker that is gone for good should not be shown as down for ever.
 constexpr absl::Duration kForgetWorkerAfter = absl::Minutes(15);
 // Pages of the ledger that one scrape reads at most; the next goes on from there.

@@ -290,6 +290,21 @@ TEST_F(WatchJobTest, TellsOfEveryStateThatStaysAndThenEnds) {
   EXPECT_TRUE(reader->Finish().ok());
 }
 
+TEST_F(WatchJobTest, TellsWhatAQueuedJobWaitsForAndWhenThatChanges) {
+  const v1::Job job = MustCompress();
+  EXPECT_THAT(job.waiting_reason(), HasSubstr("no worker is up"));
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  const Reader reader = Watch(job.id(), context.get());
+  v1::WatchJobResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.job().waiting_reason(), job.waiting_reason());
+  ASSERT_TRUE(OpenStore()->Heartbeat("w", "cpu", "").ok());
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.job().waiting_reason(), "");
+  EXPECT_EQ(response.job().state(), v1::JOB_STATE_QUEUED);
+  context->TryCancel();
+}
+
 TEST_F(WatchJobTest, AnEndedJobIsToldOnce) {
   const v1::Job job = MustCompress();
   v1::CancelJobRequest cancel;

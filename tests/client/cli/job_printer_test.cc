@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 v1::Job Training(int epoch, double loss) {
@@ -65,6 +66,22 @@ TEST_F(JobPrinterTest, RedrawsOneLineOnATerminal) {
   EXPECT_THAT(out_.str(), HasSubstr("\x1b[K\rtrain 1/12"));
   EXPECT_THAT(out_.str(), Not(HasSubstr("\n")));
   EXPECT_EQ(out_.str().substr(out_.str().size() - 4), "\r\x1b[K");
+}
+
+TEST_F(JobPrinterTest, SaysOnceWhatAQueuedJobWaitsFor) {
+  for (const bool terminal : {true, false}) {
+    out_.str("");
+    JobPrinter printer(MakeConsole(terminal));
+    v1::Job job;
+    job.set_state(v1::JOB_STATE_QUEUED);
+    job.set_waiting_reason("no worker is up");
+    printer.Show(job);
+    printer.Show(job);
+    EXPECT_THAT(absl::StrSplit(out_.str(), "waiting: no worker is up\n"), SizeIs(2));
+    job.set_waiting_reason("");
+    printer.Show(job);
+    EXPECT_THAT(absl::StrSplit(out_.str(), "waiting: "), SizeIs(2));
+  }
 }
 
 TEST_F(JobPrinterTest, PrintsALineAnEpochElsewhere) {

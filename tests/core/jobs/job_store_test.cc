@@ -303,6 +303,38 @@ TEST_P(ClientTest, ServersAndWorkersOfADatabaseHaveOneRegistry) {
   EXPECT_EQ(UseRegistry(&others, second.get()), absl::OkStatus());
 }
 
+TEST_P(ClientTest, AQueuedJobSaysWhatItWaitsFor) {
+  v1::JobSpec for_gpu = SomeSpec();
+  for_gpu.set_device("cuda:0");
+  const absl::StatusOr<v1::Job> job = store_->Submit(for_gpu, "");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_THAT(job->waiting_reason(), HasSubstr("no worker is up"));
+  ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
+  EXPECT_THAT(Get(job->id()).waiting_reason(),
+              HasSubstr("no worker for cuda:0 is up, only for cpu;"));
+  ASSERT_EQ(store_->Heartbeat("w2", "cuda:0", ""), absl::OkStatus());
+  EXPECT_EQ(Get(job->id()).waiting_reason(), "");
+  ASSERT_EQ(store_->Heartbeat("w2", "cuda:0", "job-7"), absl::OkStatus());
+  EXPECT_EQ(store_->List({})->jobs[0].waiting_reason(),
+            "all workers that fit are busy: w2 (job-7)");
+  // Any worker will do for this one.
+  EXPECT_EQ(store_->Submit(SomeSpec(), "")->waiting_reason(), "");
+  clock_.Advance(kWorkerIsUpFor + absl::Seconds(1));
+  EXPECT_THAT(Get(job->id()).waiting_reason(), HasSubstr("no worker is up"));
+}
+
+TEST_P(ClientTest, OnlyAQueuedJobWaits) {
+  ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
+  const std::string id = Submit();
+  const Lease lease = AcquireAndStart();
+  clock_.Advance(kWorkerIsUpFor + absl::Seconds(1));
+  EXPECT_EQ(Get(id).waiting_reason(), "") << "it runs";
+  ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
+  ASSERT_EQ(store_->Fail(lease, "the disk is full", true), absl::OkStatus());
+  EXPECT_THAT(Get(id).waiting_reason(), HasSubstr("pauses"));
+  EXPECT_EQ(store_->Cancel(id)->waiting_reason(), "");
+}
+
 TEST_P(ClientTest, HeartbeatsReplaceEachOtherAndAreForgottenAfterADay) {
   ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
   ASSERT_EQ(store_->Heartbeat("w2", "cuda:0", ""), absl::OkStatus());
