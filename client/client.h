@@ -32,8 +32,8 @@ struct TlsFiles {
 
 struct ClientOptions {
   std::string target = "127.0.0.1:8500";  // "host:port" or "unix:/path"
-  // Of each call but WatchJob; of DownloadModel and ClassifyAll, the longest wait for the server to
-  // send or take in something.
+  // Of each call but WatchJob; of DownloadModel, UploadModel and ClassifyAll, the longest wait for
+  // the server to send or take in something.
   absl::Duration deadline = absl::Seconds(30);
   std::optional<TlsFiles> tls;  // unset: no encryption
 };
@@ -113,6 +113,9 @@ class Client {
   absl::StatusOr<DownloadedModel> DownloadModel(
       const std::string& name, int64_t version, const std::string& path,
       v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS);
+
+  // Publishes the bytes of a model's file as the next version of `name`.
+  absl::StatusOr<v1::Model> UploadModel(const std::string& name, absl::string_view file);
 
   absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request);
 

@@ -1,4 +1,4 @@
-// The calls that answer with a stream: watching a job, downloading a model.
+// The calls with a stream: watching a job, downloading and uploading a model.
 #include <fcntl.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
@@ -26,6 +26,7 @@ namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(250);
 constexpr absl::Duration kLongestPause = absl::Seconds(5);
+constexpr size_t kChunkBytes = 256 << 10;
 constexpr mode_t kFileMode = 0666;  // less what the umask takes away
 
 bool HasEnded(const v1::Job& job) {
@@ -227,6 +228,35 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   }
   CYTOPRESS_RETURN_IF_ERROR(file->Commit());
   return result;
+}
+
+absl::StatusOr<v1::Model> Client::UploadModel(const std::string& name, absl::string_view file) {
+  grpc::ClientContext context;
+  v1::Model model;
+  const std::unique_ptr<grpc::ClientWriterInterface<v1::UploadModelRequest>> writer =
+      models_->UploadModel(&context, &model);
+  Patience patience(&context, deadline_);
+  v1::UploadModelRequest request;
+  request.set_name(name);
+  request.set_sha256(Sha256Hex(file));
+  // At least one message, which says the name.
+  bool takes_in = true;
+  do {
+    request.set_data(std::string(file.substr(0, kChunkBytes)));
+    file.remove_prefix(request.data().size());
+    takes_in = patience.During([&] { return writer->Write(request); });
+    request.Clear();
+  } while (takes_in && !file.empty());
+  grpc::Status finished;
+  // The server checks the whole file and stores it before it answers.
+  patience.During([&] {
+    writer->WritesDone();
+    finished = writer->Finish();
+    return true;
+  });
+  CYTOPRESS_RETURN_IF_ERROR(patience.status());
+  if (!finished.ok()) return ToAbslStatus(finished);
+  return model;
 }
 
 }  // namespace cytopress

@@ -221,7 +221,7 @@ absl::Status Daemon::StartServing() {
                                    parts.watcher.get(), parts.calls.get());
   ModelHost* const host = parts.pipeline->models();
   parts.models = std::make_unique<ModelService>(
-      options_.download_patience, &*parts.registry, parts.store.get(), &parts.base_models,
+      options_.file_patience, &*parts.registry, parts.store.get(), &parts.base_models,
       [pipeline = parts.pipeline.get()](const ModelVersion& deleted) {
         pipeline->OnDeleted(deleted);
       },

@@ -46,7 +46,7 @@ struct DaemonOptions {
   int64_t max_stream_bytes = int64_t{256} << 20;
 
   int blocking_threads = 4;
-  absl::Duration download_patience = absl::Seconds(60);  // Conversions
+  absl::Duration file_patience = absl::Seconds(60);  // FilePlaces
   absl::Duration drain_patience = absl::Seconds(8);
   std::string ready_file;  // empty: none
 };

@@ -19,41 +19,14 @@ namespace cytopress {
 namespace {
 
 constexpr int64_t kChunkBytes = 256 << 10;
-constexpr size_t kMostConversions = 2;
 
 }  // namespace
 
-bool Conversions::Add(DownloadReactor* stream) {
-  absl::MutexLock lock(&mutex_);
-  if (streams_.size() < kMostConversions) {
-    streams_[stream] = absl::InfiniteDuration();
-    return true;
-  }
-  // Their places are free once gRPC has ended them, for which it uses other threads. They stay as
-  // long as this holds the lock.
-  const absl::Duration now = clock_->Steady();
-  for (const auto& [other, written] : streams_) {
-    if (now - written > patience_) other->CutOff();
-  }
-  return false;
-}
-
-void Conversions::NoteWrite(DownloadReactor* stream) {
-  absl::MutexLock lock(&mutex_);
-  const auto it = streams_.find(stream);
-  if (it != streams_.end()) it->second = clock_->Steady();
-}
-
-void Conversions::Remove(DownloadReactor* stream) {
-  absl::MutexLock lock(&mutex_);
-  streams_.erase(stream);
-}
-
 DownloadReactor* DownloadReactor::Start(const v1::DownloadModelRequest& request,
-                                        const ModelRegistry* registry, Conversions* conversions,
+                                        const ModelRegistry* registry, FilePlaces* places,
                                         BlockingCalls* calls,
                                         grpc::CallbackServerContext* context) {
-  auto* const reactor = new DownloadReactor(request, registry, conversions, calls, context);
+  auto* const reactor = new DownloadReactor(request, registry, places, calls, context);
   reactor->Schedule(&DownloadReactor::SendModel);
   return reactor;
 }
@@ -97,7 +70,7 @@ absl::Status DownloadReactor::OpenFile(const std::string& path) {
 }
 
 absl::Status DownloadReactor::OpenOnnx(const std::string& path) {
-  if (!conversions_->Add(this)) return BlockingCalls::Overloaded();
+  if (!places_->Take(this)) return BlockingCalls::Overloaded();
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
   OnnxOptions options;
@@ -129,7 +102,7 @@ void DownloadReactor::SendChunk() {
 }
 
 void DownloadReactor::Write() {
-  conversions_->NoteWrite(this);
+  places_->NoteWaiting(this);
   StartWrite(&response_);
 }
 

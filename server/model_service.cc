@@ -8,7 +8,9 @@
 #include "core/base/status_macros.h"
 #include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
+#include "server/download_reactor.h"
 #include "server/paging.h"
+#include "server/upload_reactor.h"
 
 namespace cytopress {
 namespace {
@@ -46,8 +48,8 @@ absl::StatusOr<v1::Model> GetModel(const ModelRegistry& registry, const ModelVer
   return model;
 }
 
-ModelService::ModelService(absl::Duration download_patience, ModelRegistry* registry,
-                           JobStore* store, absl::Mutex* base_models,
+ModelService::ModelService(absl::Duration patience, ModelRegistry* registry, JobStore* store,
+                           absl::Mutex* base_models,
                            std::function<void(const ModelVersion&)> on_deleted,
                            BlockingCalls* calls, Clock* clock)
     : registry_(registry),
@@ -55,7 +57,7 @@ ModelService::ModelService(absl::Duration download_patience, ModelRegistry* regi
       base_models_(base_models),
       on_deleted_(std::move(on_deleted)),
       calls_(calls),
-      conversions_(download_patience, clock) {}
+      places_(patience, clock) {}
 
 absl::StatusOr<v1::ListModelsResponse> ModelService::List(
     const v1::ListModelsRequest& request) const {
@@ -103,7 +105,12 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
 
 grpc::ServerWriteReactor<v1::DownloadModelResponse>* ModelService::DownloadModel(
     grpc::CallbackServerContext* context, const v1::DownloadModelRequest* request) {
-  return DownloadReactor::Start(*request, registry_, &conversions_, calls_, context);
+  return DownloadReactor::Start(*request, registry_, &places_, calls_, context);
+}
+
+grpc::ServerReadReactor<v1::UploadModelRequest>* ModelService::UploadModel(
+    grpc::CallbackServerContext* context, v1::Model* response) {
+  return UploadReactor::Start(registry_, &places_, calls_, context, response);
 }
 
 absl::Status ModelService::CheckUnused(const ModelVersion& model) const {

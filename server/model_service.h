@@ -13,7 +13,7 @@
 #include "core/registry/model_registry.h"
 #include "cytopress/v1/models.grpc.pb.h"
 #include "server/blocking_calls.h"
-#include "server/download_reactor.h"
+#include "server/file_places.h"
 
 namespace cytopress {
 
@@ -21,9 +21,8 @@ namespace cytopress {
 class ModelService : public v1::ModelService::CallbackService {
  public:
   // All must outlive the service. `base_models` is held while a model is looked for in jobs and
-  // deleted (see JobService). `on_deleted` is told afterwards. `download_patience`: see
-  // Conversions.
-  ModelService(absl::Duration download_patience, ModelRegistry* registry, JobStore* store,
+  // deleted (see JobService). `on_deleted` is told afterwards. `patience`: see FilePlaces.
+  ModelService(absl::Duration patience, ModelRegistry* registry, JobStore* store,
                absl::Mutex* base_models, std::function<void(const ModelVersion&)> on_deleted,
                BlockingCalls* calls, Clock* clock);
 
@@ -35,6 +34,8 @@ class ModelService : public v1::ModelService::CallbackService {
                                      v1::Model* response) override;
   grpc::ServerWriteReactor<v1::DownloadModelResponse>* DownloadModel(
       grpc::CallbackServerContext* context, const v1::DownloadModelRequest* request) override;
+  grpc::ServerReadReactor<v1::UploadModelRequest>* UploadModel(grpc::CallbackServerContext* context,
+                                                               v1::Model* response) override;
   grpc::ServerUnaryReactor* DeleteModel(grpc::CallbackServerContext* context,
                                         const v1::DeleteModelRequest* request,
                                         v1::DeleteModelResponse* response) override;
@@ -51,7 +52,7 @@ class ModelService : public v1::ModelService::CallbackService {
   absl::Mutex* const base_models_;
   const std::function<void(const ModelVersion&)> on_deleted_;
   BlockingCalls* const calls_;
-  Conversions conversions_;
+  FilePlaces places_;
 };
 
 // Name and version of a request for one model; version 0 is the newest. INVALID_ARGUMENT names the

@@ -219,6 +219,7 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   AddReproduceCommand(&app, &context);
   AddJobCommands(&app, &context);
   AddModelCommands(&app, &context);
+  AddImportCommand(&app, &context);
   AddClassifyCommand(&app, &context);
   AddEvaluateCommand(&app, &context);
   AddDatasetCommands(&app, &context);

@@ -12,6 +12,7 @@ namespace cytopress {
 void AddCompressCommand(CLI::App* app, CliContext* context);  // compress
 void AddJobCommands(CLI::App* app, CliContext* context);      // jobs, watch, cancel
 void AddModelCommands(CLI::App* app, CliContext* context);    // models, delete, download
+void AddImportCommand(CLI::App* app, CliContext* context);    // import
 void AddClassifyCommand(CLI::App* app, CliContext* context);  // classify
 void AddEvaluateCommand(CLI::App* app, CliContext* context);  // evaluate
 void AddDatasetCommands(CLI::App* app, CliContext* context);  // datasets show, datasets export

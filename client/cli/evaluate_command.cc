@@ -235,7 +235,7 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
     json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
     PrintJson(json, &context->out());
   } else {
-    if (!same_data) {
+    if (!same_data && !model.provenance().dataset_hash().empty()) {
       context->out() << "not the data that the model was made from (its content hash differs)\n";
     }
     PrintReport(measured, message, stored, model, dataset, &context->out());

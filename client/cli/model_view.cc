@@ -106,6 +106,11 @@ std::string Versions(const v1::Provenance& provenance) {
 
 void PrintProvenance(const v1::Model& model, std::ostream* out) {
   const v1::Provenance& provenance = model.provenance();
+  if (!provenance.imported_from().empty()) {
+    *out << "  imported:   " << FormatTimestamp(provenance.created()) << " from "
+         << Printable(provenance.imported_from()) << '\n';
+    return;
+  }
   *out << "  made:       " << FormatTimestamp(provenance.created()) << " by job "
        << Printable(provenance.job_id()) << ", recipe "
        << Printable(provenance.spec().recipe().name()) << ", seed "

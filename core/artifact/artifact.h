@@ -91,6 +91,9 @@ struct FileMetadata {
 // the classifier stay dense.)
 bool IsPrunable(const Layer& layer);
 
+// Whether the bytes begin as such a file does.
+bool IsArtifactFile(absl::string_view bytes);
+
 // Serializes, packed by zstd. Equal artifacts give equal bytes with the same version
 // of zstd. INVALID_ARGUMENT names what is wrong when the artifact does not fit its network (see
 // ParseArtifact); RESOURCE_EXHAUSTED over kMaxArtifactFileBytes.

@@ -41,6 +41,8 @@ std::string Hash(absl::string_view bytes) {
 
 }  // namespace
 
+bool IsArtifactFile(absl::string_view bytes) { return bytes.substr(0, kMagic.size()) == kMagic; }
+
 absl::StatusOr<std::string> Compress(absl::string_view raw, Packing packing) {
   const int level = packing == Packing::kQuick ? 1 : 19;
   std::string stored(ZSTD_compressBound(raw.size()), '\0');
@@ -91,7 +93,7 @@ absl::StatusOr<std::string> WriteContainer(absl::string_view manifest, absl::str
 }
 
 absl::StatusOr<ContainerHead> ReadContainerHead(absl::string_view bytes) {
-  if (bytes.substr(0, kMagic.size()) != kMagic) {
+  if (!IsArtifactFile(bytes)) {
     return absl::InvalidArgumentError("this is not a cytopress model file (.cyp)");
   }
   if (bytes.size() < kArtifactHeaderBytes) return absl::DataLossError("the model file is cut off");

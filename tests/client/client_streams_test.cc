@@ -221,5 +221,31 @@ TEST_F(DownloadTest, NamesAFolderThatIsNotThere) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("missing/model.cyp"));
 }
 
+class UploadTest : public ::testing::Test {
+ protected:
+  FakeService service_;
+  Client client_{service_.channel()};
+};
+
+TEST_F(UploadTest, SendsTheFileInPieces) {
+  std::string file(600000, 'x');
+  file.back() = 'y';
+  service_.models.model.set_version(3);
+  const absl::StatusOr<v1::Model> model = client_.UploadModel("blood", file);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->name(), "blood");
+  EXPECT_EQ(model->version(), 3);
+  EXPECT_EQ(service_.models.uploaded, file);
+  EXPECT_EQ(service_.models.sha256, Sha256Hex(file));
+  EXPECT_EQ(service_.models.uploads, 3);
+}
+
+TEST_F(UploadTest, TellsWhyItWasRefused) {
+  service_.models.upload_end = BadField("data", "is no model's file");
+  const absl::Status status = client_.UploadModel("blood", "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(service_.models.uploads, 1) << "the name";
+}
+
 }  // namespace
 }  // namespace cytopress

@@ -160,7 +160,22 @@ class FakeModels : public v1::ModelService::Service {
     return download_end;
   }
 
+  grpc::Status UploadModel(grpc::ServerContext*, grpc::ServerReader<v1::UploadModelRequest>* reader,
+                           v1::Model* answer) override {
+    v1::UploadModelRequest request;
+    while (reader->Read(&request)) {
+      if (uploads++ == 0) *answer = model;
+      if (!request.name().empty()) answer->set_name(request.name());
+      if (!request.sha256().empty()) sha256 = request.sha256();
+      uploaded += request.data();
+    }
+    return upload_end;
+  }
+
   v1::Model model;
+  std::string uploaded;
+  int uploads = 0;  // messages
+  grpc::Status upload_end;
   std::vector<std::string> chunks;
   std::string sha256;  // of the chunks; empty, as from a server without formats
   v1::ModelFormat format = v1::MODEL_FORMAT_UNSPECIFIED;  // asked for

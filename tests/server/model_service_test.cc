@@ -176,9 +176,7 @@ TEST_F(ModelServiceTest, ConvertsTwoModelsAtATime) {
 
 class NoPatienceTest : public ModelServiceTest {
  protected:
-  void Configure(DaemonOptions* options) override {
-    options->download_patience = absl::ZeroDuration();
-  }
+  void Configure(DaemonOptions* options) override { options->file_patience = absl::ZeroDuration(); }
 };
 
 TEST_F(NoPatienceTest, WhoDoesNotReadMakesRoomForOthers) {

@@ -1,0 +1,169 @@
+// import
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/checks.h"
+#include "client/cli/commands.h"
+#include "client/cli/model_view.h"
+#include "client/cli/names.h"
+#include "core/artifact/artifact.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
+#include "core/registry/model_registry.h"
+#include "core/safetensors/import.h"
+
+namespace cytopress {
+namespace {
+
+struct ImportFlags {
+  std::string file;
+  std::string name;
+  std::optional<v1::Stem> stem;
+  std::optional<int> image_size;
+  int center_crop = 0;
+  std::vector<float> mean;
+  std::vector<float> stddev;
+  std::vector<std::string> class_names;
+};
+
+constexpr char kWeightsGroup[] = "Weights of other programs (safetensors)";
+
+// What torch.save() writes, of this decade and the one before.
+bool IsPickle(absl::string_view bytes) {
+  return absl::StartsWith(bytes, "PK\x03\x04") || absl::StartsWith(bytes, "\x80\x02");
+}
+
+absl::Status CheckGiven(const ImportFlags& flags) {
+  std::vector<absl::string_view> missing;
+  if (!flags.image_size.has_value()) missing.push_back("--image-size");
+  if (flags.mean.empty()) missing.push_back("--mean");
+  if (flags.stddev.empty()) missing.push_back("--stddev");
+  if (missing.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      flags.file, " holds weights, which do not tell how the model's images were prepared; give ",
+      absl::StrJoin(missing, ", "), " as they were in its training"));
+}
+
+// The bytes of a model's file.
+absl::StatusOr<std::string> ModelFile(const ImportFlags& flags) {
+  CYTOPRESS_ASSIGN_OR_RETURN(std::string bytes, ReadFile(flags.file, kMaxArtifactFileBytes));
+  if (IsArtifactFile(bytes)) {
+    if (!flags.stem && !flags.image_size && flags.center_crop == 0 && flags.mean.empty() &&
+        flags.stddev.empty() && flags.class_names.empty()) {
+      return bytes;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(flags.file,
+                     " is a model's file of cytopress, which says all of itself; give "
+                     "--name only"));
+  }
+  if (IsPickle(bytes)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flags.file,
+        " is a file of torch.save(), which may run anything when it is read; write the "
+        "weights with safetensors.torch.save_file(model.state_dict(), "
+        "\"weights.safetensors\") instead"));
+  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckGiven(flags));
+  ImportOptions options;
+  if (flags.stem.has_value()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(options.stem, FromProto(*flags.stem));
+  }
+  options.preprocessing.width = options.preprocessing.height = *flags.image_size;
+  options.preprocessing.center_crop = flags.center_crop;
+  options.preprocessing.mean = flags.mean;
+  options.preprocessing.stddev = flags.stddev;
+  options.class_names = flags.class_names;
+  options.source = std::filesystem::path(flags.file).filename().string();
+  const absl::StatusOr<Artifact> artifact = ImportSafetensors(bytes, options);
+  absl::StatusOr<std::string> file =
+      artifact.ok() ? SerializeArtifact(*artifact) : artifact.status();
+  if (file.ok()) return file;
+  return absl::Status(file.status().code(),
+                      absl::StrCat(flags.file, ": ", file.status().message()));
+}
+
+absl::StatusOr<ExitCode> Import(CliContext* context, const ImportFlags& flags) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckModelName(flags.name));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string file, ModelFile(flags));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, client->UploadModel(flags.name, file));
+  if (context->json()) {
+    PrintJson(ToJson(model), &context->out());
+    return ExitCode::kOk;
+  }
+  PrintModelSummary(model, &context->out());
+  const std::string version = ToString({model.name(), model.version()});
+  context->out() << "\nScore it:     cytopress evaluate --model " << version
+                 << " --dataset DATASET\n"
+                    "Compress it:  cytopress compress --name "
+                 << model.name() << "-small --base " << version << " --dataset DATASET\n";
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddImportCommand(CLI::App* app, CliContext* context) {
+  auto flags = std::make_shared<ImportFlags>();
+  CLI::App* command =
+      app->add_subcommand("import", "publish a model that was trained or downloaded elsewhere");
+  command
+      ->add_option("FILE", flags->file,
+                   "a model's file of cytopress (.cyp), or the weights of a ResNet of PyTorch as a "
+                   "safetensors file")
+      ->required();
+  command->add_option("--name", flags->name, "publish it as the next version of this name")
+      ->required();
+  command->add_option("--image-size", flags->image_size, "pixels a side that the network takes")
+      ->check(AtLeast(1))
+      ->group(kWeightsGroup);
+  command
+      ->add_option("--mean", flags->mean,
+                   "subtracted from pixels between 0 and 1: one number a channel, separated by "
+                   "commas, or one for all")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kWeightsGroup);
+  command->add_option("--stddev", flags->stddev, "that they are divided by then, in the same way")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kWeightsGroup);
+  command
+      ->add_option("--center-crop", flags->center_crop,
+                   "pixels a side of the square that is cut from an image before it is scaled; 0 = "
+                   "the largest")
+      ->check(AtLeast(0))
+      ->group(kWeightsGroup);
+  command
+      ->add_option_function<std::string>(
+          "--stem", [flags](const std::string& stem) { flags->stem = StemsByName().at(stem); },
+          "of weights whose first convolution is 3x3: cifar (stride 1, as MedMNIST has it) or "
+          "stride2")
+      ->check(CLI::IsMember(StemsByName()))
+      ->group(kWeightsGroup);
+  command
+      ->add_option("--class-names", flags->class_names,
+                   "in the order of the network's outputs, separated by commas; default: class 0, "
+                   "class 1, ...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(kWeightsGroup);
+  command->footer(
+      "Weights are those of torchvision's or MedMNIST's ResNet-18, -34, -50 or -101, with their\n"
+      "batch norms. In Python:\n"
+      "  safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")\n"
+      "Examples:\n"
+      "  cytopress import blood.cyp --name blood\n"
+      "  cytopress import weights.safetensors --name cells --image-size 224 "
+      "--mean 0.485,0.456,0.406 \\\n"
+      "    --stddev 0.229,0.224,0.225 --class-names basophil,eosinophil,lymphocyte");
+  command->callback([context, flags] {
+    context->set_command([context, flags] { return Import(context, *flags); });
+  });
+}
+
+}  // namespace cytopress

@@ -1,0 +1,98 @@
+#include "server/upload_reactor.h"
+
+#include <new>
+
+#include "absl/strings/str_cat.h"
+#include "core/artifact/artifact.h"
+#include "core/base/sha256.h"
+#include "core/base/status_macros.h"
+#include "core/serving/error_details.h"
+#include "server/status.h"
+
+namespace cytopress {
+namespace {
+
+absl::Status NoMemory() { return OutOfMemory("no memory for the model's file"); }
+
+}  // namespace
+
+UploadReactor* UploadReactor::Start(ModelRegistry* registry, FilePlaces* places,
+                                    BlockingCalls* calls, grpc::CallbackServerContext* context,
+                                    v1::Model* response) {
+  auto* const reactor = new UploadReactor(registry, places, calls, context, response);
+  if (places->Take(reactor)) {
+    reactor->Read();
+  } else {
+    reactor->End(BlockingCalls::Overloaded());
+  }
+  return reactor;
+}
+
+void UploadReactor::Read() {
+  places_->NoteWaiting(this);
+  StartRead(&request_);
+}
+
+void UploadReactor::OnReadDone(bool ok) try {
+  places_->NoteWorking(this);
+  if (ok) {
+    const absl::Status status = TakeIn();
+    return status.ok() ? Read() : End(status);
+  }
+  if (context_->IsCancelled()) return End(absl::CancelledError("the client is gone"));
+  const bool scheduled = calls_->TrySchedule([this]() {
+    try {
+      absl::StatusOr<v1::Model> model = Publish();
+      if (model.ok()) *response_ = *std::move(model);
+      End(model.status());
+    } catch (const std::bad_alloc&) {
+      End(NoMemory());
+    }
+  });
+  if (!scheduled) End(BlockingCalls::Overloaded());
+} catch (const std::bad_alloc&) {
+  End(NoMemory());
+}
+
+absl::Status UploadReactor::TakeIn() {
+  if (name_.empty()) {
+    if (const absl::Status checked = CheckModelName(request_.name()); !checked.ok()) {
+      return InvalidField("name", checked.message());
+    }
+    name_ = request_.name();
+    sha256_ = request_.sha256();
+  }
+  if (bytes_.size() + request_.data().size() > size_t{kMaxArtifactFileBytes}) {
+    return InvalidField("data", absl::StrCat("is more than ", kMaxArtifactFileBytes,
+                                             " bytes, which no model's file has"));
+  }
+  bytes_ += request_.data();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Model> UploadReactor::Publish() const {
+  if (name_.empty()) return InvalidField("name", "is missing: the stream had no message");
+  const std::string digest = Sha256Hex(bytes_);
+  if (!sha256_.empty() && sha256_ != digest) {
+    return absl::DataLossError(absl::StrCat("the ", bytes_.size(), " bytes that came have SHA-256 ",
+                                            digest, " where sha256 announced \"", sha256_,
+                                            "\"; send the file again"));
+  }
+  // A call that is made again must not publish twice.
+  const absl::StatusOr<v1::Model> newest = registry_->Get({name_, 0});
+  if (newest.ok() && newest->sha256() == digest) return newest;
+  const absl::StatusOr<ModelVersion> published =
+      registry_->Publish(name_, bytes_, /*publication_key=*/"");
+  if (absl::IsInvalidArgument(published.status())) {
+    return InvalidField("data", published.status().message());
+  }
+  CYTOPRESS_RETURN_IF_ERROR(published.status());
+  return registry_->Get(*published);
+}
+
+void UploadReactor::End(const absl::Status& status) {
+  AddTrailers(status, context_);
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace cytopress

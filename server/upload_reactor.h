@@ -1,0 +1,61 @@
+// One UploadModel stream.
+#ifndef CYTOPRESS_SERVER_UPLOAD_REACTOR_H_
+#define CYTOPRESS_SERVER_UPLOAD_REACTOR_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/registry/model_registry.h"
+#include "cytopress/v1/models.pb.h"
+#include "server/blocking_calls.h"
+#include "server/file_places.h"
+
+namespace cytopress {
+
+// Gathers the file in memory and publishes it when the client has sent it all. gRPC calls it from
+// one thread at a time; deletes itself when gRPC is done with it.
+class UploadReactor : public grpc::ServerReadReactor<v1::UploadModelRequest>,
+                      public FilePlaces::Stream {
+ public:
+  // All must outlive the reactor.
+  static UploadReactor* Start(ModelRegistry* registry, FilePlaces* places, BlockingCalls* calls,
+                              grpc::CallbackServerContext* context, v1::Model* response);
+
+  void OnReadDone(bool ok) override;
+  void OnDone() override { delete this; }
+  void CutOff() override { context_->TryCancel(); }
+
+ private:
+  UploadReactor(ModelRegistry* registry, FilePlaces* places, BlockingCalls* calls,
+                grpc::CallbackServerContext* context, v1::Model* response)
+      : registry_(registry),
+        places_(places),
+        calls_(calls),
+        context_(context),
+        response_(response) {}
+  ~UploadReactor() override { places_->Leave(this); }
+
+  void Read();
+  // Takes in `request_`.
+  absl::Status TakeIn();
+  absl::StatusOr<v1::Model> Publish() const;
+  void End(const absl::Status& status);
+
+  ModelRegistry* const registry_;
+  FilePlaces* const places_;
+  BlockingCalls* const calls_;
+  grpc::CallbackServerContext* const context_;
+  v1::Model* const response_;
+  v1::UploadModelRequest request_;  // gRPC's while a read is on its way
+  std::string name_;                // empty before the first message
+  std::string sha256_;
+  std::string bytes_;
+};
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_SERVER_UPLOAD_REACTOR_H_

@@ -1,0 +1,138 @@
+#include "core/safetensors/state_dict.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "tests/core/engine/random_artifact.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Weights under torchvision's names.
+TensorMap StateDict(const std::string& architecture, Stem stem, int classes = 3, int channels = 3) {
+  NetworkSpec spec;
+  spec.architecture = architecture;
+  spec.stem = stem;
+  spec.classes = classes;
+  spec.input_channels = channels;
+  spec.input_height = spec.input_width = 8;
+  return DequantizeAll(RandomArtifact(spec, v1::WEIGHT_TYPE_FP32));
+}
+
+TensorMap Renamed(const TensorMap& tensors,
+                  const std::function<std::string(const std::string&)>& name) {
+  TensorMap renamed;
+  for (const auto& [old, tensor] : tensors) renamed[name(old)] = tensor;
+  return renamed;
+}
+
+bool Same(const TensorMap& a, const TensorMap& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.first == y.first && x.second.shape == y.second.shape &&
+           x.second.values == y.second.values;
+  });
+}
+
+TEST(RecognizeNetwork, KnowsEveryArchitectureAndStem) {
+  for (const char* architecture : {"resnet18", "resnet34", "resnet50", "resnet101"}) {
+    for (const Stem stem : {Stem::kImagenet, Stem::kCifar, Stem::kStride2}) {
+      if (stem != Stem::kImagenet && std::string(architecture) != "resnet18") continue;
+      const TensorMap tensors = StateDict(architecture, stem, 5, 1);
+      const auto said = stem == Stem::kImagenet ? std::nullopt : std::optional(stem);
+      const absl::StatusOr<RecognizedNetwork> network = RecognizeNetwork(tensors, said);
+      ASSERT_TRUE(network.ok()) << network.status();
+      EXPECT_EQ(network->spec.architecture, architecture);
+      EXPECT_EQ(network->spec.stem, stem);
+      EXPECT_EQ(network->spec.classes, 5);
+      EXPECT_EQ(network->spec.input_channels, 1);
+      EXPECT_TRUE(Same(network->tensors, tensors));
+    }
+  }
+}
+
+TEST(RecognizeNetwork, KnowsTheNamesOfMedMnistAndOfWrappers) {
+  const TensorMap plain = StateDict("resnet18", Stem::kCifar);
+  TensorMap medmnist = Renamed(plain, [](const std::string& name) {
+    return absl::StrReplaceAll(name, {{"downsample", "shortcut"}, {"fc.", "linear."}});
+  });
+  ASSERT_TRUE(medmnist.count("layer2.0.shortcut.0.weight") == 1 && medmnist.count("linear.bias"));
+  medmnist["bn1.num_batches_tracked"] = {{}, {7}};
+  EXPECT_TRUE(Same(RecognizeNetwork(medmnist, Stem::kCifar)->tensors, plain));
+
+  TensorMap wrapped =
+      Renamed(plain, [](const std::string& name) { return absl::StrCat("module.net.", name); });
+  wrapped["loss.weight"] = {{3}, {1, 1, 1}};
+  EXPECT_TRUE(Same(RecognizeNetwork(wrapped, Stem::kCifar)->tensors, plain));
+
+  const TensorMap dropout = Renamed(plain, [](const std::string& name) {
+    return absl::StrReplaceAll(name, {{"fc.", "fc.1."}});
+  });
+  EXPECT_TRUE(Same(RecognizeNetwork(dropout, Stem::kCifar)->tensors, plain));
+}
+
+TEST(RecognizeNetwork, AsksForTheStemThatWeightsDoNotTell) {
+  const TensorMap small = StateDict("resnet18", Stem::kCifar);
+  EXPECT_THAT(RecognizeNetwork(small, std::nullopt).status().message(),
+              HasSubstr("say cifar (stride 1, as MedMNIST has it) or stride2"));
+  EXPECT_THAT(RecognizeNetwork(small, Stem::kImagenet).status().message(), HasSubstr("stem: "));
+  EXPECT_EQ(RecognizeNetwork(small, Stem::kStride2)->spec.stem, Stem::kStride2);
+  const TensorMap large = StateDict("resnet18", Stem::kImagenet);
+  EXPECT_THAT(RecognizeNetwork(large, Stem::kCifar).status().message(),
+              HasSubstr("the first convolution is 7x7"));
+  EXPECT_TRUE(RecognizeNetwork(large, Stem::kImagenet).ok());
+}
+
+TEST(RecognizeNetwork, NamesWhatDoesNotFit) {
+  const auto complaint = [](const std::function<void(TensorMap*)>& change) {
+    TensorMap tensors = StateDict("resnet18", Stem::kImagenet);
+    change(&tensors);
+    const absl::Status status = RecognizeNetwork(tensors, std::nullopt).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  EXPECT_THAT(complaint([](TensorMap* t) { t->erase("layer3.0.bn2.running_var"); }),
+              HasSubstr("of resnet18, the nearest, missing are layer3.0.bn2.running_var"));
+  EXPECT_THAT(complaint([](TensorMap* t) {
+                (*t)["layer1.0.se.weight"] = {{1}, {1}};
+              }),
+              HasSubstr("it does not have layer1.0.se.weight"));
+  EXPECT_THAT(complaint([](TensorMap* t) {
+                t->at("layer2.1.conv1.weight").shape = {128, 4, 3, 3};
+              }),
+              HasSubstr("of another shape are layer2.1.conv1.weight [128, 4, 3, 3] for [128, 128, "
+                        "3, 3]"));
+  EXPECT_THAT(complaint([](TensorMap* t) { t->erase("fc.weight"); }), HasSubstr("linear layer fc"));
+  EXPECT_THAT(complaint([](TensorMap* t) {
+                t->at("conv1.weight").shape = {64, 3};
+              }),
+              HasSubstr("no convolution conv1"));
+  EXPECT_THAT(complaint([](TensorMap* t) {
+                t->at("conv1.weight").shape = {64, 4, 7, 7};
+              }),
+              HasSubstr("network.input_channels: 4"));
+  EXPECT_THAT(complaint([](TensorMap* t) {
+                t->at("fc.weight").shape = {int64_t{1} << 40, 512};
+              }),
+              HasSubstr("network.classes: "));
+  EXPECT_THAT(complaint([](TensorMap* t) {
+                *t = {{"encoder.weight", {{1}, {1}}}, {"head.bias", {{1}, {1}}}};
+              }),
+              HasSubstr("there are: encoder.weight, head.bias"));
+}
+
+TEST(RecognizeNetwork, NamesAFewTensorsOfMany) {
+  TensorMap deeper = StateDict("resnet18", Stem::kImagenet);
+  for (int i = 0; i < 40; ++i) deeper[absl::StrCat("layer5.", i, ".weight")] = {{1}, {1}};
+  const std::string message(RecognizeNetwork(deeper, std::nullopt).status().message());
+  EXPECT_THAT(message, HasSubstr(", ..."));
+  EXPECT_THAT(message, Not(HasSubstr("layer5.39")));
+}
+
+}  // namespace
+}  // namespace cytopress
