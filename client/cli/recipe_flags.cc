@@ -79,7 +79,15 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
       ->add_option("--recipe-file", flags->recipe_file,
                    "a recipe of your own, as JSON; the flags below go over it")
       ->excludes(recipe);
-  command->add_option("--seed", flags->seed, "of the whole recipe")->check(AtLeast(0));
+  command
+      ->add_option(
+          "--seed", flags->seed,
+          "of the recipe: first weights, order, augmentation, calibration; not of the data")
+      ->check(AtLeast(0));
+  command
+      ->add_option("--dataset-seed", flags->dataset_seed,
+                   "of the split of a folder and of synthetic cells (0), as `datasets show --seed`")
+      ->check(AtLeast(0));
   command->add_option("--device", flags->device, "cpu or cuda:N; default: any worker");
 }
 

@@ -131,6 +131,7 @@ TEST_F(CliTest, ReportsCommandsDoTheSweepAgain) {
   spec->mutable_network()->set_stem(v1::STEM_CIFAR);
   spec->set_device("cuda:0");
   for (const char* name : {"a b", "c"}) spec->mutable_dataset()->add_class_names(name);
+  spec->mutable_dataset()->set_seed(7);
   spec->mutable_recipe()->set_name("first");
   job.set_parent_model("dense@4");
   service_.jobs.jobs["job-1"] = job;
@@ -142,7 +143,7 @@ TEST_F(CliTest, ReportsCommandsDoTheSweepAgain) {
   const std::string html = *ReadFile(path, kMaxReportBytes);
   for (const char* text :
        {"--recipe-file recipe-blood.json", "--recipe-file recipe-job-2.json", "--base dense@4",
-        "--stem cifar", "--class-names &#39;a b,c&#39;", "--device cuda:0",
+        "--stem cifar", "--class-names &#39;a b,c&#39;", "--dataset-seed 7", "--device cuda:0",
         "&quot;name&quot;: &quot;first&quot;", "&quot;name&quot;: &quot;second&quot;"}) {
     EXPECT_THAT(html, HasSubstr(text));
   }
