@@ -73,6 +73,10 @@ TEST_F(CliTest, SweepSubmitsTheGrid) {
       0);
   EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.05);
   EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
+  // 2:4 has one sparsity.
+  EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--pattern", "2:4"}), 2);
+  EXPECT_EQ(Run({"sweep", "--help"}), 0);
+  EXPECT_THAT(out(), testing::Not(HasSubstr("2:4")));
   // What the user wrote down is kept.
   const std::string file = folder_ + "/strict.json";
   ASSERT_TRUE(WriteFileAtomically(file, R"({"max_accuracy_drop": 0.01})").ok());
