@@ -9,9 +9,10 @@ usage() {
 deploy/quickstart.sh [OPTIONS]        install, build, start, compress, classify
 deploy/quickstart.sh --stop           stop the service that it started
 
-  --dataset FILE        MedMNIST .npz or folder of images by class. Otherwise $CYTOPRESS_DATASET,
-                        otherwise the official BloodMNIST (downloaded once, 35 MB, MD5 checked),
-                        otherwise, offline, cells that the program draws ("synthetic")
+  --dataset DATASET     MedMNIST .npz, folder of images by class, or "synthetic": cells that the
+                        program draws. Otherwise $CYTOPRESS_DATASET, otherwise the official
+                        BloodMNIST (downloaded once, 35 MB, MD5 checked), otherwise, offline,
+                        "synthetic"
   --state FOLDER        jobs, models and logs (~/.local/state/cytopress-quickstart)
   --port N              gRPC (8500)
   --metrics-port N      Prometheus metrics over HTTP (9108)
@@ -154,15 +155,16 @@ choose_dataset() {
   elif download_bloodmnist; then
     dataset="$cache/bloodmnist.npz"
   else
+    echo "no data set was given, and none could be downloaded"
     dataset=synthetic
   fi
   [[ ! -e "$dataset" ]] || dataset="$(realpath -- "$dataset")"
   if [[ "$dataset" == synthetic* ]]; then
     cat <<'END'
-**********************************************************************************************
-*  SYNTHETIC DATA: no data set was given and none could be downloaded. The cells are drawn by *
-*  the program. Everything below shows how it works; no figure says anything about real cells *
-**********************************************************************************************
+***********************************************************************************************
+*  SYNTHETIC DATA: the cells are drawn by the program. Everything below shows how it works; no *
+*  figure says anything about real cells                                                       *
+***********************************************************************************************
 END
   else
     echo "data set: $dataset"

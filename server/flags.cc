@@ -126,7 +126,7 @@ void DeclareCores(CLI::App* app, Extra* extra) {
 
 void DeclareJobs(CLI::App* app, DaemonOptions* options) {
   app->add_option("--state", options->state_folder,
-                  "folder of everything that is kept: jobs.db, models/, work/, logs/")
+                  "folder of everything that is kept: jobs.db, models/, work/, logs/, and locks")
       ->capture_default_str();
   app->add_option("--models", options->models_folder,
                   "folder of published models; default: models in the state folder. Servers and "
@@ -154,7 +154,9 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
 void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
   DaemonOptions* const options = &flags->daemon;
   app->add_option("--default-model", options->default_model,
-                  "model of requests that name none; loaded before the server says it is ready")
+                  "model of requests that name none; loaded before the server says it is ready. "
+                  "Without it: the only model there is; where there are several, such requests "
+                  "are refused")
       ->check(CLI::Validator(WhatIsWrongWithName, "NAME"));
   app->add_option("--inference-device", flags->inference_device,
                   "where models are computed: cpu or cuda:N; GPUs need a cytopressd that was built "

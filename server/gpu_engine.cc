@@ -18,8 +18,8 @@ absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu) {
     return absl::FailedPreconditionError(
         absl::StrCat("there is no ", path,
                      ", without which this cytopressd computes on the CPU alone; build it with a "
-                     "CUDA LibTorch (-DCMAKE_PREFIX_PATH=/path/to/libtorch), or leave the flag "
-                     "out"));
+                     "CUDA LibTorch (CMAKE_PREFIX_PATH=/path/to/libtorch deploy/build.sh), or "
+                     "leave the flag out"));
   }
   void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   void* const function = module == nullptr ? nullptr : dlsym(module, kCreateGpuEngine);

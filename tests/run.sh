@@ -4,7 +4,8 @@
 #   tests/run.sh [CTEST ARGUMENT...]     for example: tests/run.sh -R job_store
 #
 # CYTOPRESS_DATASET names a MedMNIST .npz for the tests that look at real images; they are skipped
-# without it.
+# without it. CYTOPRESS_ONNX_MODEL names a .cyp made from it, for a comparison with ONNX Runtime, which
+# is skipped without either. CYTOPRESS_SAMPLE_REPORT names a file to which the tests of reports write one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -6,12 +6,14 @@
 #include <system_error>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/truth.h"
+#include "client/status.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/registry/model_registry.h"
@@ -87,6 +89,22 @@ absl::StatusOr<v1::ImageInput> LoadFile(const std::string& path) {
   v1::ImageInput input;
   CYTOPRESS_ASSIGN_OR_RETURN(*input.mutable_encoded(), ReadFile(path, kMaxImageBytes));
   return input;
+}
+
+// A refusal of a request that names no model, in the words of the flags; others as they are.
+absl::Status NamingModelFlag(const absl::Status& refusal) {
+  google::rpc::BadRequest bad_request;
+  const absl::optional<absl::Cord> payload = refusal.GetPayload(kBadRequestUrl);
+  if (!payload.has_value() || !bad_request.ParseFromString(std::string(*payload))) return refusal;
+  for (const google::rpc::BadRequest::FieldViolation& violation : bad_request.field_violations()) {
+    if (violation.field() != "model") continue;
+    absl::Status named(refusal.code(), absl::StrCat("--model: ", violation.description(),
+                                                    "; or start cytopressd with --default-model"));
+    refusal.ForEachPayload(
+        [&named](absl::string_view url, const absl::Cord& value) { named.SetPayload(url, value); });
+    return named;
+  }
+  return refusal;
 }
 
 absl::StatusOr<ClassifySummary> ClassifyFiles(Client* client, const ClassifyFlags& flags,
@@ -265,7 +283,9 @@ absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flag
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   std::vector<std::string> class_names;
   if (!flags.truth.empty() && version.name.empty()) {
-    CYTOPRESS_ASSIGN_OR_RETURN(version, DefaultModel(client, files));
+    absl::StatusOr<ModelVersion> found = DefaultModel(client, files);
+    if (!found.ok()) return NamingModelFlag(found.status());
+    version = *std::move(found);
   }
   if (!flags.truth.empty() && !version.name.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
@@ -274,8 +294,9 @@ absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flag
     class_names.assign(model.class_names().begin(), model.class_names().end());
     CYTOPRESS_RETURN_IF_ERROR(FindTruth(class_names, aliases, &files));
   }
-  CYTOPRESS_ASSIGN_OR_RETURN(const ClassifySummary summary,
-                             ClassifyFiles(client, flags, version, &files));
+  const absl::StatusOr<ClassifySummary> done = ClassifyFiles(client, flags, version, &files);
+  if (!done.ok()) return version.name.empty() ? NamingModelFlag(done.status()) : done.status();
+  const ClassifySummary& summary = *done;
   if (context->json()) {
     PrintJson(AsJson(summary, files, class_names, !flags.summary), &context->out());
   } else {
@@ -296,7 +317,9 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
   CLI::App* command = app->add_subcommand("classify", "classify PNG and JPEG files");
   command->add_option("FILES", flags->paths, "files, or folders of .png, .jpg and .jpeg")
       ->required();
-  command->add_option("--model", flags->model, "NAME or NAME@VERSION; default: the service's");
+  command->add_option("--model", flags->model,
+                      "NAME or NAME@VERSION; default: --default-model of the service, or the only "
+                      "model that it has");
   command->add_option("--top", flags->top, "classes to show for each image; -1 = all")
       ->check(OneOrAll())
       ->capture_default_str();
@@ -320,9 +343,11 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
   command->footer(
       "A file that cannot be classified has an error in its row, and the others go on.\n"
       "Beginnings and initials of a class name need no --alias.\n"
-      "Examples:\n  cytopress classify cell.png\n  cytopress classify --model blood@2 --top 3 "
+      "Examples:\n  cytopress classify --model blood-cells cell.png\n"
+      "  cytopress classify --model blood@2 --top 3 "
       "cells/\n"
-      "  cytopress classify --truth folder --alias \"ig=immature granulocyte\" photos/");
+      "  cytopress classify --model blood --truth folder --alias \"ig=immature granulocyte\" "
+      "photos/");
   command->callback([context, flags] {
     context->set_command([context, flags] { return Classify(context, *flags); });
   });

@@ -26,7 +26,9 @@ constexpr char kExamples[] =
     "  cytopress compress --name blood --dataset cells/ --recipe-file mine.json --detach\n"
     "  cytopress compress --name demo --dataset synthetic --recipe quick --architecture resnet18\n"
     "\n"
-    "A recipe file is the message Recipe of proto/cytopress/v1/recipe.proto in JSON:\n"
+    "A recipe file is the message Recipe of proto/cytopress/v1/recipe.proto in JSON; "
+    "docs/recipes.md\n"
+    "has the named ones as such files:\n"
     "  {\"train\": {\"epochs\": 12}, \"prune\": {\"sparsity\": 0.5}, \"finetune\": {\"epochs\": "
     "4},\n"
     "   \"quantize\": {\"weights\": \"WEIGHT_TYPE_INT8\"}}";

@@ -240,6 +240,7 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   CYTOPRESS_ASSIGN_OR_RETURN(*spec->mutable_dataset()->mutable_uri(),
                              AbsoluteDataset(flags.dataset));
   for (const std::string& name : flags.class_names) spec->mutable_dataset()->add_class_names(name);
+  if (flags.dataset_seed.has_value()) spec->mutable_dataset()->set_seed(*flags.dataset_seed);
   spec->set_base_model(flags.base);
   spec->set_device(flags.device);
   if (!flags.architecture.empty()) spec->mutable_network()->set_architecture(flags.architecture);

@@ -17,6 +17,7 @@ struct CompressFlags {
   std::string name;
   std::string dataset;
   std::vector<std::string> class_names;
+  std::optional<uint64_t> dataset_seed;
   std::string base;
   std::string recipe;       // "" = lossless
   std::string recipe_file;  // replaces `recipe`
@@ -30,7 +31,7 @@ struct CompressFlags {
   std::string weights;
   std::optional<double> learning_rate;  // of training; of fine-tuning when there is a base
   std::optional<int> batch_size;
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed;       // of the recipe
   std::optional<int64_t> max_images;  // in training and in fine-tuning
   std::optional<double> ema_decay;    // in training and in fine-tuning
   std::string prune_method;

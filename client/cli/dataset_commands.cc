@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -21,16 +24,31 @@ namespace {
 struct DatasetFlags {
   std::string uri;
   uint64_t seed = 0;
+  std::vector<std::string> class_names;
+  std::optional<int> image_size;  // pixels a side
   std::string svg;
   std::string split = "test";
   int count = 16;
   std::string output;
 };
 
+// As a job that trains from scratch with flags of these names.
 absl::StatusOr<Dataset> Load(const DatasetFlags& flags) {
   DatasetOptions options;
   options.seed = flags.seed;
-  return LoadDataset(flags.uri, options);
+  options.class_names = flags.class_names;
+  if (flags.image_size.has_value()) {
+    options.folder_preprocessing.height = *flags.image_size;
+    options.folder_preprocessing.width = *flags.image_size;
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(Dataset dataset, LoadDataset(flags.uri, options));
+  const int size = flags.image_size.value_or(0);
+  if (size != 0 && (dataset.height != size || dataset.width != size)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--image-size ", size, " is for folders; the images of ", dataset.name,
+                     " have ", dataset.width, "x", dataset.height, " pixels: leave it out"));
+  }
+  return dataset;
 }
 
 Json AsJson(const Dataset& dataset, const std::vector<SplitCounts>& splits) {
@@ -166,9 +184,19 @@ CLI::App* AddCommon(CLI::App* command, DatasetFlags* flags) {
       ->add_option("DATASET", flags->uri,
                    "a MedMNIST .npz, a folder of images by class, or \"synthetic\"")
       ->required();
-  command->add_option("--seed", flags->seed, "of the split of a folder and of synthetic cells")
+  command
+      ->add_option("--seed", flags->seed,
+                   "of the split of a folder and of synthetic cells: --dataset-seed of a job")
       ->check(AtLeast(0))
       ->capture_default_str();
+  command
+      ->add_option("--image-size", flags->image_size,
+                   "pixels a side that a folder's images are scaled to, as --image-size of a job; "
+                   "default: 28")
+      ->check(AtLeast(1));
+  command->add_option("--class-names", flags->class_names, "in label order, separated by commas")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   return command;
 }
 
@@ -179,6 +207,7 @@ void AddShow(CLI::App* datasets, CliContext* context) {
   command->add_option("--svg", flags->svg, "also draw the distribution into this file");
   command->footer(
       "Examples:\n  cytopress datasets show bloodmnist.npz\n"
+      "  cytopress datasets show cells/ --image-size 64\n"
       "  cytopress datasets show synthetic --svg classes.svg");
   command->callback([context, flags] {
     context->set_command([context, flags] { return Show(context, *flags); });

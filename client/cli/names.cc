@@ -50,6 +50,15 @@ const std::map<std::string, v1::PrunePattern>& PrunePatternsByName() {
   return *kNames;
 }
 
+const std::map<std::string, v1::PrunePattern>& SweepPatternsByName() {
+  static const auto* const kNames = [] {
+    auto* const names = new std::map<std::string, v1::PrunePattern>(PrunePatternsByName());
+    names->erase("2:4");
+    return names;
+  }();
+  return *kNames;
+}
+
 const std::map<std::string, v1::RangeMethod>& RangeMethodsByName() {
   static const auto* const kNames =
       new std::map<std::string, v1::RangeMethod>{{"min-max", v1::RANGE_METHOD_MIN_MAX},

@@ -16,6 +16,7 @@ const std::map<std::string, v1::Stem>& StemsByName();              // "imagenet"
 const std::map<std::string, v1::ModelFormat>& ModelFormatsByName();    // "cyp", "onnx"
 const std::map<std::string, v1::PruneMethod>& PruneMethodsByName();    // "global", "layer"
 const std::map<std::string, v1::PrunePattern>& PrunePatternsByName();  // "2:4", "block4", ...
+const std::map<std::string, v1::PrunePattern>& SweepPatternsByName();  // without "2:4"
 const std::map<std::string, v1::RangeMethod>& RangeMethodsByName();
 const std::map<std::string, v1::RangeMethod>&
 ActivationRangesByName();  // asymmetric is for weights         // "min-max", "mse", ...

@@ -79,7 +79,15 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
       ->add_option("--recipe-file", flags->recipe_file,
                    "a recipe of your own, as JSON; the flags below go over it")
       ->excludes(recipe);
-  command->add_option("--seed", flags->seed, "of the whole recipe")->check(AtLeast(0));
+  command
+      ->add_option(
+          "--seed", flags->seed,
+          "of the recipe: first weights, order, augmentation, calibration; not of the data")
+      ->check(AtLeast(0));
+  command
+      ->add_option("--dataset-seed", flags->dataset_seed,
+                   "of the split of a folder and of synthetic cells (0), as `datasets show --seed`")
+      ->check(AtLeast(0));
   command->add_option("--device", flags->device, "cpu or cuda:N; default: any worker");
 }
 
@@ -88,16 +96,18 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
       ->add_option("--architecture", flags->architecture,
                    "resnet18, resnet34, resnet50 (default) or resnet101")
       ->group(kTraining);
-  AddChoice(
-      command, "--stem", &flags->stem, StemsByName(),
-      "first layer: imagenet (default), cifar or stride2; with --base another than the base's",
-      kTraining);
+  AddChoice(command, "--stem", &flags->stem, StemsByName(),
+            "first layer: imagenet (default), cifar or stride2; with --base: go on under this one "
+            "instead of the base's own",
+            kTraining);
   command
-      ->add_option("--image-size", flags->image_size,
-                   "pixels a side that a folder's images are scaled to; default: 28, or as --base")
+      ->add_option(
+          "--image-size", flags->image_size,
+          "pixels a side that a folder's images are scaled to, 8 to 1024; default: 28, or as "
+          "--base")
       ->check(AtLeast(1))
       ->group(kTraining);
-  command->add_option("--epochs", flags->epochs, "of training from scratch")
+  command->add_option("--epochs", flags->epochs, "of training from scratch, at most 1000")
       ->check(AtLeast(1))
       ->group(kTraining);
   command
@@ -105,29 +115,35 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
                    "peak rate of training (with --base: of fine-tuning)")
       ->check(Positive())
       ->group(kTraining);
-  command->add_option("--batch-size", flags->batch_size, "images in a training step")
+  command->add_option("--batch-size", flags->batch_size, "images in a training step, at most 4096")
       ->check(AtLeast(1))
       ->group(kTraining);
   command->add_option("--max-images", flags->max_images, "train on this many images; 0 = all")
       ->group(kTraining);
   command
       ->add_option("--ema-decay", flags->ema_decay,
-                   "keep the moving average of the weights, e.g. 0.999; 0 = the weights")
+                   "keep the moving average of the weights, e.g. 0.999, below 1; 0 = the weights")
       ->group(kTraining);
 }
 
 void AddPruning(CLI::App* command, CompressFlags* flags) {
   AddChoice(command, "--prune-method", &flags->prune_method, PruneMethodsByName(),
             "global: each layer loses what it can spare; layer: the same share of each", kPruning);
-  AddChoice(command, "--pattern", &flags->pattern, PrunePatternsByName(),
-            "block4: 1x4 blocks of input channels, the fast shape; 2:4: two of four", kPruning);
+  // 2:4 has one sparsity only, and a sweep has several.
+  if (flags->sweeps) {
+    AddChoice(command, "--pattern", &flags->pattern, SweepPatternsByName(),
+              "block4: 1x4 blocks of input channels, the fast shape", kPruning);
+  } else {
+    AddChoice(command, "--pattern", &flags->pattern, PrunePatternsByName(),
+              "block4: 1x4 blocks of input channels, the fast shape; 2:4: two of four", kPruning);
+  }
   command
       ->add_option("--gradual", flags->gradual,
-                   "prune over this share of fine-tuning, e.g. 0.4; 0 = at once")
+                   "prune over this share of fine-tuning, e.g. 0.4, at most 1; 0 = at once")
       ->group(kPruning);
   command
       ->add_option("--finetune-epochs", flags->finetune_epochs,
-                   "of fine-tuning after pruning; 0 = none")
+                   "of fine-tuning after pruning, at most 1000; 0 = none")
       ->group(kPruning);
   command
       ->add_option("--finetune-learning-rate", flags->finetune_learning_rate,
@@ -154,17 +170,18 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
             "what those of the layers' outputs cover", kQuantization);
   command
       ->add_option("--calibration-images", flags->calibration_images,
-                   "training images for ranges and rounding")
+                   "training images for ranges and rounding, at most 1000000")
       ->check(AtLeast(1))
       ->group(kQuantization);
   command
       ->add_option("--group-size", flags->group_size,
-                   "int4: so many weights share a scale, e.g. 64; 0 = a whole channel")
+                   "int4: so many weights share a scale, e.g. 64, 8 to 4096; 0 = a whole channel")
       ->group(kQuantization);
   AddSwitch(command, "per-tensor-scales", &flags->per_tensor_scales,
             "one scale a weight tensor, not one an output channel", kQuantization);
   command
-      ->add_option("--aware-epochs", flags->aware_epochs, "train with rounded weights; 0 = do not")
+      ->add_option("--aware-epochs", flags->aware_epochs,
+                   "train with rounded weights, at most 1000; 0 = do not")
       ->group(kQuantization);
   AddSwitch(command, "reestimate-batch-norm", &flags->reestimate_batch_norm,
             "measure batch-norm statistics again after fine-tuning and rounding", kQuantization);
@@ -172,15 +189,15 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
             "confidences that mean what they say, by the validation split; answers stay",
             kQuantization);
   AddSwitch(command, "reduced-range", &flags->reduced_range,
-            "INT8 weights in 7 bits, which processors without VNNI compute with faster",
-            kQuantization);
+            "store INT8 weights with 7 bits: faster on processors without VNNI", kQuantization);
 }
 
 void AddGuard(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--max-accuracy-drop", flags->max_accuracy_drop,
-                   "too much is lost when validation accuracy falls by more, e.g. 0.01; 0 = any "
-                   "(not for a search, whose default is 0.005)")
+                   absl::StrCat("largest tolerated loss of validation accuracy, e.g. 0.01; 0 = not "
+                                "checked",
+                                flags->sweeps ? "" : ". Of a search: 0.005 by default, above 0"))
       ->group(kGuard);
   AddChoice(command, "--on-collapse", &flags->on_collapse, CollapsePoliciesByName(),
             "mend: remedies, then fail; report: publish and say so in the ledger", kGuard);
@@ -199,7 +216,7 @@ void AddRecipeFlags(CLI::App* command, CompressFlags* flags) {
 void AddCellFlags(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--sparsity", flags->sparsity,
-                   "share of the prunable weights set to zero; 0 = no pruning")
+                   "share of the prunable weights set to zero, below 1; 0 = no pruning")
       ->group(kPruning);
   AddChoice(command, "--weights", &flags->weights, WeightTypesByName(), "how weights are stored",
             kQuantization);
@@ -224,7 +241,7 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
                    "of the search: no try begins that would end later, e.g. 2h, 30min")
       ->transform(NumberWithUnit({{"s", 1}, {"min", 60}, {"h", 3600}}))
       ->group(kGoal);
-  command->add_option("--max-tries", flags->max_tries, "of the search (6)")
+  command->add_option("--max-tries", flags->max_tries, "of the search (6), at most 50")
       ->check(AtLeast(1))
       ->group(kGoal);
 }

@@ -8,7 +8,8 @@
 
 namespace cytopress {
 
-// Where the data and the base model come from, the recipe, and what is put over it.
+// Where the data and the base model come from, the recipe, and what is put over it. Without what no
+// sweep takes where `flags->sweeps`.
 void AddRecipeFlags(CLI::App* command, CompressFlags* flags);
 // What a sweep has a list of: --sparsity and --weights.
 void AddCellFlags(CLI::App* command, CompressFlags* flags);

@@ -178,11 +178,8 @@ std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {
     add("--image-size", absl::StrCat(spec.network().input_height()));
   }
   add("--class-names", absl::StrJoin(spec.dataset().class_names(), ","));
+  if (spec.dataset().seed() != 0) add("--dataset-seed", absl::StrCat(spec.dataset().seed()));
   add("--device", spec.device());
-  if (spec.dataset().seed() != 0) {
-    absl::StrAppend(&command, "  # with dataset.seed ", spec.dataset().seed(),
-                    ", which has no flag");
-  }
   return command;
 }
 

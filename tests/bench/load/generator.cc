@@ -60,6 +60,7 @@ class Generator {
                                   ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return running_ == 0; };
     mutex_.Await(absl::Condition(&all_answered));
     result.requests = std::move(done_);
+    result.first_error = std::move(first_error_);
     return result;
   }
 
@@ -93,17 +94,23 @@ class Generator {
     call->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(left));
     stubs_[number % stubs_.size()]->async()->Classify(
         &call->context, &requests_[number % requests_.size()], &call->response,
-        [this, call](const grpc::Status& status) { OnDone(call, status.error_code()); });
+        [this, call](const grpc::Status& status) { OnDone(call, status); });
   }
 
-  void OnDone(Call* call, int code) {
+  void OnDone(Call* call, const grpc::Status& status) {
     const absl::Duration now = RealClock()->Steady();
     const absl::Duration due = call->due;
     delete call;
     const bool closed_loop = options_.rate <= 0;
     if (closed_loop && now < end_) Send(now);
     absl::MutexLock lock(&mutex_);
-    if (due >= start_ && due < end_) done_.push_back({absl::ToDoubleSeconds(now - due), code});
+    if (!status.ok() && first_error_.ok()) {
+      first_error_ =
+          absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+    }
+    if (due >= start_ && due < end_) {
+      done_.push_back({absl::ToDoubleSeconds(now - due), status.error_code()});
+    }
     --running_;
   }
 
@@ -116,6 +123,7 @@ class Generator {
   absl::Mutex mutex_;
   int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<LoadResult::Request> done_ ABSL_GUARDED_BY(mutex_);
+  absl::Status first_error_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

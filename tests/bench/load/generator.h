@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace cytopress {
@@ -35,6 +35,7 @@ struct LoadResult {
   };
   std::vector<Request> requests;  // that were to start within the measured time
   double seconds = 0;             // measured
+  absl::Status first_error;       // of all requests, also of the warm-up; OK without any
 };
 
 // `on_start` and `on_end` are called at the ends of the measured time.

@@ -33,7 +33,8 @@ struct Flags {
 
 void AddFlags(Flags* flags, CLI::App* app) {
   app->add_option("--server", flags->load.target, "HOST:PORT or unix:PATH")->capture_default_str();
-  app->add_option("--model", flags->load.model, "name; default: the server's default");
+  app->add_option("--model", flags->load.model,
+                  "name; default: --default-model of the server, or the only model that it has");
   app->add_option("--images", flags->images,
                   "png28 (drawn cells) or a folder of PNG and JPEG files")
       ->capture_default_str();
@@ -125,6 +126,12 @@ absl::Status Run(Flags flags) {
     CYTOPRESS_ASSIGN_OR_RETURN(report.swaps, swapper->Stop());
   }
   std::fputs((flags.json ? AsJson(report) : AsTable(report)).c_str(), stdout);
+  // Without images every request is to be refused.
+  if (report.by_code.count("OK") == 0 && flags.load.images_a_request > 0) {
+    return absl::Status(
+        result.first_error.code(),
+        absl::StrCat("no request was answered; the first failed: ", result.first_error.message()));
+  }
   return absl::OkStatus();
 }
 
@@ -136,8 +143,9 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Puts a cytopressd under load and says how it bears it.\n"
       "Examples:\n"
-      "  cytopress-load --in-flight 8 --server-pid $(pidof cytopressd) --metrics-port 9108\n"
-      "  cytopress-load --rate 2000 --deadline-ms 100 --connections 4 --json");
+      "  cytopress-load --model blood-cells --in-flight 8 --server-pid $(pidof cytopressd) "
+      "--metrics-port 9108\n"
+      "  cytopress-load --model blood-cells --rate 2000 --deadline-ms 100 --connections 4 --json");
   cytopress::AddFlags(&flags, &app);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = cytopress::Run(flags);

@@ -109,6 +109,22 @@ TEST_F(CliClassifyTest, NamesWhatCannotBeRead) {
   EXPECT_THAT(err(), HasSubstr("bad.png: is no PNG"));
 }
 
+TEST_F(CliClassifyTest, NamesTheFlagWhereTheServiceHasNoDefaultModel) {
+  AddFile("class_1/a.png", 1);
+  service_.inference.answer = [](const v1::ClassifyRequest& request, v1::ClassifyResponse*) {
+    return request.model().empty()
+               ? BadField("model", "is empty, and the server has no default model; name one of: a")
+               : grpc::Status(grpc::StatusCode::NOT_FOUND, "no model is called that");
+  };
+  EXPECT_EQ(Run({"classify", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("--model: is empty"));
+  EXPECT_THAT(err(), HasSubstr("start cytopressd with --default-model"));
+  EXPECT_EQ(Run({"classify", "--truth", "folder", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("--model: is empty"));
+  EXPECT_EQ(Run({"classify", "--model", "b", folder_}), 3);
+  EXPECT_THAT(err(), HasSubstr("no model is called that"));
+}
+
 TEST_F(CliClassifyTest, ABadFileLeavesTheOthersTheirAnswers) {
   AddFile("class_1/a.png", 1);
   AddFile("class_1/bad.png", 2);

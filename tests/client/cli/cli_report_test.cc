@@ -73,6 +73,10 @@ TEST_F(CliTest, SweepSubmitsTheGrid) {
       0);
   EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.05);
   EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
+  // 2:4 has one sparsity.
+  EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--pattern", "2:4"}), 2);
+  EXPECT_EQ(Run({"sweep", "--help"}), 0);
+  EXPECT_THAT(out(), testing::Not(HasSubstr("2:4")));
   // What the user wrote down is kept.
   const std::string file = folder_ + "/strict.json";
   ASSERT_TRUE(WriteFileAtomically(file, R"({"max_accuracy_drop": 0.01})").ok());
@@ -131,6 +135,7 @@ TEST_F(CliTest, ReportsCommandsDoTheSweepAgain) {
   spec->mutable_network()->set_stem(v1::STEM_CIFAR);
   spec->set_device("cuda:0");
   for (const char* name : {"a b", "c"}) spec->mutable_dataset()->add_class_names(name);
+  spec->mutable_dataset()->set_seed(7);
   spec->mutable_recipe()->set_name("first");
   job.set_parent_model("dense@4");
   service_.jobs.jobs["job-1"] = job;
@@ -142,7 +147,7 @@ TEST_F(CliTest, ReportsCommandsDoTheSweepAgain) {
   const std::string html = *ReadFile(path, kMaxReportBytes);
   for (const char* text :
        {"--recipe-file recipe-blood.json", "--recipe-file recipe-job-2.json", "--base dense@4",
-        "--stem cifar", "--class-names &#39;a b,c&#39;", "--device cuda:0",
+        "--stem cifar", "--class-names &#39;a b,c&#39;", "--dataset-seed 7", "--device cuda:0",
         "&quot;name&quot;: &quot;first&quot;", "&quot;name&quot;: &quot;second&quot;"}) {
     EXPECT_THAT(html, HasSubstr(text));
   }

@@ -454,6 +454,26 @@ TEST_F(CliTest, DatasetsNeedNoService) {
   EXPECT_EQ(Run({"datasets", "show", folder_ + "/missing.npz"}), 3);
 }
 
+TEST_F(CliTest, DatasetsAreReadAsAJobWithTheseFlagsReadsThem) {
+  const std::string cells = folder_ + "/cells";
+  uint8_t shade = 0;
+  for (const char* at : {"/train/a", "/train/b", "/val/a", "/val/b", "/test/a", "/test/b"}) {
+    ASSERT_TRUE(MakeDirectories(cells + at).ok());
+    const Image image{64, 48, 3, std::vector<uint8_t>(64 * 48 * 3, ++shade)};
+    ASSERT_TRUE(WriteFileAtomically(cells + at + "/1.png", *EncodePng(image)).ok());
+  }
+  EXPECT_EQ(Run({"datasets", "show", cells, "--json"}), 0) << err();
+  EXPECT_EQ(OutJson()["width"], 28);
+  EXPECT_EQ(
+      Run({"datasets", "show", "--image-size", "32", "--class-names", "x,y", cells, "--json"}), 0)
+      << err();
+  EXPECT_EQ(OutJson()["width"], 32);
+  EXPECT_EQ(OutJson()["height"], 32);
+  EXPECT_EQ(OutJson()["class_names"], Json::array({"x", "y"}));
+  EXPECT_EQ(Run({"datasets", "show", "synthetic:200", "--image-size", "32"}), 2);
+  EXPECT_THAT(err(), HasSubstr("--image-size 32 is for folders"));
+}
+
 TEST_F(CliTest, DatasetsSayWhatNoNetworkTakes) {
   const std::string path = folder_ + "/tiny.npz";
   ASSERT_TRUE(WriteFileAtomically(path, BuildZip(ValidMembers())).ok());

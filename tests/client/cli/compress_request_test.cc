@@ -60,6 +60,7 @@ TEST(BuildCompressRequest, PutsFlagsOverTheRecipe) {
   flags.learning_rate = 0.03;
   flags.max_images = 100;
   flags.seed = 5;
+  flags.dataset_seed = 6;
   flags.max_accuracy_drop = 0.01;
   const v1::JobSpec spec = Build(flags);
   EXPECT_EQ(spec.network().architecture(), "resnet18");
@@ -74,6 +75,7 @@ TEST(BuildCompressRequest, PutsFlagsOverTheRecipe) {
   EXPECT_DOUBLE_EQ(spec.recipe().prune().sparsity(), 0.8);
   EXPECT_EQ(spec.recipe().quantize().weights(), v1::WEIGHT_TYPE_INT4);
   EXPECT_EQ(spec.recipe().seed(), 5);
+  EXPECT_EQ(spec.dataset().seed(), 6);
   EXPECT_DOUBLE_EQ(spec.recipe().max_accuracy_drop(), 0.01);
 }
 

@@ -77,10 +77,12 @@ TEST_F(JobPrinterTest, SaysOnceWhatAQueuedJobWaitsFor) {
     job.set_waiting_reason("no worker is up");
     printer.Show(job);
     printer.Show(job);
-    EXPECT_THAT(absl::StrSplit(out_.str(), "waiting: no worker is up\n"), SizeIs(2));
+    const std::vector<std::string> said = absl::StrSplit(out_.str(), "waiting: no worker is up\n");
+    EXPECT_THAT(said, SizeIs(2));
     job.set_waiting_reason("");
     printer.Show(job);
-    EXPECT_THAT(absl::StrSplit(out_.str(), "waiting: "), SizeIs(2));
+    const std::vector<std::string> said_in_all = absl::StrSplit(out_.str(), "waiting: ");
+    EXPECT_THAT(said_in_all, SizeIs(2));
   }
 }
 

@@ -1,10 +1,14 @@
 #include "client/cli/recipe_file.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
+#include "core/jobs/job_spec.h"
 
 namespace cytopress {
 namespace {
@@ -53,6 +57,27 @@ TEST(ReadRecipeFile, TakesBothSpellingsOfFieldsAndAnyLayer) {
   EXPECT_DOUBLE_EQ(recipe->finetune().learning_rate(), 0.1);
   EXPECT_DOUBLE_EQ(recipe->prune().layer_sparsity().at("layer1.0.conv1"), 0.25);
   EXPECT_EQ(recipe->on_collapse(), v1::COLLAPSE_POLICY_REPORT);
+}
+
+TEST(ReadRecipeFile, TheNamedRecipesOfTheDocumentationAreThoseOfTheProgram) {
+  for (const std::string& name : RecipeNames()) {
+    const absl::StatusOr<v1::Recipe> written =
+        ReadRecipeFile(absl::StrCat(CYTOPRESS_DOCS, "/recipes/named/", name, ".json"));
+    ASSERT_TRUE(written.ok()) << written.status();
+    EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(*written, *NamedRecipe(name)))
+        << "is: " << NamedRecipe(name)->DebugString();
+  }
+}
+
+TEST(ReadRecipeFile, EveryRecipeOfTheDocumentationCanBeRead) {
+  int files = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(absl::StrCat(CYTOPRESS_DOCS, "/recipes"))) {
+    if (entry.path().extension() != ".json") continue;
+    EXPECT_TRUE(ReadRecipeFile(entry.path().string()).ok()) << entry.path();
+    ++files;
+  }
+  EXPECT_GT(files, 4);
 }
 
 }  // namespace
