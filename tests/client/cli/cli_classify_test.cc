@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_split.h"
+#include "core/artifact/artifact.h"
 #include "core/dataset/dataset.h"
 #include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
@@ -248,6 +249,37 @@ TEST_F(EvaluateFolderTest, MatchesClassesByName) {
   EXPECT_DOUBLE_EQ(OutJson()["measured"]["accuracy"], 1);
   // Its columns are the data set's classes: the first image is of the first, "b".
   EXPECT_THAT(*ReadFile(csv, 1000), HasSubstr("0,0.300000012,0.100000001,"));
+}
+
+TEST_F(EvaluateFolderTest, NumbersTheModelsOwnDataAsItsJobDid) {
+  TakeImagesOf(4, 0);
+  WriteFolders({"h", "g", "f", "e", "d", "c", "b", "a"});  // "h" is 7 in the alphabet, 0 here
+  DatasetOptions options;
+  options.folder_preprocessing = FromProto(service_.models.model.preprocessing());
+  const absl::StatusOr<Dataset> dataset = LoadDataset(folder_, options);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  v1::Model* const model = &service_.models.model;
+  model->mutable_provenance()->set_dataset_hash(dataset->content_hash);
+  const auto accuracy = [this](const std::string& alias = "") {
+    EXPECT_EQ(Evaluate(alias), 0) << err();
+    return OutJson()["measured"]["accuracy"].get<double>();
+  };
+  EXPECT_DOUBLE_EQ(accuracy(), 0) << "other names: by number";
+  EXPECT_DOUBLE_EQ(accuracy("a=class 7,b=class 6,c=class 5,d=class 4,e=class 3,f=class 2,"
+                            "g=class 1,h=class 0"),
+                   1)
+      << "an alias is heeded";
+  // The base model's order of the names that the job gave to the folders.
+  for (int i = kClasses - 1; i >= 0; --i) {
+    model->mutable_provenance()->mutable_spec()->mutable_dataset()->add_class_names(
+        absl::StrCat("class ", i));
+  }
+  EXPECT_DOUBLE_EQ(accuracy(), 1);
+  // The base model's order of the folders' own names.
+  model->mutable_provenance()->clear_spec();
+  model->clear_class_names();
+  for (const char* name : {"h", "g", "f", "e", "d", "c", "b", "a"}) model->add_class_names(name);
+  EXPECT_DOUBLE_EQ(accuracy(), 1);
 }
 
 TEST_F(EvaluateFolderTest, PreparesImagesAsTheModelTakesThem) {
