@@ -74,7 +74,7 @@ class PendingFile {
   static absl::StatusOr<PendingFile> Create(const std::string& path) {
     std::string target = PathToReplace(path);
     if (target.empty()) {
-      const int fd = open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+      const int fd = OpenToWriteInto(path);
       if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
       return PendingFile(path, "", fd);
     }

@@ -158,6 +158,15 @@ TEST_F(DownloadTest, KeepsLinksAndWritesIntoPipes) {
   EXPECT_EQ(FilesInFolder(), 3);
 }
 
+TEST_F(DownloadTest, WritesOnInAnOpenFile) {
+  const int fd = open(path_.c_str(), O_WRONLY | O_APPEND);
+  ASSERT_GE(fd, 0);
+  EXPECT_TRUE(client_.DownloadModel("blood", 0, absl::StrCat("/dev/fd/", fd)).ok());
+  ASSERT_EQ(write(fd, " tail", 5), 5);
+  close(fd);
+  EXPECT_EQ(*ReadFile(path_, 1000), "the file beforefirst second tail");
+}
+
 TEST_F(DownloadTest, KeepsTheOldFileWhenBytesAreWrong) {
   service_.models.chunks = {"first ", "sec0nd"};
   const absl::Status status = client_.DownloadModel("blood", 0, path_).status();
