@@ -45,6 +45,10 @@ std::string FormatPercent(double fraction, int digits) {
   return absl::StrFormat("%.*f %%", digits, 100 * fraction);
 }
 
+std::string FormatFigure(double value, int digits) {
+  return std::isnan(value) ? "-" : absl::StrFormat("%.*f", digits, value);
+}
+
 std::string FormatImages(int64_t count) {
   return absl::StrCat(count, count == 1 ? " image" : " images");
 }

@@ -98,9 +98,8 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
   std::vector<int> owner(names.size(), -1);
   for (int i = 0; i < dataset.classes(); ++i) {
     const std::string& name = dataset.class_names[i];
-    const absl::StatusOr<int> found = by_number && aliases.count(name) == 0
-                                          ? numbers[i]
-                                          : MatchClass(name, names, aliases);
+    const absl::StatusOr<int> found =
+        by_number && aliases.count(name) == 0 ? numbers[i] : MatchClass(name, names, aliases);
     if (!found.ok()) {
       return absl::Status(found.status().code(),
                           absl::StrCat(what, ": ", found.status().message()));
@@ -176,9 +175,10 @@ void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* store
                      const v1::Model& model, std::ostream* out) {
   Table table({"", ">measured", ">stored", ">difference"});
   const auto add = [&](const std::string& name, double value, const double* other) {
-    table.AddRow({name, absl::StrFormat("%.6f", value),
-                  other == nullptr ? "-" : absl::StrFormat("%.6f", *other),
-                  other == nullptr ? "-" : absl::StrFormat("%+.2g", value - *other)});
+    const double stored_value = other == nullptr ? std::nan("") : *other;
+    const double difference = value - stored_value;
+    table.AddRow({name, FormatFigure(value, 6), FormatFigure(stored_value, 6),
+                  std::isnan(difference) ? "-" : absl::StrFormat("%+.2g", difference)});
   };
   const auto add_field = [&](const std::string& name, double (v1::Evaluation::*field)() const) {
     const double other = stored == nullptr ? 0 : (stored->*field)();
@@ -219,8 +219,8 @@ absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation
         "--tolerance has nothing to compare with: the model stores no figures of ",
         same_data ? measured.split() : "these data, only of those that it was made from"));
   }
-  const double accuracy = std::abs(measured.accuracy() - stored->accuracy());
-  const double auc = std::abs(measured.auc() - stored->auc());
+  const double accuracy = ScoreDistance(measured.accuracy(), stored->accuracy());
+  const double auc = ScoreDistance(measured.auc(), stored->auc());
   if (IsWithin(accuracy, tolerance) && IsWithin(auc, tolerance)) return absl::OkStatus();
   return absl::DataLossError(absl::StrFormat(
       "measured and stored differ by more than --tolerance %g: ACC by %g, AUC by %g", tolerance,

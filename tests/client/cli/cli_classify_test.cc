@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "absl/strings/str_split.h"
 #include "core/artifact/artifact.h"
 #include "core/dataset/dataset.h"
@@ -12,6 +14,7 @@ namespace cytopress {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kClasses = 8;
 
@@ -280,6 +283,31 @@ TEST_F(EvaluateFolderTest, NumbersTheModelsOwnDataAsItsJobDid) {
   model->clear_class_names();
   for (const char* name : {"h", "g", "f", "e", "d", "c", "b", "a"}) model->add_class_names(name);
   EXPECT_DOUBLE_EQ(accuracy(), 1);
+}
+
+TEST_F(EvaluateFolderTest, ASplitOfOneClassHasNoAucAndIsCompared) {
+  TakeImagesOf(4, 0);
+  WriteFolders(
+      {"class 0", "class 1", "class 2", "class 3", "class 4", "class 5", "class 6", "class 7"});
+  for (int i = 1; i < kClasses; ++i) {
+    std::filesystem::remove_all(absl::StrCat(folder_, "/test/class ", i));
+  }
+  DatasetOptions options;
+  v1::Model* const model = &service_.models.model;
+  options.folder_preprocessing = FromProto(model->preprocessing());
+  const absl::StatusOr<Dataset> dataset = LoadDataset(folder_, options);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  model->mutable_provenance()->set_dataset_hash(dataset->content_hash);
+  v1::Evaluation* const stored = model->add_evaluations();
+  stored->set_split("test");
+  stored->set_accuracy(1);
+  stored->set_auc(std::nan(""));
+  const std::vector<std::string> command = {"evaluate", "--model",     "blood", "--dataset",
+                                            folder_,    "--tolerance", "1e-6"};
+  EXPECT_EQ(Run(command), 0) << err();
+  EXPECT_THAT(out(), Not(HasSubstr("nan")));
+  stored->set_auc(0.5);
+  EXPECT_EQ(Run(command), 1) << "only one of them has an AUC";
 }
 
 TEST_F(EvaluateFolderTest, PreparesImagesAsTheModelTakesThem) {

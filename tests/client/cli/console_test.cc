@@ -20,6 +20,8 @@ TEST(Format, Numbers) {
   EXPECT_EQ(FormatSeconds(3723), "1:02:03 h");
   EXPECT_EQ(FormatPercent(0.95321), "95.32 %");
   EXPECT_EQ(FormatPercent(std::nan("")), "-");
+  EXPECT_EQ(FormatFigure(0.97144), "0.9714");
+  EXPECT_EQ(FormatFigure(std::nan("")), "-");
   EXPECT_EQ(FormatMilliseconds(0.00325), "3.25 ms");
   EXPECT_EQ(FormatImages(1), "1 image");
   EXPECT_EQ(FormatImages(0), "0 images");
