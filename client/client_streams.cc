@@ -190,9 +190,12 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   request.set_name(name);
   request.set_version(version);
   request.set_format(format);
-  const std::unique_ptr<grpc::ClientReaderInterface<v1::DownloadModelResponse>> reader =
-      models_->DownloadModel(&context, request);
   Patience patience(&context, deadline_);
+  std::unique_ptr<grpc::ClientReaderInterface<v1::DownloadModelResponse>> reader;
+  patience.During([&] {  // waits for the connection
+    reader = models_->DownloadModel(&context, request);
+    return true;
+  });
   DownloadedModel result;
   std::string announced;
   Sha256 digest;

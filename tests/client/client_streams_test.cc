@@ -215,6 +215,17 @@ TEST_F(DownloadTest, DoesNotWaitForASilentServerForEver) {
   EXPECT_EQ(FilesInFolder(), 1);
 }
 
+TEST_F(DownloadTest, DoesNotWaitForAConnectionForEver) {
+  const SilentServer silent;
+  ClientOptions options;
+  options.target = silent.target();
+  options.deadline = absl::Milliseconds(200);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_EQ((*client)->DownloadModel("blood", 0, path_).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
 TEST_F(DownloadTest, KeepsToTheUmask) {
   const mode_t before = umask(0027);
   const absl::Status status = client_.DownloadModel("blood", 0, path_).status();
