@@ -66,7 +66,8 @@ Json ToJson(const google::protobuf::Message& message) {
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
   std::string text;
-  // Fails only for an Any of an unknown type, of which there is none in these messages.
+  // Fails only for an Any of an unknown type, of which there is none in these messages, and for
+  // times beyond the year 9999, which no model's file may have.
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return Json();
   return Json::parse(text);
 }
