@@ -13,7 +13,9 @@ namespace {
 
 constexpr int kJsonIndent = 2;
 
-// Characters of UTF-8: bytes that do not continue one.
+}  // namespace
+
+// Bytes that do not continue a character.
 size_t WidthOf(const std::string& text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
 }
@@ -23,8 +25,6 @@ std::string Padded(const std::string& text, size_t width, bool right) {
   const std::string blanks(width - WidthOf(text), ' ');
   return right ? blanks + text : text + blanks;
 }
-
-}  // namespace
 
 Table::Table(std::vector<std::string> headings) {
   for (std::string& heading : headings) {
