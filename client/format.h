@@ -11,7 +11,8 @@
 
 namespace cytopress {
 
-// What others wrote (names, errors) may hold escape sequences: control characters become '?'.
+// What others wrote (names, errors) may hold escape sequences: control characters become '?', and
+// so do those that turn the direction of writing.
 std::string Printable(absl::string_view text);
 
 std::string FormatBytes(int64_t bytes);          // "23.5 MB", decimal units
