@@ -35,11 +35,14 @@ struct Batch {
 // One ClassifyStream call, written to by the caller's thread and read by one of its own.
 class Stream {
  public:
-  // `patience`: for the next answer, and for the server to take in a request.
+  // `patience`: for the connection, for the next answer, for the server to take in a request, and
+  // for it to end the stream.
   Stream(v1::InferenceService::StubInterface* stub, absl::Duration patience)
-      : patience_(patience),
-        stream_(stub->ClassifyStream(&context_)),
-        writing_(&context_, patience) {
+      : patience_(patience), writing_(&context_, patience) {
+    writing_.During([&] {
+      stream_ = stub->ClassifyStream(&context_);
+      return true;
+    });
     reader_ = std::thread([this] { Read(); });
   }
 
@@ -79,8 +82,17 @@ class Stream {
 
   // When all answers have come.
   absl::Status Close() {
-    stream_->WritesDone();
-    return Finish();
+    writing_.During([&] { return stream_->WritesDone(); });
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!mutex_.AwaitWithTimeout(absl::Condition(&ended_), patience_)) {
+        return absl::DeadlineExceededError(
+            absl::StrCat("the stream did not end within ", absl::FormatDuration(patience_)));
+      }
+    }
+    const absl::Status end = Finish();
+    CYTOPRESS_RETURN_IF_ERROR(writing_.status());
+    return end;
   }
 
  private:
@@ -101,10 +113,10 @@ class Stream {
 
   const absl::Duration patience_;
   grpc::ClientContext context_;
-  const std::unique_ptr<
+  Patience writing_;
+  std::unique_ptr<
       grpc::ClientReaderWriterInterface<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>>
       stream_;
-  Patience writing_;
   absl::Mutex mutex_;
   std::deque<v1::ClassifyStreamResponse> answers_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;

@@ -75,7 +75,7 @@ class PendingFile {
   static absl::StatusOr<PendingFile> Create(const std::string& path) {
     std::string target = PathToReplace(path);
     if (target.empty()) {
-      const int fd = open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+      const int fd = OpenToWriteInto(path);
       if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
       return PendingFile(path, "", fd);
     }
@@ -191,9 +191,12 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   request.set_name(name);
   request.set_version(version);
   request.set_format(format);
-  const std::unique_ptr<grpc::ClientReaderInterface<v1::DownloadModelResponse>> reader =
-      models_->DownloadModel(&context, request);
   Patience patience(&context, deadline_);
+  std::unique_ptr<grpc::ClientReaderInterface<v1::DownloadModelResponse>> reader;
+  patience.During([&] {  // waits for the connection
+    reader = models_->DownloadModel(&context, request);
+    return true;
+  });
   DownloadedModel result;
   std::string announced;
   Sha256 digest;

@@ -10,10 +10,30 @@
 
 namespace cytopress {
 
+namespace {
+
+// How many bytes at the front of `text`, which is not empty, are a control character in UTF-8: of
+// ASCII, of U+0080 to U+009F, or of those that turn the direction of writing; 0 for others.
+size_t ControlBytes(absl::string_view text) {
+  const auto in = [text](size_t at, unsigned char first, unsigned char last) {
+    const auto byte = static_cast<unsigned char>(at < text.size() ? text[at] : '\0');
+    return first <= byte && byte <= last;
+  };
+  if (absl::ascii_iscntrl(static_cast<unsigned char>(text[0]))) return 1;
+  if (in(0, 0xC2, 0xC2) && in(1, 0x80, 0x9F)) return 2;
+  if (in(0, 0xE2, 0xE2) && in(1, 0x80, 0x80) && in(2, 0xAA, 0xAE)) return 3;  // U+202A to U+202E
+  if (in(0, 0xE2, 0xE2) && in(1, 0x81, 0x81) && in(2, 0xA6, 0xA9)) return 3;  // U+2066 to U+2069
+  return 0;
+}
+
+}  // namespace
+
 std::string Printable(absl::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';
+  std::string result;
+  while (!text.empty()) {
+    const size_t control = ControlBytes(text);
+    result.push_back(control > 0 ? '?' : text[0]);
+    text.remove_prefix(control > 0 ? control : 1);
   }
   return result;
 }
@@ -43,6 +63,10 @@ std::string FormatMilliseconds(double seconds) { return absl::StrFormat("%.2f ms
 std::string FormatPercent(double fraction, int digits) {
   if (std::isnan(fraction)) return "-";
   return absl::StrFormat("%.*f %%", digits, 100 * fraction);
+}
+
+std::string FormatFigure(double value, int digits) {
+  return std::isnan(value) ? "-" : absl::StrFormat("%.*f", digits, value);
 }
 
 std::string FormatImages(int64_t count) {

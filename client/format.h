@@ -11,13 +11,15 @@
 
 namespace cytopress {
 
-// What others wrote (names, errors) may hold escape sequences: control characters become '?'.
+// What others wrote (names, errors) may hold escape sequences: control characters become '?', and
+// so do those that turn the direction of writing.
 std::string Printable(absl::string_view text);
 
 std::string FormatBytes(int64_t bytes);          // "23.5 MB", decimal units
 std::string FormatSeconds(double seconds);       // "33 ms", "4.2 s", "3:12 min", "1:02:03 h"
 std::string FormatMilliseconds(double seconds);  // "3.25 ms"
 std::string FormatPercent(double fraction, int digits = 2);            // "95.32 %"; NaN is "-"
+std::string FormatFigure(double value, int digits = 4);                // "0.9714"; NaN is "-"
 std::string FormatTimestamp(const google::protobuf::Timestamp& time);  // local; "-" when unset
 std::string FormatImages(int64_t count);                               // "1 image", "2 images"
 std::string FormatBar(double fraction, int width);                     // "####......"

@@ -24,7 +24,7 @@ int64_t LargestCount(const std::vector<SplitCounts>& splits) {
 
 size_t LongestName(const std::vector<std::string>& names) {
   size_t longest = 0;
-  for (const std::string& name : names) longest = std::max(longest, name.size());
+  for (const std::string& name : names) longest = std::max(longest, WidthOf(Printable(name)));
   return longest;
 }
 
@@ -88,9 +88,9 @@ std::string DrawTextChart(const std::vector<std::string>& class_names,
       const int64_t count = split.images[i];
       const double share = split.total() == 0 ? 0.0 : static_cast<double>(count) / split.total();
       const int full = static_cast<int>(bar_width * count / largest);
-      absl::StrAppendFormat(&chart, "  %-*s %6d  %7s  %s\n", name_width, Printable(class_names[i]),
-                            count, FormatPercent(share, 1),
-                            std::string(std::max(full, count > 0 ? 1 : 0), '#'));
+      absl::StrAppendFormat(
+          &chart, "  %s %6d  %7s  %s\n", Padded(Printable(class_names[i]), name_width), count,
+          FormatPercent(share, 1), std::string(std::max(full, count > 0 ? 1 : 0), '#'));
     }
   }
   return chart;

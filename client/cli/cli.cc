@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
+#include <new>
 #include <stdexcept>
 #include <vector>
 
@@ -53,6 +55,7 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_flag("--json", flags->json,
                 "print JSON, for scripts; a job that is followed is a line at each change");
   app->add_option("--timeout", flags->timeout_seconds, "seconds that one call may take")
+      ->check(Positive())  // NaN is in every range
       ->check(CLI::Range(0.001, kLongestTimeout))
       ->capture_default_str();
   app->add_flag("--tls", flags->tls, "encrypt; the server is checked against the system's roots");
@@ -161,6 +164,15 @@ void PrintUsageError(const UsageError& error, CliContext* context) {
   Print({absl::StatusCode::kInvalidArgument, "", error.message, {error.hint}}, context);
 }
 
+// No command is to throw; but memory may run out, and a library may have an exception of its own.
+absl::StatusOr<ExitCode> RunCommand(CliContext* context) try {
+  return context->command()();
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("this machine has no memory left for it");
+} catch (const std::exception& error) {
+  return absl::InternalError(error.what());
+}
+
 // What is left of the output is written only here, and the disk may be full.
 int Finish(ExitCode code, CliContext* context) {
   context->out().flush();
@@ -241,13 +253,13 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
       PrintUsageError(ExplainUsageError(app, error), &context);
     }
     return Finish(ExitCode::kUsage, &context);
-  } catch (const std::invalid_argument&) {  // thrown by CLI11 itself
+  } catch (const std::logic_error&) {  // std::stoll in CLI11 itself
     context.flags().json = json;
     PrintUsageError({"a --no-... flag takes no value", "Leave out what follows its '='."},
                     &context);
     return Finish(ExitCode::kUsage, &context);
   }
-  const absl::StatusOr<ExitCode> code = context.command()();
+  const absl::StatusOr<ExitCode> code = RunCommand(&context);
   context.out().flush();
   if (code.ok()) return Finish(*code, &context);
   PrintError(code.status(), &context);

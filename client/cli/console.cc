@@ -13,7 +13,9 @@ namespace {
 
 constexpr int kJsonIndent = 2;
 
-// Characters of UTF-8: bytes that do not continue one.
+}  // namespace
+
+// Bytes that do not continue a character.
 size_t WidthOf(const std::string& text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
 }
@@ -23,8 +25,6 @@ std::string Padded(const std::string& text, size_t width, bool right) {
   const std::string blanks(width - WidthOf(text), ' ');
   return right ? blanks + text : text + blanks;
 }
-
-}  // namespace
 
 Table::Table(std::vector<std::string> headings) {
   for (std::string& heading : headings) {
@@ -66,7 +66,8 @@ Json ToJson(const google::protobuf::Message& message) {
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
   std::string text;
-  // Fails only for an Any of an unknown type, of which there is none in these messages.
+  // Fails only for an Any of an unknown type, of which there is none in these messages, and for
+  // times beyond the year 9999, which no model's file may have.
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return Json();
   return Json::parse(text);
 }

@@ -20,6 +20,11 @@ struct Console {
   int columns = 80;
 };
 
+// Characters of UTF-8.
+size_t WidthOf(const std::string& text);
+// With blanks behind, or before it, to `width` characters.
+std::string Padded(const std::string& text, size_t width, bool right = false);
+
 // Columns as wide as their content, two blanks between them.
 class Table {
  public:

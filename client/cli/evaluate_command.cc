@@ -1,6 +1,8 @@
 // evaluate
+#include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -53,9 +55,29 @@ bool HasNames(const Dataset& dataset) {
   return false;
 }
 
-// The model's class for each of the data set's: by name, because a folder's classes are in
-// alphabetical order; by number where labels have no names, and for the data that the model was
-// made from, whose names the job may have replaced.
+bool IsMadeFrom(const v1::Model& model, const Dataset& dataset) {
+  return dataset.content_hash == model.provenance().dataset_hash();
+}
+
+// The number that the model's job gave to each class of its data: it may have called them by other
+// names, and numbered those as its base model does where both have the same names.
+std::vector<int> NumbersOfJob(const Dataset& dataset, const v1::Model& model) {
+  const auto& given = model.provenance().spec().dataset().class_names();
+  std::vector<std::string> called = dataset.class_names;
+  if (given.size() == dataset.classes()) called.assign(given.begin(), given.end());
+  const auto& names = model.class_names();
+  const bool same_names = std::is_permutation(names.begin(), names.end(), called.begin());
+  std::vector<int> numbers;
+  for (int i = 0; i < dataset.classes(); ++i) {
+    const auto found = std::find(names.begin(), names.end(), called[i]);
+    numbers.push_back(same_names ? static_cast<int>(found - names.begin()) : i);
+  }
+  return numbers;
+}
+
+// The model's class for each of the data set's: that of an alias if there is one. Else by name,
+// because a folder's classes are in alphabetical order; by number where labels have no names; and
+// for the data that the model was made from as its job did.
 absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::Model& model,
                                               const std::map<std::string, std::string>& aliases) {
   const std::vector<std::string> names(model.class_names().begin(), model.class_names().end());
@@ -67,13 +89,17 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
         " classes ", absl::StrJoin(names, ", "), ": give the same classes, or name another model"));
   }
   CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
-  const bool by_number =
-      !HasNames(dataset) || dataset.content_hash == model.provenance().dataset_hash();
+  const bool same_data = IsMadeFrom(model, dataset);
+  const bool by_number = same_data || !HasNames(dataset);
+  std::vector<int> numbers(dataset.classes());
+  std::iota(numbers.begin(), numbers.end(), 0);
+  if (same_data) numbers = NumbersOfJob(dataset, model);
   std::vector<int> matched;
   std::vector<int> owner(names.size(), -1);
   for (int i = 0; i < dataset.classes(); ++i) {
     const std::string& name = dataset.class_names[i];
-    const absl::StatusOr<int> found = by_number ? i : MatchClass(name, names, aliases);
+    const absl::StatusOr<int> found =
+        by_number && aliases.count(name) == 0 ? numbers[i] : MatchClass(name, names, aliases);
     if (!found.ok()) {
       return absl::Status(found.status().code(),
                           absl::StrCat(what, ": ", found.status().message()));
@@ -149,9 +175,10 @@ void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* store
                      const v1::Model& model, std::ostream* out) {
   Table table({"", ">measured", ">stored", ">difference"});
   const auto add = [&](const std::string& name, double value, const double* other) {
-    table.AddRow({name, absl::StrFormat("%.6f", value),
-                  other == nullptr ? "-" : absl::StrFormat("%.6f", *other),
-                  other == nullptr ? "-" : absl::StrFormat("%+.2g", value - *other)});
+    const double stored_value = other == nullptr ? std::nan("") : *other;
+    const double difference = value - stored_value;
+    table.AddRow({name, FormatFigure(value, 6), FormatFigure(stored_value, 6),
+                  std::isnan(difference) ? "-" : absl::StrFormat("%+.2g", difference)});
   };
   const auto add_field = [&](const std::string& name, double (v1::Evaluation::*field)() const) {
     const double other = stored == nullptr ? 0 : (stored->*field)();
@@ -192,8 +219,8 @@ absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation
         "--tolerance has nothing to compare with: the model stores no figures of ",
         same_data ? measured.split() : "these data, only of those that it was made from"));
   }
-  const double accuracy = std::abs(measured.accuracy() - stored->accuracy());
-  const double auc = std::abs(measured.auc() - stored->auc());
+  const double accuracy = ScoreDistance(measured.accuracy(), stored->accuracy());
+  const double auc = ScoreDistance(measured.auc(), stored->auc());
   if (IsWithin(accuracy, tolerance) && IsWithin(auc, tolerance)) return absl::OkStatus();
   return absl::DataLossError(absl::StrFormat(
       "measured and stored differ by more than --tolerance %g: ACC by %g, AUC by %g", tolerance,
@@ -213,7 +240,7 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
                              MatchClasses(dataset, model, aliases));
   CYTOPRESS_ASSIGN_OR_RETURN(const Split* const split, dataset.split(flags.split));
   // Figures of other data are not put beside these.
-  const bool same_data = dataset.content_hash == model.provenance().dataset_hash();
+  const bool same_data = IsMadeFrom(model, dataset);
   const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
   CYTOPRESS_ASSIGN_OR_RETURN(const Measured measured,
                              Measure(client, model, dataset, *split, class_of, flags));

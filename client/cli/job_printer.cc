@@ -53,7 +53,7 @@ std::vector<std::string> LedgerCells(const v1::LedgerEntry& entry) {
   return {Printable(entry.stage()),
           FormatSeconds(entry.seconds()),
           entry.has_validation_accuracy() ? FormatPercent(entry.validation_accuracy()) : "-",
-          entry.has_validation_auc() ? absl::StrFormat("%.4f", entry.validation_auc()) : "-",
+          entry.has_validation_auc() ? FormatFigure(entry.validation_auc()) : "-",
           FormatPercent(entry.sparsity(), 1),
           bytes(entry.packed_bytes()),
           bytes(entry.disk_bytes()),

@@ -31,10 +31,10 @@ std::string Share(int64_t part, int64_t whole) {
 
 void PrintEvaluation(const v1::Evaluation& evaluation, std::ostream* out) {
   *out << absl::StrFormat(
-      "  %-11s ACC %s (95 %% interval %s to %s), AUC %.4f, calibration error %.3f, %d images, %s\n",
+      "  %-11s ACC %s (95 %% interval %s to %s), AUC %s, calibration error %.3f, %d images, %s\n",
       absl::StrCat(Printable(evaluation.split()), ":"), FormatPercent(evaluation.accuracy()),
       FormatPercent(evaluation.accuracy_low()), FormatPercent(evaluation.accuracy_high()),
-      evaluation.auc(), evaluation.expected_calibration_error(), evaluation.images(),
+      FormatFigure(evaluation.auc()), evaluation.expected_calibration_error(), evaluation.images(),
       Printable(evaluation.engine()));
 }
 
@@ -75,8 +75,8 @@ void PrintCertificate(const v1::Model& model, std::ostream* out) {
        absl::StrFormat("%s (95 %% interval %s to %s)%s", FormatPercent(test->accuracy()),
                        FormatPercent(test->accuracy_low()), FormatPercent(test->accuracy_high()),
                        compared ? ", " + AgainstParent(test->accuracy(), parent.accuracy()) : ""));
-  line("AUC", absl::StrFormat("%.4f%s", test->auc(), AucInterval(*test)) +
-                  (compared ? absl::StrFormat(", dense %.4f", parent.auc()) : ""));
+  line("AUC", absl::StrCat(FormatFigure(test->auc()), AucInterval(*test),
+                           compared ? ", dense " + FormatFigure(parent.auc()) : ""));
   if (compared) line("McNemar's test", McNemarInWords(certificate));
   line("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
                                      ClassName(model, certificate.lowest_recall_class())));
@@ -84,8 +84,8 @@ void PrintCertificate(const v1::Model& model, std::ostream* out) {
        absl::StrFormat("expected error %.4f", test->expected_calibration_error()) +
            (compared ? absl::StrFormat(", dense %.4f", parent.expected_calibration_error()) : ""));
   line("weights alone",
-       absl::StrFormat("ACC %s, AUC %.4f, without the rounding of activations",
-                       FormatPercent(weights_only.accuracy()), weights_only.auc()));
+       absl::StrFormat("ACC %s, AUC %s, without the rounding of activations",
+                       FormatPercent(weights_only.accuracy()), FormatFigure(weights_only.auc())));
   line("size",
        absl::StrFormat("%s on disk, %s smaller than FP32", FormatBytes(model.size().disk_bytes()),
                        Ratio(model.size().dense_bytes(), model.size().disk_bytes())));
@@ -169,7 +169,7 @@ void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out) {
                   FormatPercent(model.size().sparsity(), 1), FormatBytes(model.size().disk_bytes()),
                   Ratio(model.size().dense_bytes(), model.size().disk_bytes()),
                   evaluation == nullptr ? "-" : FormatPercent(evaluation->accuracy()),
-                  evaluation == nullptr ? "-" : absl::StrFormat("%.4f", evaluation->auc()),
+                  evaluation == nullptr ? "-" : FormatFigure(evaluation->auc()),
                   evaluation == nullptr ? "-" : evaluation->split(),
                   model.provenance().dataset_name(),
                   FormatTimestamp(model.provenance().created())});

@@ -68,12 +68,12 @@ absl::Status Parse(const std::string& text, v1::Recipe* recipe) {
   Json json;
   try {
     json = Json::parse(text);
-  } catch (const Json::parse_error& error) {
+  } catch (const Json::exception& error) {
     // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
     const absl::string_view what = error.what();
-    const size_t start = what.find("parse error");
+    const size_t end = what.find("] ");
     return absl::InvalidArgumentError(
-        absl::StrCat("not JSON: ", start == absl::string_view::npos ? what : what.substr(start)));
+        absl::StrCat("not JSON: ", end == absl::string_view::npos ? what : what.substr(end + 2)));
   }
   if (!json.is_object()) return absl::InvalidArgumentError("not a JSON object: {...}");
   CYTOPRESS_RETURN_IF_ERROR(CheckNames(*v1::Recipe::descriptor(), json, ""));

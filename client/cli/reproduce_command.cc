@@ -51,13 +51,16 @@ absl::Status CheckData(const v1::Model& model, const v1::DatasetSource& source) 
 }
 
 absl::StatusOr<StoredModel> Fetch(Client* client, const std::string& name, int64_t version) {
-  std::string folder = (std::filesystem::temp_directory_path() / "cytopress-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) return absl::InternalError("no temporary folder");
+  std::error_code error;
+  std::string folder = (std::filesystem::temp_directory_path(error) / "cytopress-XXXXXX").string();
+  if (error || mkdtemp(folder.data()) == nullptr) {
+    return absl::FailedPreconditionError(
+        "there is no temporary folder to write to; name one with TMPDIR");
+  }
   const std::string path = folder + "/model.cyp";
   StoredModel stored;
   absl::StatusOr<DownloadedModel> downloaded = client->DownloadModel(name, version, path);
   absl::StatusOr<std::string> bytes = ReadFile(path, kMaxArtifactFileBytes);
-  std::error_code error;
   std::filesystem::remove_all(folder, error);
   CYTOPRESS_RETURN_IF_ERROR(downloaded.status());
   CYTOPRESS_RETURN_IF_ERROR(bytes.status());

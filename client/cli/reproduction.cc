@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
+#include "client/format.h"
 #include "client/report/verdict.h"
 #include "core/evaluation/evaluation.h"
 #include "core/jobs/job_spec.h"
@@ -143,7 +144,7 @@ class Comparer {
       const v1::Evaluation* b = EvaluationOn(reproduced_.model, split);
       const auto text = [](const v1::Evaluation* evaluation,
                            double (v1::Evaluation::*field)() const) {
-        return evaluation == nullptr ? "-" : absl::StrFormat("%.6f", (evaluation->*field)());
+        return evaluation == nullptr ? "-" : FormatFigure((evaluation->*field)(), 6);
       };
       for (const auto& [name, field] :
            {std::pair{"ACC", &v1::Evaluation::accuracy}, std::pair{"AUC", &v1::Evaluation::auc}}) {
@@ -159,10 +160,12 @@ class Comparer {
       result_.items.push_back({absl::StrCat(split, " answers"),
                                absl::StrCat(a->images(), " images"),
                                same_answers ? "the same" : "differ", same_answers});
-      same_bits_ &= same_answers && a->accuracy() == b->accuracy() && a->auc() == b->auc();
+      same_bits_ &= same_answers && ScoreDistance(a->accuracy(), b->accuracy()) == 0 &&
+                    ScoreDistance(a->auc(), b->auc()) == 0;
       if (std::string(split) != "test") continue;
+      // In this order, an AUC that only one of them has is the larger one.
       difference_ =
-          std::max(std::abs(a->accuracy() - b->accuracy()), std::abs(a->auc() - b->auc()));
+          std::max(ScoreDistance(a->auc(), b->auc()), ScoreDistance(a->accuracy(), b->accuracy()));
     }
   }
 

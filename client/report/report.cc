@@ -87,8 +87,8 @@ std::string Tiles(const ReportData& data) {
   std::string html = "<ul class=\"tiles\">\n";
   if (data.dense.has_value()) {
     if (const v1::Evaluation* test = EvaluationOn(*data.dense, "test")) {
-      html += Tile(absl::StrFormat("%.4f", test->accuracy()), "accuracy of the dense model");
-      html += Tile(absl::StrFormat("%.4f", test->auc()), "AUC of the dense model");
+      html += Tile(Figure4(test->accuracy()), "accuracy of the dense model");
+      html += Tile(Figure4(test->auc()), "AUC of the dense model");
     }
   }
   html += Tile(absl::StrCat(done, " of ", data.cells.size()), "models made");

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "client/report/html.h"
 #include "client/report/verdict.h"
+#include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
@@ -133,6 +134,7 @@ void DescribeData(const v1::Model& model, ReportData* data) {
   DatasetOptions options;
   options.seed = source.seed();
   options.class_names.assign(source.class_names().begin(), source.class_names().end());
+  options.folder_preprocessing = FromProto(model.preprocessing());
   const absl::StatusOr<Dataset> dataset = LoadDataset(source.uri(), options);
   if (!dataset.ok() || dataset->content_hash != model.provenance().dataset_hash()) return;
   // A job numbers the classes as its base model does.

@@ -11,8 +11,9 @@ namespace cytopress {
 
 bool IsAtChance(const v1::Evaluation& evaluation) {
   const auto classes = static_cast<int>(std::lround(std::sqrt(evaluation.confusion_size())));
+  const bool whole = classes * classes == evaluation.confusion_size();
   int64_t images = 0, most = 0;
-  for (int truth = 0; truth < classes; ++truth) {
+  for (int truth = 0; whole && truth < classes; ++truth) {
     int64_t own = 0;
     for (int i = 0; i < classes; ++i) own += evaluation.confusion(truth * classes + i);
     images += own;

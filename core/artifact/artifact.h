@@ -102,8 +102,9 @@ absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact);
 // Parses and verifies every checksum, shape and bound before memory is taken. What it returns is
 // valid: exactly the network's tensors, finite values and scales, integers within +-127 or +-7, one
 // class name a class, preprocessing that makes the network's input, positive activation ranges of
-// layers that exist. DATA_LOSS for damage, INVALID_ARGUMENT for what is not such a file,
-// UNIMPLEMENTED for a newer format version, RESOURCE_EXHAUSTED for a model of over 1 GiB.
+// layers that exist, evaluations (the certificate's, too) of the network's classes. DATA_LOSS for
+// damage, INVALID_ARGUMENT for what is not such a file, UNIMPLEMENTED for a newer format version,
+// RESOURCE_EXHAUSTED for a model of over 1 GiB or a manifest of too many fields.
 absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes);
 
 // Only the manifest, without unpacking a weight. Bytes behind it may be missing and are not

@@ -1,5 +1,7 @@
 #include "core/artifact/checks.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -68,13 +70,34 @@ absl::Status CheckRanges(const std::map<std::string, float>& ranges, const Netwo
   return absl::OkStatus();
 }
 
-absl::Status CheckEvaluation(const v1::Evaluation& evaluation, int classes) {
+absl::Status CheckEvaluation(const std::string& field, const v1::Evaluation& evaluation,
+                             int classes) {
   const int recalls = evaluation.class_recall_size();
   const int64_t cells = evaluation.confusion_size();
   if ((recalls != 0 && recalls != classes) || (cells != 0 && cells != int64_t{classes} * classes)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("evaluations: '", evaluation.split(), "' has ", recalls, " recalls and ",
-                     cells, " cells of a confusion matrix; the network has ", classes, " classes"));
+        absl::StrCat(field, ": '", evaluation.split(), "' has ", recalls, " recalls and ", cells,
+                     " cells of a confusion matrix; the network has ", classes, " classes"));
+  }
+  const int64_t images = evaluation.images();
+  const auto bytes = static_cast<int64_t>(evaluation.right().size());
+  if (images < 0 || (bytes != 0 && bytes != images / 8 + (images % 8 != 0 ? 1 : 0))) {
+    return absl::InvalidArgumentError(absl::StrCat(field, ": '", evaluation.split(), "' has ",
+                                                   bytes, " bytes of answers to ", images,
+                                                   " images"));
+  }
+  return absl::OkStatus();
+}
+
+// JSON has no other times.
+absl::Status CheckTime(const google::protobuf::Timestamp& time) {
+  using google::protobuf::util::TimeUtil;
+  if (time.seconds() < TimeUtil::kTimestampMinSeconds ||
+      time.seconds() > TimeUtil::kTimestampMaxSeconds || time.nanos() < 0 ||
+      time.nanos() > 999999999) {
+    return absl::InvalidArgumentError(absl::StrCat("provenance.created: ", time.seconds(),
+                                                   " s and ", time.nanos(),
+                                                   " ns are not between the years 1 and 9999"));
   }
   return absl::OkStatus();
 }
@@ -205,8 +228,15 @@ absl::Status CheckMetadata(const Artifact& artifact, const Network& network) {
   CYTOPRESS_RETURN_IF_ERROR(CheckPreprocessing(artifact.preprocessing, network.spec));
   CYTOPRESS_RETURN_IF_ERROR(CheckRanges(artifact.activation_ranges, network));
   for (const v1::Evaluation& evaluation : artifact.evaluations) {
-    CYTOPRESS_RETURN_IF_ERROR(CheckEvaluation(evaluation, classes));
+    CYTOPRESS_RETURN_IF_ERROR(CheckEvaluation("evaluations", evaluation, classes));
   }
+  if (artifact.certificate) {
+    CYTOPRESS_RETURN_IF_ERROR(
+        CheckEvaluation("certificate.parent_test", artifact.certificate->parent_test(), classes));
+    CYTOPRESS_RETURN_IF_ERROR(CheckEvaluation("certificate.weights_only_test",
+                                              artifact.certificate->weights_only_test(), classes));
+  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckTime(artifact.provenance.created()));
   return absl::OkStatus();
 }
 

@@ -5,8 +5,49 @@
 #include "core/base/status_macros.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "google/protobuf/wire_format_lite.h"
 
 namespace cytopress {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
+
+// Several times as many as the largest job leaves, of 100 cells, 1000 layers and 1024 classes.
+constexpr int kMaxFields = 1 << 16;
+
+absl::Status Damaged() {
+  return absl::DataLossError("the model file is damaged: its manifest cannot be parsed");
+}
+
+// Takes the fields of a message, and of those within it, from `left`.
+absl::Status CountFields(const Descriptor& type, CodedInputStream* in, int* left) {
+  while (const uint32_t tag = in->ReadTag()) {
+    if (--*left < 0) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the model's manifest has more than ", kMaxFields, " fields"));
+    }
+    const WireFormatLite::WireType wire_type = WireFormatLite::GetTagWireType(tag);
+    const FieldDescriptor* field = type.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+    // No release writes groups, in which fields could hide.
+    if (wire_type == WireFormatLite::WIRETYPE_START_GROUP) return Damaged();
+    if (wire_type != WireFormatLite::WIRETYPE_LENGTH_DELIMITED || field == nullptr ||
+        field->message_type() == nullptr) {
+      if (!WireFormatLite::SkipField(in, tag)) return Damaged();
+      continue;
+    }
+    int bytes = 0;
+    if (!in->ReadVarintSizeAsInt(&bytes) || bytes > in->BytesUntilLimit()) return Damaged();
+    const CodedInputStream::Limit limit = in->PushLimit(bytes);
+    CYTOPRESS_RETURN_IF_ERROR(CountFields(*field->message_type(), in, left));
+    in->PopLimit(limit);
+  }
+  return in->ConsumedEntireMessage() ? absl::OkStatus() : Damaged();
+}
+
+}  // namespace
 
 void PutMetadata(const FileMetadata& metadata, v1::Manifest* manifest) {
   manifest->mutable_evaluations()->Assign(metadata.evaluations.begin(), metadata.evaluations.end());
@@ -62,7 +103,9 @@ absl::StatusOr<std::string> SerializeManifest(const v1::Manifest& manifest) {
     manifest.SerializeToCodedStream(&coded);
   }
   // Protobuf writes text that it then refuses to read.
-  if (!ParseManifestMessage(bytes).ok()) {
+  const absl::Status read = ParseManifestMessage(bytes).status();
+  if (absl::IsResourceExhausted(read)) return read;
+  if (!read.ok()) {
     return absl::InvalidArgumentError(
         "a class name or another text of the model is not UTF-8; write it in UTF-8");
   }
@@ -70,10 +113,13 @@ absl::StatusOr<std::string> SerializeManifest(const v1::Manifest& manifest) {
 }
 
 absl::StatusOr<v1::Manifest> ParseManifestMessage(absl::string_view bytes) {
+  const auto size = static_cast<int>(bytes.size());
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()), size);
+  in.PushLimit(size);
+  int left = kMaxFields;
+  CYTOPRESS_RETURN_IF_ERROR(CountFields(*v1::Manifest::descriptor(), &in, &left));
   v1::Manifest manifest;
-  if (!manifest.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return absl::DataLossError("the model file is damaged: its manifest cannot be parsed");
-  }
+  if (!manifest.ParseFromArray(bytes.data(), size)) return Damaged();
   return manifest;
 }
 

@@ -10,7 +10,9 @@
 #include <random>
 #include <system_error>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace cytopress {
 namespace {
@@ -63,8 +65,44 @@ bool KeepMode(int fd, const std::string& target) {
   return stat(target.c_str(), &info) != 0 || fchmod(fd, info.st_mode & 07777) == 0;
 }
 
+// The number behind "/dev/stdout", "/dev/fd/5" and links to such; -1 for other paths.
+int DescriptorOf(std::string path) {
+  constexpr int kMaxLinks = 40;  // as many as Linux follows
+  for (int i = 0; i < kMaxLinks; ++i) {
+    path = std::filesystem::path(path).lexically_normal().string();
+    if (path == "/dev/stdout") return STDOUT_FILENO;
+    if (path == "/dev/stderr") return STDERR_FILENO;
+    absl::string_view number = path;
+    int fd = -1;
+    if ((absl::ConsumePrefix(&number, "/dev/fd/") ||
+         absl::ConsumePrefix(&number, "/proc/self/fd/")) &&
+        absl::SimpleAtoi(number, &fd)) {
+      return fd;
+    }
+    std::error_code error;
+    const std::filesystem::path next = std::filesystem::read_symlink(path, error);
+    if (error) return -1;
+    path = (std::filesystem::path(path).parent_path() / next).string();
+  }
+  return -1;
+}
+
+// The open regular file that `path` stands for as a descriptor of this program; -1 otherwise.
+int OpenFileOf(const std::string& path) {
+  struct stat info;
+  const int fd = DescriptorOf(path);
+  return fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? fd : -1;
+}
+
+// Whether `fd` was opened for writing; errno where it was not.
+bool IsForWriting(int fd) {
+  const bool writable = (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+  if (!writable) errno = EBADF;
+  return writable;
+}
+
 absl::Status WriteInto(const std::string& path, absl::string_view content) {
-  FileDescriptor file(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY));
+  FileDescriptor file(OpenToWriteInto(path));
   if (file.get() < 0) return ErrnoStatus("cannot open", path);
   return WriteAll(file.get(), content, path);
 }
@@ -107,9 +145,14 @@ std::string PathToReplace(const std::string& path) {
     if (error) return path;
     return PathToReplace((std::filesystem::path(path).parent_path() / next).string());
   }
-  if (!S_ISREG(info.st_mode)) return "";
-  // Fails for an open file without a name, to which /dev/stdout may lead.
+  if (!S_ISREG(info.st_mode) || OpenFileOf(path) >= 0) return "";
   return std::filesystem::canonical(path, error).string();
+}
+
+int OpenToWriteInto(const std::string& path) {
+  // Opened again, the file would be written from its beginning.
+  if (const int fd = OpenFileOf(path); fd >= 0) return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
@@ -134,7 +177,9 @@ absl::Status CheckWritable(const std::string& path) {
   if (target.empty() && std::filesystem::is_directory(path, error)) {
     return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": it is a folder"));
   }
-  bool writable = target.empty() && access(path.c_str(), W_OK) == 0;
+  const int opened = OpenFileOf(path);
+  bool writable =
+      target.empty() && (opened >= 0 ? IsForWriting(opened) : access(path.c_str(), W_OK) == 0);
   if (!target.empty()) {
     std::string temporary;
     const FileDescriptor file(CreateBeside(target, &temporary));

@@ -17,12 +17,18 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
 
 // Writes a temporary file beside `path`, syncs it, and renames it over `path`. A file that is
 // replaced passes its permissions on; a new one has those of the umask. Symbolic links stay: the
-// file at their end is replaced, or made. What is no regular file, such as a pipe, is written into.
+// file at their end is replaced, or made. What is no regular file, such as a pipe, is written into,
+// and so is a file by the name of an open descriptor, such as /dev/stdout, from where that stands.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content);
 
 // The file that a new one takes the place of when `path` is written: the one at the end of its
-// symbolic links. Empty where there is none to rename over: `path` is a device, a pipe or a folder.
+// symbolic links. Empty where there is none to rename over: `path` is a device, a pipe, a folder or
+// an open descriptor of this program.
 std::string PathToReplace(const std::string& path);
+
+// A descriptor to write into `path`, which PathToReplace has no file for; the caller closes it. An
+// open file goes on where it stands, and is not emptied. -1 with errno if that fails.
+int OpenToWriteInto(const std::string& path);
 
 // Whether WriteFileAtomically could write `path`, found out before the work that makes the content.
 // INVALID_ARGUMENT names the path. Leaves no file behind.

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CORE_EVALUATION_EVALUATION_H_
 #define CYTOPRESS_CORE_EVALUATION_EVALUATION_H_
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -58,6 +59,11 @@ struct McNemar {
 };
 McNemar CompareByMcNemar(const std::vector<bool>& first_right,
                          const std::vector<bool>& second_right);
+
+// How far two scores lie apart: 0 where neither is defined (NaN), NaN where one is.
+inline double ScoreDistance(double a, double b) {
+  return std::isnan(a) && std::isnan(b) ? 0 : std::abs(a - b);
+}
 
 // Whether scores differ by at most `tolerance`. They are shares of images: a difference equal to
 // the tolerance is within it, whatever the last bits of the subtraction are.

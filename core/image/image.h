@@ -24,7 +24,8 @@ struct DecodeLimits {
 };
 
 // A PNG (libspng) or JPEG (libjpeg-turbo), told apart by its first bytes. Gray stays gray; palette,
-// 16 bits and transparency (over black: alpha is dropped) become 8-bit RGB; CMYK JPEG is refused.
+// 16 bits and transparency become 8-bit RGB: alpha is dropped, so that a transparent pixel has the
+// colour that is stored with it; CMYK JPEG is refused. The orientation that EXIF states is ignored.
 // INVALID_ARGUMENT says what is wrong with the bytes; OUT_OF_RANGE when over the limits,
 // RESOURCE_EXHAUSTED without the memory for it.
 // Never crashes on hostile input. Thread-safe.

@@ -25,6 +25,7 @@ constexpr char kLockName[] = ".lock";
 // Only the holder of the lock writes it, so that any that a newcomer finds is a crash's.
 constexpr char kIncomingName[] = ".incoming";
 constexpr size_t kMaxVersionDigits = 15;
+constexpr int64_t kLastVersion = 999'999'999'999'999;
 constexpr int64_t kMaxKeyBytes = 1024;
 
 absl::Status ErrnoStatus(absl::string_view action, const std::string& path) {
@@ -104,7 +105,11 @@ absl::StatusOr<FolderContent> ScanModelFolder(const std::string& folder) {
     const int64_t artifact = VersionOf(name, ".cyp");
     const int64_t key = VersionOf(name, ".key");
     const int64_t tombstone = VersionOf(name, ".deleted");
-    if (artifact > 0) content.versions.insert(artifact);
+    // A folder takes a number like a file, for nothing can be published over it.
+    std::error_code error;
+    if (artifact > 0 && !std::filesystem::is_directory(ArtifactPath(folder, artifact), error)) {
+      content.versions.insert(artifact);
+    }
     if (key > 0) content.keyed.insert(key);
     if (tombstone > 0) content.deleted.insert(tombstone);
     content.highest = std::max({content.highest, artifact, key, tombstone});
@@ -159,13 +164,16 @@ absl::StatusOr<int64_t> LockedModelFolder::Add(absl::string_view bytes, absl::st
   if (!key.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(const int64_t earlier, FindKey(folder_, content, key));
     if (content.versions.count(earlier) != 0 || content.deleted.count(earlier) != 0) return earlier;
-    if (earlier > 0) {
-      version = earlier;
-    } else {
-      // The key comes first: after a crash between the two, the same key finds its number again.
-      CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(KeyPath(folder_, version), key));
-      CYTOPRESS_RETURN_IF_ERROR(SyncFolder(folder_));
-    }
+    if (earlier > 0) version = earlier;
+  }
+  if (version > kLastVersion) {
+    return absl::ResourceExhaustedError(absl::StrCat(folder_, " has a version ", content.highest,
+                                                     ", and no number comes after it"));
+  }
+  if (!key.empty() && version > content.highest) {
+    // The key comes first: after a crash between the two, the same key finds its number again.
+    CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(KeyPath(folder_, version), key));
+    CYTOPRESS_RETURN_IF_ERROR(SyncFolder(folder_));
   }
   CYTOPRESS_RETURN_IF_ERROR(Store(version, bytes));
   return version;

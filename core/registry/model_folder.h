@@ -45,7 +45,7 @@ class LockedModelFolder {
 
   // Stores `bytes` under the next number and answers with it. A `key` (may be empty) that was used
   // before answers with the number taken then, also if that version is deleted by now; if a crash
-  // prevented it from being stored, `bytes` are.
+  // prevented it from being stored, `bytes` are. RESOURCE_EXHAUSTED when there is no next number.
   absl::StatusOr<int64_t> Add(absl::string_view bytes, absl::string_view key);
 
   // NOT_FOUND when there is no such version.

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <random>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -90,6 +91,12 @@ class ModelRegistry::ManifestCache {
     return (entries_[path] = std::move(entry)).model;
   }
 
+  // Whether it was not asked before of this folder: what every request meets is logged once.
+  bool IsNews(const std::string& unreadable_folder) {
+    absl::MutexLock lock(&mutex_);
+    return unreadable_.insert(unreadable_folder).second;
+  }
+
   void Forget(const std::string& path) {
     absl::MutexLock lock(&mutex_);
     entries_.erase(path);
@@ -118,6 +125,7 @@ class ModelRegistry::ManifestCache {
   absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Folder> folders_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> unreadable_ ABSL_GUARDED_BY(mutex_);
 };
 
 ModelRegistry::ModelRegistry(std::string root)
@@ -178,9 +186,15 @@ absl::StatusOr<std::vector<std::string>> ModelRegistry::ModelNames() const {
     const std::string name = it->path().filename().string();
     std::error_code not_a_folder;
     if (!IsValidModelName(name) || !it->is_directory(not_a_folder)) continue;
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<const FolderContent> content,
-                               cache_->Scan(FolderOf(name)));
-    if (!content->versions.empty()) names.push_back(name);
+    const absl::StatusOr<std::shared_ptr<const FolderContent>> content =
+        cache_->Scan(FolderOf(name));
+    if (!content.ok()) {
+      if (cache_->IsNews(FolderOf(name))) {
+        spdlog::warn("the model {} is left out: {}", name, std::string(content.status().message()));
+      }
+      continue;
+    }
+    if (!(*content)->versions.empty()) names.push_back(name);
   }
   if (error) {
     return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot list the folder ", root_));
@@ -231,8 +245,10 @@ absl::StatusOr<std::vector<v1::Model>> ModelRegistry::List(absl::string_view nam
   }
   std::vector<v1::Model> models;
   for (const std::string& listed : names) {
-    CYTOPRESS_ASSIGN_OR_RETURN(const FolderContent content, ScanModelFolder(FolderOf(listed)));
-    for (auto it = content.versions.rbegin(); it != content.versions.rend(); ++it) {
+    const absl::StatusOr<FolderContent> content = ScanModelFolder(FolderOf(listed));
+    if (!content.ok() && name.empty()) continue;  // ModelNames will tell
+    CYTOPRESS_RETURN_IF_ERROR(content.status());
+    for (auto it = content->versions.rbegin(); it != content->versions.rend(); ++it) {
       absl::StatusOr<v1::Model> model = Describe({listed, *it});
       if (model.ok()) {
         models.push_back(*std::move(model));

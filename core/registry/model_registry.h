@@ -56,9 +56,11 @@ class ModelRegistry {
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& model) const;
   // The whole manifest.
   absl::StatusOr<v1::Model> Get(const ModelVersion& model) const;
-  // Of the models that have a version; sorted. Reads folders, no file.
+  // Of the models that have a version; sorted. Reads folders, no file. A folder that cannot be read
+  // is left out with a logged warning.
   absl::StatusOr<std::vector<std::string>> ModelNames() const;
-  // By name, then newest version first. An unreadable file is skipped with a logged warning.
+  // By name, then newest version first. An unreadable file is skipped with a logged warning, and of
+  // all models an unreadable folder, too.
   absl::StatusOr<std::vector<v1::Model>> List(absl::string_view name = "") const;
   // The whole file.
   absl::StatusOr<std::string> Read(const ModelVersion& model) const;

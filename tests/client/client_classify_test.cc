@@ -31,6 +31,19 @@ grpc::Status AnswerNumbers(const v1::ClassifyRequest& request, v1::ClassifyRespo
   return grpc::Status::OK;
 }
 
+absl::Status ClassifyOne(Client& client) {
+  return client
+      .ClassifyAll(
+          1,
+          [](int64_t) {
+            v1::ImageInput image;
+            image.set_encoded("0");
+            return image;
+          },
+          [](int64_t, const v1::Classification&) {})
+      .status();
+}
+
 class ClassifyAllTest : public ::testing::Test {
  protected:
   ClassifyAllTest() { service_.inference.answer = AnswerNumbers; }
@@ -145,16 +158,7 @@ TEST_F(ClassifyAllTest, DoesNotWaitForASilentServerForEver) {
   ClientOptions options;
   options.deadline = absl::Milliseconds(100);
   Client impatient(service_.channel(), options);
-  const absl::Status status = impatient
-                                  .ClassifyAll(
-                                      1,
-                                      [](int64_t) {
-                                        v1::ImageInput image;
-                                        image.set_encoded("0");
-                                        return image;
-                                      },
-                                      [](int64_t, const v1::Classification&) {})
-                                  .status();
+  const absl::Status status = ClassifyOne(impatient);
   end->Notify();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
 }
@@ -182,6 +186,27 @@ TEST_F(ClassifyAllTest, DoesNotWaitForAServerThatTakesNothingIn) {
   end->Notify();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+}
+
+TEST_F(ClassifyAllTest, DoesNotWaitForAnEndOfTheStreamForEver) {
+  const auto end = std::make_shared<absl::Notification>();
+  service_.inference.before_stream_end = [end] { end->WaitForNotification(); };
+  ClientOptions options;
+  options.deadline = absl::Milliseconds(200);
+  Client impatient(service_.channel(), options);
+  const absl::Status status = ClassifyOne(impatient);
+  end->Notify();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(ClassifyAllTest, DoesNotWaitForAConnectionForEver) {
+  const SilentServer silent;
+  ClientOptions options;
+  options.target = silent.target();
+  options.deadline = absl::Milliseconds(200);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_EQ(ClassifyOne(**client).code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(ClassifyAllTest, EndsWithTheErrorOfAnImageThatCannotBeLoaded) {

@@ -158,6 +158,15 @@ TEST_F(DownloadTest, KeepsLinksAndWritesIntoPipes) {
   EXPECT_EQ(FilesInFolder(), 3);
 }
 
+TEST_F(DownloadTest, WritesOnInAnOpenFile) {
+  const int fd = open(path_.c_str(), O_WRONLY | O_APPEND);
+  ASSERT_GE(fd, 0);
+  EXPECT_TRUE(client_.DownloadModel("blood", 0, absl::StrCat("/dev/fd/", fd)).ok());
+  ASSERT_EQ(write(fd, " tail", 5), 5);
+  close(fd);
+  EXPECT_EQ(*ReadFile(path_, 1000), "the file beforefirst second tail");
+}
+
 TEST_F(DownloadTest, KeepsTheOldFileWhenBytesAreWrong) {
   service_.models.chunks = {"first ", "sec0nd"};
   const absl::Status status = client_.DownloadModel("blood", 0, path_).status();
@@ -204,6 +213,17 @@ TEST_F(DownloadTest, DoesNotWaitForASilentServerForEver) {
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(*ReadFile(path_, 1000), "the file before");
   EXPECT_EQ(FilesInFolder(), 1);
+}
+
+TEST_F(DownloadTest, DoesNotWaitForAConnectionForEver) {
+  const SilentServer silent;
+  ClientOptions options;
+  options.target = silent.target();
+  options.deadline = absl::Milliseconds(200);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_EQ((*client)->DownloadModel("blood", 0, path_).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(DownloadTest, KeepsToTheUmask) {

@@ -4,6 +4,9 @@
 
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <functional>
@@ -228,6 +231,7 @@ class FakeInference : public v1::InferenceService::Service {
       });
     }
     for (std::thread& thread : threads) thread.join();
+    if (before_stream_end) before_stream_end();
     return stream_end;
   }
 
@@ -250,13 +254,41 @@ class FakeInference : public v1::InferenceService::Service {
 
   Answer answer;
   std::function<void()> before_reading;  // of a stream
-  grpc::Status stream_end;               // an error ends a stream instead of its first answer
+  std::function<void()> before_stream_end;
+  grpc::Status stream_end;  // an error ends a stream instead of its first answer
 
  private:
   absl::Mutex mutex_;
   std::vector<v1::ClassifyRequest> requests_ ABSL_GUARDED_BY(mutex_);
   int active_ ABSL_GUARDED_BY(mutex_) = 0;
   int most_active_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// Takes in connections, as a server that is stopped does, and says nothing.
+class SilentServer {
+ public:
+  SilentServer() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    if (bind(socket_, any, size) != 0 || listen(socket_, 8) != 0 ||
+        getsockname(socket_, any, &size) != 0) {
+      return;
+    }
+    target_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  }
+  ~SilentServer() { close(socket_); }
+  SilentServer(const SilentServer&) = delete;
+  SilentServer& operator=(const SilentServer&) = delete;
+
+  // "127.0.0.1:PORT"; empty where there is no port.
+  const std::string& target() const { return target_; }
+
+ private:
+  const int socket_;
+  std::string target_;
 };
 
 class FakeService {

@@ -31,6 +31,12 @@ TEST(TextChart, DrawsBarsInProportion) {
   for (const std::string& line : lines) EXPECT_LE(line.size(), 80u);
 }
 
+TEST(TextChart, AlignsNamesOfAnyAlphabet) {
+  const std::vector<std::string> lines =
+      absl::StrSplit(DrawTextChart({"abcdefg", "ääää"}, {{"train", {1, 1}}}, 80), '\n');
+  EXPECT_EQ(lines[1].find(" 1 "), lines[2].find(" 1 ") - std::string("ääää").size() / 2);
+}
+
 TEST(SvgChart, HasABarForEachSplitAndClassAndEscapesNames) {
   const std::string svg = DrawSvgChart("cells & co", kNames, kSplits);
   EXPECT_THAT(svg, HasSubstr("a&lt;b"));

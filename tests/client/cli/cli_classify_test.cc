@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "absl/strings/str_split.h"
+#include "core/artifact/artifact.h"
 #include "core/dataset/dataset.h"
 #include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
@@ -11,6 +14,7 @@ namespace cytopress {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kClasses = 8;
 
@@ -264,6 +268,62 @@ TEST_F(EvaluateFolderTest, MatchesClassesByName) {
   EXPECT_DOUBLE_EQ(OutJson()["measured"]["accuracy"], 1);
   // Its columns are the data set's classes: the first image is of the first, "b".
   EXPECT_THAT(*ReadFile(csv, 1000), HasSubstr("0,0.300000012,0.100000001,"));
+}
+
+TEST_F(EvaluateFolderTest, NumbersTheModelsOwnDataAsItsJobDid) {
+  TakeImagesOf(4, 0);
+  WriteFolders({"h", "g", "f", "e", "d", "c", "b", "a"});  // "h" is 7 in the alphabet, 0 here
+  DatasetOptions options;
+  options.folder_preprocessing = FromProto(service_.models.model.preprocessing());
+  const absl::StatusOr<Dataset> dataset = LoadDataset(folder_, options);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  v1::Model* const model = &service_.models.model;
+  model->mutable_provenance()->set_dataset_hash(dataset->content_hash);
+  const auto accuracy = [this](const std::string& alias = "") {
+    EXPECT_EQ(Evaluate(alias), 0) << err();
+    return OutJson()["measured"]["accuracy"].get<double>();
+  };
+  EXPECT_DOUBLE_EQ(accuracy(), 0) << "other names: by number";
+  EXPECT_DOUBLE_EQ(accuracy("a=class 7,b=class 6,c=class 5,d=class 4,e=class 3,f=class 2,"
+                            "g=class 1,h=class 0"),
+                   1)
+      << "an alias is heeded";
+  // The base model's order of the names that the job gave to the folders.
+  for (int i = kClasses - 1; i >= 0; --i) {
+    model->mutable_provenance()->mutable_spec()->mutable_dataset()->add_class_names(
+        absl::StrCat("class ", i));
+  }
+  EXPECT_DOUBLE_EQ(accuracy(), 1);
+  // The base model's order of the folders' own names.
+  model->mutable_provenance()->clear_spec();
+  model->clear_class_names();
+  for (const char* name : {"h", "g", "f", "e", "d", "c", "b", "a"}) model->add_class_names(name);
+  EXPECT_DOUBLE_EQ(accuracy(), 1);
+}
+
+TEST_F(EvaluateFolderTest, ASplitOfOneClassHasNoAucAndIsCompared) {
+  TakeImagesOf(4, 0);
+  WriteFolders(
+      {"class 0", "class 1", "class 2", "class 3", "class 4", "class 5", "class 6", "class 7"});
+  for (int i = 1; i < kClasses; ++i) {
+    std::filesystem::remove_all(absl::StrCat(folder_, "/test/class ", i));
+  }
+  DatasetOptions options;
+  v1::Model* const model = &service_.models.model;
+  options.folder_preprocessing = FromProto(model->preprocessing());
+  const absl::StatusOr<Dataset> dataset = LoadDataset(folder_, options);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  model->mutable_provenance()->set_dataset_hash(dataset->content_hash);
+  v1::Evaluation* const stored = model->add_evaluations();
+  stored->set_split("test");
+  stored->set_accuracy(1);
+  stored->set_auc(std::nan(""));
+  const std::vector<std::string> command = {"evaluate", "--model",     "blood", "--dataset",
+                                            folder_,    "--tolerance", "1e-6"};
+  EXPECT_EQ(Run(command), 0) << err();
+  EXPECT_THAT(out(), Not(HasSubstr("nan")));
+  stored->set_auc(0.5);
+  EXPECT_EQ(Run(command), 1) << "only one of them has an AUC";
 }
 
 TEST_F(EvaluateFolderTest, PreparesImagesAsTheModelTakesThem) {

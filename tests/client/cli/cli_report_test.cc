@@ -2,7 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "client/cli/cli.h"
+#include "client/report/source.h"
+#include "core/dataset/dataset.h"
+#include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
 
 namespace cytopress {
@@ -196,6 +201,50 @@ TEST_F(CliTest, ReportOfAModelByAnotherNameSaysHowMuchOfItIsPruned) {
   service_.models.model = model;
   EXPECT_EQ(Run({"report", "ready-made", "-o", path}), 0);
   EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("80 % INT8"));
+}
+
+TEST_F(CliTest, ReportPreparesAFolderAsTheModelTakesIt) {
+  const std::string data = folder_ + "/data";
+  int number = 0;
+  for (const char* split : {"train", "val", "test"}) {
+    for (const char* name : {"basophil", "monocyte"}) {
+      Image image{40, 40, 3, std::vector<uint8_t>(40 * 40 * 3, static_cast<uint8_t>(++number))};
+      const std::string folder = absl::StrCat(data, "/", split, "/", name);
+      ASSERT_TRUE(MakeDirectories(folder).ok());
+      ASSERT_TRUE(WriteFileAtomically(folder + "/a.png", *EncodePng(image)).ok());
+    }
+  }
+  service_.models.model = CellModel();
+  v1::Model* const model = &service_.models.model;
+  model->mutable_preprocessing()->set_width(40);
+  model->mutable_preprocessing()->set_height(40);
+  model->mutable_preprocessing()->set_channels(3);
+  model->mutable_provenance()->mutable_spec()->mutable_dataset()->set_uri(data);
+  DatasetOptions options;
+  options.folder_preprocessing.width = options.folder_preprocessing.height = 40;
+  const absl::StatusOr<Dataset> dataset = LoadDataset(data, options);
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  model->mutable_provenance()->set_dataset_hash(dataset->content_hash);
+  Client client(service_.channel());
+  const absl::StatusOr<ReportData> report = CollectReport(&client, {"blood-s50-int8"});
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->splits.size(), 3u);
+  EXPECT_EQ(report->splits[0].split, "train");
+}
+
+TEST_F(CliTest, ReproduceSaysThatThereIsNoTemporaryFolder) {
+  service_.models.model = CellModel();
+  service_.models.model.mutable_provenance()->set_dataset_hash("0123");
+  const char* const before = std::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("TMPDIR", (folder_ + "/gone").c_str(), 1);
+  EXPECT_EQ(Run({"reproduce", "blood-s50-int8"}), 1);
+  if (before == nullptr) {
+    unsetenv("TMPDIR");
+  } else {
+    setenv("TMPDIR", kept.c_str(), 1);
+  }
+  EXPECT_THAT(err(), HasSubstr("no temporary folder"));
 }
 
 TEST_F(CliTest, ReproduceRefusesOtherDataBeforeAnyWork) {

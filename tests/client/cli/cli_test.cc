@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <new>
+#include <stdexcept>
+
 #include "core/base/sha256.h"
 #include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
@@ -65,7 +68,9 @@ TEST_F(CliTest, WrongFlagsAreUsageErrors) {
   EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--weights", "int3"}), 2);
   EXPECT_THAT(err(), HasSubstr("int3"));
   EXPECT_EQ(Run({"watch", "a", "--watch"}), 2);
-  EXPECT_EQ(Run({"jobs", "--timeout", "0"}), 2);
+  for (const char* timeout : {"0", "nan", "inf", "1e9"}) {
+    EXPECT_EQ(Run({"jobs", "--timeout", timeout}), 2) << timeout;
+  }
 }
 
 TEST_F(CliTest, NamesTheWordThatIsNoCommand) {
@@ -88,6 +93,7 @@ TEST_F(CliTest, SaysWhatIsWrongWithTheFlags) {
               HasSubstr("not expected: --epoch 3; did you mean --epochs?\n"));
   EXPECT_THAT(said({"--unlike-any=3"}), HasSubstr("not expected: --unlike-any=3\n"));
   EXPECT_THAT(said({"--no-reduced-range=x"}), HasSubstr("takes no value"));
+  EXPECT_THAT(said({"--no-reduced-range=99999999999999999999999"}), HasSubstr("takes no value"));
   EXPECT_THAT(said({"--activation-range", "asymmetric"}), HasSubstr("{min-max,mse,percentile}"));
   EXPECT_EQ(Run({"classify", "--hepl"}), 2);
   EXPECT_THAT(err(), HasSubstr("did you mean --help?"));
@@ -140,6 +146,24 @@ TEST_F(CliTest, OutputThatCannotBeWrittenIsAnError) {
   const char* const arguments[] = {"cytopress", "datasets", "show", "synthetic:200"};
   EXPECT_EQ(RunCli(4, arguments, console), 1);
   EXPECT_THAT(err.str(), HasSubstr("cannot write the output"));
+}
+
+TEST_F(CliTest, AnExceptionIsAnErrorLikeOthers) {
+  const std::vector<const char*> argv = {"cytopress", "models"};
+  const auto run = [&argv](const auto& exception) {
+    std::ostringstream out, err;
+    Console console;
+    console.out = &out;
+    console.err = &err;
+    EXPECT_EQ(RunCli(2, argv.data(), console,
+                     [&](const ClientOptions&) -> absl::StatusOr<std::unique_ptr<Client>> {
+                       throw exception;
+                     }),
+              1);
+    return err.str();
+  };
+  EXPECT_EQ(run(std::runtime_error("a library's own")), "cytopress: a library's own\n");
+  EXPECT_THAT(run(std::bad_alloc()), HasSubstr("no memory"));
 }
 
 TEST_F(CliTest, SharedFlagsMayFollowTheCommand) {

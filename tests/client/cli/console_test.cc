@@ -20,6 +20,8 @@ TEST(Format, Numbers) {
   EXPECT_EQ(FormatSeconds(3723), "1:02:03 h");
   EXPECT_EQ(FormatPercent(0.95321), "95.32 %");
   EXPECT_EQ(FormatPercent(std::nan("")), "-");
+  EXPECT_EQ(FormatFigure(0.97144), "0.9714");
+  EXPECT_EQ(FormatFigure(std::nan("")), "-");
   EXPECT_EQ(FormatMilliseconds(0.00325), "3.25 ms");
   EXPECT_EQ(FormatImages(1), "1 image");
   EXPECT_EQ(FormatImages(0), "0 images");
@@ -31,7 +33,13 @@ TEST(Format, BarStaysWithinItsWidth) {
   EXPECT_EQ(FormatBar(-1, 4), "....");
 }
 
-TEST(Printable, DisarmsEscapeSequences) { EXPECT_EQ(Printable("a\x1b[2Jb\n"), "a?[2Jb?"); }
+TEST(Printable, DisarmsEscapeSequences) {
+  EXPECT_EQ(Printable("a\x1b[2Jb\n"), "a?[2Jb?");
+  EXPECT_EQ(Printable("x\u009b31mRED"), "x?31mRED");
+  EXPECT_EQ(Printable("\u202eleft\u202c \u2066\u2069"), "?left? ??");
+  EXPECT_EQ(Printable("Größe, 好中球 – “a”\u00a0b"), "Größe, 好中球 – “a”\u00a0b");
+  EXPECT_EQ(Printable("cut \xc2"), "cut \xc2");
+}
 
 TEST(Table, AlignsTextLeftAndNumbersRight) {
   Table table({"name", ">size"});

@@ -30,6 +30,7 @@ TEST(ReadRecipeFile, SaysWhatIsWrongAndWhatCouldBeThere) {
   EXPECT_THAT(why(R"({"quantize": {"weights": "INT8"}})"),
               HasSubstr("quantize.weights is \"INT8\"; it can be WEIGHT_TYPE_FP32"));
   EXPECT_THAT(why("{\n\"seed\": 1,"), HasSubstr("not JSON: parse error at line 2"));
+  EXPECT_THAT(why("{\"seed\": 1e999}"), HasSubstr("not JSON: number overflow"));
   EXPECT_THAT(why("[]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(why(R"({"prune": {"sparsity": "much"}})"), HasSubstr("much"));
 }

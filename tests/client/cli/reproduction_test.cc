@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
@@ -177,6 +179,16 @@ TEST(CompareModels, ComparesScoresWhenTheEnvironmentsDiffer) {
   EXPECT_TRUE(CompareModels(Stored(), other, 0.005).equal);
   compared = CompareModels(Stored(), other, 0.004);
   EXPECT_FALSE(compared.equal);
+}
+
+TEST(CompareModels, TwoWithoutAnAucAreTheSame) {
+  StoredModel a = Stored(), b = Stored();
+  a.model.mutable_evaluations(1)->set_auc(std::nan(""));
+  b.model.mutable_evaluations(1)->set_auc(std::nan(""));
+  EXPECT_TRUE(CompareModels(a, b, 0.01).same_bits);
+  b.model.mutable_evaluations(1)->set_auc(0.998);
+  b.model.mutable_provenance()->set_threads(1);
+  EXPECT_FALSE(CompareModels(a, b, 0.01).equal) << "only one has an AUC";
 }
 
 TEST(CompareModels, WhatMeasuredTimesDecidedNeedNotComeAgain) {

@@ -43,6 +43,8 @@ TEST(IsAtChance, DependsOnTheMostFrequentClass) {
   EXPECT_FALSE(IsAtChance(few)) << "it ranks the images well";
   EXPECT_TRUE(IsAtChance(scored(0.49, {})));
   EXPECT_FALSE(IsAtChance(scored(0.5, {})));
+  EXPECT_TRUE(IsAtChance(scored(0.49, {9, 0, 0, 9, 0, 0, 9, 0}))) << "not a whole matrix";
+  EXPECT_FALSE(IsAtChance(scored(0.5, {9, 0, 0, 9, 0, 0, 9, 0})));
 }
 
 TEST(VerdictOf, GoesByTheFieldAndNotByTheWords) {

@@ -47,6 +47,22 @@ std::vector<Fault> MetadataFaults() {
       {"RangeNan", int4, [](Artifact& a) { a.activation_ranges["fc"] = kNan; }, "nan"},
       {"Recall", int4, [](Artifact& a) { a.evaluations[0].add_class_recall(1); }, "1 recalls"},
       {"Confusion", int4, [](Artifact& a) { a.evaluations[0].add_confusion(1); }, "1 cells"},
+      {"Images", int4, [](Artifact& a) { a.evaluations[0].set_images(-1); }, "-1 images"},
+      {"Right", int4,
+       [](Artifact& a) {
+         a.evaluations[0].set_images(int64_t{1} << 62);
+         a.evaluations[0].set_right("x");
+       },
+       "1 bytes of answers"},
+      {"ParentTest", int4,
+       [](Artifact& a) { a.certificate.emplace().mutable_parent_test()->add_confusion(1); },
+       "parent_test: '' has 0 recalls and 1 cells"},
+      {"WeightsOnlyTest", int4,
+       [](Artifact& a) { a.certificate.emplace().mutable_weights_only_test()->set_images(-2); },
+       "weights_only_test"},
+      {"Created", int4,
+       [](Artifact& a) { a.provenance.mutable_created()->set_seconds(int64_t{1} << 60); },
+       "provenance.created"},
   };
 }
 

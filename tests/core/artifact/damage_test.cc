@@ -122,6 +122,30 @@ TEST(DamageTest, ManifestSizeIsBounded) {
             absl::StatusCode::kResourceExhausted);
 }
 
+// Half a megabyte of empty messages would take a hundred times as much in memory.
+TEST(DamageTest, FieldsOfAManifestAreBounded) {
+  const ContainerHead head = ReadContainerHead(SampleFile()).value();
+  const absl::string_view frames = VerifiedFrames(SampleFile(), head).value();
+  const auto expect = [&](const std::string& added, absl::StatusCode code) {
+    const std::string file = WriteContainer(head.manifest + added, frames).value();
+    EXPECT_EQ(ParseArtifact(file).status().code(), code);
+    EXPECT_EQ(ParseManifest(file).status().code(), code);
+  };
+  v1::Manifest many;
+  for (int i = 0; i < 1000; ++i) many.add_ledger();
+  expect(many.SerializeAsString(), absl::StatusCode::kOk);
+  for (int i = 0; i < 300000; ++i) many.add_ledger();
+  expect(many.SerializeAsString(), absl::StatusCode::kResourceExhausted);
+  many.Clear();
+  v1::DatasetSource* dataset = many.mutable_provenance()->mutable_spec()->mutable_dataset();
+  for (int i = 0; i < 300000; ++i) dataset->add_class_names("");
+  expect(many.SerializeAsString(), absl::StatusCode::kResourceExhausted);
+  std::string unknown;  // field 20, varint 0
+  for (int i = 0; i < 300000; ++i) unknown.append("\xa0\x01\0", 3);
+  expect(unknown, absl::StatusCode::kResourceExhausted);
+  expect("\xa3\x01\xa4\x01", absl::StatusCode::kDataLoss);  // a group
+}
+
 TEST(DamageTest, FramesMustSayTheirSize) {
   EXPECT_EQ(
       Decompress(Compress(std::string(100, 'x'), Packing::kQuick).value(), 1 << 30).status().code(),

@@ -128,6 +128,26 @@ TEST_F(FileTest, APipeIsWrittenInto) {
   EXPECT_EQ(FileCount(), 2);
 }
 
+TEST_F(FileTest, AnOpenFileIsWrittenOn) {
+  const int fd = open(Path("a").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(write(fd, "head ", 5), 5);
+  const std::string opened = absl::StrCat("/dev/fd/", fd);
+  std::filesystem::create_symlink(opened, Path("link"));
+  EXPECT_EQ(PathToReplace(opened), "");
+  EXPECT_TRUE(CheckWritable(opened).ok());
+  EXPECT_TRUE(WriteFileAtomically(opened, "content ").ok());
+  EXPECT_TRUE(WriteFileAtomically(Path("link"), "more ").ok());
+  ASSERT_EQ(write(fd, "tail", 4), 4);
+  close(fd);
+  EXPECT_EQ(*ReadFile(Path("a"), 100), "head content more tail");
+  const int read_only = open(Path("a").c_str(), O_RDONLY);
+  ASSERT_GE(read_only, 0);
+  EXPECT_EQ(CheckWritable(absl::StrCat("/proc/self/fd/", read_only)).code(),
+            absl::StatusCode::kInvalidArgument);
+  close(read_only);
+}
+
 TEST_F(FileTest, AReaderSeesOldOrNewNeverHalf) {
   const std::string old_content(100000, 'o');
   const std::string new_content(150000, 'n');

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "core/base/sha256.h"
 #include "tests/core/registry/registry_fixture.h"
@@ -153,6 +154,50 @@ TEST_F(ModelRegistryTest, OtherFilesDoNotMatter) {
   std::filesystem::create_directories(root_ + "/empty");
   EXPECT_THAT(Names(*registry_.List()), ElementsAre("blood@1"));
   EXPECT_EQ(Publish("blood"), 2);
+}
+
+TEST_F(ModelRegistryTest, AFolderThatCannotBeReadIsLeftOut) {
+  Publish("blood");
+  Publish("secret");
+  const auto secret = std::filesystem::path(root_) / "secret";
+  std::filesystem::permissions(secret, std::filesystem::perms::none);
+  const uid_t user = geteuid();
+  if (user == 0) {
+    ASSERT_EQ(seteuid(65534), 0);  // root may read everything
+  }
+  const ModelRegistry other = ModelRegistry::Open(root_).value();
+  const absl::StatusOr<std::vector<std::string>> names = other.ModelNames();
+  const absl::StatusOr<std::vector<v1::Model>> models = other.List();
+  const absl::Status of_all = other.Get({"none", 0}).status();
+  const absl::Status of_one = other.Get({"secret", 0}).status();
+  if (user == 0) {
+    ASSERT_EQ(seteuid(user), 0);
+  }
+  std::filesystem::permissions(secret, std::filesystem::perms::owner_all);
+  ASSERT_TRUE(names.ok()) << names.status();
+  EXPECT_THAT(*names, ElementsAre("blood"));
+  ASSERT_TRUE(models.ok()) << models.status();
+  EXPECT_THAT(Names(*models), ElementsAre("blood@1"));
+  EXPECT_EQ(of_all.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(of_one.code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(ModelRegistryTest, AFolderIsNoVersion) {
+  Publish("blood");
+  std::filesystem::create_directories(PathIn("blood", "7.cyp"));
+  EXPECT_EQ(registry_.Get({"blood", 0})->version(), 1);
+  EXPECT_EQ(Publish("blood"), 8) << "nothing can be stored as 7";
+}
+
+TEST_F(ModelRegistryTest, NothingComesAfterTheLastNumber) {
+  Publish("blood", "job-1");
+  std::filesystem::rename(PathIn("blood", "1.cyp"), PathIn("blood", "999999999999999.cyp"));
+  std::filesystem::remove(PathIn("blood", "1.key"));
+  for (const char* key : {"", "job-2"}) {
+    EXPECT_EQ(registry_.Publish("blood", SampleFile(), key).status().code(),
+              absl::StatusCode::kResourceExhausted);
+  }
+  EXPECT_THAT(Names(*registry_.List()), ElementsAre("blood@999999999999999"));
 }
 
 TEST_F(ModelRegistryTest, ASecondRegistryOfTheFolderSeesTheSame) {
