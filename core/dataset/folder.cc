@@ -211,10 +211,9 @@ Groups GroupDuplicates(const Listing& listing, const std::vector<uint8_t>& pixel
   Groups groups;
   std::map<std::string, size_t> group_of;
   for (size_t i = 0; i < listing.files.size(); ++i) {
-    Sha256 hash;
-    hash.Update(
-        absl::string_view(reinterpret_cast<const char*>(&pixels[i * image_bytes]), image_bytes));
-    const auto [found, is_new] = group_of.emplace(hash.Finish(), groups.size());
+    const absl::string_view image(reinterpret_cast<const char*>(&pixels[i * image_bytes]),
+                                  image_bytes);
+    const auto [found, is_new] = group_of.emplace(Sha256Bytes(image), groups.size());
     if (is_new) {
       groups.push_back({found->first, {i}});
       continue;
