@@ -41,10 +41,6 @@
 namespace cytopress {
 namespace {
 
-constexpr char kJobService[] = "cytopress.v1.JobService";
-constexpr char kModelService[] = "cytopress.v1.ModelService";
-constexpr char kInferenceService[] = "cytopress.v1.InferenceService";
-
 std::string DatabaseUrl(const DaemonOptions& options) {
   return options.database_url.empty() ? absl::StrCat("sqlite://", options.state_folder, "/jobs.db")
                                       : options.database_url;
@@ -290,7 +286,8 @@ void Daemon::RecoverDefaultModel(ModelVersion failed, absl::Status why) {
     // Another try of a file that is bad would only push other models out of memory.
     if (newest.ok() && *newest == failed && !absl::IsResourceExhausted(why)) continue;
     why = newest.ok() ? LoadDefaultModel() : newest.status();
-    if (MayServe(why)) return parts_->server->SetServing(kInferenceService, true);
+    if (MayServe(why))
+      return parts_->server->SetServing(v1::InferenceService::service_full_name(), true);
     if (newest.ok()) failed = *newest;
   }
 }
@@ -301,15 +298,15 @@ void Daemon::WarmUp() {
     spdlog::warn("the default model {} is not ready: {}", options_.default_model,
                  std::string(status.message()));
   }
-  parts_->server->SetServing(kInferenceService, MayServe(status));
+  parts_->server->SetServing(v1::InferenceService::service_full_name(), MayServe(status));
   if (!MayServe(status)) {
     const auto failed = parts_->loader->Resolve({options_.default_model, 0});
     parts_->recovery = std::thread([this, failed, status] {
       RecoverDefaultModel(failed.ok() ? *failed : ModelVersion{}, status);
     });
   }
-  parts_->server->SetServing(kJobService, true);
-  parts_->server->SetServing(kModelService, true);
+  parts_->server->SetServing(v1::JobService::service_full_name(), true);
+  parts_->server->SetServing(v1::ModelService::service_full_name(), true);
   parts_->server->SetServing("", true);
 }
 

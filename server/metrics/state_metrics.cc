@@ -22,10 +22,10 @@ constexpr absl::Duration kForgetWorkerAfter = absl::Minutes(15);
 // Pages of the ledger that one scrape reads at most; the next goes on from there.
 constexpr int kMaxLedgerPages = 20;
 
-const prometheus::Histogram::BucketBoundaries& StageEdges() {
-  static const auto* const edges = new prometheus::Histogram::BucketBoundaries{
+const prometheus::Histogram::BucketBoundaries& StageBuckets() {
+  static const auto* const buckets = new prometheus::Histogram::BucketBoundaries{
       1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400};
-  return *edges;
+  return *buckets;
 }
 
 // Where a failed reading shows: the log, once a scrape, and a metric that is missing.
@@ -107,7 +107,7 @@ void StateMetrics::ReadLedger() const {
     if (!caught_up_) continue;
     for (const auto& [number, line] : *lines) {
       const prometheus::Labels labels = {{"stage", StageLabel(line.kind())}};
-      stage_seconds_.Add(labels, StageEdges()).Observe(line.seconds());
+      stage_seconds_.Add(labels, StageBuckets()).Observe(line.seconds());
       if (line.images_per_second() > 0) {
         training_speed_.Add(labels).Set(line.images_per_second());
       }
