@@ -12,6 +12,7 @@
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/dataset/class_names.h"
 #include "core/dataset/dataset.h"
 #include "core/evaluation/evaluation.h"
 #include "core/registry/model_registry.h"
@@ -45,10 +46,10 @@ absl::StatusOr<Dataset> LoadForModel(const std::string& uri, const v1::Model& mo
   return LoadDataset(uri, options);
 }
 
-// Whether it is more than the "class 0", "class 1", ... of labels that have no names.
+// Whether it has more than the default names.
 bool HasNames(const Dataset& dataset) {
   for (int i = 0; i < dataset.classes(); ++i) {
-    if (dataset.class_names[i] != absl::StrCat("class ", i)) return true;
+    if (dataset.class_names[i] != DefaultClassName(i)) return true;
   }
   return false;
 }

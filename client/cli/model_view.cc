@@ -10,6 +10,7 @@
 #include "client/cli/job_printer.h"
 #include "client/cli/names.h"
 #include "client/report/verdict.h"
+#include "core/dataset/class_names.h"
 
 namespace cytopress {
 namespace {
@@ -54,7 +55,7 @@ std::string AucInterval(const v1::Evaluation& evaluation) {
 }
 
 std::string ClassName(const v1::Model& model, int index) {
-  if (index < 0 || index >= model.class_names_size()) return absl::StrCat("class ", index);
+  if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
   return Printable(model.class_names(index));
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "client/format.h"
+#include "core/dataset/class_names.h"
 
 namespace cytopress {
 namespace {
@@ -45,7 +46,7 @@ std::string ModelReference(const v1::Model& model) {
 }
 
 std::string ClassName(const v1::Model& model, int index) {
-  if (index < 0 || index >= model.class_names_size()) return absl::StrCat("class ", index);
+  if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
   return EscapeHtml(model.class_names(index));
 }
 

@@ -11,7 +11,7 @@
 #include "client/report/page_style.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "core/evaluation/evaluation.h"
 #include "core/jobs/job_state.h"
 

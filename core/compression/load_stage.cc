@@ -15,6 +15,7 @@
 #include "core/compression/sensitivity.h"
 #include "core/compression/stages.h"
 #include "core/compression/weight_rounding.h"
+#include "core/dataset/class_names.h"
 
 namespace cytopress {
 namespace {
@@ -99,7 +100,7 @@ class LoadStage : public Stage {
   }
 
   static absl::Status CheckSplits(const Dataset& dataset) {
-    for (const Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
+    for (const Split* split : dataset.splits()) {
       if (split->size() == 0) {
         return absl::InvalidArgumentError(absl::StrCat(
             "dataset.uri: the data set ", dataset.name,
@@ -166,7 +167,7 @@ class LoadStage : public Stage {
       number_of.push_back(
           static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin()));
     }
-    for (Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
+    for (Split* split : dataset.splits()) {
       for (int& label : split->labels) label = number_of[label];
     }
     dataset.class_names = names;
@@ -207,7 +208,7 @@ class LoadStage : public Stage {
                                      const std::vector<std::string>& found) {
     std::vector<std::string> pairs;
     for (size_t i = 0; i < names.size(); ++i) {
-      const std::string unnamed = absl::StrCat("class ", i);
+      const std::string unnamed = DefaultClassName(static_cast<int>(i));
       if (names[i] == found[i] || names[i] == unnamed || found[i] == unnamed) continue;
       pairs.push_back(absl::StrCat("'", found[i], "' for '", names[i], "'"));
     }

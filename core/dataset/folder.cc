@@ -18,7 +18,7 @@
 #include "core/base/parallel.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "core/dataset/random.h"
 #include "core/network/network.h"
 
@@ -29,8 +29,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
 constexpr int kMaxImageSize = 4096;
-// Position in this list is what File::split says.
-constexpr const char* kSplits[] = {"train", "val", "test"};
 constexpr int kSplitCount = 3;
 // Of the images of a class; the rest is for training.
 constexpr double kTestShare = 0.2;
@@ -39,7 +37,7 @@ constexpr double kValShare = 0.1;
 struct File {
   fs::path path;
   int label = 0;
-  int split = 0;
+  int split = 0;  // index in kSplitNames
 };
 
 struct Listing {
@@ -132,17 +130,17 @@ absl::Status ListClasses(const fs::path& folder, int split,
 
 absl::StatusOr<Listing> ListImages(const fs::path& path, Problems* problems) {
   Listing listing;
-  listing.has_splits = IsFolder(path / kSplits[0]);
+  listing.has_splits = IsFolder(path / kSplitNames[0]);
   std::map<std::string, std::vector<File>> classes;
   if (!listing.has_splits) {
     CYTOPRESS_RETURN_IF_ERROR(ListClasses(path, 0, &classes, problems));
   }
   for (int split = 0; listing.has_splits && split < kSplitCount; ++split) {
-    if (!IsFolder(path / kSplits[split])) {
-      return Bad(path, absl::StrCat("it has a folder train but no folder ", kSplits[split],
+    if (!IsFolder(path / kSplitNames[split])) {
+      return Bad(path, absl::StrCat("it has a folder train but no folder ", kSplitNames[split],
                                     "; needed are train, val and test, or class folders only"));
     }
-    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path / kSplits[split], split, &classes, problems));
+    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path / kSplitNames[split], split, &classes, problems));
   }
   if (classes.size() > kMaxClasses) {
     return Bad(path, absl::StrCat("it has ", classes.size(), " class folders; at most ",
@@ -331,15 +329,15 @@ absl::StatusOr<Dataset> LoadFolder(const std::string& uri, const DatasetOptions&
   const Groups groups = GroupDuplicates(listing, pixels, image_bytes, &problems);
   if (!listing.has_splits) SplitFiles(path, groups, options.seed, &listing, &problems);
   CYTOPRESS_RETURN_IF_ERROR(problems.Summary());
-  Split* const splits[kSplitCount] = {&dataset.train, &dataset.val, &dataset.test};
+  const auto splits = dataset.splits();
   for (size_t i = 0; i < listing.files.size(); ++i) {
     Split* const split = splits[listing.files[i].split];
     const auto begin = pixels.begin() + static_cast<int64_t>(i) * image_bytes;
     split->pixels.insert(split->pixels.end(), begin, begin + image_bytes);
     split->labels.push_back(listing.files[i].label);
   }
-  CYTOPRESS_RETURN_IF_ERROR(
-      CheckClasses(path.string(), static_cast<int>(listing.class_names.size()), options, &dataset));
+  CYTOPRESS_RETURN_IF_ERROR(SetClassNames(
+      path.string(), static_cast<int>(listing.class_names.size()), options, &dataset));
   return dataset;
 }
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
