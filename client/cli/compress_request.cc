@@ -4,8 +4,8 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/names.h"
 #include "client/cli/recipe_file.h"
+#include "client/names.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/synthetic_uri.h"
 #include "core/jobs/job_spec.h"

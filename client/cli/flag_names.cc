@@ -12,7 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "client/cli/names.h"
+#include "client/names.h"
 #include "client/status.h"
 
 namespace cytopress {

@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "client/cli/console.h"
 #include "client/cli/job_printer.h"
-#include "client/cli/names.h"
+#include "client/names.h"
 #include "client/report/verdict.h"
 #include "core/dataset/class_names.h"
 

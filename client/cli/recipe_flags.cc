@@ -11,7 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/checks.h"
-#include "client/cli/names.h"
+#include "client/names.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {

@@ -2,10 +2,12 @@
 
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "client/format.h"
+#include "client/names.h"
 #include "core/dataset/class_names.h"
 
 namespace cytopress {
@@ -32,9 +34,7 @@ std::string EscapeHtml(absl::string_view text) {
       {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
 }
 
-std::string WeightName(v1::WeightType weights) {
-  return v1::WeightType_IsValid(weights) ? v1::WeightType_Name(weights).substr(12) : "?";
-}
+std::string WeightName(v1::WeightType weights) { return absl::AsciiStrToUpper(NameOf(weights)); }
 
 std::string CellName(const ReportCell& cell) {
   return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights),

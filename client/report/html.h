@@ -13,7 +13,7 @@ namespace cytopress {
 // For text and for attribute values in double quotes. Control characters become '?'.
 std::string EscapeHtml(absl::string_view text);
 
-std::string WeightName(v1::WeightType weights);  // "INT8"
+std::string WeightName(v1::WeightType weights);  // "INT8"; "-" for what has no name
 std::string Percent(double sparsity);            // "80 %"
 std::string CellName(const ReportCell& cell);    // "80 % INT4", "80 % INT8, 1×4 blocks"
 std::string ModelReference(const v1::Model& model);

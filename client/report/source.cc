@@ -19,6 +19,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/names.h"
 #include "client/report/html.h"
 #include "client/report/verdict.h"
 #include "core/base/file.h"
@@ -157,7 +158,7 @@ std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {
     absl::StrAppendFormat(out, "%g", value);
   };
   const auto type = [](std::string* out, int weights) {
-    out->append(absl::AsciiStrToLower(WeightName(static_cast<v1::WeightType>(weights))));
+    out->append(NameOf(static_cast<v1::WeightType>(weights)));
   };
   std::string command =
       absl::StrCat("cytopress sweep --name ", Quoted(spec.model_name()), " --dataset ",
@@ -172,7 +173,7 @@ std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {
                                                                         : job.parent_model());
   add("--architecture", spec.network().architecture());
   if (spec.network().stem() != v1::STEM_UNSPECIFIED) {
-    add("--stem", absl::AsciiStrToLower(v1::Stem_Name(spec.network().stem()).substr(5)));
+    add("--stem", NameOf(spec.network().stem()));
   }
   if (spec.network().input_height() > 0) {
     add("--image-size", absl::StrCat(spec.network().input_height()));

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
 #include "core/compression/stages.h"
 
@@ -13,9 +14,7 @@ class CellStage : public Stage {
  public:
   CellStage(std::string model_name, const v1::QuantizeOptions& options)
       : model_name_(std::move(model_name)) {
-    const bool integers =
-        options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
-    trains_ = integers && options.has_aware();
+    trains_ = IsInteger(options.weights()) && options.has_aware();
     if (trains_) stages_.push_back(MakeAwareStage(options));
     AddServedModel(model_name_, options, stages_);
   }

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/artifact/weight_type.h"
 #include "core/base/clock.h"
 #include "core/base/processor.h"
 #include "core/base/status_macros.h"
@@ -81,7 +82,7 @@ absl::StatusOr<v1::Certificate> Certify(const PipelineState& state, const Artifa
   AddLowestRecall(test, certificate);
 
   v1::Evaluation weights_only = test;
-  if (artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4) {
+  if (IsInteger(artifact.weights)) {
     CYTOPRESS_ASSIGN_OR_RETURN(weights_only,
                                EvaluateArtifact(artifact, state.dataset, "test",
                                                 {at::get_num_threads(), Arithmetic::kFp32}));

@@ -1,12 +1,12 @@
 // What an absent field of a specification stands for, and the recipes that have a name.
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/artifact/weight_type.h"
 #include "core/jobs/job_spec.h"
 
 namespace cytopress {
@@ -171,8 +171,7 @@ bool PublishesParent(const v1::JobSpec& spec) {
   const v1::Recipe& recipe = spec.recipe();
   const v1::WeightType weights = recipe.quantize().weights();
   return spec.has_sweep() || spec.has_goal() || recipe.prune().sparsity() > 0 ||
-         recipe.finetune().distillation() > 0 || weights == v1::WEIGHT_TYPE_INT8 ||
-         weights == v1::WEIGHT_TYPE_INT4;
+         recipe.finetune().distillation() > 0 || IsInteger(weights);
 }
 
 std::string ParentModelName(const std::string& model_name) {
@@ -191,8 +190,7 @@ absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name) {
 }
 
 std::string SweepModelName(const std::string& model_name, double sparsity, v1::WeightType weights) {
-  return absl::StrFormat("%s-s%g-%s", model_name, 100 * sparsity,
-                         absl::AsciiStrToLower(v1::WeightType_Name(weights).substr(12)));
+  return absl::StrFormat("%s-s%g-%s", model_name, 100 * sparsity, WeightTypeName(weights));
 }
 
 std::string GoalTryName(const std::string& model_name, int number) {

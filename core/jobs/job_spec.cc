@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/device.h"
 #include "core/dataset/synthetic_uri.h"
 #include "core/network/network.h"
@@ -286,7 +287,7 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
   checker->IsValid<v1::Rounding>("recipe.quantize.rounding", quantize.rounding());
   if (CheckLayers("recipe.quantize.layer_weights", quantize.layer_weights(), checker)) {
     for (const auto& [layer, type] : quantize.layer_weights()) {
-      if (type == v1::WEIGHT_TYPE_INT8 || type == v1::WEIGHT_TYPE_INT4) continue;
+      if (IsInteger(type)) continue;
       checker->Add(absl::StrCat("recipe.quantize.layer_weights[", layer, "]"),
                    "is neither WEIGHT_TYPE_INT8 nor WEIGHT_TYPE_INT4");
     }
@@ -297,7 +298,7 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
   }
   if (!quantize.has_aware()) return;
   CheckTraining("recipe.quantize.aware", quantize.aware(), checker);
-  if (quantize.weights() != v1::WEIGHT_TYPE_INT8 && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
+  if (!IsInteger(quantize.weights())) {
     checker->Add("recipe.quantize.aware",
                  "is training for integers, and recipe.quantize.weights are none; give "
                  "WEIGHT_TYPE_INT8 or WEIGHT_TYPE_INT4");

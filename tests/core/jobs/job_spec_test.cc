@@ -403,6 +403,12 @@ TEST(WithDefaults, ARecipeOfAnEarlierReleaseStaysAsItIs) {
   EXPECT_EQ(train.shift_pixels(), 2);
 }
 
+TEST(SweepModelName, HasTheSparsityAndTheWeights) {
+  EXPECT_EQ(SweepModelName("blood", 0.8, v1::WEIGHT_TYPE_INT4), "blood-s80-int4");
+  // A newer program may have more types.
+  EXPECT_EQ(SweepModelName("blood", 0.8, static_cast<v1::WeightType>(99)), "blood-s80-unknown");
+}
+
 TEST(GoalTryName, IsFoundAgain) {
   EXPECT_EQ(GoalTryName("blood", 2), "blood-try2");
   EXPECT_EQ(GoalTryNumber("blood-try12", "blood"), 12);
