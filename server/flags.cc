@@ -17,6 +17,7 @@
 #include "core/gpu/engine_module.h"
 #include "core/registry/model_registry.h"
 #include "server/supervisor/cores.h"
+#include "server/supervisor/worker_supervisor.h"
 
 namespace cytopress {
 namespace {
@@ -142,7 +143,7 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
   app->add_option("--workers", options->workers,
                   "jobs that run on this machine at the same time, each on its share of the cores; "
                   "0: none")
-      ->check(CLI::Range(0, 64))
+      ->check(CLI::Range(0, kMaxWorkers))
       ->capture_default_str();
   app->add_option("--worker-binary", options->worker_program, "the program cytopress-worker")
       ->capture_default_str();

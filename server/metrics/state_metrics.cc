@@ -10,13 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/jobs/job_state.h"
+#include "core/jobs/lease_times.h"
 #include "server/metrics/families.h"
 
 namespace cytopress {
 namespace {
 
 constexpr absl::Duration kCacheFor = absl::Seconds(1);
-// Workers beat every 5 s, busy ones with their lease every 10 s.
 // A worker that is gone for good should not be shown as down for ever.
 constexpr absl::Duration kForgetWorkerAfter = absl::Minutes(15);
 // Pages of the ledger that one scrape reads at most; the next goes on from there.
@@ -142,7 +142,8 @@ void StateMetrics::CollectWorkers(Families* families) const {
   for (const WorkerInfo& worker : *workers) {
     const absl::Duration silent = now - worker.last_seen;
     if (silent > kForgetWorkerAfter) continue;
-    up.Add(silent <= kWorkerIsUpFor ? 1 : 0, {{"worker", worker.name}, {"device", worker.device}});
+    up.Add(silent <= LeaseTimes().worker_is_up_for() ? 1 : 0,
+           {{"worker", worker.name}, {"device", worker.device}});
   }
   families->push_back(std::move(up).Take());
 }

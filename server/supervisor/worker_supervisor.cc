@@ -21,7 +21,6 @@ namespace cytopress {
 namespace {
 
 constexpr absl::Duration kExitPoll = absl::Milliseconds(10);
-constexpr int kMaxWorkers = 64;
 constexpr int kMaxNice = 19;
 
 }  // namespace
@@ -86,7 +85,7 @@ bool WorkerSupervisor::WaitForNextTick() {
   absl::MutexLock lock(&mutex_);
   const auto awake = [this]()
                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || notified_; };
-  mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.poll_interval);
+  mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.times.poll);
   notified_ = false;
   return !stopping_;
 }
@@ -100,7 +99,7 @@ bool WorkerSupervisor::Logged(const absl::Status& status) {
 
 void WorkerSupervisor::Supervise() {
   // Workers elsewhere may have been without a database as long as there was no server.
-  next_reap_ = clock_->Steady() + options_.lease;
+  next_reap_ = clock_->Steady() + options_.times.lease;
   do {
     Tick();
     Publish();
@@ -177,8 +176,9 @@ bool WorkerSupervisor::TimeHasJumped() {
   const absl::Time now = clock_->Now();
   const absl::Duration passed = now - last_look_;
   last_look_ = now;
-  // Leases are renewed after a third of their length, so less than this lets none expire.
-  return passed > options_.lease / 2;
+  // Leases have two thirds of their length left when they are renewed (LeaseTimes::renew_after), so
+  // less than this lets none expire.
+  return passed > options_.times.lease / 2;
 }
 
 void WorkerSupervisor::ReapExpired() {
@@ -186,11 +186,12 @@ void WorkerSupervisor::ReapExpired() {
   const absl::Duration now = clock_->Steady();
   // The machine was suspended, or its clock was set: leases have expired by the wall clock, and
   // workers that are alive and well have yet to renew them, by the steady one.
-  if (jumped) next_reap_ = now + options_.lease;
+  if (jumped) next_reap_ = now + options_.times.lease;
   if (now < next_reap_) return;
   next_reap_ = now + options_.reap_interval;
   const absl::StatusOr<std::vector<std::string>> ids = store_->ReapExpired();
-  if (!ids.ok()) next_reap_ = now + options_.lease;  // nobody else could reach the store either
+  if (!ids.ok())
+    next_reap_ = now + options_.times.lease;  // nobody else could reach the store either
   if (Logged(ids.status())) return;
   for (const std::string& id : *ids) spdlog::warn("the lease of job {} has expired", id);
 }
@@ -205,7 +206,7 @@ void WorkerSupervisor::CleanUp() {
 void WorkerSupervisor::BeatForEmptySlots() {
   const absl::Duration now = clock_->Steady();
   if (now < next_beat_) return;
-  next_beat_ = now + options_.heartbeat_interval;
+  next_beat_ = now + options_.times.heartbeat;
   for (const Slot& slot : slots_) {
     if (slot.info.pid != 0 || slot.orphaned || slot.needs_reap || slot.cannot_work) continue;
     Logged(store_->Heartbeat(slot.info.name, options_.device, ""));

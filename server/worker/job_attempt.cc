@@ -60,7 +60,7 @@ void JobAttempt::KeepLease() {
   do {
     // Read before the renewal, so that a slow store makes the next one earlier and not later.
     const absl::Duration now = clock_->Steady();
-    const bool renew = now - renewed_at >= options_.lease / 3;
+    const bool renew = now - renewed_at >= options_.times.renew_after();
     const absl::StatusOr<bool> cancel = CancelRequested(renew);
     if (cancel.ok()) {
       if (renew) renewed_at = now;
@@ -86,7 +86,7 @@ absl::StatusOr<bool> JobAttempt::CancelRequested(bool renew) {
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, store_->Get(lease_.job_id));
     return job.cancel_requested();
   }
-  CYTOPRESS_ASSIGN_OR_RETURN(const bool cancel, store_->RenewLease(lease_, options_.lease));
+  CYTOPRESS_ASSIGN_OR_RETURN(const bool cancel, store_->RenewLease(lease_, options_.times.lease));
   CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(lease_.worker, options_.device, lease_.job_id));
   return cancel;
 }

@@ -12,14 +12,14 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/jobs/job_store.h"
+#include "core/jobs/lease_times.h"
 #include "server/worker/stop_flag.h"
 
 namespace cytopress {
 
 struct AttemptOptions {
   std::string device = "cpu";
-  // Renewed every third of it.
-  absl::Duration lease = absl::Seconds(30);
+  LeaseTimes times;
   // How often the keeper looks for a cancel request and whether the lease is due.
   absl::Duration tick = absl::Seconds(1);
   // Progress within an epoch is written at most this often.

@@ -18,9 +18,7 @@ namespace cytopress {
 struct WorkerOptions {
   std::string name;         // unique among the workers of one database
   std::string work_folder;  // checkpoints of a job are in <work_folder>/<job id>
-  absl::Duration poll_interval = absl::Milliseconds(500);
-  absl::Duration heartbeat_interval = absl::Seconds(5);  // while the queue is empty
-  bool once = false;                                     // end after one job, or when there is none
+  bool once = false;        // end after one job, or when there is none
   AttemptOptions attempt;
 };
 

@@ -18,6 +18,7 @@
 #include "core/base/arguments.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
+#include "core/jobs/lease_times.h"
 #include "core/jobs/use_registry.h"
 #include "core/registry/model_registry.h"
 #include "server/worker/process_lock.h"
@@ -29,7 +30,7 @@ struct Flags {
   std::string database;
   WorkerSettings settings;
   WorkerOptions options;
-  int poll_ms = 500;
+  int64_t poll_ms = absl::ToInt64Milliseconds(LeaseTimes().poll);
   int parent_pid = 0;
 };
 
@@ -61,7 +62,7 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_flag("--once", flags->options.once, "end after one job, or at once when there is none");
   app->add_option("--poll-ms", flags->poll_ms, "pause before asking an empty queue again")
       ->check(CLI::Range(1, 3600000))
-      ->default_val(500);
+      ->capture_default_str();
   app->add_option("--die-with-parent", flags->parent_pid,
                   "process number of the parent: when it ends, this worker gives its job back and "
                   "ends too")
@@ -147,7 +148,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (flags.options.name.empty()) flags.options.name = DefaultName();
-  flags.options.poll_interval = absl::Milliseconds(flags.poll_ms);
+  flags.options.attempt.times.poll = absl::Milliseconds(flags.poll_ms);
   flags.options.attempt.device = flags.settings.device;
 
   StopFlag stop;

@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "core/jobs/job_spec.h"
 #include "core/jobs/job_state.h"
+#include "core/jobs/lease_times.h"
 #include "core/jobs/use_registry.h"
 #include "tests/core/jobs/job_store_fixture.h"
 
@@ -319,7 +320,7 @@ TEST_P(ClientTest, AQueuedJobSaysWhatItWaitsFor) {
             "all workers that fit are busy: w2 (job-7)");
   // Any worker will do for this one.
   EXPECT_EQ(store_->Submit(SomeSpec(), "")->waiting_reason(), "");
-  clock_.Advance(kWorkerIsUpFor + absl::Seconds(1));
+  clock_.Advance(LeaseTimes().worker_is_up_for() + absl::Seconds(1));
   EXPECT_THAT(Get(job->id()).waiting_reason(), HasSubstr("no worker is up"));
 }
 
@@ -327,7 +328,7 @@ TEST_P(ClientTest, OnlyAQueuedJobWaits) {
   ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
   const std::string id = Submit();
   const Lease lease = AcquireAndStart();
-  clock_.Advance(kWorkerIsUpFor + absl::Seconds(1));
+  clock_.Advance(LeaseTimes().worker_is_up_for() + absl::Seconds(1));
   EXPECT_EQ(Get(id).waiting_reason(), "") << "it runs";
   ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
   ASSERT_EQ(store_->Fail(lease, "the disk is full", true), absl::OkStatus());
