@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
+#include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/sha256.h"
@@ -54,10 +55,8 @@ bool IsFile(absl::string_view database_url) { return absl::StartsWith(database_u
 
 // Another for each server that a database on the network may have.
 std::string NamePrefix(const DaemonOptions& options) {
-  char host[256] = "server";
-  gethostname(host, sizeof(host) - 1);
   const std::string state = std::filesystem::absolute(options.state_folder).string();
-  return absl::StrCat(host, "-", Sha256Hex(state).substr(0, 6));
+  return absl::StrCat(HostName("server"), "-", Sha256Hex(state).substr(0, 6));
 }
 
 SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {

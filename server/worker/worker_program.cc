@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/address.h"
 #include "core/base/arguments.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
@@ -34,14 +35,6 @@ struct Flags {
   int parent_pid = 0;
 };
 
-// Empty, or what is wrong. Writes the device as jobs name it.
-std::string TakeDevice(std::string& device) {
-  const absl::StatusOr<std::string> name = ParseDeviceName(device);
-  if (!name.ok()) return std::string(name.status().message());
-  device = *name;
-  return "";
-}
-
 void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--database", flags->database,
                   "job database, sqlite:///absolute/path.db or postgresql://HOST/DATABASE")
@@ -53,7 +46,7 @@ void Declare(CLI::App* app, Flags* flags) {
                   "folder for checkpoints; the same for all workers of a machine")
       ->required();
   app->add_option("--device", flags->settings.device, "cpu or cuda:N")
-      ->transform(CLI::Validator(TakeDevice, "cpu or cuda:N"))
+      ->transform(CLI::Validator(NormalizeDevice, "cpu or cuda:N"))
       ->default_val("cpu");
   app->add_option("--threads", flags->settings.threads, "threads of a job, 0 = all cores")
       ->check(CLI::Range(0, 1024));
@@ -72,11 +65,7 @@ void Declare(CLI::App* app, Flags* flags) {
       "--models /var/lib/cytopress/models --work /var/lib/cytopress/work");
 }
 
-std::string DefaultName() {
-  char host[256] = "worker";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrCat(host, "-", getpid());
-}
+std::string DefaultName() { return absl::StrCat(HostName("worker"), "-", getpid()); }
 
 // False when the parent is gone already.
 bool FollowParent(int parent_pid) {
