@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/backoff.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "server/supervisor/cores.h"
@@ -132,9 +133,8 @@ void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot
   slot->info.pid = 0;
   slot->needs_reap = true;
   slot->info.crashes = !crashed ? 0 : ran_long ? 1 : slot->info.crashes + 1;
-  absl::Duration pause = options_.first_backoff;
-  for (int i = 1; i < slot->info.crashes && pause < options_.last_backoff; ++i) pause *= 2;
-  slot->start_after = now + std::min(pause, options_.last_backoff);
+  slot->start_after =
+      now + BackoffAfter(slot->info.crashes, options_.first_backoff, options_.last_backoff);
   next_beat_ = now;  // the slot is empty: say so at once
   if (crashed) {
     spdlog::warn("worker {}: {}; its log is {}; next start in {} at the earliest", slot->info.name,

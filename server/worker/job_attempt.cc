@@ -2,10 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "core/base/backoff.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
@@ -93,15 +93,13 @@ absl::StatusOr<bool> JobAttempt::CancelRequested(bool renew) {
 
 absl::Status JobAttempt::WithPatience(const std::function<absl::Status()>& write) {
   const absl::Duration give_up = clock_->Steady() + options_.patience;
-  absl::Duration wait = kFirstRetry;
-  while (true) {
+  for (int tries = 1;; ++tries) {
     absl::Status status = write();
     // RESOURCE_EXHAUSTED: the disk of the database is full.
     const bool may_pass = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
     if (!may_pass || clock_->Steady() >= give_up) return status;
     spdlog::warn("{}: trying again: {}", lease_.job_id, status.ToString());
-    absl::SleepFor(wait);
-    wait = std::min(2 * wait, kLongestRetry);
+    absl::SleepFor(BackoffAfter(tries, kFirstRetry, kLongestRetry));
   }
 }
 
