@@ -1,7 +1,5 @@
 #include "server/job_watcher.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 #include "core/base/status_macros.h"
@@ -66,7 +64,7 @@ void JobWatcher::Run() {
   while (true) {
     absl::Status status;
     for (const std::string& job_id : WatchedIds()) status.Update(Look(job_id));
-    Note(status);
+    store_log_.Failed(status);
     absl::MutexLock lock(&mutex_);
     const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return stopping_ || newcomers_;
@@ -83,12 +81,6 @@ std::vector<std::string> JobWatcher::WatchedIds() const {
   std::vector<std::string> ids;
   for (const auto& [id, watched] : watched_) ids.push_back(id);
   return ids;
-}
-
-void JobWatcher::Note(const absl::Status& status) {
-  const std::string problem = status.ok() ? "" : status.ToString();
-  if (problem != last_problem_ && !problem.empty()) spdlog::warn("watching jobs: {}", problem);
-  last_problem_ = problem;
 }
 
 absl::Status JobWatcher::Look(const std::string& job_id) {

@@ -91,13 +91,6 @@ bool WorkerSupervisor::WaitForNextTick() {
   return !stopping_;
 }
 
-bool WorkerSupervisor::Logged(const absl::Status& status) {
-  const std::string problem = status.ok() ? "" : status.ToString();
-  if (problem != last_problem_ && !problem.empty()) spdlog::warn("supervisor: {}", problem);
-  last_problem_ = problem;
-  return !status.ok();
-}
-
 void WorkerSupervisor::Supervise() {
   // Workers elsewhere may have been without a database as long as there was no server.
   next_reap_ = clock_->Steady() + options_.times.lease;
@@ -148,7 +141,7 @@ void WorkerSupervisor::Reap(Slot* slot) {
   const std::string& name = slot->info.name;
   const absl::StatusOr<std::vector<std::string>> ids =
       slot->killed ? store_->ReleaseWorker(name) : store_->ReapWorker(name);
-  if (Logged(ids.status())) return;
+  if (store_log_.Failed(ids.status())) return;
   slot->needs_reap = false;
   slot->cannot_work = slot->info.crashes > 0 && ids->empty();
   for (const std::string& id : *ids) {
@@ -192,7 +185,7 @@ void WorkerSupervisor::ReapExpired() {
   const absl::StatusOr<std::vector<std::string>> ids = store_->ReapExpired();
   if (!ids.ok())
     next_reap_ = now + options_.times.lease;  // nobody else could reach the store either
-  if (Logged(ids.status())) return;
+  if (store_log_.Failed(ids.status())) return;
   for (const std::string& id : *ids) spdlog::warn("the lease of job {} has expired", id);
 }
 
@@ -209,7 +202,7 @@ void WorkerSupervisor::BeatForEmptySlots() {
   next_beat_ = now + options_.times.heartbeat;
   for (const Slot& slot : slots_) {
     if (slot.info.pid != 0 || slot.orphaned || slot.needs_reap || slot.cannot_work) continue;
-    Logged(store_->Heartbeat(slot.info.name, options_.device, ""));
+    store_log_.Failed(store_->Heartbeat(slot.info.name, options_.device, ""));
   }
 }
 
@@ -238,7 +231,7 @@ void WorkerSupervisor::StartNeeded() {
     return;
   }
   const absl::StatusOr<int64_t> wanted = Wanted();
-  if (Logged(wanted.status())) return;
+  if (store_log_.Failed(wanted.status())) return;
   int64_t left = *wanted;
   for (Slot& slot : slots_) {
     if (left <= 0) return;

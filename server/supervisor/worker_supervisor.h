@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/problem_log.h"
 #include "core/jobs/job_store.h"
 #include "core/jobs/lease_times.h"
 
@@ -107,8 +108,6 @@ class WorkerSupervisor {
   // Processes that are wanted now: queued jobs that fit, less those that are about to lease one.
   absl::StatusOr<int64_t> Wanted();
   bool CanStart(const Slot& slot) const;
-  // Logs a failure of the store once, not at every tick.
-  bool Logged(const absl::Status& status);
   void Publish() ABSL_LOCKS_EXCLUDED(mutex_);
   bool WaitForNextTick() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -122,7 +121,7 @@ class WorkerSupervisor {
   absl::Duration next_reap_ = absl::ZeroDuration();
   absl::Duration next_cleaning_ = -absl::InfiniteDuration();
   absl::Time last_look_ = absl::InfiniteFuture();  // at the wall clock
-  std::string last_problem_;
+  ProblemLog store_log_{"supervisor"};
 
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -4,8 +4,10 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/backoff.h"
+#include "core/base/problem_log.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
@@ -56,27 +58,21 @@ absl::Status JobAttempt::Noted(absl::Status status) {
 
 void JobAttempt::KeepLease() {
   absl::Duration renewed_at = leased_at_;
-  std::string last_problem;  // logged once, not at every tick
+  ProblemLog log(absl::StrCat("cannot keep the lease of ", lease_.job_id));
   do {
     // Read before the renewal, so that a slow store makes the next one earlier and not later.
     const absl::Duration now = clock_->Steady();
     const bool renew = now - renewed_at >= options_.times.renew_after();
     const absl::StatusOr<bool> cancel = CancelRequested(renew);
-    if (cancel.ok()) {
-      if (renew) renewed_at = now;
-      if (*cancel) Stop(StopReason::kCancel);
-      last_problem.clear();
-    } else if (IsLostLease(cancel.status())) {
+    if (IsLostLease(cancel.status())) {
       spdlog::warn("{}", cancel.status().ToString());
       Stop(StopReason::kLostLease);
       return;
-    } else {
-      // The lease counts until somebody reaps it, so there is still a chance at the next tick.
-      const std::string problem = cancel.status().ToString();
-      if (problem != last_problem) {
-        spdlog::warn("cannot keep the lease of {}: {}", lease_.job_id, problem);
-      }
-      last_problem = problem;
+    }
+    // The lease counts until somebody reaps it, so there is still a chance at the next tick.
+    if (!log.Failed(cancel.status())) {
+      if (renew) renewed_at = now;
+      if (*cancel) Stop(StopReason::kCancel);
     }
   } while (!ended_.Wait(options_.tick));
 }

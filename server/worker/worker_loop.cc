@@ -36,10 +36,7 @@ absl::Status WorkerLoop::Run() {
     }
     const absl::StatusOr<bool> ran = RunNext();
     if (options_.once) return ran.status();
-    const std::string problem = ran.ok() ? "" : ran.status().ToString();
-    if (problem != last_problem_ && !problem.empty()) spdlog::warn("no lease: {}", problem);
-    last_problem_ = problem;
-    if (!ran.ok() || !*ran) shutdown_->Wait(options_.attempt.times.poll);
+    if (lease_log_.Failed(ran.status()) || !*ran) shutdown_->Wait(options_.attempt.times.poll);
   }
   return absl::OkStatus();
 }

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/clock.h"
+#include "core/base/problem_log.h"
 #include "core/jobs/job_store.h"
 #include "server/worker/job_attempt.h"
 #include "server/worker/stop_flag.h"
@@ -62,7 +63,7 @@ class WorkerLoop {
   Clock* const clock_;
   const StopFlag* const shutdown_;
   absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
-  std::string last_problem_;                              // logged once, not at every look
+  ProblemLog lease_log_{"no lease"};
 };
 
 }  // namespace cytopress
