@@ -63,9 +63,9 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
   const std::string what = absl::StrCat("data set ", dataset.name, " has the ", dataset.classes(),
                                         " classes ", absl::StrJoin(dataset.class_names, ", "));
   if (dataset.classes() != model.class_names_size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        what, "; model ", model.name(), "@", model.version(), " has the ", names.size(),
-        " classes ", absl::StrJoin(names, ", "), ": give the same classes, or name another model"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, "; model ", ToString(model), " has the ", names.size(), " classes ",
+                     absl::StrJoin(names, ", "), ": give the same classes, or name another model"));
   }
   CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
   const bool by_number =

@@ -12,6 +12,7 @@
 #include "client/report/verdict.h"
 #include "core/evaluation/evaluation.h"
 #include "core/jobs/job_spec.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -206,7 +207,7 @@ absl::StatusOr<Reproduction> PlanReproduction(const v1::Model& model, const std:
   const v1::Provenance& provenance = model.provenance();
   if (provenance.spec().dataset().uri().empty() || provenance.dataset_hash().empty()) {
     return absl::FailedPreconditionError(
-        absl::StrCat(model.name(), "@", model.version(),
+        absl::StrCat(ToString(model),
                      " has no receipt (the recipe and the data's hash): it cannot be made again"));
   }
   Reproduction plan;

@@ -41,10 +41,6 @@ std::string CellName(const ReportCell& cell) {
                       cell.model.has_value() && cell.sparsity > 0 ? PatternOf(*cell.model) : "");
 }
 
-std::string ModelReference(const v1::Model& model) {
-  return absl::StrCat(model.name(), "@", model.version());
-}
-
 std::string ClassName(const v1::Model& model, int index) {
   if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
   return EscapeHtml(model.class_names(index));

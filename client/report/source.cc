@@ -193,7 +193,7 @@ void AddCommands(ReportData* data) {
     if (best == nullptr && cell.model.has_value()) best = &cell;
   }
   if (best != nullptr) {
-    data->commands.push_back("cytopress reproduce " + ModelReference(*best->model));
+    data->commands.push_back("cytopress reproduce " + ToString(*best->model));
   }
   for (const v1::Job& job : data->jobs) {
     if (!job.spec().has_sweep()) continue;
@@ -217,7 +217,7 @@ void AddCommands(ReportData* data) {
 void RemoveRepeated(std::vector<ReportCell>* cells) {
   std::set<std::string> seen;
   const auto is_repeated = [&seen](const ReportCell& cell) {
-    return cell.model.has_value() && !seen.insert(ModelReference(*cell.model)).second;
+    return cell.model.has_value() && !seen.insert(ToString(*cell.model)).second;
   };
   cells->erase(std::remove_if(cells->begin(), cells->end(), is_repeated), cells->end());
 }

@@ -81,7 +81,7 @@ class LoadStage : public Stage {
       CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted,
                                  ParseModelVersion(state.spec.base_model()));
       CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
-      state.parent = absl::StrCat(model.name(), "@", model.version());
+      state.parent = ToString(model);
       of_folder = FromProto(model.preprocessing());
     }
     CYTOPRESS_ASSIGN_OR_RETURN(state.dataset, LoadDataset(source.uri(), options));

@@ -163,7 +163,7 @@ void StateMetrics::CollectModels(Families* families) const {
     const Labels labels = {{"model", model.name()}, {"version", absl::StrCat(model.version())}};
     sparsity.Add(model.size().sparsity(), labels);
     bytes.Add(static_cast<double>(model.size().disk_bytes()), labels);
-    const ModelVersion version{model.name(), model.version()};
+    const ModelVersion version = VersionOf(model);
     in_memory.Add(std::count(loaded.begin(), loaded.end(), version) > 0 ? 1 : 0, labels);
     for (const v1::Evaluation& evaluation : model.evaluations()) {
       Labels with_split = labels;
