@@ -1,6 +1,5 @@
 #include "server/job_service.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>

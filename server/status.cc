@@ -1,9 +1,7 @@
 #include "server/status.h"
 
-#include <algorithm>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/cord.h"

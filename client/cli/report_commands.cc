@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/flag_names.h"

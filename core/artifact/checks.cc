@@ -1,6 +1,5 @@
 #include "core/artifact/checks.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <set>

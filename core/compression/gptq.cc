@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
-#include <vector>
 
 #include "core/base/status_macros.h"
 #include "core/compression/batch_loader.h"

@@ -3,7 +3,6 @@
 #include <google/protobuf/stubs/common.h>
 #include <torch/version.h>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/base/file.h"

@@ -1,10 +1,7 @@
 #include "core/compression/stages.h"
 
 #include <algorithm>
-#include <cmath>
-#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/jobs/job_spec.h"

@@ -8,7 +8,8 @@
 #include <limits>
 #include <memory>
 #include <numeric>
-#include <utility>
+
+#include "absl/strings/str_cat.h"
 
 namespace cytopress {
 namespace {

@@ -4,7 +4,6 @@
 #include <memory>
 #include <new>
 #include <system_error>
-#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <new>
 #include <thread>

@@ -2,8 +2,6 @@
 #ifndef CYTOPRESS_CORE_DATASET_NPZ_H_
 #define CYTOPRESS_CORE_DATASET_NPZ_H_
 
-#include <string>
-
 #include "absl/status/statusor.h"
 #include "core/dataset/dataset.h"
 #include "core/dataset/zip.h"

@@ -1,5 +1,4 @@
 // What an absent field of a specification stands for, and the recipes that have a name.
-#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"

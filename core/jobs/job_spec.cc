@@ -1,6 +1,5 @@
 #include "core/jobs/job_spec.h"
 
-#include <algorithm>
 #include <limits>
 #include <set>
 #include <utility>

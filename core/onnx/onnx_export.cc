@@ -1,7 +1,5 @@
 #include "core/onnx/onnx_export.h"
 
-#include <algorithm>
-#include <map>
 #include <utility>
 #include <vector>
 
