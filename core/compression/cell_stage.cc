@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
+#include "core/compression/publishing.h"
 #include "core/compression/stages.h"
 
 namespace cytopress {
@@ -66,8 +67,7 @@ class CellStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(version));
     StageOutcome outcome;
     if (model.evaluations_size() > 0) outcome.score = ScoreOf(model.evaluations(0));
-    outcome.packed_bytes = model.size().packed_bytes();
-    outcome.disk_bytes = model.size().disk_bytes();
+    AddBytes(model.size(), outcome);
     outcome.published = state.published;
     outcome.note = absl::StrCat("published as ", state.published);
     return outcome;

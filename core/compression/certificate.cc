@@ -22,11 +22,8 @@ constexpr int kTimings = 31;
 
 absl::StatusOr<v1::Evaluation> ParentTest(const PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact parent, ReadParent(state));
-  if (parent.provenance.dataset_hash() == state.dataset.content_hash) {
-    for (const v1::Evaluation& evaluation : parent.evaluations) {
-      if (evaluation.split() == "test" && !evaluation.right().empty()) return evaluation;
-    }
-  }
+  const v1::Evaluation* const stored = StoredEvaluation(parent, state.dataset, "test");
+  if (stored != nullptr && !stored->right().empty()) return *stored;
   return EvaluateArtifact(parent, state.dataset, "test",
                           {at::get_num_threads(), Arithmetic::kAuto, /*auc_interval=*/true});
 }

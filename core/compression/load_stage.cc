@@ -175,11 +175,8 @@ class LoadStage : public Stage {
 
   // As it is served: what is made from it will be compared as a file, too.
   static absl::StatusOr<Score> ScoreOfFile(const Artifact& artifact, const PipelineState& state) {
-    if (artifact.provenance.dataset_hash() == state.dataset.content_hash) {
-      for (const v1::Evaluation& evaluation : artifact.evaluations) {
-        if (evaluation.split() == "val") return ScoreOf(evaluation);
-      }
-    }
+    const v1::Evaluation* const stored = StoredEvaluation(artifact, state.dataset, "val");
+    if (stored != nullptr) return ScoreOf(*stored);
     CYTOPRESS_ASSIGN_OR_RETURN(
         const v1::Evaluation evaluation,
         EvaluateArtifact(artifact, state.dataset, "val", {at::get_num_threads()}));

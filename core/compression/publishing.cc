@@ -87,6 +87,11 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
   return metadata.evaluations.front();
 }
 
+void AddBytes(const v1::ModelSize& size, StageOutcome& outcome) {
+  outcome.packed_bytes = size.packed_bytes();
+  outcome.disk_bytes = size.disk_bytes();
+}
+
 absl::StatusOr<std::string> PublishFile(const PipelineState& state, const std::string& path,
                                         const std::string& name) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));

@@ -14,8 +14,8 @@
 #include "core/compression/dead_channels.h"
 #include "core/compression/encoding.h"
 #include "core/compression/gptq.h"
+#include "core/compression/network_steps.h"
 #include "core/compression/publishing.h"
-#include "core/compression/scoring.h"
 #include "core/compression/stages.h"
 
 namespace cytopress {
@@ -157,7 +157,8 @@ class QuantizeStage : public Stage {
     absl::StrAppend(
         &text, ", ranges by ", NameOf(WeightRange(options)), ", rounded ",
         options.rounding() == v1::ROUNDING_GPTQ ? "with compensated errors" : "to the nearest");
-    return options.reestimate_batch_norm() ? text + ", batch-norm statistics measured again" : text;
+    if (options.reestimate_batch_norm()) absl::StrAppend(&text, ", ", kBatchNormRemeasured);
+    return text;
   }
 
   static absl::StatusOr<StageOutcome> Quantize(const v1::QuantizeOptions& options,
@@ -170,7 +171,7 @@ class QuantizeStage : public Stage {
       AssignIntegers(integers, network);
       CYTOPRESS_RETURN_IF_ERROR(context.progress(kRounded, {}));
       if (options.reestimate_batch_norm()) {
-        ReestimateBatchNorm(network, state.dataset, state.spec.recipe().seed());
+        RemeasureBatchNorm(state);
       }
       CYTOPRESS_ASSIGN_OR_RETURN(state.artifact.tensors,
                                  EncodeIntegers(network.network(), network.Export(), integers));
@@ -179,15 +180,12 @@ class QuantizeStage : public Stage {
     }
     CYTOPRESS_RETURN_IF_ERROR(network.Import(DecodeTensors(state.artifact.tensors)));
     CYTOPRESS_RETURN_IF_ERROR(context.progress(0.6, {}));
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        const Evaluation evaluation,
-        EvaluateNetwork(network, state.dataset, state.dataset.val, state.bfloat16));
+    StageOutcome outcome;
+    CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
     if (IsInteger(options.weights())) {
       state.artifact.activation_ranges =
           CalibrateActivations(network, state.dataset, options, state.spec.recipe().seed());
     }
-    StageOutcome outcome;
-    outcome.score = ScoreOf(evaluation);
     outcome.packed_bytes = MeasureSize(state.artifact, 0).packed_bytes();
     outcome.note = Describe(options, state);
     return outcome;

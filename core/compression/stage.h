@@ -81,6 +81,9 @@ struct StageContext {
   TensorTable resumed;
 };
 
+// Stage::Cost of what takes no time beside training.
+inline constexpr double kNegligibleCost = 100;
+
 class Stage {
  public:
   virtual ~Stage() = default;

@@ -118,6 +118,12 @@ std::vector<std::pair<std::string, torch::Tensor>> TorchNetwork::Parameters() co
   return parameters;
 }
 
+int64_t TorchNetwork::dense_bytes() const {
+  int64_t parameters = 0;
+  for (const auto& [name, tensor] : Parameters()) parameters += tensor.numel();
+  return parameters * static_cast<int64_t>(sizeof(float));
+}
+
 TensorMap TorchNetwork::Export() const {
   TensorMap values;
   for (const auto& [name, tensor] : tensors_) {
