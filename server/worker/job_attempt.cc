@@ -21,7 +21,7 @@ bool IsLostLease(const absl::Status& status) {
 }  // namespace
 
 JobAttempt::JobAttempt(const LeasedJob& leased, const AttemptOptions& options, JobStore* store,
-                       Clock* clock, const StopFlag* shutdown)
+                       Clock* clock, const absl::Notification* shutdown)
     : lease_(leased.lease),
       options_(options),
       store_(store),
@@ -33,8 +33,9 @@ JobAttempt::JobAttempt(const LeasedJob& leased, const AttemptOptions& options, J
 JobAttempt::~JobAttempt() { EndKeeper(); }
 
 void JobAttempt::EndKeeper() {
-  ended_.Set();
-  if (keeper_.joinable()) keeper_.join();
+  if (!keeper_.joinable()) return;
+  ended_.Notify();
+  keeper_.join();
 }
 
 void JobAttempt::Stop(StopReason reason) {
@@ -45,7 +46,7 @@ void JobAttempt::Stop(StopReason reason) {
 
 StopReason JobAttempt::stop_reason() const {
   absl::MutexLock lock(&mutex_);
-  if (reason_ == StopReason::kNone && shutdown_->IsSet()) return StopReason::kShutdown;
+  if (reason_ == StopReason::kNone && shutdown_->HasBeenNotified()) return StopReason::kShutdown;
   return reason_;
 }
 
@@ -72,7 +73,7 @@ void JobAttempt::KeepLease() {
       if (renew) renewed_at = now;
       if (*cancel) Stop(StopReason::kCancel);
     }
-  } while (!ended_.Wait(options_.tick));
+  } while (!ended_.WaitForNotificationWithTimeout(options_.tick));
 }
 
 absl::StatusOr<bool> JobAttempt::CancelRequested(bool renew) {

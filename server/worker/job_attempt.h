@@ -9,11 +9,11 @@
 
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/jobs/job_store.h"
 #include "core/jobs/lease_times.h"
-#include "server/worker/stop_flag.h"
 
 namespace cytopress {
 
@@ -40,7 +40,7 @@ class JobAttempt {
  public:
   // All pointers must outlive the attempt.
   JobAttempt(const LeasedJob& leased, const AttemptOptions& options, JobStore* store, Clock* clock,
-             const StopFlag* shutdown);
+             const absl::Notification* shutdown);
   ~JobAttempt();
   JobAttempt(const JobAttempt&) = delete;
   JobAttempt& operator=(const JobAttempt&) = delete;
@@ -79,9 +79,9 @@ class JobAttempt {
   const AttemptOptions options_;
   JobStore* const store_;
   Clock* const clock_;
-  const StopFlag* const shutdown_;
+  const absl::Notification* const shutdown_;
   const absl::Duration leased_at_;  // steady time
-  StopFlag ended_;
+  absl::Notification ended_;
 
   mutable absl::Mutex mutex_;
   StopReason reason_ ABSL_GUARDED_BY(mutex_) = StopReason::kNone;

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 }  // namespace
 
 WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
-                       const StopFlag* shutdown)
+                       const absl::Notification* shutdown)
     : options_(options),
       run_job_(std::move(run_job)),
       store_(store),
@@ -29,14 +29,16 @@ WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* s
 
 absl::Status WorkerLoop::Run() {
   absl::Duration next_cleaning = clock_->Steady();
-  while (!shutdown_->IsSet()) {
+  while (!shutdown_->HasBeenNotified()) {
     if (const absl::Duration now = clock_->Steady(); now >= next_cleaning) {
       RemoveLeftovers(options_.work_folder, store_);
       next_cleaning = now + kCleaningInterval;
     }
     const absl::StatusOr<bool> ran = RunNext();
     if (options_.once) return ran.status();
-    if (lease_log_.Failed(ran.status()) || !*ran) shutdown_->Wait(options_.attempt.times.poll);
+    if (lease_log_.Failed(ran.status()) || !*ran) {
+      shutdown_->WaitForNotificationWithTimeout(options_.attempt.times.poll);
+    }
   }
   return absl::OkStatus();
 }

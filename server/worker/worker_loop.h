@@ -8,11 +8,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
 #include "core/base/problem_log.h"
 #include "core/jobs/job_store.h"
 #include "server/worker/job_attempt.h"
-#include "server/worker/stop_flag.h"
 
 namespace cytopress {
 
@@ -42,10 +42,10 @@ class WorkerLoop {
  public:
   // `store`, `clock` and `shutdown` must outlive the loop.
   WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
-             const StopFlag* shutdown);
+             const absl::Notification* shutdown);
 
-  // Until `shutdown` is set or, with `once`, after one job. A job that fails is no error of the
-  // loop; OK means that the worker ended as it should. With `once` an unreachable store is an
+  // Until `shutdown` is notified or, with `once`, after one job. A job that fails is no error of
+  // the loop; OK means that the worker ended as it should. With `once` an unreachable store is an
   // error, otherwise the loop waits for it.
   absl::Status Run();
 
@@ -61,7 +61,7 @@ class WorkerLoop {
   const RunJob run_job_;
   JobStore* const store_;
   Clock* const clock_;
-  const StopFlag* const shutdown_;
+  const absl::Notification* const shutdown_;
   absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
   ProblemLog lease_log_{"no lease"};
 };

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "core/base/address.h"
 #include "core/base/arguments.h"
 #include "core/base/device.h"
@@ -79,14 +80,14 @@ class SignalThread {
  public:
   // Without a parent, a second signal ends the process at once. The worker of a server may get one
   // from it, from who ends the service, and from the kernel when the server has gone.
-  SignalThread(int parent_pid, StopFlag* flag) {
+  SignalThread(int parent_pid, absl::Notification* stop) {
     sigemptyset(&signals_);
     for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals_, signal);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    thread_ = std::thread([this, parent_pid, flag] {
+    thread_ = std::thread([this, parent_pid, stop] {
       int signal = 0;
       sigwait(&signals_, &signal);
-      flag->Set();
+      stop->Notify();
       if (signal == SIGUSR1) return;
       spdlog::info("{}: stopping at the next step{}", strsignal(signal),
                    parent_pid == 0 ? "; another signal ends it at once" : "");
@@ -107,7 +108,8 @@ class SignalThread {
   std::thread thread_;
 };
 
-absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, const StopFlag* stop) {
+absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job,
+                  const absl::Notification* stop) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ProcessLock lock,
                              ProcessLock::Take(flags.options.work_folder, flags.options.name));
   JobStoreOptions store_options;
@@ -140,7 +142,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
   flags.options.attempt.times.poll = absl::Milliseconds(flags.poll_ms);
   flags.options.attempt.device = flags.settings.device;
 
-  StopFlag stop;
+  absl::Notification stop;
   SignalThread signals(flags.parent_pid, &stop);
   if (flags.parent_pid != 0 && !FollowParent(flags.parent_pid)) {
     spdlog::info("the parent process has ended");

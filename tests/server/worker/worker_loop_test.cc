@@ -93,7 +93,7 @@ class WorkerLoopTest : public testing::Test {
   }
 
   FakeClock clock_;
-  StopFlag shutdown_;
+  absl::Notification shutdown_;
   WorkerOptions options_;
   std::string folder_;
   std::unique_ptr<JobStore> store_;
@@ -169,7 +169,7 @@ TEST_F(WorkerLoopTest, AnIdleWorkerBeatsNowAndThen) {
   EXPECT_EQ(store.beats(), 1);
   clock_.Advance(absl::Seconds(5));
   EXPECT_TRUE(Eventually([&] { return store.beats() == 2; }));
-  shutdown_.Set();
+  shutdown_.Notify();
   loop.join();
 }
 
@@ -188,7 +188,7 @@ TEST_F(WorkerLoopTest, WithoutOnceItRunsJobAfterJobUntilShutdown) {
   EXPECT_TRUE(Eventually([&] { return runs == 1; }));
   Submit();
   EXPECT_TRUE(Eventually([&] { return runs == 2; }));
-  shutdown_.Set();
+  shutdown_.Notify();
   loop.join();
 }
 
@@ -235,7 +235,7 @@ TEST_F(WorkerLoopTest, ShutdownGivesTheJobBackWithItsCheckpoints) {
   const std::string id = Submit();
   EXPECT_EQ(Run([&](const JobTask& task, JobAttempt* attempt) {
               WriteCheckpoint(task);
-              shutdown_.Set();
+              shutdown_.Notify();
               return WaitForStop(attempt);
             }),
             absl::OkStatus());
