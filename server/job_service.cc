@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/synthetic_uri.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
 #include "server/paging.h"

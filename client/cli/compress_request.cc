@@ -8,7 +8,7 @@
 #include "client/names.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/synthetic_uri.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/recipes.h"
 
 namespace cytopress {
 namespace {

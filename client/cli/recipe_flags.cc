@@ -12,7 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/checks.h"
 #include "client/names.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/recipes.h"
 
 namespace cytopress {
 namespace {

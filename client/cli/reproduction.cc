@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "client/report/verdict.h"
 #include "core/evaluation/evaluation.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/model_names.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {

@@ -25,8 +25,8 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
-#include "core/jobs/job_spec.h"
 #include "core/jobs/job_state.h"
+#include "core/jobs/model_names.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {

@@ -2,7 +2,7 @@
 
 #include "core/base/status_macros.h"
 #include "core/compression/sensitivity.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
 

@@ -15,6 +15,7 @@
 #include "core/compression/job_checkpoint.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "spdlog/spdlog.h"
 

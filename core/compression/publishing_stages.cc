@@ -8,7 +8,7 @@
 #include "core/compression/encoding.h"
 #include "core/compression/publishing.h"
 #include "core/compression/stages.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
 namespace {

@@ -4,7 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
 namespace {

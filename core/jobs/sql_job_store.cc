@@ -16,7 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/sql_schema.h"
 #include "core/jobs/waiting_reason.h"

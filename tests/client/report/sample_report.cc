@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/dataset/class_names.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
 namespace {

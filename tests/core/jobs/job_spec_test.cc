@@ -7,6 +7,10 @@
 #include <functional>
 #include <limits>
 
+#include "core/jobs/job_defaults.h"
+#include "core/jobs/model_names.h"
+#include "core/jobs/recipes.h"
+
 namespace cytopress {
 namespace {
 

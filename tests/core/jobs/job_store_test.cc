@@ -5,7 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "core/base/file.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/lease_times.h"
 #include "core/jobs/use_registry.h"
