@@ -24,7 +24,7 @@ constexpr int kMaxTries = 50;
 // The most class names of the greatest length take two thirds of it.
 constexpr size_t kMaxSpecBytes = size_t{4} << 20;
 
-void CheckModelNames(const v1::JobSpec& spec, Checker* checker) {
+void CheckModelNames(const v1::JobSpec& spec, SpecChecker* checker) {
   const std::string& name = spec.model_name();
   if (IsValidModelName(name)) {
     const std::string parent = ParentModelName(name);
@@ -36,7 +36,7 @@ void CheckModelNames(const v1::JobSpec& spec, Checker* checker) {
   checker->Add("model_name", std::string(CheckModelName(name).message()));
 }
 
-void CheckBaseModel(const v1::JobSpec& spec, Checker* checker) {
+void CheckBaseModel(const v1::JobSpec& spec, SpecChecker* checker) {
   if (spec.base_model().empty()) return;
   const absl::Status parsed = ParseModelVersion(spec.base_model()).status();
   if (!parsed.ok()) checker->Add("base_model", std::string(parsed.message()));
@@ -49,7 +49,7 @@ void CheckBaseModel(const v1::JobSpec& spec, Checker* checker) {
   }
 }
 
-void CheckDataset(const v1::DatasetSource& dataset, Checker* checker) {
+void CheckDataset(const v1::DatasetSource& dataset, SpecChecker* checker) {
   if (dataset.uri().empty()) {
     checker->Add("dataset.uri",
                  "is empty: give the path of an .npz file or a folder of images by class on the "
@@ -81,7 +81,7 @@ void CheckDataset(const v1::DatasetSource& dataset, Checker* checker) {
 
 // Builds a small network with one field at a time taken from the request, so that core/network
 // decides what is allowed and the answer names the field.
-void CheckNetwork(const v1::NetworkSpec& network, Checker* checker) {
+void CheckNetwork(const v1::NetworkSpec& network, SpecChecker* checker) {
   checker->IsValid<v1::Stem>("network.stem", network.stem());
   const auto check = [&](absl::string_view field, const NetworkSpec& spec) {
     const absl::Status status = BuildNetwork(spec).status();
@@ -111,7 +111,25 @@ void CheckNetwork(const v1::NetworkSpec& network, Checker* checker) {
   check_number("network.input_width", network.input_width(), &NetworkSpec::input_width);
 }
 
-void CheckSweep(const v1::JobSpec& spec, Checker* checker) {
+// The longest name that the sweep makes.
+void CheckSweepNames(const v1::JobSpec& spec, SpecChecker* checker) {
+  if (!IsValidModelName(spec.model_name())) return;
+  std::string longest;
+  for (const double sparsity : spec.sweep().sparsities()) {
+    for (const int weights : spec.sweep().weights()) {
+      if (!v1::WeightType_IsValid(weights)) continue;
+      const std::string name =
+          SweepModelName(spec.model_name(), sparsity, static_cast<v1::WeightType>(weights));
+      if (name.size() > longest.size()) longest = name;
+    }
+  }
+  if (!IsValidModelName(longest)) {
+    checker->Add("model_name", absl::StrCat("is too long for a sweep, which would call a model ",
+                                            longest, "; give a shorter name"));
+  }
+}
+
+void CheckSweep(const v1::JobSpec& spec, SpecChecker* checker) {
   if (!spec.has_sweep()) return;
   const v1::Sweep& sweep = spec.sweep();
   const int64_t cells = int64_t{sweep.sparsities_size()} * sweep.weights_size();
@@ -146,23 +164,10 @@ void CheckSweep(const v1::JobSpec& spec, Checker* checker) {
                  "PRUNE_PATTERN_TWO_OF_FOUR has one sparsity only and a sweep has several; choose "
                  "another pattern, or compress without a sweep");
   }
-  if (!IsValidModelName(spec.model_name())) return;
-  std::string longest;
-  for (const double sparsity : sweep.sparsities()) {
-    for (const int weights : sweep.weights()) {
-      if (!v1::WeightType_IsValid(weights)) continue;
-      const std::string name =
-          SweepModelName(spec.model_name(), sparsity, static_cast<v1::WeightType>(weights));
-      if (name.size() > longest.size()) longest = name;
-    }
-  }
-  if (!IsValidModelName(longest)) {
-    checker->Add("model_name", absl::StrCat("is too long for a sweep, which would call a model ",
-                                            longest, "; give a shorter name"));
-  }
+  CheckSweepNames(spec, checker);
 }
 
-void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
+void CheckGoal(const v1::JobSpec& spec, SpecChecker* checker) {
   if (!spec.has_goal()) return;
   const v1::Goal& goal = spec.goal();
   checker->IsFraction("goal.max_accuracy_drop", goal.max_accuracy_drop());
@@ -201,7 +206,7 @@ void CheckGoal(const v1::JobSpec& spec, Checker* checker) {
   }
 }
 
-void CheckDevice(const std::string& device, Checker* checker) {
+void CheckDevice(const std::string& device, SpecChecker* checker) {
   if (device.empty()) return;
   const absl::StatusOr<std::string> name = ParseDeviceName(device);
   // "cuda:00" would wait for ever: workers are called "cuda:0".
@@ -213,7 +218,7 @@ void CheckDevice(const std::string& device, Checker* checker) {
 }  // namespace
 
 std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
-  Checker checker;
+  SpecChecker checker;
   if (const size_t bytes = spec.ByteSizeLong(); bytes > kMaxSpecBytes) {
     checker.Add("", absl::StrCat("has ", bytes, " bytes; at most ", kMaxSpecBytes,
                                  ": give shorter names, or fewer"));

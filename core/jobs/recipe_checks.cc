@@ -17,7 +17,7 @@ constexpr int kMaxCalibrationImages = 1000000;
 // The largest network has a sixth of it.
 constexpr int kMaxLayers = 1000;
 
-void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Checker* checker) {
+void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, SpecChecker* checker) {
   checker->InRange(prefix + ".epochs", train.epochs(), 0, kMaxEpochs);
   checker->InRange(prefix + ".batch_size", train.batch_size(), 0, kMaxBatch);
   checker->InRange(prefix + ".learning_rate", train.learning_rate(), 0.0, 100.0);
@@ -55,7 +55,7 @@ void CheckTraining(const std::string& prefix, const v1::TrainOptions& train, Che
 // Of settings by layer, in whose fields the names stand then. False when they are not to be looked
 // at any further.
 template <typename Map>
-bool CheckLayers(absl::string_view field, const Map& layers, Checker* checker) {
+bool CheckLayers(absl::string_view field, const Map& layers, SpecChecker* checker) {
   if (layers.size() > kMaxLayers) {
     checker->Add(field, absl::StrCat("names ", layers.size(), " layers; at most ", kMaxLayers,
                                      ": leave out those that the network does not have"));
@@ -70,7 +70,7 @@ bool CheckLayers(absl::string_view field, const Map& layers, Checker* checker) {
   return true;
 }
 
-void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
+void CheckPruning(const v1::Recipe& recipe, SpecChecker* checker) {
   const v1::PruneOptions& prune = recipe.prune();
   checker->IsFraction("recipe.prune.sparsity", prune.sparsity());
   checker->IsValid<v1::PruneMethod>("recipe.prune.method", prune.method());
@@ -110,7 +110,37 @@ void CheckPruning(const v1::Recipe& recipe, Checker* checker) {
   }
 }
 
-void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
+void CheckAsymmetric(const v1::QuantizeOptions& quantize, SpecChecker* checker) {
+  if (quantize.weight_range() == v1::RANGE_METHOD_ASYMMETRIC &&
+      (quantize.group_size() != 0 || quantize.per_tensor_scales() || quantize.has_aware() ||
+       quantize.rounding() == v1::ROUNDING_GPTQ)) {
+    checker->Add(
+        "recipe.quantize.weight_range",
+        "RANGE_METHOD_ASYMMETRIC is for ROUNDING_NEAREST with one range an output channel; "
+        "leave out group_size, per_tensor_scales and aware, or choose another range");
+  }
+  if (quantize.activation_range() == v1::RANGE_METHOD_ASYMMETRIC) {
+    checker->Add("recipe.quantize.activation_range",
+                 "RANGE_METHOD_ASYMMETRIC is for weights; choose RANGE_METHOD_MIN_MAX, "
+                 "RANGE_METHOD_PERCENTILE or RANGE_METHOD_MSE");
+  }
+}
+
+void CheckLayerWeights(const v1::QuantizeOptions& quantize, SpecChecker* checker) {
+  if (CheckLayers("recipe.quantize.layer_weights", quantize.layer_weights(), checker)) {
+    for (const auto& [layer, type] : quantize.layer_weights()) {
+      if (IsInteger(type)) continue;
+      checker->Add(absl::StrCat("recipe.quantize.layer_weights[", layer, "]"),
+                   "is neither WEIGHT_TYPE_INT8 nor WEIGHT_TYPE_INT4");
+    }
+  }
+  if (!quantize.layer_weights().empty() && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
+    checker->Add("recipe.quantize.layer_weights",
+                 "goes with recipe.quantize.weights WEIGHT_TYPE_INT4, whose files may hold both");
+  }
+}
+
+void CheckQuantization(const v1::QuantizeOptions& quantize, SpecChecker* checker) {
   checker->IsValid<v1::WeightType>("recipe.quantize.weights", quantize.weights());
   checker->InRange("recipe.quantize.calibration_images", quantize.calibration_images(), 0,
                    kMaxCalibrationImages);
@@ -128,35 +158,13 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
     checker->Add("recipe.quantize.per_tensor_scales",
                  "is for ROUNDING_NEAREST, the plain way; choose that rounding or leave it out");
   }
-  if (quantize.weight_range() == v1::RANGE_METHOD_ASYMMETRIC &&
-      (quantize.group_size() != 0 || quantize.per_tensor_scales() || quantize.has_aware() ||
-       quantize.rounding() == v1::ROUNDING_GPTQ)) {
-    checker->Add(
-        "recipe.quantize.weight_range",
-        "RANGE_METHOD_ASYMMETRIC is for ROUNDING_NEAREST with one range an output channel; "
-        "leave out group_size, per_tensor_scales and aware, or choose another range");
-  }
-  if (quantize.activation_range() == v1::RANGE_METHOD_ASYMMETRIC) {
-    checker->Add("recipe.quantize.activation_range",
-                 "RANGE_METHOD_ASYMMETRIC is for weights; choose RANGE_METHOD_MIN_MAX, "
-                 "RANGE_METHOD_PERCENTILE or RANGE_METHOD_MSE");
-  }
+  CheckAsymmetric(quantize, checker);
   checker->InRange("recipe.quantize.weight_percentile", quantize.weight_percentile(), 0.0, 100.0);
   checker->IsValid<v1::RangeMethod>("recipe.quantize.weight_range", quantize.weight_range());
   checker->IsValid<v1::RangeMethod>("recipe.quantize.activation_range",
                                     quantize.activation_range());
   checker->IsValid<v1::Rounding>("recipe.quantize.rounding", quantize.rounding());
-  if (CheckLayers("recipe.quantize.layer_weights", quantize.layer_weights(), checker)) {
-    for (const auto& [layer, type] : quantize.layer_weights()) {
-      if (IsInteger(type)) continue;
-      checker->Add(absl::StrCat("recipe.quantize.layer_weights[", layer, "]"),
-                   "is neither WEIGHT_TYPE_INT8 nor WEIGHT_TYPE_INT4");
-    }
-  }
-  if (!quantize.layer_weights().empty() && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
-    checker->Add("recipe.quantize.layer_weights",
-                 "goes with recipe.quantize.weights WEIGHT_TYPE_INT4, whose files may hold both");
-  }
+  CheckLayerWeights(quantize, checker);
   if (!quantize.has_aware()) return;
   CheckTraining("recipe.quantize.aware", quantize.aware(), checker);
   if (!IsInteger(quantize.weights())) {
@@ -168,7 +176,7 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, Checker* checker) {
 
 }  // namespace
 
-void CheckRecipe(const v1::JobSpec& spec, Checker* checker) {
+void CheckRecipe(const v1::JobSpec& spec, SpecChecker* checker) {
   const v1::Recipe& recipe = spec.recipe();
   if (recipe.name().size() > kMaxTextLength) {
     checker->Add("recipe.name", absl::StrCat("is ", recipe.name().size(), " bytes long; at most ",

@@ -7,8 +7,8 @@
 
 namespace cytopress {
 
-// Of the specification's recipe, also in what it may not have beside a sweep or a goal.
-void CheckRecipe(const v1::JobSpec& spec, Checker* checker);
+// Of a recipe; also in what it may not have beside a sweep or a goal.
+void CheckRecipe(const v1::JobSpec& spec, SpecChecker* checker);
 
 }  // namespace cytopress
 

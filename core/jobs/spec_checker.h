@@ -17,7 +17,7 @@ namespace cytopress {
 inline constexpr int kMaxTextLength = 256;  // of names, in bytes
 
 // Thread-compatible. Keeps at most kMaxViolations.
-class Checker {
+class SpecChecker {
  public:
   void Add(absl::string_view field, std::string description) {
     if (violations_.size() == kMaxViolations) return;
