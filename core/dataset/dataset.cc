@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
+#include "core/dataset/byte_source.h"
 #include "core/dataset/folder.h"
 #include "core/dataset/npz.h"
 #include "core/dataset/synthetic.h"

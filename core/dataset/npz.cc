@@ -12,6 +12,7 @@
 #include "core/base/status_macros.h"
 #include "core/dataset/class_names.h"
 #include "core/dataset/npy.h"
+#include "core/dataset/zip.h"
 #include "core/network/network.h"
 
 namespace cytopress {

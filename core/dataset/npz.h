@@ -3,8 +3,8 @@
 #define CYTOPRESS_CORE_DATASET_NPZ_H_
 
 #include "absl/status/statusor.h"
+#include "core/dataset/byte_source.h"
 #include "core/dataset/dataset.h"
-#include "core/dataset/zip.h"
 
 namespace cytopress {
 
