@@ -9,6 +9,8 @@
 namespace cytopress {
 namespace {
 
+constexpr int kMaxWatchers = 1024;
+
 absl::Status ShuttingDown() {
   return WithReason(absl::UnavailableError("the server is shutting down; watch again later"),
                     "SHUTTING_DOWN");
@@ -26,7 +28,7 @@ JobWatcher::~JobWatcher() { Stop(); }
 absl::Status JobWatcher::Add(const std::string& job_id, std::shared_ptr<Listener> listener) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return ShuttingDown();
-  if (watchers_ >= options_.max_watchers) {
+  if (watchers_ >= kMaxWatchers) {
     return WithReason(WithRetryDelay(absl::ResourceExhaustedError(
                                          "too many streams watch jobs; use GetJob, or try later"),
                                      absl::Seconds(5)),

@@ -21,7 +21,6 @@ namespace cytopress {
 
 struct JobWatcherOptions {
   absl::Duration poll_interval = absl::Milliseconds(200);
-  int max_watchers = 1024;
 };
 
 // Thread-safe.

@@ -84,6 +84,7 @@ struct StageContext {
 // Stage::Cost of what takes no time beside training.
 inline constexpr double kNegligibleCost = 100;
 
+// Used by the pipeline's thread alone.
 class Stage {
  public:
   virtual ~Stage() = default;

@@ -15,6 +15,7 @@
 
 namespace cytopress {
 
+// Thread-compatible, as every engine; those of one model compute side by side.
 class PlanEngine : public BatchEngine {
  public:
   // Throws dnnl::error. REQUIRES: all engines of a model have as many threads.

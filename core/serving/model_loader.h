@@ -49,6 +49,7 @@ struct RegistryModelLoaderOptions {
   EngineFactory make_engine = CreateEngine;
 };
 
+// Thread-safe, as every loader.
 class RegistryModelLoader : public ModelLoader {
  public:
   // `registry` must outlive the loader.

@@ -71,6 +71,7 @@ class WorkerSupervisor {
   // A job was submitted: look at the queue now instead of at the next poll.
   void Notify();
 
+  // For tests: as they were at the end of the last tick.
   std::vector<SlotInfo> Slots() const;
 
  private:

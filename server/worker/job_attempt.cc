@@ -11,6 +11,8 @@
 namespace cytopress {
 namespace {
 
+// Progress within an epoch is written at most this often.
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(500);
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 
@@ -103,7 +105,7 @@ bool JobAttempt::IsDue(const v1::Progress& progress) {
       progress.stage() != written_.stage() || progress.stage_index() != written_.stage_index();
   const bool epoch_boundary = progress.epoch() != written_.epoch() ||
                               progress.validation_accuracy() != written_.validation_accuracy();
-  const bool long_ago = clock_->Steady() - written_at_ >= options_.progress_interval;
+  const bool long_ago = clock_->Steady() - written_at_ >= kProgressInterval;
   return !written_once_ || new_stage || epoch_boundary || long_ago;
 }
 

@@ -22,8 +22,6 @@ struct AttemptOptions {
   LeaseTimes times;
   // How often the keeper looks for a cancel request and whether the lease is due.
   absl::Duration tick = absl::Seconds(1);
-  // Progress within an epoch is written at most this often.
-  absl::Duration progress_interval = absl::Milliseconds(500);
   // How long a write that must not be lost is tried again while the store is unavailable or full.
   absl::Duration patience = absl::Seconds(60);
 };

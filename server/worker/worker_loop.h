@@ -38,6 +38,7 @@ struct JobOutcome {
 // Works on `task` until it is done or `attempt` says stop; then CANCELLED.
 using RunJob = std::function<absl::StatusOr<JobOutcome>(const JobTask& task, JobAttempt* attempt)>;
 
+// Used by one thread.
 class WorkerLoop {
  public:
   // `store`, `clock` and `shutdown` must outlive the loop.
