@@ -11,10 +11,7 @@ namespace {
 
 constexpr int kMaxWatchers = 1024;
 
-absl::Status ShuttingDown() {
-  return WithReason(absl::UnavailableError("the server is shutting down; watch again later"),
-                    "SHUTTING_DOWN");
-}
+constexpr char kWatchLater[] = "; watch again later";
 
 }  // namespace
 
@@ -27,12 +24,10 @@ JobWatcher::~JobWatcher() { Stop(); }
 
 absl::Status JobWatcher::Add(const std::string& job_id, std::shared_ptr<Listener> listener) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return ShuttingDown();
+  if (stopping_) return ShuttingDown(kWatchLater);
   if (watchers_ >= kMaxWatchers) {
-    return WithReason(WithRetryDelay(absl::ResourceExhaustedError(
-                                         "too many streams watch jobs; use GetJob, or try later"),
-                                     absl::Seconds(5)),
-                      "TOO_MANY_WATCHERS");
+    return Busy("too many streams watch jobs; use GetJob, or try later", "TOO_MANY_WATCHERS",
+                absl::Seconds(5));
   }
   ++watchers_;
   newcomers_ = true;
@@ -75,7 +70,7 @@ void JobWatcher::Run() {
     newcomers_ = false;
     if (stopping_) break;
   }
-  for (const std::string& job_id : WatchedIds()) End(job_id, ShuttingDown());
+  for (const std::string& job_id : WatchedIds()) End(job_id, ShuttingDown(kWatchLater));
 }
 
 std::vector<std::string> JobWatcher::WatchedIds() const {

@@ -81,10 +81,6 @@ void AddTrailers(const absl::Status& status, grpc::CallbackServerContext* contex
                                absl::StrCat(absl::ToInt64Milliseconds(*delay)));
 }
 
-void FinishWith(const absl::Status& status, grpc::CallbackServerContext* context,
-                grpc::ServerUnaryReactor* reactor) {
-  AddTrailers(status, context);
-  reactor->Finish(ToGrpcStatus(status));
-}
+absl::Status ClientGone() { return absl::CancelledError("the client is gone"); }
 
 }  // namespace cytopress
