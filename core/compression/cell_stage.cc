@@ -16,7 +16,7 @@ class CellStage : public Stage {
   CellStage(std::string model_name, const v1::QuantizeOptions& options)
       : model_name_(std::move(model_name)) {
     trains_ = IsInteger(options.weights()) && options.has_aware();
-    if (trains_) stages_.push_back(MakeAwareStage(options));
+    if (trains_) stages_.push_back(MakeQatStage(options));
     AddServedModel(model_name_, options, stages_);
   }
 

@@ -120,9 +120,8 @@ class QuantizeStage : public Stage {
     }
     const WeightGrids grids = FindWeightGrids(*state.network, options);
     return options.rounding() == v1::ROUNDING_GPTQ
-               ? RoundWithCompensation(
-                     *state.network, state.dataset, options, grids, seed,
-                     [&](double done) { return context.progress(kRounded * done, {}); })
+               ? RoundWithGptq(*state.network, state.dataset, options, grids, seed,
+                               [&](double done) { return context.progress(kRounded * done, {}); })
                : RoundToNearest(*state.network, options, grids);
   }
 

@@ -74,7 +74,7 @@ Stages StagesFor(const v1::JobSpec& spec) {
     return stages;
   }
   AddPruning(recipe, recipe.prune(), "", stages);
-  if (recipe.quantize().has_aware()) stages.push_back(MakeAwareStage(recipe.quantize()));
+  if (recipe.quantize().has_aware()) stages.push_back(MakeQatStage(recipe.quantize()));
   AddServedModel(spec.model_name(), recipe.quantize(), stages);
   return stages;
 }

@@ -257,9 +257,9 @@ class FinetuneStage : public Stage {
   const FinetuneOptions options_;
 };
 
-class AwareStage : public Stage {
+class QatStage : public Stage {
  public:
-  explicit AwareStage(const v1::QuantizeOptions& options) : options_(options) {}
+  explicit QatStage(const v1::QuantizeOptions& options) : options_(options) {}
 
   v1::StageKind kind() const override { return v1::STAGE_KIND_QUANTIZATION_AWARE_TRAINING; }
   std::string name() const override { return "quantization-aware training"; }
@@ -275,7 +275,7 @@ class AwareStage : public Stage {
       state.frozen_grids = FindWeightGrids(*state.network, options_);
     }
     TrainerSetup setup;
-    setup.hooks = RoundingHooks(*state.network, options_, state.frozen_grids);
+    setup.hooks = FakeQuantizationHooks(*state.network, options_, state.frozen_grids);
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
                                RunTraining(options_.aware(), std::move(setup), state, context));
     AssignIntegers(RoundToNearest(*state.network, options_, state.frozen_grids), *state.network);
@@ -305,8 +305,8 @@ std::unique_ptr<Stage> MakeFinetuneStage(const std::string& name, const Finetune
   return std::make_unique<FinetuneStage>(name, options);
 }
 
-std::unique_ptr<Stage> MakeAwareStage(const v1::QuantizeOptions& options) {
-  return std::make_unique<AwareStage>(options);
+std::unique_ptr<Stage> MakeQatStage(const v1::QuantizeOptions& options) {
+  return std::make_unique<QatStage>(options);
 }
 
 }  // namespace cytopress
