@@ -18,7 +18,7 @@
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_store.h"
-#include "core/jobs/use_registry.h"
+#include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 #include "core/serving/model_loader.h"
 #include "server/blocking_calls.h"
@@ -131,7 +131,7 @@ absl::Status Daemon::Open() {
   CYTOPRESS_ASSIGN_OR_RETURN(parts.store, OpenJobStore(DatabaseUrl(options_), parts.clock));
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry, ModelRegistry::Open(ModelsFolder(options_)));
   parts.registry.emplace(std::move(registry));
-  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&*parts.registry, parts.store.get()));
+  CYTOPRESS_RETURN_IF_ERROR(BindRegistry(&*parts.registry, parts.store.get()));
   OfferReadyMadeModels();
 
   parts.request_metrics =

@@ -21,7 +21,7 @@
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/lease_times.h"
-#include "core/jobs/use_registry.h"
+#include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 #include "server/worker/process_lock.h"
 
@@ -118,7 +118,7 @@ absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job,
                              OpenJobStore(flags.database, RealClock(), store_options));
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
                              ModelRegistry::Open(flags.settings.models_folder));
-  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&registry, store.get()));
+  CYTOPRESS_RETURN_IF_ERROR(BindRegistry(&registry, store.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
   return WorkerLoop(flags.options, std::move(run_job), store.get(), RealClock(), stop).Run();

@@ -8,7 +8,7 @@
 #include "core/jobs/job_defaults.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/lease_times.h"
-#include "core/jobs/use_registry.h"
+#include "core/jobs/registry_binding.h"
 #include "tests/core/jobs/job_store_fixture.h"
 
 namespace cytopress {
@@ -290,10 +290,10 @@ TEST_P(ClientTest, TheFirstRegistryThatIsNotedStays) {
 TEST_P(ClientTest, ServersAndWorkersOfADatabaseHaveOneRegistry) {
   ModelRegistry models = *ModelRegistry::Open(folder_ + "/models");
   ModelRegistry others = *ModelRegistry::Open(folder_ + "/others");
-  EXPECT_EQ(UseRegistry(&models, store_.get()), absl::OkStatus());
+  EXPECT_EQ(BindRegistry(&models, store_.get()), absl::OkStatus());
   const std::unique_ptr<JobStore> second = Open();
-  EXPECT_EQ(UseRegistry(&models, second.get()), absl::OkStatus());
-  const absl::Status refused = UseRegistry(&others, second.get());
+  EXPECT_EQ(BindRegistry(&models, second.get()), absl::OkStatus());
+  const absl::Status refused = BindRegistry(&others, second.get());
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   for (const std::string& part : {others.root(), models.root(), std::string("--models"),
                                   *models.Identity(), others.IdentityPath()}) {
@@ -301,7 +301,7 @@ TEST_P(ClientTest, ServersAndWorkersOfADatabaseHaveOneRegistry) {
   }
   // As the message says.
   ASSERT_EQ(WriteFileAtomically(others.IdentityPath(), *models.Identity()), absl::OkStatus());
-  EXPECT_EQ(UseRegistry(&others, second.get()), absl::OkStatus());
+  EXPECT_EQ(BindRegistry(&others, second.get()), absl::OkStatus());
 }
 
 TEST_P(ClientTest, AQueuedJobSaysWhatItWaitsFor) {

@@ -1,4 +1,4 @@
-#include "core/jobs/use_registry.h"
+#include "core/jobs/registry_binding.h"
 
 #include <spdlog/spdlog.h>
 
@@ -30,7 +30,7 @@ absl::Status AnotherRegistry(const ModelRegistry& registry, const std::string& i
 
 }  // namespace
 
-absl::Status UseRegistry(ModelRegistry* registry, JobStore* store) {
+absl::Status BindRegistry(ModelRegistry* registry, JobStore* store) {
   CYTOPRESS_ASSIGN_OR_RETURN(RegistryNote known, store->NoteRegistry({}));
   if (known.id.empty()) {
     const absl::StatusOr<std::string> made = registry->MakeIdentity();
