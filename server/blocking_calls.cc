@@ -25,8 +25,7 @@ grpc::ServerUnaryReactor* BlockingCalls::Answer(grpc::CallbackServerContext* con
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const bool scheduled = TrySchedule([context, reactor, body = std::move(body)] {
     // It may have waited long for its turn; nobody would learn what was done.
-    FinishWith(context->IsCancelled() ? absl::CancelledError("the client is gone") : Try(body),
-               context, reactor);
+    FinishWith(context->IsCancelled() ? ClientGone() : Try(body), context, reactor);
   });
   if (!scheduled) FinishWith(Overloaded(), context, reactor);
   return reactor;
@@ -37,10 +36,8 @@ bool BlockingCalls::TrySchedule(std::function<void()> work) {
 }
 
 absl::Status BlockingCalls::Overloaded() {
-  return WithReason(WithRetryDelay(absl::ResourceExhaustedError(
-                                       "too many calls wait for the server; try again later"),
-                                   absl::Milliseconds(500)),
-                    "TOO_MANY_CALLS");
+  return Busy("too many calls wait for the server; try again later", "TOO_MANY_CALLS",
+              absl::Milliseconds(500));
 }
 
 }  // namespace cytopress

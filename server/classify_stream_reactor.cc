@@ -21,25 +21,19 @@ constexpr char kTooManyStreams[] = "TOO_MANY_STREAMS";
 constexpr absl::Duration kRetryDelay = absl::Seconds(5);
 // A client counts from an earlier time than the server, and cancels what has expired.
 constexpr absl::Duration kDeadlineSlack = absl::Milliseconds(20);
-
-absl::Status ShuttingDown() {
-  return WithReason(absl::UnavailableError("the server is shutting down; go on with another"),
-                    "SHUTTING_DOWN");
-}
+constexpr char kGoOnElsewhere[] = "; go on with another";
 
 }  // namespace
 
 absl::Status ClassifyStreams::Add(ClassifyStreamReactor* stream) {
   absl::MutexLock lock(&mutex_);
-  if (stopped_) return ShuttingDown();
+  if (stopped_) return ShuttingDown(kGoOnElsewhere);
   if (streams_.size() >= kMaxStreams) {
     observer_->OnRefused(kTooManyStreams);
-    return WithReason(WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(
-                                         kMaxStreams,
-                                         " streams are open, which is the most; try again when one "
-                                         "has ended, or send more images through fewer")),
-                                     kRetryDelay),
-                      kTooManyStreams);
+    return Busy(absl::StrCat(kMaxStreams,
+                             " streams are open, which is the most; try again when one has ended, "
+                             "or send more images through fewer"),
+                kTooManyStreams, kRetryDelay);
   }
   streams_.insert(stream);
   return absl::OkStatus();
@@ -81,7 +75,7 @@ ClassifyStreamReactor* ClassifyStreamReactor::Start(ClassifyPipeline* pipeline,
 
 void ClassifyStreamReactor::Stop() {
   absl::MutexLock lock(&mutex_);
-  if (!end_.has_value()) end_ = ShuttingDown();
+  if (!end_.has_value()) end_ = ShuttingDown(kGoOnElsewhere);
   Proceed();
 }
 
@@ -164,7 +158,7 @@ absl::Status ClassifyStreamReactor::WhyCancelled() const {
   if (absl::Now() + kDeadlineSlack >= absl::FromChrono(context_->deadline())) {
     return absl::DeadlineExceededError("the stream's deadline passed");
   }
-  return absl::CancelledError("the client is gone");
+  return ClientGone();
 }
 
 void ClassifyStreamReactor::OnCancel() {
@@ -210,8 +204,7 @@ void ClassifyStreamReactor::Proceed() {
   }
   if (end_.has_value() && items_ == 0) {
     finished_ = true;
-    AddTrailers(*end_, context_);
-    Finish(ToGrpcStatus(*end_));
+    FinishWith(*end_, context_, this);
   }
 }
 

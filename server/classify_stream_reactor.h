@@ -59,7 +59,8 @@ class ClassifyStreams {
 
 // Reads requests while not too much of what was read is unanswered, hands them to the pipeline as
 // bulk work, and writes the answers in the order in which they come. The client that does not read
-// its answers is not read from either.
+// its answers is not read from either. Thread-safe: gRPC's threads, the pipeline's and other
+// streams call it.
 class ClassifyStreamReactor
     : public grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse> {
  public:

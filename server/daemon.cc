@@ -6,25 +6,23 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
-#include "absl/synchronization/notification.h"
+#include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_store.h"
-#include "core/jobs/use_registry.h"
+#include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 #include "core/serving/model_loader.h"
 #include "server/blocking_calls.h"
+#include "server/default_model.h"
 #include "server/inference_service.h"
 #include "server/job_service.h"
 #include "server/job_watcher.h"
@@ -34,16 +32,12 @@
 #include "server/metrics/serving_metrics.h"
 #include "server/metrics/state_metrics.h"
 #include "server/model_service.h"
+#include "server/server_locks.h"
 #include "server/supervisor/worker_supervisor.h"
-#include "server/worker/process_lock.h"
 #include "server/zoo.h"
 
 namespace cytopress {
 namespace {
-
-constexpr char kJobService[] = "cytopress.v1.JobService";
-constexpr char kModelService[] = "cytopress.v1.ModelService";
-constexpr char kInferenceService[] = "cytopress.v1.InferenceService";
 
 std::string DatabaseUrl(const DaemonOptions& options) {
   return options.database_url.empty() ? absl::StrCat("sqlite://", options.state_folder, "/jobs.db")
@@ -54,21 +48,17 @@ std::string ModelsFolder(const DaemonOptions& options) {
   return options.models_folder.empty() ? options.state_folder + "/models" : options.models_folder;
 }
 
-bool IsFile(absl::string_view database_url) { return absl::StartsWith(database_url, "sqlite:///"); }
-
 // Another for each server that a database on the network may have.
 std::string NamePrefix(const DaemonOptions& options) {
-  char host[256] = "server";
-  gethostname(host, sizeof(host) - 1);
   const std::string state = std::filesystem::absolute(options.state_folder).string();
-  return absl::StrCat(host, "-", Sha256Hex(state).substr(0, 6));
+  return absl::StrCat(HostName("server"), "-", Sha256Hex(state).substr(0, 6));
 }
 
 SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   SupervisorOptions supervisor;
   supervisor.worker_program = options.worker_program;
   supervisor.database_url = DatabaseUrl(options);
-  if (!IsFile(supervisor.database_url)) supervisor.name_prefix = NamePrefix(options);
+  if (!IsDatabaseFile(supervisor.database_url)) supervisor.name_prefix = NamePrefix(options);
   supervisor.models_folder = ModelsFolder(options);
   supervisor.work_folder = options.state_folder + "/work";
   supervisor.log_folder = options.state_folder + "/logs";
@@ -78,26 +68,11 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   return supervisor;
 }
 
-// `<path>.lock`. FAILED_PRECONDITION when another server with workers uses `what`, which `flag`
-// chooses.
-absl::StatusOr<ProcessLock> TakeLock(const std::filesystem::path& path, const std::string& what,
-                                     absl::string_view flag) {
-  absl::StatusOr<ProcessLock> lock = ProcessLock::Take(path.parent_path(), path.filename());
-  if (!absl::IsFailedPrecondition(lock.status())) return lock;
-  return absl::FailedPreconditionError(absl::StrCat("another cytopressd with workers uses ", what,
-                                                    "; stop it, or give this one another ", flag,
-                                                    " or --workers 0"));
-}
-
 bool IsLoopback(const std::string& listen) {
   return absl::StartsWith(listen, "127.") || absl::StartsWith(listen, "localhost:") ||
          absl::StartsWith(listen, "[::1]:") || absl::StartsWith(listen, "unix:") ||
          absl::StartsWith(listen, "unix-abstract:");
 }
-
-// Of the default model: one that is not there yet may come by a job; one that cannot be loaded must
-// be replaced, for which the other services are needed.
-bool MayServe(const absl::Status& status) { return status.ok() || absl::IsNotFound(status); }
 
 }  // namespace
 
@@ -107,23 +82,22 @@ struct Daemon::Parts {
   std::vector<ProcessLock> locks;  // with workers
   std::unique_ptr<JobStore> store;
   std::optional<ModelRegistry> registry;
-  std::shared_ptr<prometheus::Registry> counted = std::make_shared<prometheus::Registry>();
+  std::shared_ptr<prometheus::Registry> metrics_registry = std::make_shared<prometheus::Registry>();
   std::unique_ptr<RequestMetrics> request_metrics;
   std::unique_ptr<ServingMetrics> serving_metrics;
   std::unique_ptr<RegistryModelLoader> loader;
   std::unique_ptr<ClassifyPipeline> pipeline;
   std::unique_ptr<WorkerSupervisor> supervisor;
-  std::unique_ptr<JobWatcher> watcher;
-  absl::Mutex base_models;
+  std::unique_ptr<JobWatcher> job_watcher;
+  absl::Mutex base_model_mutex;
   std::unique_ptr<JobService> jobs;
   std::unique_ptr<ModelService> models;
   std::unique_ptr<InferenceService> inference;
   // Before the services are gone, what runs for their calls must have ended.
-  std::unique_ptr<BlockingCalls> calls;
+  std::unique_ptr<BlockingCalls> blocking_calls;
   std::unique_ptr<MetricsEndpoint> endpoint;
   std::unique_ptr<GrpcServer> server;
-  absl::Notification stopping;
-  std::thread recovery;  // RecoverDefaultModel, where the default model could not be loaded
+  std::unique_ptr<DefaultModel> default_model;
 };
 
 Daemon::Daemon(const DaemonOptions& options)
@@ -150,15 +124,19 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
 absl::Status Daemon::Open() {
   Parts& parts = *parts_;
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.state_folder));
-  if (options_.workers > 0) CYTOPRESS_RETURN_IF_ERROR(LockForWorkers());
+  if (options_.workers > 0) {
+    CYTOPRESS_ASSIGN_OR_RETURN(parts.locks,
+                               LockForWorkers(options_.state_folder, DatabaseUrl(options_)));
+  }
   CYTOPRESS_ASSIGN_OR_RETURN(parts.store, OpenJobStore(DatabaseUrl(options_), parts.clock));
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry, ModelRegistry::Open(ModelsFolder(options_)));
   parts.registry.emplace(std::move(registry));
-  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&*parts.registry, parts.store.get()));
+  CYTOPRESS_RETURN_IF_ERROR(BindRegistry(&*parts.registry, parts.store.get()));
   OfferReadyMadeModels();
 
-  parts.request_metrics = std::make_unique<RequestMetrics>(parts.counted.get(), parts.clock);
-  parts.serving_metrics = std::make_unique<ServingMetrics>(parts.counted.get());
+  parts.request_metrics =
+      std::make_unique<RequestMetrics>(parts.metrics_registry.get(), parts.clock);
+  parts.serving_metrics = std::make_unique<ServingMetrics>(parts.metrics_registry.get());
   RegistryModelLoaderOptions loader;
   loader.default_model = options_.default_model;
   loader.engines = options_.engines;
@@ -171,30 +149,7 @@ absl::Status Daemon::Open() {
 
   parts.supervisor = std::make_unique<WorkerSupervisor>(ToSupervisorOptions(options_),
                                                         parts.store.get(), parts.clock);
-  parts.watcher = std::make_unique<JobWatcher>(JobWatcherOptions(), parts.store.get());
-  return absl::OkStatus();
-}
-
-// Workers of two servers on one file bear the same names: each server would take the other's for
-// dead ones of its own, and their jobs away.
-absl::Status Daemon::LockForWorkers() {
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      ProcessLock of_state,
-      TakeLock(options_.state_folder + "/cytopressd",
-               absl::StrCat("the state folder ", options_.state_folder), "--state"));
-  parts_->locks.push_back(std::move(of_state));
-  const std::string url = DatabaseUrl(options_);
-  if (!IsFile(url)) return absl::OkStatus();
-  std::error_code error;
-  // Whatever links lead to it; it need not be there yet.
-  const std::string database =
-      std::filesystem::weakly_canonical(std::string(absl::StripPrefix(url, "sqlite://")), error)
-          .string();
-  if (error) return absl::InternalError(absl::StrCat(url, ": ", error.message()));
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      ProcessLock of_database,
-      TakeLock(database, absl::StrCat("the job database ", database), "--database"));
-  parts_->locks.push_back(std::move(of_database));
+  parts.job_watcher = std::make_unique<JobWatcher>(JobWatcherOptions(), parts.store.get());
   return absl::OkStatus();
 }
 
@@ -211,25 +166,37 @@ void Daemon::OfferReadyMadeModels() {
 }
 
 absl::Status Daemon::StartServing() {
+  MakeServices();
+  CYTOPRESS_RETURN_IF_ERROR(StartMetrics());
+  WarnOfOpenPorts();
+  CYTOPRESS_RETURN_IF_ERROR(StartGrpc());
+  // Last, so that no worker starts for a server that cannot.
+  return parts_->supervisor->Start();
+}
+
+void Daemon::MakeServices() {
   Parts& parts = *parts_;
-  parts.calls = std::make_unique<BlockingCalls>(options_.blocking_threads);
+  parts.blocking_calls = std::make_unique<BlockingCalls>(options_.blocking_threads);
   JobServiceOptions jobs;
   jobs.check_dataset_path = options_.workers > 0;
   jobs.on_submitted = [supervisor = parts.supervisor.get()] { supervisor->Notify(); };
-  parts.jobs =
-      std::make_unique<JobService>(jobs, parts.store.get(), &*parts.registry, &parts.base_models,
-                                   parts.watcher.get(), parts.calls.get());
-  ModelHost* const host = parts.pipeline->models();
+  parts.jobs = std::make_unique<JobService>(jobs, parts.store.get(), &*parts.registry,
+                                            &parts.base_model_mutex, parts.job_watcher.get(),
+                                            parts.blocking_calls.get());
   parts.models = std::make_unique<ModelService>(
-      options_.file_patience, &*parts.registry, parts.store.get(), &parts.base_models,
+      options_.file_patience, &*parts.registry, parts.store.get(), &parts.base_model_mutex,
       [pipeline = parts.pipeline.get()](const ModelVersion& deleted) {
         pipeline->OnDeleted(deleted);
       },
-      parts.calls.get(), parts.clock);
+      parts.blocking_calls.get(), parts.clock);
   parts.inference =
       std::make_unique<InferenceService>(options_.max_stream_bytes, parts.pipeline.get(),
                                          parts.serving_metrics.get(), parts.request_metrics.get());
+}
 
+absl::Status Daemon::StartMetrics() {
+  Parts& parts = *parts_;
+  ModelHost* const host = parts.pipeline->models();
   StateSources sources;
   sources.jobs = parts.store.get();
   sources.models = &*parts.registry;
@@ -249,9 +216,12 @@ absl::Status Daemon::StartServing() {
   CYTOPRESS_ASSIGN_OR_RETURN(
       parts.endpoint,
       MetricsEndpoint::Start(options_.metrics_listen,
-                             {parts.counted, std::make_shared<StateMetrics>(sources),
+                             {parts.metrics_registry, std::make_shared<StateMetrics>(sources),
                               std::make_shared<ProcessMetrics>(CYTOPRESS_VERSION, parts.started)}));
+  return absl::OkStatus();
+}
 
+void Daemon::WarnOfOpenPorts() const {
   if (options_.grpc.tls.certificate.empty() && !IsLoopback(options_.grpc.listen)) {
     spdlog::warn("listening on {} without TLS: whoever reaches the port may use the service",
                  options_.grpc.listen);
@@ -259,58 +229,30 @@ absl::Status Daemon::StartServing() {
   if (!IsLoopback(options_.metrics_listen)) {
     spdlog::warn("metrics on {}: whoever reaches the port may read them", options_.metrics_listen);
   }
+}
+
+absl::Status Daemon::StartGrpc() {
+  Parts& parts = *parts_;
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<RequestMetricsInterceptors>(parts.request_metrics.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(
       parts.server, GrpcServer::Start(options_.grpc,
                                       {parts.jobs.get(), parts.models.get(), parts.inference.get()},
                                       std::move(interceptors)));
-  // Last, so that no worker starts for a server that cannot.
-  return parts.supervisor->Start();
-}
-
-absl::Status Daemon::LoadDefaultModel() {
-  if (options_.default_model.empty()) return absl::OkStatus();
-  // Shared: the callback may still run when the wait is over.
-  const auto ready = std::make_shared<absl::Notification>();
-  const auto result = std::make_shared<absl::Status>();
-  parts_->pipeline->Preload({options_.default_model, 0},
-                            [ready, result](const absl::Status& loaded) {
-                              *result = loaded;
-                              ready->Notify();
-                            });
-  ready->WaitForNotification();
-  return *result;
-}
-
-void Daemon::RecoverDefaultModel(ModelVersion failed, absl::Status why) {
-  while (!parts_->stopping.WaitForNotificationWithTimeout(options_.look_for_default_model)) {
-    const absl::StatusOr<ModelVersion> newest =
-        parts_->loader->Resolve({options_.default_model, 0});
-    // Another try of a file that is bad would only push other models out of memory.
-    if (newest.ok() && *newest == failed && !absl::IsResourceExhausted(why)) continue;
-    why = newest.ok() ? LoadDefaultModel() : newest.status();
-    if (MayServe(why)) return parts_->server->SetServing(kInferenceService, true);
-    if (newest.ok()) failed = *newest;
-  }
+  return absl::OkStatus();
 }
 
 void Daemon::WarmUp() {
-  const absl::Status status = LoadDefaultModel();
-  if (!status.ok()) {
-    spdlog::warn("the default model {} is not ready: {}", options_.default_model,
-                 std::string(status.message()));
-  }
-  parts_->server->SetServing(kInferenceService, MayServe(status));
-  if (!MayServe(status)) {
-    const auto failed = parts_->loader->Resolve({options_.default_model, 0});
-    parts_->recovery = std::thread([this, failed, status] {
-      RecoverDefaultModel(failed.ok() ? *failed : ModelVersion{}, status);
-    });
-  }
-  parts_->server->SetServing(kJobService, true);
-  parts_->server->SetServing(kModelService, true);
-  parts_->server->SetServing("", true);
+  GrpcServer* const server = parts_->server.get();
+  parts_->default_model =
+      std::make_unique<DefaultModel>(options_.default_model, options_.look_for_default_model,
+                                     parts_->loader.get(), parts_->pipeline.get());
+  parts_->default_model->WarmUp([server](bool serving) {
+    server->SetServing(v1::InferenceService::service_full_name(), serving);
+  });
+  server->SetServing(v1::JobService::service_full_name(), true);
+  server->SetServing(v1::ModelService::service_full_name(), true);
+  server->SetServing("", true);
 }
 
 absl::Status Daemon::WriteReadyFile() {
@@ -327,7 +269,7 @@ void Daemon::Shutdown() {
   shut_down_ = true;
   Parts& parts = *parts_;
   const absl::Duration start = parts.clock->Steady();
-  parts.stopping.Notify();
+  if (parts.default_model != nullptr) parts.default_model->StopLooking();
   if (wrote_ready_file_) unlink(options_.ready_file.c_str());
   if (parts.server != nullptr) parts.server->StopServing();
   if (parts.inference != nullptr) parts.inference->StopStreams();
@@ -335,8 +277,8 @@ void Daemon::Shutdown() {
     spdlog::warn("some requests were not answered within {}",
                  absl::FormatDuration(options_.drain_patience));
   }
-  if (parts.recovery.joinable()) parts.recovery.join();
-  if (parts.watcher != nullptr) parts.watcher->Stop();
+  if (parts.default_model != nullptr) parts.default_model->Join();
+  if (parts.job_watcher != nullptr) parts.job_watcher->Stop();
   if (parts.server != nullptr) {
     const absl::Duration spent = parts.clock->Steady() - start;
     parts.server->Shutdown(std::max(absl::Seconds(1), options_.drain_patience - spent));

@@ -11,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
-#include "core/registry/model_registry.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/model_loader.h"
 #include "server/grpc_server.h"
@@ -75,15 +74,13 @@ class Daemon {
 
   explicit Daemon(const DaemonOptions& options);
   absl::Status Open();
-  absl::Status LockForWorkers();
   void OfferReadyMadeModels();
   absl::Status StartServing();
+  void MakeServices();
+  absl::Status StartMetrics();
+  void WarnOfOpenPorts() const;
+  absl::Status StartGrpc();
   void WarmUp();
-  // `failed` could not be loaded, and `why`. Ends when health says that the inference service
-  // serves, or the daemon stops.
-  void RecoverDefaultModel(ModelVersion failed, absl::Status why);
-  // Waits until the default model is in memory, or not to be loaded.
-  absl::Status LoadDefaultModel();
   absl::Status WriteReadyFile();
 
   const DaemonOptions options_;

@@ -17,6 +17,7 @@
 #include "core/gpu/engine_module.h"
 #include "core/registry/model_registry.h"
 #include "server/supervisor/cores.h"
+#include "server/supervisor/worker_supervisor.h"
 
 namespace cytopress {
 namespace {
@@ -53,15 +54,7 @@ std::string DefaultZooFolder() {
   return std::filesystem::is_directory(zoo, error) ? zoo.string() : "";
 }
 
-// Empty, or what is wrong. Writes the device as jobs name it.
-std::string TakeDevice(std::string& device) {
-  const absl::StatusOr<std::string> name = ParseDeviceName(device);
-  if (!name.ok()) return std::string(name.status().message());
-  device = *name;
-  return "";
-}
-
-// Empty, or what is wrong, as the next ones.
+// Empty, or what is wrong; as the next ones.
 std::string WhatIsWrongWithAddress(const std::string& address) {
   return std::string(CheckHostPort(address).message());
 }
@@ -142,12 +135,12 @@ void DeclareJobs(CLI::App* app, DaemonOptions* options) {
   app->add_option("--workers", options->workers,
                   "jobs that run on this machine at the same time, each on its share of the cores; "
                   "0: none")
-      ->check(CLI::Range(0, 64))
+      ->check(CLI::Range(0, kMaxWorkers))
       ->capture_default_str();
   app->add_option("--worker-binary", options->worker_program, "the program cytopress-worker")
       ->capture_default_str();
   app->add_option("--device", options->device, "device of the local workers: cpu or cuda:N")
-      ->transform(CLI::Validator(TakeDevice, "cpu or cuda:N"))
+      ->transform(CLI::Validator(NormalizeDevice, "cpu or cuda:N"))
       ->capture_default_str();
 }
 
@@ -161,7 +154,7 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
   app->add_option("--inference-device", flags->inference_device,
                   "where models are computed: cpu or cuda:N; GPUs need a cytopressd that was built "
                   "with a CUDA LibTorch")
-      ->transform(CLI::Validator(TakeDevice, "cpu or cuda:N"))
+      ->transform(CLI::Validator(NormalizeDevice, "cpu or cuda:N"))
       ->capture_default_str();
   app->add_option("--inference-threads", options->engines,
                   "batches of a model that are computed at the same time; the threads share its "

@@ -1,6 +1,5 @@
 #include "server/job_service.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/synthetic_uri.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
 #include "server/paging.h"
@@ -63,12 +63,12 @@ std::vector<FieldViolation> CheckDatasetPath(const std::string& uri) {
 }  // namespace
 
 JobService::JobService(const JobServiceOptions& options, JobStore* store,
-                       const ModelRegistry* registry, absl::Mutex* base_models, JobWatcher* watcher,
-                       BlockingCalls* calls)
+                       const ModelRegistry* registry, absl::Mutex* base_model_mutex,
+                       JobWatcher* watcher, BlockingCalls* calls)
     : options_(options),
       store_(store),
       registry_(registry),
-      base_models_(base_models),
+      base_model_mutex_(base_model_mutex),
       watcher_(watcher),
       calls_(calls) {}
 
@@ -127,7 +127,7 @@ absl::StatusOr<v1::Job> JobService::Submit(const v1::CompressRequest& request) {
   if (spec.base_model().empty()) {
     job = Named(store_->Submit(spec, request.request_id()));
   } else {
-    absl::MutexLock lock(base_models_);
+    absl::MutexLock lock(base_model_mutex_);
     job = SubmitWithBase(spec, request.request_id());
     if (absl::IsAlreadyExists(job.status())) job = Named(std::move(job));
   }

@@ -25,10 +25,10 @@ struct JobServiceOptions {
 // Thread-safe: gRPC calls it on many threads.
 class JobService : public v1::JobService::CallbackService {
  public:
-  // All must outlive the service. `base_models` is held from looking for a base model until the job
-  // that needs it is stored, so that it is not deleted in between.
+  // All must outlive the service. `base_model_mutex` is held from looking for a base model until
+  // the job that needs it is stored, so that it is not deleted in between.
   JobService(const JobServiceOptions& options, JobStore* store, const ModelRegistry* registry,
-             absl::Mutex* base_models, JobWatcher* watcher, BlockingCalls* calls);
+             absl::Mutex* base_model_mutex, JobWatcher* watcher, BlockingCalls* calls);
 
   grpc::ServerUnaryReactor* Compress(grpc::CallbackServerContext* context,
                                      const v1::CompressRequest* request,
@@ -53,7 +53,7 @@ class JobService : public v1::JobService::CallbackService {
   const JobServiceOptions options_;
   JobStore* const store_;
   const ModelRegistry* const registry_;
-  absl::Mutex* const base_models_;
+  absl::Mutex* const base_model_mutex_;
   JobWatcher* const watcher_;
   BlockingCalls* const calls_;
 };

@@ -1,7 +1,5 @@
 #include "server/job_watcher.h"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 #include "core/base/status_macros.h"
@@ -11,10 +9,9 @@
 namespace cytopress {
 namespace {
 
-absl::Status ShuttingDown() {
-  return WithReason(absl::UnavailableError("the server is shutting down; watch again later"),
-                    "SHUTTING_DOWN");
-}
+constexpr int kMaxWatchers = 1024;
+
+constexpr char kWatchLater[] = "; watch again later";
 
 }  // namespace
 
@@ -27,12 +24,10 @@ JobWatcher::~JobWatcher() { Stop(); }
 
 absl::Status JobWatcher::Add(const std::string& job_id, std::shared_ptr<Listener> listener) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return ShuttingDown();
-  if (watchers_ >= options_.max_watchers) {
-    return WithReason(WithRetryDelay(absl::ResourceExhaustedError(
-                                         "too many streams watch jobs; use GetJob, or try later"),
-                                     absl::Seconds(5)),
-                      "TOO_MANY_WATCHERS");
+  if (stopping_) return ShuttingDown(kWatchLater);
+  if (watchers_ >= kMaxWatchers) {
+    return Busy("too many streams watch jobs; use GetJob, or try later", "TOO_MANY_WATCHERS",
+                absl::Seconds(5));
   }
   ++watchers_;
   newcomers_ = true;
@@ -66,7 +61,7 @@ void JobWatcher::Run() {
   while (true) {
     absl::Status status;
     for (const std::string& job_id : WatchedIds()) status.Update(Look(job_id));
-    Note(status);
+    store_log_.Failed(status);
     absl::MutexLock lock(&mutex_);
     const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return stopping_ || newcomers_;
@@ -75,7 +70,7 @@ void JobWatcher::Run() {
     newcomers_ = false;
     if (stopping_) break;
   }
-  for (const std::string& job_id : WatchedIds()) End(job_id, ShuttingDown());
+  for (const std::string& job_id : WatchedIds()) End(job_id, ShuttingDown(kWatchLater));
 }
 
 std::vector<std::string> JobWatcher::WatchedIds() const {
@@ -83,12 +78,6 @@ std::vector<std::string> JobWatcher::WatchedIds() const {
   std::vector<std::string> ids;
   for (const auto& [id, watched] : watched_) ids.push_back(id);
   return ids;
-}
-
-void JobWatcher::Note(const absl::Status& status) {
-  const std::string problem = status.ok() ? "" : status.ToString();
-  if (problem != last_problem_ && !problem.empty()) spdlog::warn("watching jobs: {}", problem);
-  last_problem_ = problem;
 }
 
 absl::Status JobWatcher::Look(const std::string& job_id) {

@@ -14,13 +14,13 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/problem_log.h"
 #include "core/jobs/job_store.h"
 
 namespace cytopress {
 
 struct JobWatcherOptions {
   absl::Duration poll_interval = absl::Milliseconds(200);
-  int max_watchers = 1024;
 };
 
 // Thread-safe.
@@ -66,15 +66,13 @@ class JobWatcher {
   std::vector<std::string> WatchedIds() const ABSL_LOCKS_EXCLUDED(mutex_);
   // The error is the store's.
   absl::Status Look(const std::string& job_id);
-  // Logs a failure of the store once, not at every look.
-  void Note(const absl::Status& status);
   // Ends the watching of a job.
   void End(const std::string& job_id, const absl::Status& status);
 
   const JobWatcherOptions options_;
   JobStore* const store_;
 
-  std::string last_problem_;  // of the thread alone
+  ProblemLog store_log_{"watching jobs"};  // of the thread alone
 
   mutable absl::Mutex mutex_;
   std::map<std::string, Watched> watched_ ABSL_GUARDED_BY(mutex_);

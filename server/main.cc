@@ -6,14 +6,14 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
+#include "core/base/device.h"
 #include "server/daemon.h"
 #include "server/flags.h"
 #include "server/gpu_engine.h"
@@ -23,11 +23,9 @@ namespace cytopress {
 namespace {
 
 absl::StatusOr<EngineFactory> FactoryFor(const Flags& flags) {
-  int gpu = 0;
-  if (!absl::SimpleAtoi(absl::StripPrefix(flags.inference_device, "cuda:"), &gpu)) {
-    return EngineFactory(CreateEngine);
-  }
-  return LoadGpuEngine(flags.gpu_module, gpu);
+  const std::optional<int> gpu = GpuIndex(flags.inference_device);
+  if (!gpu.has_value()) return EngineFactory(CreateEngine);
+  return LoadGpuEngine(flags.gpu_module, *gpu);
 }
 
 }  // namespace

@@ -1,9 +1,7 @@
 #include "server/status.h"
 
-#include <algorithm>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/cord.h"
@@ -83,10 +81,6 @@ void AddTrailers(const absl::Status& status, grpc::CallbackServerContext* contex
                                absl::StrCat(absl::ToInt64Milliseconds(*delay)));
 }
 
-void FinishWith(const absl::Status& status, grpc::CallbackServerContext* context,
-                grpc::ServerUnaryReactor* reactor) {
-  AddTrailers(status, context);
-  reactor->Finish(ToGrpcStatus(status));
-}
+absl::Status ClientGone() { return absl::CancelledError("the client is gone"); }
 
 }  // namespace cytopress

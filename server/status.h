@@ -23,9 +23,16 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // Call it before Finish.
 void AddTrailers(const absl::Status& status, grpc::CallbackServerContext* context);
 
-// Both, for a unary call.
+// Both, for a reactor of any kind of call.
+template <typename Reactor>
 void FinishWith(const absl::Status& status, grpc::CallbackServerContext* context,
-                grpc::ServerUnaryReactor* reactor);
+                Reactor* reactor) {
+  AddTrailers(status, context);
+  reactor->Finish(ToGrpcStatus(status));
+}
+
+// CANCELLED, where nobody hears the answer.
+absl::Status ClientGone();
 
 }  // namespace cytopress
 

@@ -33,13 +33,13 @@ void WatchReactor::OnEnd(const absl::Status& status) {
 void WatchReactor::OnWriteDone(bool ok) {
   absl::MutexLock lock(&mutex_);
   writing_ = false;
-  if (!ok && !end_.has_value()) end_ = absl::CancelledError("the client is gone");
+  if (!ok && !end_.has_value()) end_ = ClientGone();
   Proceed();
 }
 
 void WatchReactor::OnCancel() {
   absl::MutexLock lock(&mutex_);
-  end_ = absl::CancelledError("the client is gone");
+  end_ = ClientGone();
   waiting_.reset();
   Proceed();
 }
@@ -59,8 +59,7 @@ void WatchReactor::Proceed() {
     StartWrite(&response_);
   } else if (end_.has_value()) {
     finished_ = true;
-    AddTrailers(*end_, context_);
-    Finish(ToGrpcStatus(*end_));
+    FinishWith(*end_, context_, this);
   }
 }
 

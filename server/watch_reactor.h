@@ -19,6 +19,7 @@ namespace cytopress {
 
 // Sends the newest state of the job as fast as the client reads: states that a slow client has not
 // seen before the next one comes are left out. (The ledger is part of the job, so no line is lost.)
+// Thread-safe: gRPC's threads and the watcher's call it.
 class WatchReactor : public grpc::ServerWriteReactor<v1::WatchJobResponse>,
                      public JobWatcher::Listener {
  public:

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 
@@ -15,13 +16,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
-
 // False when there is such a model already, or its owner has deleted it: publishing it again does
 // not bring it back.
 absl::StatusOr<bool> PublishFile(const fs::path& path, ModelRegistry& registry) {
   if (registry.Resolve({path.stem().string(), 0}).ok()) return false;
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path.string(), kMaxModelBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
+                             ReadFile(path.string(), kMaxArtifactFileBytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion model, registry.Publish(path.stem().string(), bytes,
                                                                         /*publication_key=*/"zoo"));
   const absl::Status found = registry.Resolve(model).status();

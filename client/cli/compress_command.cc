@@ -1,7 +1,6 @@
 // compress
 #include <memory>
 
-#include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/flag_names.h"

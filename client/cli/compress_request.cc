@@ -4,11 +4,11 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/names.h"
 #include "client/cli/recipe_file.h"
+#include "client/names.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/synthetic_uri.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/recipes.h"
 
 namespace cytopress {
 namespace {

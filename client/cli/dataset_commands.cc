@@ -1,5 +1,4 @@
 // datasets show, datasets export
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>

@@ -14,6 +14,7 @@
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/dataset/class_names.h"
 #include "core/dataset/dataset.h"
 #include "core/evaluation/evaluation.h"
 #include "core/registry/model_registry.h"
@@ -47,10 +48,10 @@ absl::StatusOr<Dataset> LoadForModel(const std::string& uri, const v1::Model& mo
   return LoadDataset(uri, options);
 }
 
-// Whether it is more than the "class 0", "class 1", ... of labels that have no names.
+// Whether it has more than the default names.
 bool HasNames(const Dataset& dataset) {
   for (int i = 0; i < dataset.classes(); ++i) {
-    if (dataset.class_names[i] != absl::StrCat("class ", i)) return true;
+    if (dataset.class_names[i] != DefaultClassName(i)) return true;
   }
   return false;
 }
@@ -84,9 +85,9 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
   const std::string what = absl::StrCat("data set ", dataset.name, " has the ", dataset.classes(),
                                         " classes ", absl::StrJoin(dataset.class_names, ", "));
   if (dataset.classes() != model.class_names_size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        what, "; model ", model.name(), "@", model.version(), " has the ", names.size(),
-        " classes ", absl::StrJoin(names, ", "), ": give the same classes, or name another model"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, "; model ", ToString(model), " has the ", names.size(), " classes ",
+                     absl::StrJoin(names, ", "), ": give the same classes, or name another model"));
   }
   CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
   const bool same_data = IsMadeFrom(model, dataset);

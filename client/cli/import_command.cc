@@ -9,7 +9,7 @@
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
-#include "client/cli/names.h"
+#include "client/names.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"

@@ -8,17 +8,15 @@
 #include "absl/strings/str_format.h"
 #include "client/cli/console.h"
 #include "client/cli/job_printer.h"
-#include "client/cli/names.h"
+#include "client/names.h"
 #include "client/report/verdict.h"
+#include "core/dataset/class_names.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
 
 constexpr char kSyntheticNote[] = "drawn by the program: its figures say nothing about real cells";
-
-std::string Reference(const v1::Model& model) {
-  return absl::StrCat(model.name(), "@", model.version());
-}
 
 std::string Ratio(int64_t dense, int64_t small) {
   if (small <= 0) return "-";
@@ -54,7 +52,7 @@ std::string AucInterval(const v1::Evaluation& evaluation) {
 }
 
 std::string ClassName(const v1::Model& model, int index) {
-  if (index < 0 || index >= model.class_names_size()) return absl::StrCat("class ", index);
+  if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
   return Printable(model.class_names(index));
 }
 
@@ -68,7 +66,7 @@ void PrintCertificate(const v1::Model& model, std::ostream* out) {
     *out << absl::StrFormat("  %-16s %s\n", name, text);
   };
   const bool compared = certificate.has_parent_test();
-  *out << "\ncertificate: " << Reference(model)
+  *out << "\ncertificate: " << ToString(model)
        << (compared ? absl::StrCat(" against ", Printable(certificate.parent())) : "") << ", "
        << test->images() << " test images\n";
   line("accuracy",
@@ -152,12 +150,9 @@ void PrintConfusion(const v1::Model& model, const v1::Evaluation& evaluation, st
 }  // namespace
 
 const v1::Evaluation* MainEvaluation(const v1::Model& model) {
-  const v1::Evaluation* last = nullptr;
-  for (const v1::Evaluation& evaluation : model.evaluations()) {
-    if (evaluation.split() == "test") return &evaluation;
-    last = &evaluation;
-  }
-  return last;
+  const v1::Evaluation* const test = EvaluationOn(model, "test");
+  if (test != nullptr || model.evaluations().empty()) return test;
+  return &*model.evaluations().rbegin();
 }
 
 void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out) {
@@ -165,7 +160,7 @@ void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out) {
                "split", "data set", "made"});
   for (const v1::Model& model : models) {
     const v1::Evaluation* evaluation = MainEvaluation(model);
-    table.AddRow({Reference(model), model.network().architecture(), NameOf(model.weights()),
+    table.AddRow({ToString(model), model.network().architecture(), NameOf(model.weights()),
                   FormatPercent(model.size().sparsity(), 1), FormatBytes(model.size().disk_bytes()),
                   Ratio(model.size().dense_bytes(), model.size().disk_bytes()),
                   evaluation == nullptr ? "-" : FormatPercent(evaluation->accuracy()),
@@ -179,7 +174,7 @@ void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out) {
 
 void PrintModelSummary(const v1::Model& model, std::ostream* out) {
   const v1::ModelSize& size = model.size();
-  *out << Reference(model) << '\n';
+  *out << ToString(model) << '\n';
   *out << absl::StrFormat("  network:    %s, stem %s, %dx%dx%d, %d classes\n",
                           Printable(model.network().architecture()), NameOf(model.network().stem()),
                           model.network().input_width(), model.network().input_height(),

@@ -11,8 +11,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/checks.h"
-#include "client/cli/names.h"
-#include "core/jobs/job_spec.h"
+#include "client/names.h"
+#include "core/jobs/recipes.h"
 
 namespace cytopress {
 namespace {

@@ -3,13 +3,12 @@
 
 #include <memory>
 
-#include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/flag_names.h"
 #include "client/cli/follow_job.h"
-#include "client/cli/names.h"
 #include "client/cli/recipe_flags.h"
+#include "client/names.h"
 #include "client/report/source.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"

@@ -43,7 +43,7 @@ absl::Status CheckData(const v1::Model& model, const v1::DatasetSource& source) 
   CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, LoadDataset(source.uri(), options));
   if (dataset.content_hash == model.provenance().dataset_hash()) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat(source.uri(), " is not the data that ", model.name(), "@", model.version(),
+      absl::StrCat(source.uri(), " is not the data that ", ToString(model),
                    " was made from: its content hash is ", dataset.content_hash,
                    ", the receipt's is ", model.provenance().dataset_hash(),
                    ". Nothing was started; name the right data with "
@@ -87,8 +87,7 @@ void PrintComparison(const StoredModel& original, const StoredModel& reproduced,
     return;
   }
   context->out() << '\n';
-  Table table({"", original.model.name() + "@" + std::to_string(original.model.version()),
-               reproduced.model.name() + "@" + std::to_string(reproduced.model.version()), ""});
+  Table table({"", ToString(original.model), ToString(reproduced.model), ""});
   for (const ComparedItem& item : compared.items) {
     table.AddRow({item.name, item.original, item.reproduced, item.same ? "same" : "DIFFERS"});
   }

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/string_view.h"
 #include "client/format.h"
 #include "client/report/verdict.h"
 #include "core/evaluation/evaluation.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/model_names.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -209,7 +208,7 @@ absl::StatusOr<Reproduction> PlanReproduction(const v1::Model& model, const std:
   const v1::Provenance& provenance = model.provenance();
   if (provenance.spec().dataset().uri().empty() || provenance.dataset_hash().empty()) {
     return absl::FailedPreconditionError(
-        absl::StrCat(model.name(), "@", model.version(),
+        absl::StrCat(ToString(model),
                      " has no receipt (the recipe and the data's hash): it cannot be made again"));
   }
   Reproduction plan;

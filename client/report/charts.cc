@@ -12,6 +12,7 @@
 #include "client/report/html.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -329,7 +330,7 @@ std::vector<Point> PointsOf(const ReportData& data, bool latency) {
         latency ? FormatMilliseconds(point.x) : FormatBytes(cell.model->size().disk_bytes());
     point.accuracy = test->accuracy();
     point.weights = cell.weights;
-    point.name = one_dataset ? CellName(cell) : ModelReference(*cell.model);
+    point.name = one_dataset ? CellName(cell) : ToString(*cell.model);
     point.broken = VerdictOf(*cell.model) == v1::GUARD_VERDICT_COLLAPSED;
     points.push_back(std::move(point));
   }

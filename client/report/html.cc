@@ -2,10 +2,13 @@
 
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "client/format.h"
+#include "client/names.h"
+#include "core/dataset/class_names.h"
 
 namespace cytopress {
 namespace {
@@ -31,21 +34,15 @@ std::string EscapeHtml(absl::string_view text) {
       {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
 }
 
-std::string WeightName(v1::WeightType weights) {
-  return v1::WeightType_IsValid(weights) ? v1::WeightType_Name(weights).substr(12) : "?";
-}
+std::string WeightName(v1::WeightType weights) { return absl::AsciiStrToUpper(NameOf(weights)); }
 
 std::string CellName(const ReportCell& cell) {
   return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights),
                       cell.model.has_value() && cell.sparsity > 0 ? PatternOf(*cell.model) : "");
 }
 
-std::string ModelReference(const v1::Model& model) {
-  return absl::StrCat(model.name(), "@", model.version());
-}
-
 std::string ClassName(const v1::Model& model, int index) {
-  if (index < 0 || index >= model.class_names_size()) return absl::StrCat("class ", index);
+  if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
   return EscapeHtml(model.class_names(index));
 }
 

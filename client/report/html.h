@@ -13,10 +13,9 @@ namespace cytopress {
 // For text and for attribute values in double quotes. Control characters become '?'.
 std::string EscapeHtml(absl::string_view text);
 
-std::string WeightName(v1::WeightType weights);  // "INT8"
-std::string Percent(double sparsity);            // "80 %"
-std::string CellName(const ReportCell& cell);    // "80 % INT4", "80 % INT8, 1×4 blocks"
-std::string ModelReference(const v1::Model& model);
+std::string WeightName(v1::WeightType weights);            // "INT8"; "-" for what has no name
+std::string Percent(double sparsity);                      // "80 %"
+std::string CellName(const ReportCell& cell);              // "80 % INT4", "80 % INT8, 1×4 blocks"
 std::string ClassName(const v1::Model& model, int index);  // escaped
 std::string Times(const v1::ModelSize& size);              // "73.1×" smaller than in FP32
 std::string Figure4(double value);                         // "0.9714"

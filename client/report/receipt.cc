@@ -8,6 +8,7 @@
 #include "client/report/html.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -115,7 +116,7 @@ std::string CertificateTable(const v1::Model& model) {
             absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
                          " for one image on one thread, ", EscapeHtml(certificate.engine())));
   facts.Add("measured on", EscapeHtml(certificate.processor()));
-  return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ModelReference(model))));
+  return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ToString(model))));
 }
 
 std::string ProvenanceTable(const v1::Model& model) {
@@ -153,8 +154,8 @@ std::string LedgerSection(const ReportData& data) {
   }
   for (const ReportCell& cell : data.cells) {
     if (!data.jobs.empty() || !cell.model.has_value()) continue;
-    html += LedgerDetails(ModelReference(*cell.model), cell.model->ledger(), data.cells.size() == 1,
-                          judged);
+    html +=
+        LedgerDetails(ToString(*cell.model), cell.model->ledger(), data.cells.size() == 1, judged);
   }
   if (html.empty()) return "";
   return absl::StrCat(

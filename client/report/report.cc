@@ -11,9 +11,10 @@
 #include "client/report/page_style.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "core/evaluation/evaluation.h"
 #include "core/jobs/job_state.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -148,7 +149,7 @@ std::string Warnings(const ReportData& data) {
       "have different dense parents",
       data.dense.has_value()
           ? absl::StrCat("McNemar’s test compares each with its own; lossless is measured against ",
-                         EscapeHtml(ModelReference(*data.dense)), ".")
+                         EscapeHtml(ToString(*data.dense)), ".")
           : "McNemar’s test compares each with its own.");
   warn(Different(data, ProcessorOf), "were timed on different processors",
        "Do not compare their latencies.");

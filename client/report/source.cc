@@ -19,14 +19,15 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/names.h"
 #include "client/report/html.h"
 #include "client/report/verdict.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
-#include "core/jobs/job_spec.h"
 #include "core/jobs/job_state.h"
+#include "core/jobs/model_names.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
@@ -159,7 +160,7 @@ std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {
     absl::StrAppendFormat(out, "%g", value);
   };
   const auto type = [](std::string* out, int weights) {
-    out->append(absl::AsciiStrToLower(WeightName(static_cast<v1::WeightType>(weights))));
+    out->append(NameOf(static_cast<v1::WeightType>(weights)));
   };
   std::string command =
       absl::StrCat("cytopress sweep --name ", Quoted(spec.model_name()), " --dataset ",
@@ -174,7 +175,7 @@ std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {
                                                                         : job.parent_model());
   add("--architecture", spec.network().architecture());
   if (spec.network().stem() != v1::STEM_UNSPECIFIED) {
-    add("--stem", absl::AsciiStrToLower(v1::Stem_Name(spec.network().stem()).substr(5)));
+    add("--stem", NameOf(spec.network().stem()));
   }
   if (spec.network().input_height() > 0) {
     add("--image-size", absl::StrCat(spec.network().input_height()));
@@ -191,7 +192,7 @@ void AddCommands(ReportData* data) {
     if (best == nullptr && cell.model.has_value()) best = &cell;
   }
   if (best != nullptr) {
-    data->commands.push_back("cytopress reproduce " + ModelReference(*best->model));
+    data->commands.push_back("cytopress reproduce " + ToString(*best->model));
   }
   for (const v1::Job& job : data->jobs) {
     if (!job.spec().has_sweep()) continue;
@@ -215,7 +216,7 @@ void AddCommands(ReportData* data) {
 void RemoveRepeated(std::vector<ReportCell>* cells) {
   std::set<std::string> seen;
   const auto is_repeated = [&seen](const ReportCell& cell) {
-    return cell.model.has_value() && !seen.insert(ModelReference(*cell.model)).second;
+    return cell.model.has_value() && !seen.insert(ToString(*cell.model)).second;
   };
   cells->erase(std::remove_if(cells->begin(), cells->end(), is_repeated), cells->end());
 }

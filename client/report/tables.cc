@@ -11,6 +11,7 @@
 #include "client/report/html.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
+#include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
@@ -142,7 +143,7 @@ std::string ModelRow(const ReportCell& cell) {
   const v1::Evaluation none;
   if (test == nullptr) test = &none;
   return absl::StrCat(
-      "<tr><th scope=\"row\">", EscapeHtml(ModelReference(model)), "<small>", CellName(cell),
+      "<tr><th scope=\"row\">", EscapeHtml(ToString(model)), "<small>", CellName(cell),
       "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>", Times(model.size()),
       "</small></td><td>", Figure4(test->accuracy()),
       Interval(test->accuracy_low(), test->accuracy_high()), "</td><td>", Figure4(test->auc()),
@@ -278,7 +279,7 @@ std::string ConfusionSection(const ReportData& data) {
     if (test == nullptr || test->confusion_size() == 0) continue;
     if (first == nullptr) first = &cell;
     absl::StrAppend(&html, "<details", &cell == first ? " open" : "", "><summary>", CellName(cell),
-                    " <span class=\"muted\">", EscapeHtml(ModelReference(*cell.model)),
+                    " <span class=\"muted\">", EscapeHtml(ToString(*cell.model)),
                     "</span> accuracy ", Figure4(test->accuracy()), "</summary>\n",
                     Scrolling("Confusion of " + CellName(cell), Matrix(*cell.model, *test)),
                     "</details>\n");

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/artifact/tensor_codec.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
@@ -148,7 +149,7 @@ bool Fits(Encoding encoding, size_t dimensions, v1::WeightType weights) {
     case Encoding::kFloat16:
       return weights != v1::WEIGHT_TYPE_FP32;
     case Encoding::kInt8:
-      return dimensions > 1 && (weights == v1::WEIGHT_TYPE_INT8 || weights == v1::WEIGHT_TYPE_INT4);
+      return dimensions > 1 && IsInteger(weights);
     case Encoding::kInt4:
       return dimensions > 1 && weights == v1::WEIGHT_TYPE_INT4;
   }
@@ -221,7 +222,8 @@ absl::Status CheckMetadata(const Artifact& artifact, const Network& network) {
     return absl::InvalidArgumentError(absl::StrCat("class_names: ", artifact.class_names.size(),
                                                    " names for ", classes, " classes"));
   }
-  if (artifact.weights < v1::WEIGHT_TYPE_FP32 || artifact.weights > v1::WEIGHT_TYPE_INT4) {
+  if (!v1::WeightType_IsValid(artifact.weights) ||
+      artifact.weights == v1::WEIGHT_TYPE_UNSPECIFIED) {
     return absl::InvalidArgumentError(
         absl::StrCat("weights: the weight type ", artifact.weights, " is not one of a file"));
   }

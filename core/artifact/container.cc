@@ -33,12 +33,6 @@ uint64_t ReadInteger(absl::string_view bytes, size_t at, int count) {
   return value;
 }
 
-std::string Hash(absl::string_view bytes) {
-  Sha256 hash;
-  hash.Update(bytes);
-  return hash.Finish();
-}
-
 }  // namespace
 
 bool IsArtifactFile(absl::string_view bytes) { return bytes.substr(0, kMagic.size()) == kMagic; }
@@ -85,10 +79,10 @@ absl::StatusOr<std::string> WriteContainer(absl::string_view manifest, absl::str
   AppendInteger(0, 4, file);
   AppendInteger(stored.size(), 8, file);
   AppendInteger(manifest.size(), 8, file);
-  file += Hash(stored);
+  file += Sha256Bytes(stored);
   file += stored;
   file.append(frames.data(), frames.size());
-  file += Hash(file);
+  file += Sha256Bytes(file);
   return file;
 }
 
@@ -113,7 +107,7 @@ absl::StatusOr<ContainerHead> ReadContainerHead(absl::string_view bytes) {
                                             ", does not fit"));
   }
   const absl::string_view stored = bytes.substr(kArtifactHeaderBytes, stored_bytes);
-  if (Hash(stored) != bytes.substr(kManifestHashAt, 32)) {
+  if (Sha256Bytes(stored) != bytes.substr(kManifestHashAt, 32)) {
     return absl::DataLossError(
         "the model file is damaged: the checksum of its manifest does not match");
   }
@@ -129,7 +123,7 @@ absl::StatusOr<absl::string_view> VerifiedFrames(absl::string_view bytes,
     return absl::DataLossError("the model file is cut off");
   }
   const size_t end = bytes.size() - kArtifactTrailerBytes;
-  if (Hash(bytes.substr(0, end)) != bytes.substr(end)) {
+  if (Sha256Bytes(bytes.substr(0, end)) != bytes.substr(end)) {
     return absl::DataLossError("the model file is damaged or cut off: its checksum does not match");
   }
   return bytes.substr(head.frames_begin, end - head.frames_begin);

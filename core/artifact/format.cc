@@ -24,12 +24,6 @@ namespace {
 constexpr int64_t kLargeTensor = 4096;
 constexpr int64_t kMaxUnpackedBytes = int64_t{1} << 30;  // of all tensors, in memory
 
-std::string Hash(absl::string_view bytes) {
-  Sha256 hash;
-  hash.Update(bytes);
-  return hash.Finish();
-}
-
 // One frame on its way into the file.
 struct Frame {
   void Add(const std::string& name, const StoredTensor& tensor) {
@@ -51,7 +45,7 @@ struct Frame {
   // What Add collected becomes what is stored.
   absl::Status Finish() try {
     entry.set_raw_bytes(static_cast<int64_t>(bytes.size()));
-    entry.set_sha256(Hash(bytes));
+    entry.set_sha256(Sha256Bytes(bytes));
     CYTOPRESS_ASSIGN_OR_RETURN(bytes, Compress(bytes, packing));
     entry.set_stored_bytes(static_cast<int64_t>(bytes.size()));
     return absl::OkStatus();
@@ -161,7 +155,7 @@ absl::Status ReadFrame(const v1::FrameEntry& frame, absl::string_view& frames, A
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string raw,
                              Decompress(frames.substr(0, frame.stored_bytes()), frame.raw_bytes()));
   frames.remove_prefix(frame.stored_bytes());
-  if (Hash(raw) != frame.sha256()) {
+  if (Sha256Bytes(raw) != frame.sha256()) {
     return absl::DataLossError("the model file is damaged: the checksum of a frame does not match");
   }
   absl::string_view rest = raw;

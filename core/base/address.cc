@@ -62,4 +62,10 @@ absl::Status CheckSocketIsFree(const std::string& address) {
   return absl::UnavailableError(absl::StrCat("another server listens on ", address));
 }
 
+std::string HostName(absl::string_view fallback) {
+  char name[256] = {};
+  const bool has_name = gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0';
+  return has_name ? name : std::string(fallback);
+}
+
 }  // namespace cytopress

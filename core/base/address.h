@@ -22,6 +22,9 @@ absl::Status CheckHostPort(absl::string_view address);
 // there. OK for all other addresses: of a taken port the kernel tells.
 absl::Status CheckSocketIsFree(const std::string& address);
 
+// Of this machine; `fallback` where it has none.
+std::string HostName(absl::string_view fallback);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CORE_BASE_ADDRESS_H_

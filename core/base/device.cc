@@ -28,4 +28,19 @@ absl::StatusOr<std::string> ParseDeviceName(absl::string_view name) {
   return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is neither cpu nor cuda:N"));
 }
 
+std::string NormalizeDevice(std::string& device) {
+  const absl::StatusOr<std::string> name = ParseDeviceName(device);
+  if (!name.ok()) return std::string(name.status().message());
+  device = *name;
+  return "";
+}
+
+std::optional<int> GpuIndex(absl::string_view device) {
+  int index = 0;
+  if (!absl::ConsumePrefix(&device, "cuda:") || !absl::SimpleAtoi(device, &index)) {
+    return std::nullopt;
+  }
+  return index;
+}
+
 }  // namespace cytopress

@@ -27,10 +27,14 @@ std::string Sha256::Finish() {
   return digest;
 }
 
-std::string Sha256Hex(absl::string_view bytes) {
+std::string Sha256Bytes(absl::string_view bytes) {
   Sha256 hash;
   hash.Update(bytes);
-  return absl::BytesToHexString(hash.Finish());
+  return hash.Finish();
+}
+
+std::string Sha256Hex(absl::string_view bytes) {
+  return absl::BytesToHexString(Sha256Bytes(bytes));
 }
 
 }  // namespace cytopress

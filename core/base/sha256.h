@@ -23,7 +23,10 @@ class Sha256 {
   std::unique_ptr<Context> context_;
 };
 
-// Of `bytes`, as 64 lower-case hexadecimal digits.
+// Of `bytes`: 32 raw bytes.
+std::string Sha256Bytes(absl::string_view bytes);
+
+// The same as 64 lower-case hexadecimal digits.
 std::string Sha256Hex(absl::string_view bytes);
 
 }  // namespace cytopress

@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
+#include "core/compression/publishing.h"
 #include "core/compression/stages.h"
 
 namespace cytopress {
@@ -13,10 +15,8 @@ class CellStage : public Stage {
  public:
   CellStage(std::string model_name, const v1::QuantizeOptions& options)
       : model_name_(std::move(model_name)) {
-    const bool integers =
-        options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
-    trains_ = integers && options.has_aware();
-    if (trains_) stages_.push_back(MakeAwareStage(options));
+    trains_ = IsInteger(options.weights()) && options.has_aware();
+    if (trains_) stages_.push_back(MakeQatStage(options));
     AddServedModel(model_name_, options, stages_);
   }
 
@@ -67,8 +67,7 @@ class CellStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(version));
     StageOutcome outcome;
     if (model.evaluations_size() > 0) outcome.score = ScoreOf(model.evaluations(0));
-    outcome.packed_bytes = model.size().packed_bytes();
-    outcome.disk_bytes = model.size().disk_bytes();
+    AddBytes(model.size(), outcome);
     outcome.published = state.published;
     outcome.note = absl::StrCat("published as ", state.published);
     return outcome;

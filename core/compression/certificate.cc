@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/artifact/weight_type.h"
 #include "core/base/clock.h"
 #include "core/base/processor.h"
 #include "core/base/status_macros.h"
@@ -21,11 +22,8 @@ constexpr int kTimings = 31;
 
 absl::StatusOr<v1::Evaluation> ParentTest(const PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact parent, ReadParent(state));
-  if (parent.provenance.dataset_hash() == state.dataset.content_hash) {
-    for (const v1::Evaluation& evaluation : parent.evaluations) {
-      if (evaluation.split() == "test" && !evaluation.right().empty()) return evaluation;
-    }
-  }
+  const v1::Evaluation* const stored = StoredEvaluation(parent, state.dataset, "test");
+  if (stored != nullptr && !stored->right().empty()) return *stored;
   return EvaluateArtifact(parent, state.dataset, "test",
                           {at::get_num_threads(), Arithmetic::kAuto, /*auc_interval=*/true});
 }
@@ -81,7 +79,7 @@ absl::StatusOr<v1::Certificate> Certify(const PipelineState& state, const Artifa
   AddLowestRecall(test, certificate);
 
   v1::Evaluation weights_only = test;
-  if (artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4) {
+  if (IsInteger(artifact.weights)) {
     CYTOPRESS_ASSIGN_OR_RETURN(weights_only,
                                EvaluateArtifact(artifact, state.dataset, "test",
                                                 {at::get_num_threads(), Arithmetic::kFp32}));

@@ -13,6 +13,7 @@
 #include "core/base/status_macros.h"
 #include "core/compression/goal_search.h"
 #include "core/compression/goal_tries.h"
+#include "core/compression/publishing.h"
 #include "core/compression/sensitivity.h"
 #include "core/compression/stages.h"
 
@@ -224,8 +225,7 @@ class TryStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, same));
     if (!model) return absl::OkStatus();
     ModelRegistry& registry = *state.context.registry;
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
-                               registry.Read({model->name(), model->version()}));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, registry.Read(VersionOf(*model)));
     return registry.Publish(NameOfTry(state, index_), bytes, state.context.job_id).status();
   }
 
@@ -235,9 +235,8 @@ class TryStage : public Stage {
     if (!model) return RefuseModel("it lost more accuracy than the goal allows");
     if (model->evaluations_size() > 0) outcome.score = ScoreOf(model->evaluations(0));
     outcome.sparsity = model->size().sparsity();
-    outcome.packed_bytes = model->size().packed_bytes();
-    outcome.disk_bytes = model->size().disk_bytes();
-    outcome.published = ToString(ModelVersion{model->name(), model->version()});
+    AddBytes(model->size(), outcome);
+    outcome.published = ToString(*model);
     absl::StrAppend(&outcome.note, "; published as ", outcome.published);
     return absl::OkStatus();
   }

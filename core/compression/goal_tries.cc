@@ -2,20 +2,9 @@
 
 #include "core/base/status_macros.h"
 #include "core/compression/sensitivity.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
-namespace {
-
-double DenseBytes(const PipelineState& state) {
-  double parameters = 0;
-  for (const auto& [name, tensor] : state.network->Parameters()) {
-    parameters += static_cast<double>(tensor.numel());
-  }
-  return parameters * sizeof(float);
-}
-
-}  // namespace
 
 std::string NameOfTry(const PipelineState& state, size_t index) {
   return GoalTryName(state.spec.model_name(), static_cast<int>(index) + 1);
@@ -31,7 +20,8 @@ absl::StatusOr<std::optional<v1::Model>> FindTry(const PipelineState& state, siz
 }
 
 GoalSizes SizesOf(const PipelineState& state) {
-  return {DenseBytes(state), FixedBytes(state.network->network()), state.goal.least_bytes};
+  return {static_cast<double>(state.network->dense_bytes()), FixedBytes(state.network->network()),
+          state.goal.least_bytes};
 }
 
 absl::StatusOr<std::vector<GoalTry>> FinishedTries(const PipelineState& state, size_t count) {

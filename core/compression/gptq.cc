@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
-#include <vector>
 
 #include "core/base/status_macros.h"
 #include "core/compression/batch_loader.h"
@@ -95,8 +93,8 @@ StoredTensor ToIntegers(const torch::Tensor& rounded, const torch::Tensor& weigh
 
 }  // namespace
 
-torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tensor& gram,
-                                  const torch::Tensor& steps, int levels) {
+torch::Tensor GptqRound(const torch::Tensor& weight, const torch::Tensor& gram,
+                        const torch::Tensor& steps, int levels) {
   const torch::Tensor order = std::get<1>(gram.diagonal().sort(0, /*descending=*/true));
   torch::Tensor left = weight.to(torch::kFloat64).index_select(1, order).contiguous();
   const torch::Tensor kept = (left != 0).to(torch::kFloat64);
@@ -128,9 +126,10 @@ torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tens
   return torch::zeros_like(rounded).index_copy_(1, order, rounded);
 }
 
-absl::StatusOr<IntegerWeights> RoundWithCompensation(
-    const TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
-    const WeightGrids& grids, uint64_t seed, const std::function<absl::Status(double)>& progress) {
+absl::StatusOr<IntegerWeights> RoundWithGptq(const TorchNetwork& network, const Dataset& dataset,
+                                             const v1::QuantizeOptions& options,
+                                             const WeightGrids& grids, uint64_t seed,
+                                             const std::function<absl::Status(double)>& progress) {
   torch::NoGradGuard no_grad;
   BatchLoader loader(dataset, dataset.train, options.calibration_images(), seed,
                      options.calibration_images());
@@ -147,9 +146,9 @@ absl::StatusOr<IntegerWeights> RoundWithCompensation(
     const std::string name = layer.name + ".weight";
     const IntegerFormat format = FormatOf(network.network(), layer, options);
     torch::Tensor weight = network.tensors().at(name);
-    const torch::Tensor rounded = CompensatedRounding(
-        weight.contiguous().reshape({layer.out_channels, -1}), GramMatrix(layer, input),
-        StepsOf(grids.at(name), weight.sizes().vec()).to(weight.device()), format.levels);
+    const torch::Tensor rounded =
+        GptqRound(weight.contiguous().reshape({layer.out_channels, -1}), GramMatrix(layer, input),
+                  StepsOf(grids.at(name), weight.sizes().vec()).to(weight.device()), format.levels);
     integers[name] = ToIntegers(rounded, weight, format, grids.at(name));
     AssignIntegers({{name, integers[name]}}, network);
   };

@@ -23,14 +23,15 @@ namespace cytopress {
 // give. Leaves the rounded values in the network. `images` training images are used; memory holds
 // all their activations of two layers, and twice the squared fan-in of the widest layer in doubles.
 // `progress` gets the share of the layers that is done, before each; its error ends the rounding.
-absl::StatusOr<IntegerWeights> RoundWithCompensation(
-    const TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
-    const WeightGrids& grids, uint64_t seed, const std::function<absl::Status(double)>& progress);
+absl::StatusOr<IntegerWeights> RoundWithGptq(const TorchNetwork& network, const Dataset& dataset,
+                                             const v1::QuantizeOptions& options,
+                                             const WeightGrids& grids, uint64_t seed,
+                                             const std::function<absl::Status(double)>& progress);
 
 // One weight matrix [out, in] given the Gram matrix [in, in] of its inputs; returns the rounded
 // values, multiples of the steps [out, in] or [out, 1] within +-levels. Zeros of `weight` stay.
-torch::Tensor CompensatedRounding(const torch::Tensor& weight, const torch::Tensor& gram,
-                                  const torch::Tensor& steps, int levels);
+torch::Tensor GptqRound(const torch::Tensor& weight, const torch::Tensor& gram,
+                        const torch::Tensor& steps, int levels);
 
 }  // namespace cytopress
 

@@ -15,6 +15,7 @@
 #include "core/compression/job_checkpoint.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "spdlog/spdlog.h"
 
@@ -236,9 +237,7 @@ class PipelineRun {
       entry.set_guard(remark->text);
     }
     entry.set_sparsity(outcome.sparsity ? *outcome.sparsity : Sparsity(*state_.network));
-    int64_t parameters = 0;
-    for (const auto& [name, tensor] : state_.network->Parameters()) parameters += tensor.numel();
-    entry.set_dense_bytes(parameters * static_cast<int64_t>(sizeof(float)));
+    entry.set_dense_bytes(state_.network->dense_bytes());
     entry.set_packed_bytes(outcome.packed_bytes);
     entry.set_disk_bytes(outcome.disk_bytes);
     entry.set_images_per_second(outcome.images_per_second);

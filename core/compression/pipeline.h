@@ -1,5 +1,5 @@
 // A compression job from its spec to a published model: load, train, prune, fine-tune, quantize,
-// package, evaluate.
+// package, evaluate, publish.
 #ifndef CYTOPRESS_CORE_COMPRESSION_PIPELINE_H_
 #define CYTOPRESS_CORE_COMPRESSION_PIPELINE_H_
 

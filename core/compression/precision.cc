@@ -6,11 +6,10 @@
 #include <torch/version.h>
 
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
 
@@ -87,21 +86,19 @@ bool AutocastEnabled(torch::Device device) {
 absl::StatusOr<torch::Device> ParseDevice(const std::string& device) {
   if (device.empty()) return torch::Device(torch::kCPU);
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string name, ParseDeviceName(device));
-  int index = 0;
-  if (!absl::SimpleAtoi(absl::StripPrefix(name, "cuda:"), &index)) {
-    return torch::Device(torch::kCPU);
-  }
+  const std::optional<int> index = GpuIndex(name);
+  if (!index.has_value()) return torch::Device(torch::kCPU);
   if (!torch::cuda::is_available()) {
     return absl::FailedPreconditionError(
         absl::StrCat("device: '", device,
                      "' was asked for, but this LibTorch finds no CUDA device;"
                      " use cpu, or a worker built against a CUDA LibTorch"));
   }
-  if (index >= static_cast<int>(torch::cuda::device_count())) {
+  if (*index >= static_cast<int>(torch::cuda::device_count())) {
     return absl::FailedPreconditionError(absl::StrCat(
         "device: '", device, "' was asked for; there are ", torch::cuda::device_count()));
   }
-  return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(index));
+  return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(*index));
 }
 
 void ConfigureTorch(int threads) {

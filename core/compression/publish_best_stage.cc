@@ -10,6 +10,7 @@
 #include "core/base/status_macros.h"
 #include "core/compression/goal_search.h"
 #include "core/compression/goal_tries.h"
+#include "core/compression/publishing.h"
 #include "core/compression/stages.h"
 
 namespace cytopress {
@@ -19,7 +20,7 @@ class PublishBestStage : public Stage {
  public:
   v1::StageKind kind() const override { return v1::STAGE_KIND_PUBLISH; }
   std::string name() const override { return "publish"; }
-  double Cost(const PipelineState& state) const override { return 100; }
+  double Cost(const PipelineState& state) const override { return kNegligibleCost; }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     const v1::Goal& goal = state.spec.goal();
@@ -35,15 +36,14 @@ class PublishBestStage : public Stage {
     }
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, *best));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
-                               state.context.registry->Read({model->name(), model->version()}));
+                               state.context.registry->Read(VersionOf(*model)));
     CYTOPRESS_ASSIGN_OR_RETURN(
         const ModelVersion published,
         state.context.registry->Publish(state.spec.model_name(), bytes, state.context.job_id));
     state.published = ToString(published);
     StageOutcome outcome;
     outcome.sparsity = model->size().sparsity();
-    outcome.packed_bytes = model->size().packed_bytes();
-    outcome.disk_bytes = model->size().disk_bytes();
+    AddBytes(model->size(), outcome);
     outcome.published = state.published;
     outcome.note = absl::StrCat("the smallest of ", tries.size(), " tries that keep to the goal, ",
                                 model->name(), ", published as ", state.published);

@@ -3,7 +3,6 @@
 #include <google/protobuf/stubs/common.h>
 #include <torch/version.h>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/base/file.h"
@@ -86,6 +85,11 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string scored, ReplaceMetadata(bytes, metadata));
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, scored));
   return metadata.evaluations.front();
+}
+
+void AddBytes(const v1::ModelSize& size, StageOutcome& outcome) {
+  outcome.packed_bytes = size.packed_bytes();
+  outcome.disk_bytes = size.disk_bytes();
 }
 
 absl::StatusOr<std::string> PublishFile(const PipelineState& state, const std::string& path,

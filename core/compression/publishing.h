@@ -30,6 +30,9 @@ absl::StatusOr<WrittenArtifact> WriteAndReadBack(const Artifact& artifact, const
 absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const std::string& path,
                                             const std::function<absl::Status(double)>& progress);
 
+// The sizes of a published model, for its ledger line.
+void AddBytes(const v1::ModelSize& size, StageOutcome& outcome);
+
 // Publishes the file under `name`; idempotent for the job.
 absl::StatusOr<std::string> PublishFile(const PipelineState& state, const std::string& path,
                                         const std::string& name);

@@ -8,15 +8,10 @@
 #include "core/compression/encoding.h"
 #include "core/compression/publishing.h"
 #include "core/compression/stages.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
 namespace {
-
-void AddBytes(const v1::ModelSize& size, StageOutcome& outcome) {
-  outcome.packed_bytes = size.packed_bytes();
-  outcome.disk_bytes = size.disk_bytes();
-}
 
 std::string Megabytes(int64_t bytes) {
   return absl::StrFormat("%.2f MB", static_cast<double>(bytes) / 1e6);
@@ -105,7 +100,7 @@ class PublishStage : public Stage {
 
   v1::StageKind kind() const override { return v1::STAGE_KIND_PUBLISH; }
   std::string name() const override { return "publish"; }
-  double Cost(const PipelineState& state) const override { return 100; }
+  double Cost(const PipelineState& state) const override { return kNegligibleCost; }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     // The file's ledger ends with the line of its evaluation.

@@ -4,21 +4,38 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
 #include "core/compression/calibration.h"
 #include "core/compression/dead_channels.h"
 #include "core/compression/encoding.h"
 #include "core/compression/gptq.h"
+#include "core/compression/network_steps.h"
 #include "core/compression/publishing.h"
-#include "core/compression/scoring.h"
 #include "core/compression/stages.h"
 
 namespace cytopress {
 namespace {
 
 using google::protobuf::util::MessageDifferencer;
+
+// As the ledger calls it.
+absl::string_view NameOf(v1::RangeMethod method) {
+  switch (method) {
+    case v1::RANGE_METHOD_PERCENTILE:
+      return "PERCENTILE";
+    case v1::RANGE_METHOD_MSE:
+      return "MSE";
+    case v1::RANGE_METHOD_ASYMMETRIC:
+      return "ASYMMETRIC";
+    default:
+      return "MIN_MAX";
+  }
+}
 
 class QuantizeStage : public Stage {
  public:
@@ -28,7 +45,7 @@ class QuantizeStage : public Stage {
   std::string name() const override { return "quantize"; }
   double Cost(const PipelineState& state) const override {
     const double images = static_cast<double>(state.dataset.val.size());
-    if (!HasIntegers(options_)) return images;
+    if (!IsInteger(options_.weights())) return images;
     return images +
            options_.calibration_images() *
                (options_.rounding() == v1::ROUNDING_GPTQ ? kCompensationCost : 2.0) +
@@ -64,7 +81,7 @@ class QuantizeStage : public Stage {
   static constexpr double kRounded = 0.4;
 
   bool MayMend(const PipelineState& state) const {
-    return HasIntegers(options_) && state.frozen_grids.empty();
+    return IsInteger(options_.weights()) && state.frozen_grids.empty();
   }
 
   // What rounds differently from what was asked for, if anything does.
@@ -88,10 +105,6 @@ class QuantizeStage : public Stage {
     return better;
   }
 
-  static bool HasIntegers(const v1::QuantizeOptions& options) {
-    return options.weights() == v1::WEIGHT_TYPE_INT8 || options.weights() == v1::WEIGHT_TYPE_INT4;
-  }
-
   // The one that weights of this type get.
   static v1::RangeMethod WeightRange(const v1::QuantizeOptions& options) {
     const bool is_asymmetric = options.weight_range() == v1::RANGE_METHOD_ASYMMETRIC;
@@ -107,9 +120,8 @@ class QuantizeStage : public Stage {
     }
     const WeightGrids grids = FindWeightGrids(*state.network, options);
     return options.rounding() == v1::ROUNDING_GPTQ
-               ? RoundWithCompensation(
-                     *state.network, state.dataset, options, grids, seed,
-                     [&](double done) { return context.progress(kRounded * done, {}); })
+               ? RoundWithGptq(*state.network, state.dataset, options, grids, seed,
+                               [&](double done) { return context.progress(kRounded * done, {}); })
                : RoundToNearest(*state.network, options, grids);
   }
 
@@ -132,9 +144,9 @@ class QuantizeStage : public Stage {
   }
 
   static std::string Describe(const v1::QuantizeOptions& options, const PipelineState& state) {
-    std::string text = absl::StrCat(v1::WeightType_Name(options.weights()).substr(12),
+    std::string text = absl::StrCat(absl::AsciiStrToUpper(WeightTypeName(options.weights())),
                                     " weights only, activations still floating-point");
-    if (!HasIntegers(options)) return text;
+    if (!IsInteger(options.weights())) return text;
     if (!state.frozen_grids.empty()) return text + ", scales of the training";
     if (options.weights() == v1::WEIGHT_TYPE_INT4 && options.group_size() > 0) {
       absl::StrAppend(&text, ", groups of ", options.group_size());
@@ -142,22 +154,23 @@ class QuantizeStage : public Stage {
     if (options.per_tensor_scales())
       absl::StrAppend(&text, ", one scale a tensor with its batch norm");
     absl::StrAppend(
-        &text, ", ranges by ", v1::RangeMethod_Name(WeightRange(options)).substr(13), ", rounded ",
+        &text, ", ranges by ", NameOf(WeightRange(options)), ", rounded ",
         options.rounding() == v1::ROUNDING_GPTQ ? "with compensated errors" : "to the nearest");
-    return options.reestimate_batch_norm() ? text + ", batch-norm statistics measured again" : text;
+    if (options.reestimate_batch_norm()) absl::StrAppend(&text, ", ", kBatchNormRemeasured);
+    return text;
   }
 
   static absl::StatusOr<StageOutcome> Quantize(const v1::QuantizeOptions& options,
                                                PipelineState& state, StageContext& context) {
     TorchNetwork& network = *state.network;
     state.artifact = DescribeArtifact(state, options.weights());
-    if (HasIntegers(options)) {
+    if (IsInteger(options.weights())) {
       CYTOPRESS_ASSIGN_OR_RETURN(IntegerWeights integers, Round(options, state, context));
       RemoveUnread(network.network(), &integers);
       AssignIntegers(integers, network);
       CYTOPRESS_RETURN_IF_ERROR(context.progress(kRounded, {}));
       if (options.reestimate_batch_norm()) {
-        ReestimateBatchNorm(network, state.dataset, state.spec.recipe().seed());
+        RemeasureBatchNorm(state);
       }
       CYTOPRESS_ASSIGN_OR_RETURN(state.artifact.tensors,
                                  EncodeIntegers(network.network(), network.Export(), integers));
@@ -166,15 +179,12 @@ class QuantizeStage : public Stage {
     }
     CYTOPRESS_RETURN_IF_ERROR(network.Import(DecodeTensors(state.artifact.tensors)));
     CYTOPRESS_RETURN_IF_ERROR(context.progress(0.6, {}));
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        const Evaluation evaluation,
-        EvaluateNetwork(network, state.dataset, state.dataset.val, state.bfloat16));
-    if (HasIntegers(options)) {
+    StageOutcome outcome;
+    CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
+    if (IsInteger(options.weights())) {
       state.artifact.activation_ranges =
           CalibrateActivations(network, state.dataset, options, state.spec.recipe().seed());
     }
-    StageOutcome outcome;
-    outcome.score = ScoreOf(evaluation);
     outcome.packed_bytes = MeasureSize(state.artifact, 0).packed_bytes();
     outcome.note = Describe(options, state);
     return outcome;

@@ -41,6 +41,15 @@ absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Da
   return EvaluateLogits(LogitsOf(network, dataset, split, bfloat16, hooks), split);
 }
 
+const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& dataset,
+                                       absl::string_view split_name) {
+  if (artifact.provenance.dataset_hash() != dataset.content_hash) return nullptr;
+  for (const v1::Evaluation& evaluation : artifact.evaluations) {
+    if (evaluation.split() == split_name) return &evaluation;
+  }
+  return nullptr;
+}
+
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,
                                                 const std::string& split_name,
                                                 const ArtifactScoring& how) {

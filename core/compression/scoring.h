@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/artifact/artifact.h"
 #include "core/compression/torch_network.h"
 #include "core/dataset/dataset.h"
@@ -25,6 +26,10 @@ absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits, const Spl
 absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
                                            const Split& split, bool bfloat16,
                                            const TorchNetwork::Hooks& hooks = {});
+
+// The artifact's own evaluation on the split, if it was made with this data set; else null.
+const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& dataset,
+                                       absl::string_view split_name);
 
 struct ArtifactScoring {
   int threads = 1;

@@ -81,6 +81,10 @@ struct StageContext {
   TensorTable resumed;
 };
 
+// Stage::Cost of what takes no time beside training.
+inline constexpr double kNegligibleCost = 100;
+
+// Used by the pipeline's thread alone.
 class Stage {
  public:
   virtual ~Stage() = default;

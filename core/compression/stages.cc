@@ -1,13 +1,11 @@
 #include "core/compression/stages.h"
 
 #include <algorithm>
-#include <cmath>
-#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
 namespace {
@@ -76,7 +74,7 @@ Stages StagesFor(const v1::JobSpec& spec) {
     return stages;
   }
   AddPruning(recipe, recipe.prune(), "", stages);
-  if (recipe.quantize().has_aware()) stages.push_back(MakeAwareStage(recipe.quantize()));
+  if (recipe.quantize().has_aware()) stages.push_back(MakeQatStage(recipe.quantize()));
   AddServedModel(spec.model_name(), recipe.quantize(), stages);
   return stages;
 }

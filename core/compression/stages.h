@@ -37,7 +37,7 @@ struct FinetuneOptions {
 std::unique_ptr<Stage> MakeFinetuneStage(const std::string& name, const FinetuneOptions& options);
 
 // Quantization-aware training on scales found at its start; leaves rounded weights.
-std::unique_ptr<Stage> MakeAwareStage(const v1::QuantizeOptions& options);
+std::unique_ptr<Stage> MakeQatStage(const v1::QuantizeOptions& options);
 
 // Encodes the weights and, for integer arithmetic, calibrates the activations. The network then
 // holds what the encoded weights stand for: the ledger shows the weight-only loss, the paper's

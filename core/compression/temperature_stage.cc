@@ -4,7 +4,6 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
-#include "absl/types/span.h"
 #include "core/base/status_macros.h"
 #include "core/compression/encoding.h"
 #include "core/compression/scoring.h"
@@ -26,7 +25,7 @@ class TemperatureStage : public Stage {
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     const torch::Tensor logits =
         LogitsOf(*state.network, state.dataset, state.dataset.val, state.bfloat16);
-    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation before, EvaluateLogits(logits, state.dataset));
+    CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation before, EvaluateLogits(logits, state.dataset.val));
     StageOutcome outcome;
     const std::optional<double> temperature = FitTemperature(logits, state.dataset.val.labels);
     if (!temperature.has_value()) {
@@ -38,7 +37,7 @@ class TemperatureStage : public Stage {
       return outcome;
     }
     CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation after,
-                               EvaluateLogits(logits / *temperature, state.dataset));
+                               EvaluateLogits(logits / *temperature, state.dataset.val));
     DivideLogits(*temperature, &state.artifact);
     CYTOPRESS_RETURN_IF_ERROR(state.network->Import(DecodeTensors(state.artifact.tensors)));
     outcome.score = ScoreOf(after);
@@ -47,14 +46,6 @@ class TemperatureStage : public Stage {
         "%.4f, was %.4f",
         *temperature, after.expected_calibration_error, before.expected_calibration_error);
     return outcome;
-  }
-
- private:
-  static absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits,
-                                                   const Dataset& dataset) {
-    const torch::Tensor scores = logits.softmax(1).contiguous();
-    return Evaluate(absl::MakeConstSpan(scores.data_ptr<float>(), scores.numel()),
-                    dataset.val.labels, dataset.classes());
   }
 };
 

@@ -5,7 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/compression/product_convolution.h"
+#include "core/compression/gemm_convolution.h"
 
 namespace cytopress {
 namespace {
@@ -54,8 +54,8 @@ torch::Tensor TorchNetwork::Weight(const Layer& layer, const Hooks& hooks) const
 torch::Tensor TorchNetwork::Convolve(const Layer& layer, const torch::Tensor& input, Mode mode,
                                      const Hooks& hooks) const {
   const torch::Tensor weight = Weight(layer, hooks);
-  const torch::Tensor y = PrefersProduct(input, weight, layer.stride, layer.padding)
-                              ? ProductConvolution(input, weight, layer.stride, layer.padding)
+  const torch::Tensor y = PrefersGemm(input, weight, layer.stride, layer.padding)
+                              ? GemmConvolution(input, weight, layer.stride, layer.padding)
                               : at::conv2d(input, weight, {}, layer.stride, layer.padding);
   const std::string& norm = layer.batch_norm;
   return at::batch_norm(y, tensors_.at(norm + ".weight"), tensors_.at(norm + ".bias"),
@@ -116,6 +116,12 @@ std::vector<std::pair<std::string, torch::Tensor>> TorchNetwork::Parameters() co
     if (!IsStatistic(name)) parameters.emplace_back(name, tensor);
   }
   return parameters;
+}
+
+int64_t TorchNetwork::dense_bytes() const {
+  int64_t parameters = 0;
+  for (const auto& [name, tensor] : Parameters()) parameters += tensor.numel();
+  return parameters * static_cast<int64_t>(sizeof(float));
 }
 
 TensorMap TorchNetwork::Export() const {

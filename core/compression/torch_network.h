@@ -49,6 +49,9 @@ class TorchNetwork {
   // Those of tensors() that are trained.
   std::vector<std::pair<std::string, torch::Tensor>> Parameters() const;
 
+  // Of the parameters in FP32.
+  int64_t dense_bytes() const;
+
   // Copies to and from plain data. Import: INVALID_ARGUMENT names a missing or misshapen tensor. A
   // convolution with a folded batch norm ("<conv>.bias") becomes one with the identity batch norm
   // and that bias.

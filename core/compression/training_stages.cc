@@ -10,6 +10,7 @@
 #include "core/compression/batch_norm.h"
 #include "core/compression/checkpoint_pace.h"
 #include "core/compression/encoding.h"
+#include "core/compression/network_steps.h"
 #include "core/compression/publishing.h"
 #include "core/compression/scoring.h"
 #include "core/compression/stages.h"
@@ -21,20 +22,13 @@ namespace {
 // A training step costs a forward pass and about two for the backward one.
 constexpr double kTrainingCost = 3;
 
-absl::StatusOr<Score> ScoreNetwork(const PipelineState& state) {
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      const Evaluation evaluation,
-      EvaluateNetwork(*state.network, state.dataset, state.dataset.val, state.bfloat16));
-  return ScoreOf(evaluation);
-}
-
 // The remedy of every stage that leaves floating-point weights.
 absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, int attempt) {
   if (attempt > 0) return std::nullopt;
-  ReestimateBatchNorm(*state.network, state.dataset, state.spec.recipe().seed());
+  RemeasureBatchNorm(state);
   StageOutcome outcome;
   CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
-  outcome.note = "batch-norm statistics measured again";
+  outcome.note = kBatchNormRemeasured;
   return std::optional<StageOutcome>(std::move(outcome));
 }
 
@@ -194,8 +188,8 @@ class PruneStage : public Stage {
     StageOutcome outcome;
     outcome.note = Describe(options_);
     if (reestimates_) {
-      ReestimateBatchNorm(*state.network, state.dataset, state.spec.recipe().seed());
-      outcome.note += ", batch-norm statistics measured again";
+      RemeasureBatchNorm(state);
+      absl::StrAppend(&outcome.note, ", ", kBatchNormRemeasured);
     }
     CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
     return outcome;
@@ -240,9 +234,9 @@ class FinetuneStage : public Stage {
       outcome.note = absl::StrCat(Describe(*options_.gradual), ", cubic schedule; ", outcome.note);
     }
     if (options_.reestimate_batch_norm) {
-      ReestimateBatchNorm(*state.network, state.dataset, state.spec.recipe().seed());
+      RemeasureBatchNorm(state);
       CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
-      outcome.note += ", batch-norm statistics measured again";
+      absl::StrAppend(&outcome.note, ", ", kBatchNormRemeasured);
     }
     return outcome;
   }
@@ -263,9 +257,9 @@ class FinetuneStage : public Stage {
   const FinetuneOptions options_;
 };
 
-class AwareStage : public Stage {
+class QatStage : public Stage {
  public:
-  explicit AwareStage(const v1::QuantizeOptions& options) : options_(options) {}
+  explicit QatStage(const v1::QuantizeOptions& options) : options_(options) {}
 
   v1::StageKind kind() const override { return v1::STAGE_KIND_QUANTIZATION_AWARE_TRAINING; }
   std::string name() const override { return "quantization-aware training"; }
@@ -281,7 +275,7 @@ class AwareStage : public Stage {
       state.frozen_grids = FindWeightGrids(*state.network, options_);
     }
     TrainerSetup setup;
-    setup.hooks = RoundingHooks(*state.network, options_, state.frozen_grids);
+    setup.hooks = FakeQuantizationHooks(*state.network, options_, state.frozen_grids);
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
                                RunTraining(options_.aware(), std::move(setup), state, context));
     AssignIntegers(RoundToNearest(*state.network, options_, state.frozen_grids), *state.network);
@@ -311,8 +305,8 @@ std::unique_ptr<Stage> MakeFinetuneStage(const std::string& name, const Finetune
   return std::make_unique<FinetuneStage>(name, options);
 }
 
-std::unique_ptr<Stage> MakeAwareStage(const v1::QuantizeOptions& options) {
-  return std::make_unique<AwareStage>(options);
+std::unique_ptr<Stage> MakeQatStage(const v1::QuantizeOptions& options) {
+  return std::make_unique<QatStage>(options);
 }
 
 }  // namespace cytopress

@@ -8,7 +8,8 @@
 #include <limits>
 #include <memory>
 #include <numeric>
-#include <utility>
+
+#include "absl/strings/str_cat.h"
 
 namespace cytopress {
 namespace {
@@ -294,8 +295,9 @@ void AssignIntegers(const IntegerWeights& integers, const TorchNetwork& network)
   }
 }
 
-TorchNetwork::Hooks RoundingHooks(const TorchNetwork& network, const v1::QuantizeOptions& options,
-                                  const WeightGrids& grids) {
+TorchNetwork::Hooks FakeQuantizationHooks(const TorchNetwork& network,
+                                          const v1::QuantizeOptions& options,
+                                          const WeightGrids& grids) {
   struct Rounding {
     torch::Tensor steps;
     int levels = 0;

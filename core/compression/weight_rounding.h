@@ -81,8 +81,9 @@ void AssignIntegers(const IntegerWeights& integers, const TorchNetwork& network)
 // Computes with rounded weights and lets gradients pass as if they were not (the straight-through
 // estimator of Bengio et al., 2013, as in Jacob et al., "Quantization and Training of Neural
 // Networks", 2018), on scales that stay as they are; clipped weights get no gradient.
-TorchNetwork::Hooks RoundingHooks(const TorchNetwork& network, const v1::QuantizeOptions& options,
-                                  const WeightGrids& grids);
+TorchNetwork::Hooks FakeQuantizationHooks(const TorchNetwork& network,
+                                          const v1::QuantizeOptions& options,
+                                          const WeightGrids& grids);
 
 }  // namespace cytopress
 

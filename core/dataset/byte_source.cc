@@ -1,3 +1,5 @@
+#include "core/dataset/byte_source.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,7 +9,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/dataset/zip.h"
 
 namespace cytopress {
 namespace {

@@ -1,7 +1,6 @@
 #include "core/dataset/cell_drawing.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "core/dataset/canvas.h"
 

@@ -4,11 +4,12 @@
 #include <memory>
 #include <new>
 #include <system_error>
-#include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/sha256.h"
 #include "core/base/status_macros.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/byte_source.h"
 #include "core/dataset/folder.h"
 #include "core/dataset/npz.h"
 #include "core/dataset/synthetic.h"
@@ -28,6 +29,12 @@ absl::StatusOr<Dataset> Load(const std::string& uri, const DatasetOptions& optio
   return LoadNpz(*source, options);
 }
 
+void UpdateNumber(int64_t number, Sha256* hash) {
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (8 * i));
+  hash->Update(absl::string_view(bytes, sizeof(bytes)));
+}
+
 }  // namespace
 
 absl::StatusOr<const Split*> Dataset::split(absl::string_view split_name) const {
@@ -36,6 +43,25 @@ absl::StatusOr<const Split*> Dataset::split(absl::string_view split_name) const 
   if (split_name == "test") return &test;
   return absl::InvalidArgumentError(
       absl::StrCat("split '", split_name, "'; needed is train, val or test"));
+}
+
+std::string ContentHash(const Dataset& dataset) {
+  Sha256 hash;
+  for (const int64_t number :
+       {dataset.height, dataset.width, dataset.channels, dataset.classes()}) {
+    UpdateNumber(number, &hash);
+  }
+  for (const Split* split : dataset.splits()) {
+    UpdateNumber(split->size(), &hash);
+    hash.Update(absl::string_view(reinterpret_cast<const char*>(split->pixels.data()),
+                                  split->pixels.size()));
+    for (const int label : split->labels) UpdateNumber(label, &hash);
+  }
+  return absl::BytesToHexString(hash.Finish());
+}
+
+absl::Status LoadingStopped() {
+  return absl::CancelledError("the data set was not loaded: told to stop");
 }
 
 std::vector<int64_t> ClassCounts(const Split& split, int classes) {

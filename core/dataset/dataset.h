@@ -2,14 +2,15 @@
 #ifndef CYTOPRESS_CORE_DATASET_DATASET_H_
 #define CYTOPRESS_CORE_DATASET_DATASET_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "core/image/image.h"
 
 namespace cytopress {
@@ -21,6 +22,8 @@ struct Split {
 
   int64_t size() const { return static_cast<int64_t>(labels.size()); }
 };
+
+inline constexpr const char* kSplitNames[] = {"train", "val", "test"};
 
 struct Dataset {
   std::string name;                      // "pbc28", a folder's name, "synthetic"
@@ -36,9 +39,18 @@ struct Dataset {
 
   int classes() const { return static_cast<int>(class_names.size()); }
   int64_t image_bytes() const { return int64_t{height} * width * channels; }
+  // As kSplitNames calls them.
+  std::array<const Split*, 3> splits() const { return {&train, &val, &test}; }
+  std::array<Split*, 3> splits() { return {&train, &val, &test}; }
   // "train", "val" or "test"; INVALID_ARGUMENT otherwise.
   absl::StatusOr<const Split*> split(absl::string_view split_name) const;
 };
+
+// Of the sizes, the class count, and pixels and labels of every split.
+std::string ContentHash(const Dataset& dataset);
+
+// CANCELLED: DatasetOptions::should_stop said so.
+absl::Status LoadingStopped();
 
 // Images of each class.
 std::vector<int64_t> ClassCounts(const Split& split, int classes);

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <new>
 #include <thread>
@@ -18,7 +17,7 @@
 #include "core/base/parallel.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "core/dataset/random.h"
 #include "core/network/network.h"
 
@@ -29,8 +28,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxFileBytes = int64_t{256} << 20;
 constexpr int kMaxImageSize = 4096;
-// Position in this list is what File::split says.
-constexpr const char* kSplits[] = {"train", "val", "test"};
 constexpr int kSplitCount = 3;
 // Of the images of a class; the rest is for training.
 constexpr double kTestShare = 0.2;
@@ -39,7 +36,7 @@ constexpr double kValShare = 0.1;
 struct File {
   fs::path path;
   int label = 0;
-  int split = 0;
+  int split = 0;  // index in kSplitNames
 };
 
 struct Listing {
@@ -132,17 +129,17 @@ absl::Status ListClasses(const fs::path& folder, int split,
 
 absl::StatusOr<Listing> ListImages(const fs::path& path, Problems* problems) {
   Listing listing;
-  listing.has_splits = IsFolder(path / kSplits[0]);
+  listing.has_splits = IsFolder(path / kSplitNames[0]);
   std::map<std::string, std::vector<File>> classes;
   if (!listing.has_splits) {
     CYTOPRESS_RETURN_IF_ERROR(ListClasses(path, 0, &classes, problems));
   }
   for (int split = 0; listing.has_splits && split < kSplitCount; ++split) {
-    if (!IsFolder(path / kSplits[split])) {
-      return Bad(path, absl::StrCat("it has a folder train but no folder ", kSplits[split],
+    if (!IsFolder(path / kSplitNames[split])) {
+      return Bad(path, absl::StrCat("it has a folder train but no folder ", kSplitNames[split],
                                     "; needed are train, val and test, or class folders only"));
     }
-    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path / kSplits[split], split, &classes, problems));
+    CYTOPRESS_RETURN_IF_ERROR(ListClasses(path / kSplitNames[split], split, &classes, problems));
   }
   if (classes.size() > kMaxClasses) {
     return Bad(path, absl::StrCat("it has ", classes.size(), " class folders; at most ",
@@ -211,10 +208,9 @@ Groups GroupDuplicates(const Listing& listing, const std::vector<uint8_t>& pixel
   Groups groups;
   std::map<std::string, size_t> group_of;
   for (size_t i = 0; i < listing.files.size(); ++i) {
-    Sha256 hash;
-    hash.Update(
-        absl::string_view(reinterpret_cast<const char*>(&pixels[i * image_bytes]), image_bytes));
-    const auto [found, is_new] = group_of.emplace(hash.Finish(), groups.size());
+    const absl::string_view image(reinterpret_cast<const char*>(&pixels[i * image_bytes]),
+                                  image_bytes);
+    const auto [found, is_new] = group_of.emplace(Sha256Bytes(image), groups.size());
     if (is_new) {
       groups.push_back({found->first, {i}});
       continue;
@@ -332,15 +328,15 @@ absl::StatusOr<Dataset> LoadFolder(const std::string& uri, const DatasetOptions&
   const Groups groups = GroupDuplicates(listing, pixels, image_bytes, &problems);
   if (!listing.has_splits) SplitFiles(path, groups, options.seed, &listing, &problems);
   CYTOPRESS_RETURN_IF_ERROR(problems.Summary());
-  Split* const splits[kSplitCount] = {&dataset.train, &dataset.val, &dataset.test};
+  const auto splits = dataset.splits();
   for (size_t i = 0; i < listing.files.size(); ++i) {
     Split* const split = splits[listing.files[i].split];
     const auto begin = pixels.begin() + static_cast<int64_t>(i) * image_bytes;
     split->pixels.insert(split->pixels.end(), begin, begin + image_bytes);
     split->labels.push_back(listing.files[i].label);
   }
-  CYTOPRESS_RETURN_IF_ERROR(
-      CheckClasses(path.string(), static_cast<int>(listing.class_names.size()), options, &dataset));
+  CYTOPRESS_RETURN_IF_ERROR(SetClassNames(
+      path.string(), static_cast<int>(listing.class_names.size()), options, &dataset));
   return dataset;
 }
 

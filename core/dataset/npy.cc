@@ -1,7 +1,6 @@
 #include "core/dataset/npy.h"
 
 #include <limits>
-#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"

@@ -10,8 +10,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
 #include "core/base/status_macros.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "core/dataset/npy.h"
+#include "core/dataset/zip.h"
 #include "core/network/network.h"
 
 namespace cytopress {
@@ -190,7 +191,7 @@ void SetPreprocessing(bool blood_mnist, Dataset* dataset) {
 
 int CountClasses(const Dataset& dataset) {
   int largest = 0;
-  for (const Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
+  for (const Split* split : dataset.splits()) {
     largest = std::max(largest, *std::max_element(split->labels.begin(), split->labels.end()));
   }
   return largest + 1;
@@ -217,7 +218,7 @@ absl::StatusOr<Dataset> LoadNpz(const ByteSource& source, const DatasetOptions& 
   const bool blood_mnist = IsBloodMnist(dataset, classes);
   SetPreprocessing(blood_mnist, &dataset);
   if (blood_mnist) dataset.class_names = BloodMnistClassNames();
-  CYTOPRESS_RETURN_IF_ERROR(CheckClasses(source.name(), classes, options, &dataset));
+  CYTOPRESS_RETURN_IF_ERROR(SetClassNames(source.name(), classes, options, &dataset));
   return dataset;
 }
 

@@ -2,11 +2,9 @@
 #ifndef CYTOPRESS_CORE_DATASET_NPZ_H_
 #define CYTOPRESS_CORE_DATASET_NPZ_H_
 
-#include <string>
-
 #include "absl/status/statusor.h"
+#include "core/dataset/byte_source.h"
 #include "core/dataset/dataset.h"
-#include "core/dataset/zip.h"
 
 namespace cytopress {
 

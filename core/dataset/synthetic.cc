@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/cell_drawing.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "core/dataset/random.h"
 #include "core/dataset/synthetic_uri.h"
 
@@ -94,7 +94,7 @@ absl::StatusOr<Dataset> DrawDataset(int64_t images, const DatasetOptions& option
       AppendCell(label, Random::Stream(options.seed, ++index), split);
     }
   }
-  CYTOPRESS_RETURN_IF_ERROR(CheckClasses("synthetic", kDrawnCellTypes, options, &dataset));
+  CYTOPRESS_RETURN_IF_ERROR(SetClassNames("synthetic", kDrawnCellTypes, options, &dataset));
   return dataset;
 }
 

@@ -22,7 +22,7 @@ class ScopedThreads {
   const int before_;
 };
 
-// Checks requests and cuts them into batches.
+// Checks requests and cuts them into batches. Thread-compatible, as every engine.
 class BatchEngine : public Engine {
  public:
   // Batches have at most `largest_batch` images, a power of two, or fewer where images are large.

@@ -16,6 +16,7 @@ namespace cytopress {
 // of them at one distance. That holds along y, where rows follow each other, once the map has rows
 // of zeros around it and, for a stride, its rows are sorted by their number modulo the stride;
 // along x each tap gets a copy of its own. So a 3x3 kernel needs 3 copies, not 9 as im2col does.
+// Does not change: threads may share it, each with memory of its own to fill.
 class BlockPlanes {
  public:
   // `kernel` must outlive the planes.

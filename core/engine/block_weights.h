@@ -17,7 +17,7 @@ namespace cytopress {
 inline constexpr double kAlikeShare = 0.7;
 
 // The blocks that are not zero: 6 bytes each, or 4.5 where 4 rows share an id. A block's id is
-// tap * channel_groups + channel / 4.
+// tap * channel_groups + channel / 4. Thread-compatible.
 class BlockWeights {
  public:
   // How the blocks are laid out: see BlockRows.

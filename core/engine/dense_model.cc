@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/artifact/activation_grid.h"
 #include "core/artifact/checks.h"
+#include "core/artifact/tensor_codec.h"
 #include "core/base/status_macros.h"
 #include "core/engine/compaction.h"
 
@@ -32,7 +33,7 @@ absl::StatusOr<const StoredTensor*> FindWeight(const Artifact& artifact, const L
   }
   const StoredTensor& tensor = it->second;
   const auto count = static_cast<size_t>(layer.weight_count());
-  const bool integer = tensor.encoding == Encoding::kInt8 || tensor.encoding == Encoding::kInt4;
+  const bool integer = IsInteger(tensor.encoding);
   const size_t found = integer ? tensor.integers.size() : tensor.floats.size();
   if (found != count || tensor.count() != layer.weight_count()) {
     return absl::InvalidArgumentError(

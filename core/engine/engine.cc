@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
 #include "core/engine/compiled_model.h"
 #include "core/engine/dense_model.h"
@@ -14,10 +15,6 @@
 
 namespace cytopress {
 namespace {
-
-bool HasIntegerWeights(const Artifact& artifact) {
-  return artifact.weights == v1::WEIGHT_TYPE_INT8 || artifact.weights == v1::WEIGHT_TYPE_INT4;
-}
 
 absl::StatusOr<DenseArithmetic> Choose(const Artifact& artifact, const EngineOptions& options) {
   switch (options.arithmetic) {
@@ -32,7 +29,7 @@ absl::StatusOr<DenseArithmetic> Choose(const Artifact& artifact, const EngineOpt
     case Arithmetic::kAuto:
       break;
   }
-  if (HasIntegerWeights(artifact)) return DenseArithmetic::kInt8;
+  if (IsInteger(artifact.weights)) return DenseArithmetic::kInt8;
   return options.prefer_bf16 && HasBfloat16() ? DenseArithmetic::kBf16 : DenseArithmetic::kFp32;
 }
 

@@ -14,7 +14,7 @@
 namespace cytopress {
 
 // One loaded model, ready to compute. Thread-compatible: one call at a time; each thread that
-// computes needs an engine of its own, which Another makes.
+// computes needs an engine of its own, which Clone makes.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -31,7 +31,7 @@ class Engine {
   // One more engine of the same model, with which it shares all that does not change: it takes
   // little more memory than a batch's activations, and loads at once. Not beside other calls of
   // this engine; afterwards both compute side by side, and live as long as each wants.
-  virtual absl::StatusOr<std::unique_ptr<Engine>> Another() = 0;
+  virtual absl::StatusOr<std::unique_ptr<Engine>> Clone() = 0;
 
   // Of a CPU engine one of these:
   // - "onednn-fp32", "onednn-bf16", "onednn-int8": oneDNN computes all layers.

@@ -1,7 +1,5 @@
 #include "core/engine/network_layout.h"
 
-#include <algorithm>
-
 #include "core/engine/arena.h"
 
 namespace cytopress {

@@ -7,7 +7,6 @@
 #ifndef CYTOPRESS_CORE_ENGINE_ONEDNN_H_
 #define CYTOPRESS_CORE_ENGINE_ONEDNN_H_
 
-#include <cstdint>
 #include <dnnl.hpp>
 #include <utility>
 #include <vector>

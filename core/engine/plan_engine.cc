@@ -27,7 +27,7 @@ PlanEngine::PlanEngine(std::shared_ptr<CompiledModel> compiled, int threads)
   PlanFor(1);
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> PlanEngine::Another() {
+absl::StatusOr<std::unique_ptr<Engine>> PlanEngine::Clone() {
   try {
     return std::make_unique<PlanEngine>(compiled_, threads());
   } catch (const std::bad_alloc&) {

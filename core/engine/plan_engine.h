@@ -15,12 +15,13 @@
 
 namespace cytopress {
 
+// Thread-compatible, as every engine; those of one model compute side by side.
 class PlanEngine : public BatchEngine {
  public:
   // Throws dnnl::error. REQUIRES: all engines of a model have as many threads.
   PlanEngine(std::shared_ptr<CompiledModel> compiled, int threads);
 
-  absl::StatusOr<std::unique_ptr<Engine>> Another() override;
+  absl::StatusOr<std::unique_ptr<Engine>> Clone() override;
   std::string name() const override { return compiled_->engine_name(); }
 
  private:

@@ -10,7 +10,8 @@ namespace cytopress {
 
 // By output channel, tap and source channel. `source_channels`: of the map that the convolution
 // reads; in_channels is a multiple of it where Simplify made a kernel that covers its whole input
-// pointwise, whose taps are the map's pixels. The convolution must outlive the reader.
+// pointwise, whose taps are the map's pixels. The convolution must outlive the reader. Does not
+// change: any thread may read it.
 class WeightReader {
  public:
   WeightReader(const Convolution& convolution, int source_channels)

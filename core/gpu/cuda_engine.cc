@@ -126,7 +126,7 @@ class CudaEngine : public BatchEngine {
     for (int batch = preferred_batch(); batch >= 1; batch /= 2) Record(batch, plans_[batch]);
   }
 
-  absl::StatusOr<std::unique_ptr<Engine>> Another() override {
+  absl::StatusOr<std::unique_ptr<Engine>> Clone() override {
     try {
       return std::make_unique<CudaEngine>(shared_model(), torch_model_, gpu_);
     } catch (const std::exception& error) {

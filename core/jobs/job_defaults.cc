@@ -1,91 +1,10 @@
-// What an absent field of a specification stands for, and the recipes that have a name.
-#include <utility>
+#include "core/jobs/job_defaults.h"
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
-#include "core/jobs/job_spec.h"
+#include "core/artifact/weight_type.h"
+#include "core/jobs/recipes.h"
 
 namespace cytopress {
 namespace {
-
-// The recipe of the paper that cytopress follows: half of all prunable weights are removed by
-// global magnitude, what is left is fine-tuned at a small rate, then stored in 8 bits, or in 4 from
-// the least weight to the largest. Where that breaks a model, or costs it five points, the ledger
-// says so and the model is published: this recipe is there to compare with.
-v1::Recipe PaperRecipe() {
-  v1::Recipe recipe;
-  recipe.mutable_train()->set_epochs(12);
-  recipe.mutable_prune()->set_sparsity(0.5);
-  recipe.mutable_finetune()->set_epochs(4);
-  recipe.mutable_finetune()->set_learning_rate(0.005);
-  recipe.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT8);
-  recipe.mutable_quantize()->set_weight_range(v1::RANGE_METHOD_ASYMMETRIC);
-  recipe.set_max_accuracy_drop(0.05);
-  recipe.set_on_collapse(v1::COLLAPSE_POLICY_REPORT);
-  return recipe;
-}
-
-// Everything that is known to keep the accuracy: weights go gradually and are made up for at a high
-// learning rate and with the dense model's answers, ranges are clipped where the error is smallest,
-// rounding errors compensate each other, statistics are measured again, and confidences are
-// calibrated.
-v1::Recipe LosslessRecipe() {
-  v1::Recipe recipe;
-  recipe.mutable_train()->set_epochs(30);
-  recipe.mutable_train()->set_batch_size(64);
-  recipe.mutable_prune()->set_sparsity(0.8);
-  recipe.mutable_prune()->set_gradual_fraction(0.4);
-  v1::TrainOptions* finetune = recipe.mutable_finetune();
-  finetune->set_epochs(8);
-  finetune->set_batch_size(64);
-  finetune->set_learning_rate(0.02);
-  finetune->set_weight_decay(-1);
-  finetune->set_distillation(0.5);
-  v1::QuantizeOptions* quantize = recipe.mutable_quantize();
-  quantize->set_weights(v1::WEIGHT_TYPE_INT8);
-  quantize->set_weight_range(v1::RANGE_METHOD_MSE);
-  quantize->set_rounding(v1::ROUNDING_GPTQ);
-  quantize->set_reestimate_batch_norm(true);
-  quantize->set_reduced_range(true);
-  quantize->set_temperature_scaling(true);
-  recipe.set_max_accuracy_drop(0.02);
-  recipe.set_on_collapse(v1::COLLAPSE_POLICY_MEND);
-  return recipe;
-}
-
-// The same stages in minutes on two cores: to see everything happen, not for the best accuracy.
-v1::Recipe QuickRecipe() {
-  v1::Recipe recipe = PaperRecipe();
-  recipe.mutable_train()->set_epochs(3);
-  recipe.mutable_finetune()->set_epochs(1);
-  recipe.mutable_quantize()->clear_weight_range();
-  recipe.clear_max_accuracy_drop();
-  return recipe;
-}
-
-// Long training and nothing removed: a base model to compress later, or to compare with.
-v1::Recipe DenseRecipe() {
-  v1::Recipe recipe;
-  recipe.mutable_train()->set_epochs(30);
-  recipe.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_FP16);
-  return recipe;
-}
-
-struct Named {
-  const char* name;
-  v1::Recipe (*make)();
-};
-
-constexpr Named kRecipes[] = {
-    {"paper", PaperRecipe},
-    {"lossless", LosslessRecipe},
-    {"quick", QuickRecipe},
-    {"dense", DenseRecipe},
-};
 
 template <typename T>
 T Or(T value, T fallback) {
@@ -171,47 +90,7 @@ bool PublishesParent(const v1::JobSpec& spec) {
   const v1::Recipe& recipe = spec.recipe();
   const v1::WeightType weights = recipe.quantize().weights();
   return spec.has_sweep() || spec.has_goal() || recipe.prune().sparsity() > 0 ||
-         recipe.finetune().distillation() > 0 || weights == v1::WEIGHT_TYPE_INT8 ||
-         weights == v1::WEIGHT_TYPE_INT4;
-}
-
-std::string ParentModelName(const std::string& model_name) {
-  return absl::StrCat(model_name, "-dense");
-}
-
-absl::StatusOr<v1::Recipe> NamedRecipe(absl::string_view name) {
-  for (const Named& named : kRecipes) {
-    if (named.name != name) continue;
-    v1::Recipe recipe = named.make();
-    recipe.set_name(named.name);
-    return recipe;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("no recipe \"", name, "\"; there are ", absl::StrJoin(RecipeNames(), ", ")));
-}
-
-std::string SweepModelName(const std::string& model_name, double sparsity, v1::WeightType weights) {
-  return absl::StrFormat("%s-s%g-%s", model_name, 100 * sparsity,
-                         absl::AsciiStrToLower(v1::WeightType_Name(weights).substr(12)));
-}
-
-std::string GoalTryName(const std::string& model_name, int number) {
-  return absl::StrCat(model_name, "-try", number);
-}
-
-std::optional<int> GoalTryNumber(absl::string_view name, const std::string& model_name) {
-  int number = 0;
-  if (!absl::ConsumePrefix(&name, absl::StrCat(model_name, "-try")) ||
-      !absl::SimpleAtoi(name, &number) || number < 1) {
-    return std::nullopt;
-  }
-  return number;
-}
-
-std::vector<std::string> RecipeNames() {
-  std::vector<std::string> names;
-  for (const Named& named : kRecipes) names.push_back(named.name);
-  return names;
+         recipe.finetune().distillation() > 0 || IsInteger(weights);
 }
 
 }  // namespace cytopress

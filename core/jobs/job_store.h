@@ -43,9 +43,6 @@ struct ListJobsPage {
   std::string next_page_token;
 };
 
-// A worker counts as up for so long after its last heartbeat.
-inline constexpr absl::Duration kWorkerIsUpFor = absl::Seconds(30);
-
 struct WorkerInfo {
   std::string name;
   std::string device;

@@ -12,7 +12,7 @@
 
 namespace cytopress {
 
-// What the methods that take a session throw is SOCI's.
+// What the methods that take a session throw is SOCI's. Thread-safe; a session is one thread's.
 class SqlDialect {
  public:
   virtual ~SqlDialect() = default;

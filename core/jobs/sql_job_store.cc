@@ -9,7 +9,6 @@
 #include <random>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -17,7 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_state.h"
 #include "core/jobs/sql_schema.h"
 #include "core/jobs/waiting_reason.h"

@@ -3,6 +3,7 @@
 // A store owns a few connections. Reads run beside each other and beside a write; the writes of one
 // process take turns at a mutex, which is fairer than to let them meet at the database's own lock,
 // where only processes meet. No exception leaves this class.
+// Thread-safe.
 #ifndef CYTOPRESS_CORE_JOBS_SQL_JOB_STORE_H_
 #define CYTOPRESS_CORE_JOBS_SQL_JOB_STORE_H_
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/jobs/lease_times.h"
 
 namespace cytopress {
 
@@ -15,7 +16,7 @@ std::string WaitingReason(const v1::Job& job, absl::Time not_before,
   std::vector<std::string> busy;
   bool idle = false;
   for (const WorkerInfo& worker : workers) {
-    if (now - worker.last_seen > kWorkerIsUpFor) continue;
+    if (now - worker.last_seen > LeaseTimes().worker_is_up_for()) continue;
     devices.insert(worker.device);
     if (!device.empty() && worker.device != device) continue;
     if (worker.job_id.empty()) {

@@ -1,13 +1,13 @@
 #include "core/onnx/onnx_export.h"
 
-#include <algorithm>
-#include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/activation_grid.h"
 #include "core/artifact/checks.h"
+#include "core/artifact/tensor_codec.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
 #include "core/onnx/onnx_graph.h"
 #include "core/onnx/onnx_metadata.h"
@@ -21,8 +21,6 @@ namespace {
 constexpr int kOperatorSet = 13;
 constexpr int kIrVersion = 7;  // of ONNX 1.8, which brought that operator set
 
-bool IsInteger(const StoredTensor& tensor) { return !tensor.integers.empty(); }
-
 class Exporter {
  public:
   Exporter(const Artifact& artifact, const OnnxOptions& options, Network network)
@@ -30,8 +28,7 @@ class Exporter {
         options_(options),
         network_(std::move(network)),
         small_tensors_(VectorsOf(artifact)),
-        quantizes_(artifact.weights == v1::WEIGHT_TYPE_INT8 ||
-                   artifact.weights == v1::WEIGHT_TYPE_INT4),
+        quantizes_(IsInteger(artifact.weights)),
         grids_(network_.layers.size()),
         values_(network_.layers.size()),
         graph_(model_.mutable_graph()) {}
@@ -112,7 +109,7 @@ class Exporter {
     CYTOPRESS_ASSIGN_OR_RETURN(const ChannelAffine affine, FoldBatchNorm(layer, small_tensors_));
     const StoredTensor& weight = artifact_.tensors.at(layer.name + ".weight");
     const bool rounds_sums = layer.residual < 0 || options_.residual == OnnxResidual::kRounded;
-    const bool integer = quantizes_ && IsInteger(weight) && rounds_sums;
+    const bool integer = quantizes_ && IsInteger(weight.encoding) && rounds_sums;
     std::vector<std::string> inputs = {Real(index, layer.input)};
     if (integer) {
       AddIntegerWeights(index, weight, affine, inputs);
@@ -182,7 +179,7 @@ class Exporter {
                            const std::vector<float>& channel_scale) {
     std::string name = layer.name + ".weight";
     std::vector<float> scale = channel_scale;
-    if (IsInteger(weight)) {
+    if (IsInteger(weight.encoding)) {
       for (size_t o = 0; o < scale.size(); ++o) scale[o] *= weight.scales[o];
     }
     if (weight.encoding == Encoding::kFloat32) {
@@ -191,7 +188,7 @@ class Exporter {
       for (size_t i = 0; i < values.size(); ++i) values[i] *= scale[i / row];
       return graph_.Floats(name, weight.shape, values);
     }
-    const std::string stored = IsInteger(weight)
+    const std::string stored = IsInteger(weight.encoding)
                                    ? graph_.Int8(name + ".stored", weight.shape, weight.integers)
                                    : graph_.Halves(name + ".stored", weight.shape, weight.floats);
     std::vector<int64_t> broadcast(weight.shape.size(), 1);

@@ -31,6 +31,9 @@ bool IsValidModelName(absl::string_view name);
 // INVALID_ARGUMENT, with the rule, for other names.
 absl::Status CheckModelName(absl::string_view name);
 
+inline ModelVersion VersionOf(const v1::Model& model) { return {model.name(), model.version()}; }
+inline std::string ToString(const v1::Model& model) { return ToString(VersionOf(model)); }
+
 // Thread-safe; several processes may use one root, which wants a file system with hard links and
 // flock. Copies share what they remember of the files' manifests.
 class ModelRegistry {

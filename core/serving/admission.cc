@@ -19,10 +19,6 @@ constexpr absl::Duration kLongestRetryDelay = absl::Seconds(30);
 // Those who are refused at the same time shall not come again at the same time.
 constexpr double kMaxJitter = 0.3;
 
-absl::Status ShuttingDown() {
-  return WithReason(absl::UnavailableError("the server is shutting down"), "SHUTTING_DOWN");
-}
-
 absl::Status TooLarge(int64_t bytes, int64_t limit) {
   return WithReason(absl::InvalidArgumentError(absl::StrCat(
                         "images: the request and its network inputs take ", bytes,

@@ -69,8 +69,7 @@ class BatchScheduler {
   // of the thread that computed it.
   using OnBatch = std::function<void(int images, absl::Duration cpu)>;
 
-  // One thread an engine; throws
-  // std::system_error when there is none for it.
+  // Starts one thread an engine; throws std::system_error when there is none for it.
   // `seconds_per_image`, of one engine, is what load() goes by until batches have been measured; 0:
   // unknown. `clock` must outlive the scheduler. REQUIRES: engines of the same model, at least one.
   BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch, Clock* clock,

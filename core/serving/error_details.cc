@@ -65,13 +65,19 @@ absl::Status WithRetryDelay(absl::Status status, absl::Duration delay) {
   return WithPayload(std::move(status), retry);
 }
 
+absl::Status Busy(absl::string_view message, absl::string_view reason, absl::Duration retry_delay) {
+  return WithReason(WithRetryDelay(absl::ResourceExhaustedError(message), retry_delay), reason);
+}
+
+absl::Status ShuttingDown(absl::string_view advice) {
+  return WithReason(absl::UnavailableError(absl::StrCat("the server is shutting down", advice)),
+                    "SHUTTING_DOWN");
+}
+
 absl::Status OutOfMemory(absl::string_view what) {
   // Others need a while to give theirs back.
   constexpr absl::Duration kRetryDelay = absl::Seconds(1);
-  return WithReason(
-      WithRetryDelay(absl::ResourceExhaustedError(absl::StrCat(what, "; try again later")),
-                     kRetryDelay),
-      "OUT_OF_MEMORY");
+  return Busy(absl::StrCat(what, "; try again later"), "OUT_OF_MEMORY", kRetryDelay);
 }
 
 google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status) {

@@ -29,6 +29,12 @@ absl::Status InvalidField(absl::string_view field, absl::string_view description
 // `status` with a google.rpc.RetryInfo: the same request may succeed after `delay`.
 absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
 
+// RESOURCE_EXHAUSTED with a RetryInfo: there is too much to do.
+absl::Status Busy(absl::string_view message, absl::string_view reason, absl::Duration retry_delay);
+
+// UNAVAILABLE "the server is shutting down<advice>" with the reason SHUTTING_DOWN.
+absl::Status ShuttingDown(absl::string_view advice = "");
+
 // RESOURCE_EXHAUSTED "<what>; try again later" with a RetryInfo and the reason OUT_OF_MEMORY.
 absl::Status OutOfMemory(absl::string_view what);
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/backoff.h"
 #include "core/base/memory.h"
 #include "core/base/status_macros.h"
 
@@ -103,11 +104,8 @@ ModelHandle ModelHost::Get(const ModelVersion& version, Want want, Waiting waiti
 }
 
 absl::Duration ModelHost::RetryDelay(const Entry& entry) const {
-  absl::Duration delay = options_.retry_failed_after;
-  for (int i = 1; i < entry.failures && delay < options_.longest_retry_failed_after; ++i) {
-    delay *= 2;
-  }
-  return std::min(delay, options_.longest_retry_failed_after);
+  return BackoffAfter(entry.failures, options_.retry_failed_after,
+                      options_.longest_retry_failed_after);
 }
 
 bool ModelHost::MayLoad(const Entry& entry, absl::Duration now) const {

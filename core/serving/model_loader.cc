@@ -82,9 +82,9 @@ absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& versio
   model.preprocessing = artifact.preprocessing;
   model.class_names = artifact.class_names;
   for (int i = 0; i < options_.engines; ++i) {
-    CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
-                               i == 0 ? options_.make_engine(artifact, options_.engine)
-                                      : model.engines.front()->Another());
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        std::unique_ptr<Engine> engine,
+        i == 0 ? options_.make_engine(artifact, options_.engine) : model.engines.front()->Clone());
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), engine->preferred_batch()));
     // What is compiled for the first engine the others only copy, in a moment.
     for (int images = engine->preferred_batch() / 2; i == 0 && images > 1; images /= 2) {

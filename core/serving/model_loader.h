@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/engine/engine.h"
 #include "core/image/image.h"
@@ -50,6 +49,7 @@ struct RegistryModelLoaderOptions {
   EngineFactory make_engine = CreateEngine;
 };
 
+// Thread-safe, as every loader.
 class RegistryModelLoader : public ModelLoader {
  public:
   // `registry` must outlive the loader.

@@ -6,18 +6,17 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "cytopress/v1/inference.grpc.pb.h"
+#include "cytopress/v1/jobs.grpc.pb.h"
+#include "cytopress/v1/models.grpc.pb.h"
+#include "server/metrics/buckets.h"
 
 namespace cytopress {
 namespace {
 
-const prometheus::Histogram::BucketBoundaries& Edges() {
-  static const auto* const edges = new prometheus::Histogram::BucketBoundaries{
-      0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
-  return *edges;
-}
-
-constexpr const char* kServices[] = {"cytopress.v1.InferenceService", "cytopress.v1.JobService",
-                                     "cytopress.v1.ModelService"};
+constexpr const char* kServices[] = {v1::InferenceService::service_full_name(),
+                                     v1::JobService::service_full_name(),
+                                     v1::ModelService::service_full_name()};
 
 // OK, and what counts against the objective of Classify: deploy/prometheus/rules/recording.yml.
 constexpr absl::StatusCode kCodesFromTheStart[] = {absl::StatusCode::kOk,
@@ -109,7 +108,7 @@ void RequestMetrics::Observe(const std::string& method, int code, absl::Duration
     counter = &Count(method, code);
     prometheus::Histogram*& known_histogram = histograms_[method];
     if (known_histogram == nullptr) {
-      known_histogram = &seconds_.Add({{"method", method}}, Edges());
+      known_histogram = &seconds_.Add({{"method", method}}, LatencyBuckets());
     }
     histogram = known_histogram;
   }

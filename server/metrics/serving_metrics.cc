@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "server/metrics/buckets.h"
 
 namespace cytopress {
 namespace {
@@ -12,17 +13,10 @@ namespace {
 // Whose series are kept.
 constexpr size_t kMaxUnloadedVersions = 32;
 
-using Edges = prometheus::Histogram::BucketBoundaries;
-
-const Edges& SecondsEdges() {
-  static const auto* const edges =
-      new Edges{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
-  return *edges;
-}
-
-const Edges& BatchEdges() {
-  static const auto* const edges = new Edges{1, 2, 4, 8, 16, 32, 64, 128};
-  return *edges;
+const prometheus::Histogram::BucketBoundaries& BatchBuckets() {
+  static const auto* const buckets =
+      new prometheus::Histogram::BucketBoundaries{1, 2, 4, 8, 16, 32, 64, 128};
+  return *buckets;
 }
 
 prometheus::Family<prometheus::Histogram>& Histograms(const std::string& name,
@@ -77,12 +71,12 @@ const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
   if (is_new) {
     const prometheus::Labels labels = {{"model", model.name},
                                        {"version", absl::StrCat(model.version)}};
-    it->second = {&queue_.Add(labels, SecondsEdges()),
-                  &decode_.Add(labels, SecondsEdges()),
-                  &compute_.Add(labels, SecondsEdges()),
-                  &request_.Add(WithCall(labels, "unary"), SecondsEdges()),
-                  &request_.Add(WithCall(labels, "stream"), SecondsEdges()),
-                  &batch_.Add(labels, BatchEdges()),
+    it->second = {&queue_.Add(labels, LatencyBuckets()),
+                  &decode_.Add(labels, LatencyBuckets()),
+                  &compute_.Add(labels, LatencyBuckets()),
+                  &request_.Add(WithCall(labels, "unary"), LatencyBuckets()),
+                  &request_.Add(WithCall(labels, "stream"), LatencyBuckets()),
+                  &batch_.Add(labels, BatchBuckets()),
                   &images_.Add(labels),
                   &cpu_.Add(labels),
                   /*unloaded=*/false};

@@ -10,22 +10,22 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "core/jobs/job_state.h"
+#include "core/jobs/lease_times.h"
 #include "server/metrics/families.h"
 
 namespace cytopress {
 namespace {
 
 constexpr absl::Duration kCacheFor = absl::Seconds(1);
-// Workers beat every 5 s, busy ones with their lease every 10 s.
 // A worker that is gone for good should not be shown as down for ever.
 constexpr absl::Duration kForgetWorkerAfter = absl::Minutes(15);
 // Pages of the ledger that one scrape reads at most; the next goes on from there.
 constexpr int kMaxLedgerPages = 20;
 
-const prometheus::Histogram::BucketBoundaries& StageEdges() {
-  static const auto* const edges = new prometheus::Histogram::BucketBoundaries{
+const prometheus::Histogram::BucketBoundaries& StageBuckets() {
+  static const auto* const buckets = new prometheus::Histogram::BucketBoundaries{
       1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400};
-  return *edges;
+  return *buckets;
 }
 
 // Where a failed reading shows: the log, once a scrape, and a metric that is missing.
@@ -107,7 +107,7 @@ void StateMetrics::ReadLedger() const {
     if (!caught_up_) continue;
     for (const auto& [number, line] : *lines) {
       const prometheus::Labels labels = {{"stage", StageLabel(line.kind())}};
-      stage_seconds_.Add(labels, StageEdges()).Observe(line.seconds());
+      stage_seconds_.Add(labels, StageBuckets()).Observe(line.seconds());
       if (line.images_per_second() > 0) {
         training_speed_.Add(labels).Set(line.images_per_second());
       }
@@ -142,7 +142,8 @@ void StateMetrics::CollectWorkers(Families* families) const {
   for (const WorkerInfo& worker : *workers) {
     const absl::Duration silent = now - worker.last_seen;
     if (silent > kForgetWorkerAfter) continue;
-    up.Add(silent <= kWorkerIsUpFor ? 1 : 0, {{"worker", worker.name}, {"device", worker.device}});
+    up.Add(silent <= LeaseTimes().worker_is_up_for() ? 1 : 0,
+           {{"worker", worker.name}, {"device", worker.device}});
   }
   families->push_back(std::move(up).Take());
 }
@@ -162,7 +163,7 @@ void StateMetrics::CollectModels(Families* families) const {
     const Labels labels = {{"model", model.name()}, {"version", absl::StrCat(model.version())}};
     sparsity.Add(model.size().sparsity(), labels);
     bytes.Add(static_cast<double>(model.size().disk_bytes()), labels);
-    const ModelVersion version{model.name(), model.version()};
+    const ModelVersion version = VersionOf(model);
     in_memory.Add(std::count(loaded.begin(), loaded.end(), version) > 0 ? 1 : 0, labels);
     for (const v1::Evaluation& evaluation : model.evaluations()) {
       Labels with_split = labels;

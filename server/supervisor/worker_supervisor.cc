@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/backoff.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "server/supervisor/cores.h"
@@ -21,7 +22,6 @@ namespace cytopress {
 namespace {
 
 constexpr absl::Duration kExitPoll = absl::Milliseconds(10);
-constexpr int kMaxWorkers = 64;
 constexpr int kMaxNice = 19;
 
 }  // namespace
@@ -86,21 +86,14 @@ bool WorkerSupervisor::WaitForNextTick() {
   absl::MutexLock lock(&mutex_);
   const auto awake = [this]()
                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || notified_; };
-  mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.poll_interval);
+  mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.times.poll);
   notified_ = false;
   return !stopping_;
 }
 
-bool WorkerSupervisor::Logged(const absl::Status& status) {
-  const std::string problem = status.ok() ? "" : status.ToString();
-  if (problem != last_problem_ && !problem.empty()) spdlog::warn("supervisor: {}", problem);
-  last_problem_ = problem;
-  return !status.ok();
-}
-
 void WorkerSupervisor::Supervise() {
   // Workers elsewhere may have been without a database as long as there was no server.
-  next_reap_ = clock_->Steady() + options_.lease;
+  next_reap_ = clock_->Steady() + options_.times.lease;
   do {
     Tick();
     Publish();
@@ -133,9 +126,8 @@ void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot
   slot->info.pid = 0;
   slot->needs_reap = true;
   slot->info.crashes = !crashed ? 0 : ran_long ? 1 : slot->info.crashes + 1;
-  absl::Duration pause = options_.first_backoff;
-  for (int i = 1; i < slot->info.crashes && pause < options_.last_backoff; ++i) pause *= 2;
-  slot->start_after = now + std::min(pause, options_.last_backoff);
+  slot->start_after =
+      now + BackoffAfter(slot->info.crashes, options_.first_backoff, options_.last_backoff);
   next_beat_ = now;  // the slot is empty: say so at once
   if (crashed) {
     spdlog::warn("worker {}: {}; its log is {}; next start in {} at the earliest", slot->info.name,
@@ -149,7 +141,7 @@ void WorkerSupervisor::Reap(Slot* slot) {
   const std::string& name = slot->info.name;
   const absl::StatusOr<std::vector<std::string>> ids =
       slot->killed ? store_->ReleaseWorker(name) : store_->ReapWorker(name);
-  if (Logged(ids.status())) return;
+  if (store_log_.Failed(ids.status())) return;
   slot->needs_reap = false;
   slot->cannot_work = slot->info.crashes > 0 && ids->empty();
   for (const std::string& id : *ids) {
@@ -177,8 +169,9 @@ bool WorkerSupervisor::TimeHasJumped() {
   const absl::Time now = clock_->Now();
   const absl::Duration passed = now - last_look_;
   last_look_ = now;
-  // Leases are renewed after a third of their length, so less than this lets none expire.
-  return passed > options_.lease / 2;
+  // Leases have two thirds of their length left when they are renewed (LeaseTimes::renew_after), so
+  // less than this lets none expire.
+  return passed > options_.times.lease / 2;
 }
 
 void WorkerSupervisor::ReapExpired() {
@@ -186,12 +179,13 @@ void WorkerSupervisor::ReapExpired() {
   const absl::Duration now = clock_->Steady();
   // The machine was suspended, or its clock was set: leases have expired by the wall clock, and
   // workers that are alive and well have yet to renew them, by the steady one.
-  if (jumped) next_reap_ = now + options_.lease;
+  if (jumped) next_reap_ = now + options_.times.lease;
   if (now < next_reap_) return;
   next_reap_ = now + options_.reap_interval;
   const absl::StatusOr<std::vector<std::string>> ids = store_->ReapExpired();
-  if (!ids.ok()) next_reap_ = now + options_.lease;  // nobody else could reach the store either
-  if (Logged(ids.status())) return;
+  if (!ids.ok())
+    next_reap_ = now + options_.times.lease;  // nobody else could reach the store either
+  if (store_log_.Failed(ids.status())) return;
   for (const std::string& id : *ids) spdlog::warn("the lease of job {} has expired", id);
 }
 
@@ -205,10 +199,10 @@ void WorkerSupervisor::CleanUp() {
 void WorkerSupervisor::BeatForEmptySlots() {
   const absl::Duration now = clock_->Steady();
   if (now < next_beat_) return;
-  next_beat_ = now + options_.heartbeat_interval;
+  next_beat_ = now + options_.times.heartbeat;
   for (const Slot& slot : slots_) {
     if (slot.info.pid != 0 || slot.orphaned || slot.needs_reap || slot.cannot_work) continue;
-    Logged(store_->Heartbeat(slot.info.name, options_.device, ""));
+    store_log_.Failed(store_->Heartbeat(slot.info.name, options_.device, ""));
   }
 }
 
@@ -237,7 +231,7 @@ void WorkerSupervisor::StartNeeded() {
     return;
   }
   const absl::StatusOr<int64_t> wanted = Wanted();
-  if (Logged(wanted.status())) return;
+  if (store_log_.Failed(wanted.status())) return;
   int64_t left = *wanted;
   for (Slot& slot : slots_) {
     if (left <= 0) return;

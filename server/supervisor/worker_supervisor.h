@@ -16,9 +16,13 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/problem_log.h"
 #include "core/jobs/job_store.h"
+#include "core/jobs/lease_times.h"
 
 namespace cytopress {
+
+inline constexpr int kMaxWorkers = 64;
 
 struct SupervisorOptions {
   std::string worker_program;  // path of cytopress-worker
@@ -26,18 +30,16 @@ struct SupervisorOptions {
   std::string models_folder;
   std::string work_folder;
   std::string log_folder;
-  int workers = 1;  // slots; 0 = only reap the leases of workers elsewhere
+  int workers = 1;  // slots, up to kMaxWorkers; 0 = only reap the leases of workers elsewhere
   std::string device = "cpu";
   int threads = 0;         // of each worker; 0 = an equal share of the cores
   std::vector<int> cores;  // of the workers; empty = those of this process
   int nice = 10;
   // Slots are "<name_prefix>-1", ...; no other server on the same database may use the prefix.
   std::string name_prefix = "local";
-  absl::Duration poll_interval = absl::Milliseconds(500);
-  absl::Duration heartbeat_interval = absl::Seconds(5);  // of empty slots
-  absl::Duration reap_interval = absl::Seconds(5);       // of expired leases
-  absl::Duration lease = absl::Seconds(30);              // of workers, as in AttemptOptions
-  absl::Duration shutdown_grace = absl::Seconds(20);     // between SIGTERM and SIGKILL
+  LeaseTimes times;                                   // the heartbeat is that of empty slots
+  absl::Duration reap_interval = absl::Seconds(5);    // of expired leases
+  absl::Duration shutdown_grace = absl::Seconds(20);  // between SIGTERM and SIGKILL
   // Pause before a slot's next process: the first after a process of any kind, doubled by every
   // further crash up to the last.
   absl::Duration first_backoff = absl::Seconds(1);
@@ -69,6 +71,7 @@ class WorkerSupervisor {
   // A job was submitted: look at the queue now instead of at the next poll.
   void Notify();
 
+  // For tests: as they were at the end of the last tick.
   std::vector<SlotInfo> Slots() const;
 
  private:
@@ -106,8 +109,6 @@ class WorkerSupervisor {
   // Processes that are wanted now: queued jobs that fit, less those that are about to lease one.
   absl::StatusOr<int64_t> Wanted();
   bool CanStart(const Slot& slot) const;
-  // Logs a failure of the store once, not at every tick.
-  bool Logged(const absl::Status& status);
   void Publish() ABSL_LOCKS_EXCLUDED(mutex_);
   bool WaitForNextTick() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -121,7 +122,7 @@ class WorkerSupervisor {
   absl::Duration next_reap_ = absl::ZeroDuration();
   absl::Duration next_cleaning_ = -absl::InfiniteDuration();
   absl::Time last_look_ = absl::InfiniteFuture();  // at the wall clock
-  std::string last_problem_;
+  ProblemLog store_log_{"supervisor"};
 
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -2,15 +2,17 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <utility>
-
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/backoff.h"
+#include "core/base/problem_log.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
 namespace {
 
+// Progress within an epoch is written at most this often.
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(500);
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(100);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 
@@ -21,7 +23,7 @@ bool IsLostLease(const absl::Status& status) {
 }  // namespace
 
 JobAttempt::JobAttempt(const LeasedJob& leased, const AttemptOptions& options, JobStore* store,
-                       Clock* clock, const StopFlag* shutdown)
+                       Clock* clock, const absl::Notification* shutdown)
     : lease_(leased.lease),
       options_(options),
       store_(store),
@@ -33,8 +35,9 @@ JobAttempt::JobAttempt(const LeasedJob& leased, const AttemptOptions& options, J
 JobAttempt::~JobAttempt() { EndKeeper(); }
 
 void JobAttempt::EndKeeper() {
-  ended_.Set();
-  if (keeper_.joinable()) keeper_.join();
+  if (!keeper_.joinable()) return;
+  ended_.Notify();
+  keeper_.join();
 }
 
 void JobAttempt::Stop(StopReason reason) {
@@ -45,7 +48,7 @@ void JobAttempt::Stop(StopReason reason) {
 
 StopReason JobAttempt::stop_reason() const {
   absl::MutexLock lock(&mutex_);
-  if (reason_ == StopReason::kNone && shutdown_->IsSet()) return StopReason::kShutdown;
+  if (reason_ == StopReason::kNone && shutdown_->HasBeenNotified()) return StopReason::kShutdown;
   return reason_;
 }
 
@@ -56,29 +59,23 @@ absl::Status JobAttempt::Noted(absl::Status status) {
 
 void JobAttempt::KeepLease() {
   absl::Duration renewed_at = leased_at_;
-  std::string last_problem;  // logged once, not at every tick
+  ProblemLog log(absl::StrCat("cannot keep the lease of ", lease_.job_id));
   do {
     // Read before the renewal, so that a slow store makes the next one earlier and not later.
     const absl::Duration now = clock_->Steady();
-    const bool renew = now - renewed_at >= options_.lease / 3;
+    const bool renew = now - renewed_at >= options_.times.renew_after();
     const absl::StatusOr<bool> cancel = CancelRequested(renew);
-    if (cancel.ok()) {
-      if (renew) renewed_at = now;
-      if (*cancel) Stop(StopReason::kCancel);
-      last_problem.clear();
-    } else if (IsLostLease(cancel.status())) {
+    if (IsLostLease(cancel.status())) {
       spdlog::warn("{}", cancel.status().ToString());
       Stop(StopReason::kLostLease);
       return;
-    } else {
-      // The lease counts until somebody reaps it, so there is still a chance at the next tick.
-      const std::string problem = cancel.status().ToString();
-      if (problem != last_problem) {
-        spdlog::warn("cannot keep the lease of {}: {}", lease_.job_id, problem);
-      }
-      last_problem = problem;
     }
-  } while (!ended_.Wait(options_.tick));
+    // The lease counts until somebody reaps it, so there is still a chance at the next tick.
+    if (!log.Failed(cancel.status())) {
+      if (renew) renewed_at = now;
+      if (*cancel) Stop(StopReason::kCancel);
+    }
+  } while (!ended_.WaitForNotificationWithTimeout(options_.tick));
 }
 
 absl::StatusOr<bool> JobAttempt::CancelRequested(bool renew) {
@@ -86,22 +83,20 @@ absl::StatusOr<bool> JobAttempt::CancelRequested(bool renew) {
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, store_->Get(lease_.job_id));
     return job.cancel_requested();
   }
-  CYTOPRESS_ASSIGN_OR_RETURN(const bool cancel, store_->RenewLease(lease_, options_.lease));
+  CYTOPRESS_ASSIGN_OR_RETURN(const bool cancel, store_->RenewLease(lease_, options_.times.lease));
   CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(lease_.worker, options_.device, lease_.job_id));
   return cancel;
 }
 
 absl::Status JobAttempt::WithPatience(const std::function<absl::Status()>& write) {
   const absl::Duration give_up = clock_->Steady() + options_.patience;
-  absl::Duration wait = kFirstRetry;
-  while (true) {
+  for (int tries = 1;; ++tries) {
     absl::Status status = write();
     // RESOURCE_EXHAUSTED: the disk of the database is full.
     const bool may_pass = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
     if (!may_pass || clock_->Steady() >= give_up) return status;
     spdlog::warn("{}: trying again: {}", lease_.job_id, status.ToString());
-    absl::SleepFor(wait);
-    wait = std::min(2 * wait, kLongestRetry);
+    absl::SleepFor(BackoffAfter(tries, kFirstRetry, kLongestRetry));
   }
 }
 
@@ -110,7 +105,7 @@ bool JobAttempt::IsDue(const v1::Progress& progress) {
       progress.stage() != written_.stage() || progress.stage_index() != written_.stage_index();
   const bool epoch_boundary = progress.epoch() != written_.epoch() ||
                               progress.validation_accuracy() != written_.validation_accuracy();
-  const bool long_ago = clock_->Steady() - written_at_ >= options_.progress_interval;
+  const bool long_ago = clock_->Steady() - written_at_ >= kProgressInterval;
   return !written_once_ || new_stage || epoch_boundary || long_ago;
 }
 

@@ -9,21 +9,19 @@
 
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/jobs/job_store.h"
-#include "server/worker/stop_flag.h"
+#include "core/jobs/lease_times.h"
 
 namespace cytopress {
 
 struct AttemptOptions {
   std::string device = "cpu";
-  // Renewed every third of it.
-  absl::Duration lease = absl::Seconds(30);
+  LeaseTimes times;
   // How often the keeper looks for a cancel request and whether the lease is due.
   absl::Duration tick = absl::Seconds(1);
-  // Progress within an epoch is written at most this often.
-  absl::Duration progress_interval = absl::Milliseconds(500);
   // How long a write that must not be lost is tried again while the store is unavailable or full.
   absl::Duration patience = absl::Seconds(60);
 };
@@ -40,7 +38,7 @@ class JobAttempt {
  public:
   // All pointers must outlive the attempt.
   JobAttempt(const LeasedJob& leased, const AttemptOptions& options, JobStore* store, Clock* clock,
-             const StopFlag* shutdown);
+             const absl::Notification* shutdown);
   ~JobAttempt();
   JobAttempt(const JobAttempt&) = delete;
   JobAttempt& operator=(const JobAttempt&) = delete;
@@ -79,9 +77,9 @@ class JobAttempt {
   const AttemptOptions options_;
   JobStore* const store_;
   Clock* const clock_;
-  const StopFlag* const shutdown_;
+  const absl::Notification* const shutdown_;
   const absl::Duration leased_at_;  // steady time
-  StopFlag ended_;
+  absl::Notification ended_;
 
   mutable absl::Mutex mutex_;
   StopReason reason_ ABSL_GUARDED_BY(mutex_) = StopReason::kNone;

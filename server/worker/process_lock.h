@@ -9,7 +9,7 @@
 
 namespace cytopress {
 
-// Movable; the lock is released with the object.
+// Movable; the lock is released with the object. Thread-compatible.
 class ProcessLock {
  public:
   // `<work_folder>/<worker>.lock`. FAILED_PRECONDITION while another process holds it.

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 }  // namespace
 
 WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
-                       const StopFlag* shutdown)
+                       const absl::Notification* shutdown)
     : options_(options),
       run_job_(std::move(run_job)),
       store_(store),
@@ -29,17 +29,16 @@ WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* s
 
 absl::Status WorkerLoop::Run() {
   absl::Duration next_cleaning = clock_->Steady();
-  while (!shutdown_->IsSet()) {
+  while (!shutdown_->HasBeenNotified()) {
     if (const absl::Duration now = clock_->Steady(); now >= next_cleaning) {
       RemoveLeftovers(options_.work_folder, store_);
       next_cleaning = now + kCleaningInterval;
     }
     const absl::StatusOr<bool> ran = RunNext();
     if (options_.once) return ran.status();
-    const std::string problem = ran.ok() ? "" : ran.status().ToString();
-    if (problem != last_problem_ && !problem.empty()) spdlog::warn("no lease: {}", problem);
-    last_problem_ = problem;
-    if (!ran.ok() || !*ran) shutdown_->Wait(options_.poll_interval);
+    if (lease_log_.Failed(ran.status()) || !*ran) {
+      shutdown_->WaitForNotificationWithTimeout(options_.attempt.times.poll);
+    }
   }
   return absl::OkStatus();
 }
@@ -48,11 +47,11 @@ absl::StatusOr<bool> WorkerLoop::RunNext() {
   // Each is a write that must reach the disk; the look at the queue is not, while it is empty.
   if (const absl::Duration now = clock_->Steady(); now >= next_beat_) {
     CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(options_.name, options_.attempt.device, ""));
-    next_beat_ = now + options_.heartbeat_interval;
+    next_beat_ = now + options_.attempt.times.heartbeat;
   }
   CYTOPRESS_ASSIGN_OR_RETURN(
       const std::optional<LeasedJob> leased,
-      store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.lease));
+      store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.times.lease));
   if (!leased.has_value()) return false;
   RunLeased(*leased);
   next_beat_ = -absl::InfiniteDuration();  // say at once that it is done

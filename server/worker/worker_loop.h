@@ -8,19 +8,18 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
+#include "core/base/problem_log.h"
 #include "core/jobs/job_store.h"
 #include "server/worker/job_attempt.h"
-#include "server/worker/stop_flag.h"
 
 namespace cytopress {
 
 struct WorkerOptions {
   std::string name;         // unique among the workers of one database
   std::string work_folder;  // checkpoints of a job are in <work_folder>/<job id>
-  absl::Duration poll_interval = absl::Milliseconds(500);
-  absl::Duration heartbeat_interval = absl::Seconds(5);  // while the queue is empty
-  bool once = false;                                     // end after one job, or when there is none
+  bool once = false;        // end after one job, or when there is none
   AttemptOptions attempt;
 };
 
@@ -39,14 +38,15 @@ struct JobOutcome {
 // Works on `task` until it is done or `attempt` says stop; then CANCELLED.
 using RunJob = std::function<absl::StatusOr<JobOutcome>(const JobTask& task, JobAttempt* attempt)>;
 
+// Used by one thread.
 class WorkerLoop {
  public:
   // `store`, `clock` and `shutdown` must outlive the loop.
   WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
-             const StopFlag* shutdown);
+             const absl::Notification* shutdown);
 
-  // Until `shutdown` is set or, with `once`, after one job. A job that fails is no error of the
-  // loop; OK means that the worker ended as it should. With `once` an unreachable store is an
+  // Until `shutdown` is notified or, with `once`, after one job. A job that fails is no error of
+  // the loop; OK means that the worker ended as it should. With `once` an unreachable store is an
   // error, otherwise the loop waits for it.
   absl::Status Run();
 
@@ -62,9 +62,9 @@ class WorkerLoop {
   const RunJob run_job_;
   JobStore* const store_;
   Clock* const clock_;
-  const StopFlag* const shutdown_;
+  const absl::Notification* const shutdown_;
   absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
-  std::string last_problem_;                              // logged once, not at every look
+  ProblemLog lease_log_{"no lease"};
 };
 
 }  // namespace cytopress

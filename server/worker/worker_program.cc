@@ -15,10 +15,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "core/base/address.h"
 #include "core/base/arguments.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
-#include "core/jobs/use_registry.h"
+#include "core/jobs/lease_times.h"
+#include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 #include "server/worker/process_lock.h"
 
@@ -29,17 +32,9 @@ struct Flags {
   std::string database;
   WorkerSettings settings;
   WorkerOptions options;
-  int poll_ms = 500;
+  int64_t poll_ms = absl::ToInt64Milliseconds(LeaseTimes().poll);
   int parent_pid = 0;
 };
-
-// Empty, or what is wrong. Writes the device as jobs name it.
-std::string TakeDevice(std::string& device) {
-  const absl::StatusOr<std::string> name = ParseDeviceName(device);
-  if (!name.ok()) return std::string(name.status().message());
-  device = *name;
-  return "";
-}
 
 void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--database", flags->database,
@@ -52,7 +47,7 @@ void Declare(CLI::App* app, Flags* flags) {
                   "folder for checkpoints; the same for all workers of a machine")
       ->required();
   app->add_option("--device", flags->settings.device, "cpu or cuda:N")
-      ->transform(CLI::Validator(TakeDevice, "cpu or cuda:N"))
+      ->transform(CLI::Validator(NormalizeDevice, "cpu or cuda:N"))
       ->default_val("cpu");
   app->add_option("--threads", flags->settings.threads, "threads of a job, 0 = all cores")
       ->check(CLI::Range(0, 1024));
@@ -61,7 +56,7 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_flag("--once", flags->options.once, "end after one job, or at once when there is none");
   app->add_option("--poll-ms", flags->poll_ms, "pause before asking an empty queue again")
       ->check(CLI::Range(1, 3600000))
-      ->default_val(500);
+      ->capture_default_str();
   app->add_option("--die-with-parent", flags->parent_pid,
                   "process number of the parent: when it ends, this worker gives its job back and "
                   "ends too")
@@ -71,11 +66,7 @@ void Declare(CLI::App* app, Flags* flags) {
       "--models /var/lib/cytopress/models --work /var/lib/cytopress/work");
 }
 
-std::string DefaultName() {
-  char host[256] = "worker";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrCat(host, "-", getpid());
-}
+std::string DefaultName() { return absl::StrCat(HostName("worker"), "-", getpid()); }
 
 // False when the parent is gone already.
 bool FollowParent(int parent_pid) {
@@ -89,14 +80,14 @@ class SignalThread {
  public:
   // Without a parent, a second signal ends the process at once. The worker of a server may get one
   // from it, from who ends the service, and from the kernel when the server has gone.
-  SignalThread(int parent_pid, StopFlag* flag) {
+  SignalThread(int parent_pid, absl::Notification* stop) {
     sigemptyset(&signals_);
     for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals_, signal);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    thread_ = std::thread([this, parent_pid, flag] {
+    thread_ = std::thread([this, parent_pid, stop] {
       int signal = 0;
       sigwait(&signals_, &signal);
-      flag->Set();
+      stop->Notify();
       if (signal == SIGUSR1) return;
       spdlog::info("{}: stopping at the next step{}", strsignal(signal),
                    parent_pid == 0 ? "; another signal ends it at once" : "");
@@ -117,7 +108,8 @@ class SignalThread {
   std::thread thread_;
 };
 
-absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, const StopFlag* stop) {
+absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job,
+                  const absl::Notification* stop) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ProcessLock lock,
                              ProcessLock::Take(flags.options.work_folder, flags.options.name));
   JobStoreOptions store_options;
@@ -126,7 +118,7 @@ absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, const S
                              OpenJobStore(flags.database, RealClock(), store_options));
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
                              ModelRegistry::Open(flags.settings.models_folder));
-  CYTOPRESS_RETURN_IF_ERROR(UseRegistry(&registry, store.get()));
+  CYTOPRESS_RETURN_IF_ERROR(BindRegistry(&registry, store.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
   return WorkerLoop(flags.options, std::move(run_job), store.get(), RealClock(), stop).Run();
@@ -147,10 +139,10 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (flags.options.name.empty()) flags.options.name = DefaultName();
-  flags.options.poll_interval = absl::Milliseconds(flags.poll_ms);
+  flags.options.attempt.times.poll = absl::Milliseconds(flags.poll_ms);
   flags.options.attempt.device = flags.settings.device;
 
-  StopFlag stop;
+  absl::Notification stop;
   SignalThread signals(flags.parent_pid, &stop);
   if (flags.parent_pid != 0 && !FollowParent(flags.parent_pid)) {
     spdlog::info("the parent process has ended");

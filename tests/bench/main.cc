@@ -33,7 +33,6 @@
 namespace cytopress {
 namespace {
 
-constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
 // Names of contenders; the first two are what ratios are against.
 constexpr char kTorch[] = "libtorch-fp32";
 constexpr char kTorchAvx512[] = "libtorch-fp32-avx512";
@@ -108,7 +107,7 @@ void AddOptions(Options& options, CLI::App& app) {
 }
 
 absl::StatusOr<Artifact> ReadArtifact(const std::string& path) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxModelBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
   return ParseArtifact(bytes);
 }
 

@@ -207,7 +207,7 @@ class GatedEngine : public Engine {
     gate_->Await();
     return engine_->Classify(pixels, count, probabilities);
   }
-  absl::StatusOr<std::unique_ptr<Engine>> Another() override { return engine_->Another(); }
+  absl::StatusOr<std::unique_ptr<Engine>> Clone() override { return engine_->Clone(); }
   std::string name() const override { return engine_->name(); }
   int classes() const override { return engine_->classes(); }
   int64_t image_bytes() const override { return engine_->image_bytes(); }

@@ -21,8 +21,6 @@
 namespace cytopress {
 namespace {
 
-constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
-
 struct Options {
   std::string model;
   std::string stem = "stride2";
@@ -53,7 +51,8 @@ void AddOptions(Options& options, CLI::App& app) {
 
 absl::StatusOr<Artifact> LoadArtifact(const Options& options) {
   if (!options.model.empty()) {
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(options.model, kMaxModelBytes));
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes,
+                               ReadFile(options.model, kMaxArtifactFileBytes));
     return ParseArtifact(bytes);
   }
   NetworkSpec spec;

@@ -9,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/recipe_flags.h"
 #include "core/base/file.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
+#include "core/jobs/recipes.h"
 
 namespace cytopress {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "core/jobs/job_spec.h"
+#include "core/jobs/recipes.h"
 
 namespace cytopress {
 namespace {

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "absl/strings/str_format.h"
-#include "core/dataset/finish.h"
-#include "core/jobs/job_spec.h"
+#include "core/dataset/class_names.h"
+#include "core/jobs/model_names.h"
 
 namespace cytopress {
 namespace {

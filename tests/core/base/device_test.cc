@@ -22,5 +22,19 @@ TEST(ParseDeviceName, RefusesWhatIsNone) {
   }
 }
 
+TEST(NormalizeDevice, WritesTheNameOrSaysWhatIsWrong) {
+  std::string device = "cuda:01";
+  EXPECT_EQ(NormalizeDevice(device), "");
+  EXPECT_EQ(device, "cuda:1");
+  device = "gpu";
+  EXPECT_NE(NormalizeDevice(device), "");
+  EXPECT_EQ(device, "gpu");
+}
+
+TEST(GpuIndex, IsOfGpusOnly) {
+  EXPECT_EQ(GpuIndex("cuda:15"), 15);
+  EXPECT_EQ(GpuIndex("cpu"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace cytopress

@@ -36,45 +36,45 @@ double OutputError(const Case& c, const torch::Tensor& rounded) {
   return at::mm(rounded.to(torch::kFloat32) - c.weight, c.inputs).norm().item<double>();
 }
 
-TEST(CompensatedRoundingTest, HalvesTheErrorOfTheOutput) {
+TEST(GptqRoundTest, HalvesTheErrorOfTheOutput) {
   const Case c = MakeCase();
-  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7);
+  const torch::Tensor rounded = GptqRound(c.weight, c.gram, c.scales.unsqueeze(1), 7);
   EXPECT_LT(OutputError(c, rounded), 0.5 * OutputError(c, c.nearest));
 }
 
-TEST(CompensatedRoundingTest, GivesMultiplesOfTheScaleWithinTheLevels) {
+TEST(GptqRoundTest, GivesMultiplesOfTheScaleWithinTheLevels) {
   const Case c = MakeCase();
   const torch::Tensor integers =
-      CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7) / c.scales.unsqueeze(1);
+      GptqRound(c.weight, c.gram, c.scales.unsqueeze(1), 7) / c.scales.unsqueeze(1);
   EXPECT_LT((integers - integers.round()).abs().max().item<double>(), 1e-5);
   EXPECT_LE(integers.abs().max().item<double>(), 7 + 1e-5);
 }
 
-TEST(CompensatedRoundingTest, KeepsToStepsThatDifferWithinAChannel) {
+TEST(GptqRoundTest, KeepsToStepsThatDifferWithinAChannel) {
   const Case c = MakeCase();
   const torch::Tensor steps =
       c.scales.unsqueeze(1) * at::cat({torch::ones({100}), 2 * torch::ones({100})});
-  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, steps, 7);
+  const torch::Tensor rounded = GptqRound(c.weight, c.gram, steps, 7);
   const torch::Tensor integers = rounded / steps;
   EXPECT_LT((integers - integers.round()).abs().max().item<double>(), 1e-5);
   const torch::Tensor nearest = (c.weight / steps).round() * steps;
   EXPECT_LT(OutputError(c, rounded), 0.5 * OutputError(c, nearest));
 }
 
-TEST(CompensatedRoundingTest, ZerosStayAndAreMadeUpFor) {
+TEST(GptqRoundTest, ZerosStayAndAreMadeUpFor) {
   Case c = MakeCase();
   c.weight = c.weight * (torch::rand({16, 200}) > 0.5);
   c.nearest = (c.weight / c.scales.unsqueeze(1)).round() * c.scales.unsqueeze(1);
-  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7);
+  const torch::Tensor rounded = GptqRound(c.weight, c.gram, c.scales.unsqueeze(1), 7);
   EXPECT_EQ(rounded.masked_select(c.weight == 0).abs().max().item<double>(), 0);
   EXPECT_LT(OutputError(c, rounded), 0.7 * OutputError(c, c.nearest));
 }
 
-TEST(CompensatedRoundingTest, StandsInputsThatAreAlwaysZero) {
+TEST(GptqRoundTest, StandsInputsThatAreAlwaysZero) {
   Case c = MakeCase();
   c.gram.narrow(0, 0, 50).zero_();
   c.gram.narrow(1, 0, 50).zero_();
-  const torch::Tensor rounded = CompensatedRounding(c.weight, c.gram, c.scales.unsqueeze(1), 7);
+  const torch::Tensor rounded = GptqRound(c.weight, c.gram, c.scales.unsqueeze(1), 7);
   EXPECT_TRUE(rounded.isfinite().all().item<bool>());
   // Nothing to gain there: the nearest.
   EXPECT_LT((rounded - c.nearest).narrow(1, 0, 50).abs().max().item<double>(), 1e-5);
@@ -91,7 +91,7 @@ double Distance(const torch::Tensor& a, const torch::Tensor& b) {
   return ((a - b).norm() / a.norm()).item<double>();
 }
 
-TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest) {
+TEST(RoundWithGptqTest, BringsTheNetworkCloserToWhatItWasThanTheNearest) {
   torch::NoGradGuard no_grad;
   const Dataset dataset = SpotDataset();
   const TorchNetwork network = SmallNetwork(), nearest = SmallNetwork(), gptq = SmallNetwork();
@@ -107,7 +107,7 @@ TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest)
   AssignIntegers(RoundToNearest(nearest, Int4(), grids), nearest);
   std::vector<double> reports;
   const absl::StatusOr<IntegerWeights> integers =
-      RoundWithCompensation(gptq, dataset, Int4(), grids, 1, [&](double done) {
+      RoundWithGptq(gptq, dataset, Int4(), grids, 1, [&](double done) {
         reports.push_back(done);
         return absl::OkStatus();
       });
@@ -131,10 +131,10 @@ TEST(RoundWithCompensationTest, BringsTheNetworkCloserToWhatItWasThanTheNearest)
             0.7 * Distance(output(network), output(nearest)));
 }
 
-TEST(RoundWithCompensationTest, EndsWithTheErrorOfItsProgress) {
+TEST(RoundWithGptqTest, EndsWithTheErrorOfItsProgress) {
   const TorchNetwork network = SmallNetwork();
   int reports = 0;
-  const auto integers = RoundWithCompensation(
+  const auto integers = RoundWithGptq(
       network, SpotDataset(), Int4(), FindWeightGrids(network, Int4()), 1,
       [&](double) { return ++reports < 3 ? absl::OkStatus() : absl::CancelledError("stopped"); });
   EXPECT_TRUE(absl::IsCancelled(integers.status())) << integers.status();

@@ -109,9 +109,8 @@ TEST_F(GpuTest, RoundsAsTheCpuDoes) {
   const torch::Tensor gram = at::mm(inputs, inputs.t()).to(torch::kFloat64);
   const torch::Tensor weight = torch::randn({16, 200});
   const torch::Tensor steps = (weight.abs().amax(1) / 7).unsqueeze(1);
-  const torch::Tensor expected = CompensatedRounding(weight, gram, steps, 7);
-  const torch::Tensor rounded =
-      CompensatedRounding(weight.cuda(), gram.cuda(), steps.cuda(), 7).cpu();
+  const torch::Tensor expected = GptqRound(weight, gram, steps, 7);
+  const torch::Tensor rounded = GptqRound(weight.cuda(), gram.cuda(), steps.cuda(), 7).cpu();
   EXPECT_LE(((rounded - expected).abs() > 1e-6).sum().item<int64_t>(), 32);  // of 3,200: ties
 }
 

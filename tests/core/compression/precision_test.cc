@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
 
 namespace cytopress {
 namespace {

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
 #include "tests/core/compression/pipeline_fixture.h"
 
 namespace cytopress {

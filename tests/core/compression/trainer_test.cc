@@ -287,7 +287,7 @@ TEST(TrainerTest, QuantizationAwareTrainingEndsOnTheGrid) {
   const WeightGrids grids = FindWeightGrids(network, quantize);
   const v1::TrainOptions options = Options(6);
   TrainerSetup setup = Seeded();
-  setup.hooks = RoundingHooks(network, quantize, grids);
+  setup.hooks = FakeQuantizationHooks(network, quantize, grids);
   Trainer trainer(network, dataset, options, setup);
   ASSERT_TRUE(trainer.Run(NoHooks()).ok());
   EXPECT_GT(trainer.best().accuracy, 0.9);

@@ -228,16 +228,16 @@ TEST(FormatTest, ALayerMayHaveATypeOfItsOwn) {
 }
 
 // What training sees is what will be stored.
-class RoundingHooksTest : public testing::TestWithParam<int> {};
+class FakeQuantizationHooksTest : public testing::TestWithParam<int> {};
 
-TEST_P(RoundingHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
+TEST_P(FakeQuantizationHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
   const TorchNetwork network = SmallNetwork();
   v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_MSE);
   options.set_group_size(GetParam());
   const WeightGrids grids = FindWeightGrids(network, options);
   const torch::Tensor input = torch::randn({4, 3, 16, 16});
-  const torch::Tensor hooked =
-      network.Forward(input, TorchNetwork::Mode::kEvaluate, RoundingHooks(network, options, grids));
+  const torch::Tensor hooked = network.Forward(input, TorchNetwork::Mode::kEvaluate,
+                                               FakeQuantizationHooks(network, options, grids));
   hooked.sum().backward();
   // The residual branches start at zero, so only what all images pass has a gradient yet.
   EXPECT_GT(network.tensors().at("conv1.weight").grad().abs().sum().item<float>(), 0);
@@ -246,7 +246,7 @@ TEST_P(RoundingHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) {
   EXPECT_LT((hooked - stored).abs().max().item<float>(), 1e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(GroupSizes, RoundingHooksTest, testing::Values(0, 32));
+INSTANTIATE_TEST_SUITE_P(GroupSizes, FakeQuantizationHooksTest, testing::Values(0, 32));
 
 }  // namespace
 }  // namespace cytopress

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
-#include "core/dataset/finish.h"
 #include "core/dataset/synthetic_uri.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -8,7 +8,7 @@
 
 #include "core/dataset/canvas.h"
 #include "core/dataset/cell_drawing.h"
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

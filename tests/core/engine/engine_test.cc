@@ -184,11 +184,11 @@ void ExpectSameSideBySide(Engine& first, Engine& second, const NetworkSpec& spec
 TEST_F(SmallEngineTest, AnotherComputesBesideTheFirst) {
   for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kFp32}) {
     auto first = Create(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT8), arithmetic);
-    auto second = first->Another().value();
+    auto second = first->Clone().value();
     EXPECT_EQ(second->name(), first->name());
     ExpectSameSideBySide(*first, *second, spec_);
     first.reset();
-    auto third = second->Another().value();
+    auto third = second->Clone().value();
     second.reset();
     const std::vector<uint8_t> pixels = RandomPixels(spec_, 2);
     const auto fresh = Create(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT8), arithmetic);
@@ -211,7 +211,7 @@ TEST(EngineMemoryTest, EnginesShareTheWeights) {
   const std::vector<float> expected = Classify(*first, pixels, 32);
   const int64_t with_first = AllocatedBytes();
   if (with_first == before) GTEST_SKIP() << "not glibc's malloc";
-  const auto second = first->Another().value();
+  const auto second = first->Clone().value();
   EXPECT_EQ(Classify(*second, pixels, 32), expected);
   EXPECT_LT(AllocatedBytes() - with_first, (with_first - before) / 4);
 }

@@ -7,6 +7,10 @@
 #include <functional>
 #include <limits>
 
+#include "core/jobs/job_defaults.h"
+#include "core/jobs/model_names.h"
+#include "core/jobs/recipes.h"
+
 namespace cytopress {
 namespace {
 
@@ -401,6 +405,12 @@ TEST(WithDefaults, ARecipeOfAnEarlierReleaseStaysAsItIs) {
   EXPECT_EQ(train.weight_decay(), -1);
   EXPECT_EQ(train.label_smoothing(), 0.05);
   EXPECT_EQ(train.shift_pixels(), 2);
+}
+
+TEST(SweepModelName, HasTheSparsityAndTheWeights) {
+  EXPECT_EQ(SweepModelName("blood", 0.8, v1::WEIGHT_TYPE_INT4), "blood-s80-int4");
+  // A newer program may have more types.
+  EXPECT_EQ(SweepModelName("blood", 0.8, static_cast<v1::WeightType>(99)), "blood-s80-unknown");
 }
 
 TEST(GoalTryName, IsFoundAgain) {

@@ -5,9 +5,10 @@
 
 #include "absl/strings/match.h"
 #include "core/base/file.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/job_defaults.h"
 #include "core/jobs/job_state.h"
-#include "core/jobs/use_registry.h"
+#include "core/jobs/lease_times.h"
+#include "core/jobs/registry_binding.h"
 #include "tests/core/jobs/job_store_fixture.h"
 
 namespace cytopress {
@@ -289,10 +290,10 @@ TEST_P(ClientTest, TheFirstRegistryThatIsNotedStays) {
 TEST_P(ClientTest, ServersAndWorkersOfADatabaseHaveOneRegistry) {
   ModelRegistry models = *ModelRegistry::Open(folder_ + "/models");
   ModelRegistry others = *ModelRegistry::Open(folder_ + "/others");
-  EXPECT_EQ(UseRegistry(&models, store_.get()), absl::OkStatus());
+  EXPECT_EQ(BindRegistry(&models, store_.get()), absl::OkStatus());
   const std::unique_ptr<JobStore> second = Open();
-  EXPECT_EQ(UseRegistry(&models, second.get()), absl::OkStatus());
-  const absl::Status refused = UseRegistry(&others, second.get());
+  EXPECT_EQ(BindRegistry(&models, second.get()), absl::OkStatus());
+  const absl::Status refused = BindRegistry(&others, second.get());
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   for (const std::string& part : {others.root(), models.root(), std::string("--models"),
                                   *models.Identity(), others.IdentityPath()}) {
@@ -300,7 +301,7 @@ TEST_P(ClientTest, ServersAndWorkersOfADatabaseHaveOneRegistry) {
   }
   // As the message says.
   ASSERT_EQ(WriteFileAtomically(others.IdentityPath(), *models.Identity()), absl::OkStatus());
-  EXPECT_EQ(UseRegistry(&others, second.get()), absl::OkStatus());
+  EXPECT_EQ(BindRegistry(&others, second.get()), absl::OkStatus());
 }
 
 TEST_P(ClientTest, AQueuedJobSaysWhatItWaitsFor) {
@@ -319,7 +320,7 @@ TEST_P(ClientTest, AQueuedJobSaysWhatItWaitsFor) {
             "all workers that fit are busy: w2 (job-7)");
   // Any worker will do for this one.
   EXPECT_EQ(store_->Submit(SomeSpec(), "")->waiting_reason(), "");
-  clock_.Advance(kWorkerIsUpFor + absl::Seconds(1));
+  clock_.Advance(LeaseTimes().worker_is_up_for() + absl::Seconds(1));
   EXPECT_THAT(Get(job->id()).waiting_reason(), HasSubstr("no worker is up"));
 }
 
@@ -327,7 +328,7 @@ TEST_P(ClientTest, OnlyAQueuedJobWaits) {
   ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
   const std::string id = Submit();
   const Lease lease = AcquireAndStart();
-  clock_.Advance(kWorkerIsUpFor + absl::Seconds(1));
+  clock_.Advance(LeaseTimes().worker_is_up_for() + absl::Seconds(1));
   EXPECT_EQ(Get(id).waiting_reason(), "") << "it runs";
   ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
   ASSERT_EQ(store_->Fail(lease, "the disk is full", true), absl::OkStatus());

@@ -96,7 +96,7 @@ class PuppetEngine : public Engine {
     }
     return absl::OkStatus();
   }
-  absl::StatusOr<std::unique_ptr<Engine>> Another() override {
+  absl::StatusOr<std::unique_ptr<Engine>> Clone() override {
     return std::make_unique<PuppetEngine>(puppet_, preferred_batch_);
   }
   std::string name() const override { return "puppet"; }

@@ -50,8 +50,8 @@ class SupervisorTest : public testing::Test {
     options_.models_folder = folder_ + "/models";
     options_.work_folder = folder_ + "/work";
     options_.log_folder = folder_ + "/logs";
-    options_.poll_interval = absl::Milliseconds(5);
-    options_.heartbeat_interval = absl::Milliseconds(20);
+    options_.times.poll = absl::Milliseconds(5);
+    options_.times.heartbeat = absl::Milliseconds(20);
     options_.first_backoff = absl::Milliseconds(5);
     options_.last_backoff = absl::Milliseconds(40);
     store_ = *OpenJobStore(options_.database_url, RealClock());
@@ -225,7 +225,7 @@ TEST_F(SupervisorTest, WorkersThatCannotStartAreNotUp) {
   Submit("publish");
   ASSERT_TRUE(Eventually([&] { return Slot().crashes == 1; }));
   const absl::Time last = store_->ListWorkers()->at(0).last_seen;
-  absl::SleepFor(10 * options_.heartbeat_interval);
+  absl::SleepFor(10 * options_.times.heartbeat);
   EXPECT_EQ(store_->ListWorkers()->at(0).last_seen, last);
 }
 
@@ -310,7 +310,7 @@ TEST_F(SupervisorTest, ExpiredLeasesOfRemoteWorkersAreReaped) {
   ASSERT_TRUE((*store_->AcquireLease("remote", "cuda:0", absl::Milliseconds(1))).has_value());
   options_.workers = 0;
   options_.reap_interval = absl::Milliseconds(5);
-  options_.lease = absl::Milliseconds(50);  // which workers have after the server's start
+  options_.times.lease = absl::Milliseconds(50);  // which workers have after the server's start
   Start();
   EXPECT_TRUE(Reaches(id, v1::JOB_STATE_QUEUED));
 }
@@ -348,16 +348,16 @@ TEST_F(SupervisorTest, ASuspendedMachineCostsNoWorkerItsLease) {
   store_ = *OpenJobStore(options_.database_url, &clock);
   TimeMachine time(store_.get(), &clock);
   const std::string id = Submit("publish", "cuda:0");
-  const Lease lease = (*store_->AcquireLease("other", "cuda:0", options_.lease))->lease;
+  const Lease lease = (*store_->AcquireLease("other", "cuda:0", options_.times.lease))->lease;
   supervisor_ = std::make_unique<WorkerSupervisor>(options_, &time, &clock);
   ASSERT_EQ(supervisor_->Start(), absl::OkStatus());
   time.Jump(absl::Hours(1));
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_LEASED);
-  time.Jump(options_.lease / 3);
+  time.Jump(options_.times.lease / 3);
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_LEASED);
-  EXPECT_TRUE(store_->RenewLease(lease, options_.lease).ok());
+  EXPECT_TRUE(store_->RenewLease(lease, options_.times.lease).ok());
   // One who does not renew it loses it all the same.
-  for (int i = 0; i < 4; ++i) time.Jump(options_.lease / 3);
+  for (int i = 0; i < 4; ++i) time.Jump(options_.times.lease / 3);
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
   supervisor_.reset();
 }

@@ -93,7 +93,7 @@ class WorkerLoopTest : public testing::Test {
   }
 
   FakeClock clock_;
-  StopFlag shutdown_;
+  absl::Notification shutdown_;
   WorkerOptions options_;
   std::string folder_;
   std::unique_ptr<JobStore> store_;
@@ -158,7 +158,7 @@ class BeatCounter : public ForwardingJobStore {
 
 TEST_F(WorkerLoopTest, AnIdleWorkerBeatsNowAndThen) {
   options_.once = false;
-  options_.poll_interval = absl::Milliseconds(1);
+  options_.attempt.times.poll = absl::Milliseconds(1);
   BeatCounter store(store_.get());
   std::thread loop([&] {
     EXPECT_EQ(
@@ -169,13 +169,13 @@ TEST_F(WorkerLoopTest, AnIdleWorkerBeatsNowAndThen) {
   EXPECT_EQ(store.beats(), 1);
   clock_.Advance(absl::Seconds(5));
   EXPECT_TRUE(Eventually([&] { return store.beats() == 2; }));
-  shutdown_.Set();
+  shutdown_.Notify();
   loop.join();
 }
 
 TEST_F(WorkerLoopTest, WithoutOnceItRunsJobAfterJobUntilShutdown) {
   options_.once = false;
-  options_.poll_interval = absl::Milliseconds(1);
+  options_.attempt.times.poll = absl::Milliseconds(1);
   std::atomic<int> runs{0};
   std::thread loop([&] {
     EXPECT_EQ(Run([&](const JobTask&, JobAttempt*) -> absl::StatusOr<JobOutcome> {
@@ -188,7 +188,7 @@ TEST_F(WorkerLoopTest, WithoutOnceItRunsJobAfterJobUntilShutdown) {
   EXPECT_TRUE(Eventually([&] { return runs == 1; }));
   Submit();
   EXPECT_TRUE(Eventually([&] { return runs == 2; }));
-  shutdown_.Set();
+  shutdown_.Notify();
   loop.join();
 }
 
@@ -235,7 +235,7 @@ TEST_F(WorkerLoopTest, ShutdownGivesTheJobBackWithItsCheckpoints) {
   const std::string id = Submit();
   EXPECT_EQ(Run([&](const JobTask& task, JobAttempt* attempt) {
               WriteCheckpoint(task);
-              shutdown_.Set();
+              shutdown_.Notify();
               return WaitForStop(attempt);
             }),
             absl::OkStatus());
@@ -263,7 +263,7 @@ TEST_F(WorkerLoopTest, KeeperNoticesALostLeaseByItself) {
   const std::string id = Submit();
   EXPECT_EQ(Run([&](const JobTask&, JobAttempt* attempt) {
               EXPECT_EQ(store_->ReapWorker("w1")->size(), 1u);
-              clock_.Advance(options_.attempt.lease / 3);
+              clock_.Advance(options_.attempt.times.lease / 3);
               return WaitForStop(attempt);
             }),
             absl::OkStatus());
@@ -274,7 +274,7 @@ TEST_F(WorkerLoopTest, LeaseIsKeptForAsLongAsTheJobRuns) {
   const std::string id = Submit();
   EXPECT_EQ(Run([&](const JobTask&, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
               for (int i = 0; i < 10; ++i) {
-                clock_.Advance(options_.attempt.lease / 3);
+                clock_.Advance(options_.attempt.times.lease / 3);
                 EXPECT_TRUE(Eventually(
                     [&] { return store_->ListWorkers()->at(0).last_seen == clock_.Now(); }));
                 EXPECT_TRUE(store_->ReapExpired()->empty());

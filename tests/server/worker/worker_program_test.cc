@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
-#include "core/jobs/use_registry.h"
+#include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
@@ -83,7 +83,7 @@ TEST_F(WorkerProgramTest, EmptyQueueExitsWith0AndBadDatabaseWith1) {
 
 TEST_F(WorkerProgramTest, AnotherFolderOfModelsThanTheDatabasesIsRefused) {
   ModelRegistry models = *ModelRegistry::Open(folder_ + "/of the server");
-  ASSERT_EQ(UseRegistry(&models, Open().get()), absl::OkStatus());
+  ASSERT_EQ(BindRegistry(&models, Open().get()), absl::OkStatus());
   const std::string id = Submit();
   EXPECT_EQ(Run(Flags(), NoJobs), 1);
   EXPECT_EQ(Open()->Get(id)->attempt(), 0);

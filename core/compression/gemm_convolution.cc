@@ -1,4 +1,4 @@
-#include "core/compression/product_convolution.h"
+#include "core/compression/gemm_convolution.h"
 
 #include <vector>
 
@@ -8,7 +8,7 @@ namespace cytopress {
 namespace {
 
 // Sides of the output.
-constexpr int64_t kLargestProductMap = 4;
+constexpr int64_t kLargestGemmMap = 4;
 constexpr int64_t kLargestBfloat16Map = 7;
 constexpr int64_t kLargestBfloat16Pointwise = 14;
 
@@ -120,16 +120,16 @@ class Function : public torch::autograd::Function<Function> {
 
 }  // namespace
 
-torch::Tensor ProductConvolution(const torch::Tensor& input, const torch::Tensor& weight,
-                                 int64_t stride, int64_t padding) {
+torch::Tensor GemmConvolution(const torch::Tensor& input, const torch::Tensor& weight,
+                              int64_t stride, int64_t padding) {
   return Function::apply(input, weight, stride, padding);
 }
 
-bool PrefersProduct(const torch::Tensor& input, const torch::Tensor& weight, int64_t stride,
-                    int64_t padding) {
+bool PrefersGemm(const torch::Tensor& input, const torch::Tensor& weight, int64_t stride,
+                 int64_t padding) {
   if (!at::GradMode::is_enabled() || !input.device().is_cpu()) return false;
   const Geometry g(input.sizes(), weight.size(2), stride, padding);
-  int64_t largest = kLargestProductMap;
+  int64_t largest = kLargestGemmMap;
   if (AutocastEnabled(input.device())) {
     largest = g.kernel == 1 ? kLargestBfloat16Pointwise : kLargestBfloat16Map;
   }

@@ -1,4 +1,4 @@
-#include "core/compression/product_convolution.h"
+#include "core/compression/gemm_convolution.h"
 
 #include <gtest/gtest.h>
 
@@ -11,9 +11,9 @@ struct Case {
   int64_t side, kernel, stride, padding;
 };
 
-class ProductConvolutionTest : public testing::TestWithParam<Case> {};
+class GemmConvolutionTest : public testing::TestWithParam<Case> {};
 
-TEST_P(ProductConvolutionTest, EqualsLibTorchsWithItsGradients) {
+TEST_P(GemmConvolutionTest, EqualsLibTorchsWithItsGradients) {
   const Case& c = GetParam();
   torch::manual_seed(1);
   torch::Tensor results[2][3];
@@ -22,7 +22,7 @@ TEST_P(ProductConvolutionTest, EqualsLibTorchsWithItsGradients) {
   const torch::Tensor weight = torch::randn({7, 5, c.kernel, c.kernel});
   for (int product = 0; product < 2; ++product) {
     const torch::Tensor x = input.clone().requires_grad_(), w = weight.clone().requires_grad_();
-    const torch::Tensor y = product != 0 ? ProductConvolution(x, w, c.stride, c.padding)
+    const torch::Tensor y = product != 0 ? GemmConvolution(x, w, c.stride, c.padding)
                                          : at::conv2d(x, w, {}, c.stride, c.padding);
     (y * y).sum().backward();
     results[product][0] = y;
@@ -36,7 +36,7 @@ TEST_P(ProductConvolutionTest, EqualsLibTorchsWithItsGradients) {
   EXPECT_TRUE(results[1][0].is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
-TEST_P(ProductConvolutionTest, UnderAutocastEqualsItToThePrecisionOfBfloat16) {
+TEST_P(GemmConvolutionTest, UnderAutocastEqualsItToThePrecisionOfBfloat16) {
   const Case& c = GetParam();
   torch::manual_seed(1);
   const torch::Tensor input =
@@ -49,7 +49,7 @@ TEST_P(ProductConvolutionTest, UnderAutocastEqualsItToThePrecisionOfBfloat16) {
   torch::Tensor y;
   {
     AutocastScope autocast(torch::kCPU, true);
-    y = ProductConvolution(x2, w2, c.stride, c.padding);
+    y = GemmConvolution(x2, w2, c.stride, c.padding);
   }
   EXPECT_EQ(y.scalar_type(), torch::kBFloat16);
   y.to(torch::kFloat32).sum().backward();
@@ -63,27 +63,27 @@ TEST_P(ProductConvolutionTest, UnderAutocastEqualsItToThePrecisionOfBfloat16) {
   EXPECT_TRUE(close(w2.grad(), w.grad()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, ProductConvolutionTest,
+INSTANTIATE_TEST_SUITE_P(Shapes, GemmConvolutionTest,
                          testing::Values(Case{4, 1, 1, 0}, Case{7, 1, 2, 0}, Case{4, 3, 1, 1},
                                          Case{7, 3, 2, 1}, Case{2, 3, 1, 1}, Case{1, 3, 1, 1},
                                          Case{9, 7, 2, 3}));
 
-TEST(PrefersProductTest, SmallMapsWhileTraining) {
+TEST(PrefersGemmTest, SmallMapsWhileTraining) {
   const torch::Tensor weight = torch::zeros({8, 4, 3, 3}), pointwise = torch::zeros({8, 4, 1, 1});
   const auto map = [](int64_t side) { return torch::zeros({2, 4, side, side}); };
-  EXPECT_TRUE(PrefersProduct(map(4), weight, 1, 1));
-  EXPECT_TRUE(PrefersProduct(map(7), weight, 2, 1));
-  EXPECT_FALSE(PrefersProduct(map(7), weight, 1, 1));
-  EXPECT_FALSE(PrefersProduct(map(7), pointwise, 1, 0));
+  EXPECT_TRUE(PrefersGemm(map(4), weight, 1, 1));
+  EXPECT_TRUE(PrefersGemm(map(7), weight, 2, 1));
+  EXPECT_FALSE(PrefersGemm(map(7), weight, 1, 1));
+  EXPECT_FALSE(PrefersGemm(map(7), pointwise, 1, 0));
   {
     AutocastScope autocast(torch::kCPU, true);
-    EXPECT_TRUE(PrefersProduct(map(7), weight, 1, 1));
-    EXPECT_FALSE(PrefersProduct(map(14), weight, 1, 1));
-    EXPECT_TRUE(PrefersProduct(map(14), pointwise, 1, 0));
-    EXPECT_FALSE(PrefersProduct(map(28), pointwise, 1, 0));
+    EXPECT_TRUE(PrefersGemm(map(7), weight, 1, 1));
+    EXPECT_FALSE(PrefersGemm(map(14), weight, 1, 1));
+    EXPECT_TRUE(PrefersGemm(map(14), pointwise, 1, 0));
+    EXPECT_FALSE(PrefersGemm(map(28), pointwise, 1, 0));
   }
   torch::NoGradGuard no_grad;
-  EXPECT_FALSE(PrefersProduct(map(4), weight, 1, 1)) << "nothing to train";
+  EXPECT_FALSE(PrefersGemm(map(4), weight, 1, 1)) << "nothing to train";
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// A convolution of small maps as a matrix product.
-#ifndef CYTOPRESS_CORE_COMPRESSION_PRODUCT_CONVOLUTION_H_
-#define CYTOPRESS_CORE_COMPRESSION_PRODUCT_CONVOLUTION_H_
+// A convolution of small maps as a matrix product (GEMM).
+#ifndef CYTOPRESS_CORE_COMPRESSION_GEMM_CONVOLUTION_H_
+#define CYTOPRESS_CORE_COMPRESSION_GEMM_CONVOLUTION_H_
 
 #include <torch/torch.h>
 
@@ -13,17 +13,17 @@ namespace cytopress {
 // Processing", 2006). input: FP32 or BF16 [N, C, H, W], channels_last; weight: FP32 [O, C, K, K];
 // returns [N, O, H', W'], channels_last, in FP32, or under autocast in BF16, which it then computes
 // in. Deterministic for a number of threads. Thread-safe.
-torch::Tensor ProductConvolution(const torch::Tensor& input, const torch::Tensor& weight,
-                                 int64_t stride, int64_t padding);
+torch::Tensor GemmConvolution(const torch::Tensor& input, const torch::Tensor& weight,
+                              int64_t stride, int64_t padding);
 
-// Whether ProductConvolution is the faster way for these arguments, in training on a CPU: in FP32
+// Whether GemmConvolution is the faster way for these arguments, in training on a CPU: in FP32
 // for outputs of at most 4x4, in BF16 of at most 7x7, and 14x14 of 1x1 kernels. oneDNN's
 // convolutions block along rows, which such maps leave mostly empty. Measured over the layers of a
 // ResNet-50 at 28x28: with AVX2 the product is up to five times as fast on those maps and slower on
 // larger ones; with AMX, training as a whole is 1.8 times as fast.
-bool PrefersProduct(const torch::Tensor& input, const torch::Tensor& weight, int64_t stride,
-                    int64_t padding);
+bool PrefersGemm(const torch::Tensor& input, const torch::Tensor& weight, int64_t stride,
+                 int64_t padding);
 
 }  // namespace cytopress
 
-#endif  // CYTOPRESS_CORE_COMPRESSION_PRODUCT_CONVOLUTION_H_
+#endif  // CYTOPRESS_CORE_COMPRESSION_GEMM_CONVOLUTION_H_

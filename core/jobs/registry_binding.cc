@@ -1,22 +1,21 @@
-#include "core/jobs/use_registry.h"
+#include "core/jobs/registry_binding.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/address.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
 namespace {
 
 std::string PlaceOf(const ModelRegistry& registry) {
-  char host[256] = "this machine";
-  gethostname(host, sizeof(host) - 1);
   std::error_code error;
-  return absl::StrCat(std::filesystem::absolute(registry.root(), error).string(), " on ", host);
+  return absl::StrCat(std::filesystem::absolute(registry.root(), error).string(), " on ",
+                      HostName("this machine"));
 }
 
 absl::Status AnotherRegistry(const ModelRegistry& registry, const std::string& id,
@@ -31,7 +30,7 @@ absl::Status AnotherRegistry(const ModelRegistry& registry, const std::string& i
 
 }  // namespace
 
-absl::Status UseRegistry(ModelRegistry* registry, JobStore* store) {
+absl::Status BindRegistry(ModelRegistry* registry, JobStore* store) {
   CYTOPRESS_ASSIGN_OR_RETURN(RegistryNote known, store->NoteRegistry({}));
   if (known.id.empty()) {
     const absl::StatusOr<std::string> made = registry->MakeIdentity();

@@ -1,15 +1,16 @@
-#include "core/dataset/finish.h"
+#include "core/dataset/class_names.h"
 
 #include <set>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "core/base/sha256.h"
+#include "core/base/status_macros.h"
 #include "core/base/utf8.h"
 
 namespace cytopress {
 namespace {
 
+// INVALID_ARGUMENT unless there are `classes` different names in UTF-8.
 absl::Status CheckNames(absl::string_view who, const std::vector<std::string>& names, int classes) {
   if (static_cast<int>(names.size()) != classes) {
     return absl::InvalidArgumentError(absl::StrCat(who, ": class_names has ", names.size(),
@@ -31,12 +32,6 @@ absl::Status CheckNames(absl::string_view who, const std::vector<std::string>& n
   return absl::OkStatus();
 }
 
-void UpdateNumber(int64_t number, Sha256* hash) {
-  char bytes[8];
-  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (8 * i));
-  hash->Update(absl::string_view(bytes, sizeof(bytes)));
-}
-
 }  // namespace
 
 std::vector<std::string> BloodMnistClassNames() {
@@ -44,17 +39,17 @@ std::vector<std::string> BloodMnistClassNames() {
           "lymphocyte", "monocyte",   "neutrophil",   "platelet"};
 }
 
-absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptions& options,
-                          Dataset* dataset) {
+std::string DefaultClassName(int label) { return absl::StrCat("class ", label); }
+
+absl::Status SetClassNames(absl::string_view who, int classes, const DatasetOptions& options,
+                           Dataset* dataset) {
   if (!options.class_names.empty()) dataset->class_names = options.class_names;
   if (dataset->class_names.empty()) {
     for (int label = 0; label < classes; ++label) {
-      dataset->class_names.push_back(absl::StrCat("class ", label));
+      dataset->class_names.push_back(DefaultClassName(label));
     }
   }
-  if (absl::Status status = CheckNames(who, dataset->class_names, classes); !status.ok()) {
-    return status;
-  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckNames(who, dataset->class_names, classes));
   if (!IsUtf8(dataset->name)) {
     return absl::InvalidArgumentError(absl::StrCat("the name of the data set, '",
                                                    absl::CHexEscape(dataset->name),
@@ -74,25 +69,6 @@ absl::Status CheckClasses(absl::string_view who, int classes, const DatasetOptio
     }
   }
   return absl::OkStatus();
-}
-
-absl::Status LoadingStopped() {
-  return absl::CancelledError("the data set was not loaded: told to stop");
-}
-
-std::string ContentHash(const Dataset& dataset) {
-  Sha256 hash;
-  for (const int64_t number :
-       {dataset.height, dataset.width, dataset.channels, dataset.classes()}) {
-    UpdateNumber(number, &hash);
-  }
-  for (const Split* split : {&dataset.train, &dataset.val, &dataset.test}) {
-    UpdateNumber(split->size(), &hash);
-    hash.Update(absl::string_view(reinterpret_cast<const char*>(split->pixels.data()),
-                                  split->pixels.size()));
-    for (const int label : split->labels) UpdateNumber(label, &hash);
-  }
-  return absl::BytesToHexString(hash.Finish());
 }
 
 }  // namespace cytopress

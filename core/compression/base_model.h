@@ -1,0 +1,24 @@
+// The published model that a job starts from.
+#ifndef CYTOPRESS_CORE_COMPRESSION_BASE_MODEL_H_
+#define CYTOPRESS_CORE_COMPRESSION_BASE_MODEL_H_
+
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/compression/stage.h"
+
+namespace cytopress {
+
+// Makes the network that of the job's base model, sets the dense score, and numbers the data set's
+// classes as the model does. Returns what the reader of the ledger is to know about it.
+// INVALID_ARGUMENT when the data set's images or classes are not the model's. REQUIRES: the data
+// set is loaded, state.parent is the base model.
+absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state);
+
+// The artifact's weights become the network's; INVALID_ARGUMENT when that has another shape.
+absl::Status TakeWeights(const Artifact& artifact, PipelineState& state);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_BASE_MODEL_H_

@@ -1,0 +1,44 @@
+// How the next try or sparsity begins.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/compression/base_model.h"
+#include "core/compression/publishing.h"
+#include "core/compression/stages.h"
+
+namespace cytopress {
+namespace {
+
+class RestartStage : public Stage {
+ public:
+  explicit RestartStage(std::string name) : name_(std::move(name)) {}
+
+  v1::StageKind kind() const override { return v1::STAGE_KIND_RESTART; }
+  std::string name() const override { return name_; }
+  double Cost(const PipelineState& state) const override { return 100; }
+  bool skipped_on_resume() const override { return true; }
+
+  absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
+    CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));
+    state.masks.clear();
+    StageOutcome outcome;
+    outcome.score = state.dense;
+    outcome.note = absl::StrCat("from ", state.parent, " again");
+    return outcome;
+  }
+
+ private:
+  const std::string name_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> MakeRestartStage(const std::string& name) {
+  return std::make_unique<RestartStage>(name);
+}
+
+}  // namespace cytopress
