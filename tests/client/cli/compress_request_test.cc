@@ -10,6 +10,7 @@
 #include "client/cli/recipe_flags.h"
 #include "core/base/file.h"
 #include "core/jobs/job_spec.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -263,7 +264,8 @@ TEST(BuildCompressRequest, AsksForASearchWhenAGoalIsGiven) {
 }
 
 TEST(BuildCompressRequest, AGoalRefusesWhatAFileSaysOfSparsityAndWeights) {
-  const std::string file = testing::TempDir() + "goal_recipe.json";
+  const TemporaryFolder folder;
+  const std::string file = folder.PathOf("goal_recipe.json");
   CompressFlags flags = Flags();
   flags.base = "blood@1";
   flags.max_tries = 2;
@@ -327,7 +329,8 @@ TEST(BuildCompressRequest, ABaseModelIsFineTunedNotTrained) {
 
 TEST(BuildCompressRequest, ReadsARecipeFile) {
   CompressFlags flags = Flags();
-  flags.recipe_file = absl::StrCat(testing::TempDir(), "/half.json");
+  const TemporaryFolder folder;
+  flags.recipe_file = folder.PathOf("half.json");
   ASSERT_TRUE(WriteFileAtomically(flags.recipe_file,
                                   R"({"train": {"epochs": 3}, "prune": {"sparsity": 0.5}})")
                   .ok());
