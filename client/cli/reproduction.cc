@@ -64,7 +64,8 @@ absl::Status KeepOneCell(const v1::Model& model, v1::JobSpec* spec, double* spar
 
 bool SameTensor(const StoredTensor& a, const StoredTensor& b) {
   return a.encoding == b.encoding && a.shape == b.shape && a.floats == b.floats &&
-         a.integers == b.integers && a.scales == b.scales;
+         a.integers == b.integers && a.scales == b.scales && a.group_size == b.group_size &&
+         a.multipliers == b.multipliers;
 }
 
 class Comparer {

@@ -13,6 +13,7 @@
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
 #include "core/compression/job_checkpoint.h"
+#include "core/compression/mending.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
 #include "core/jobs/job_defaults.h"
@@ -61,12 +62,6 @@ class PipelineRun {
   }
 
  private:
-  // What a finding of the guard leads to.
-  struct Sequel {
-    std::string mender;         // a stage that goes on training right away; may be empty
-    bool judged_later = false;  // every model made from this one is judged by itself
-  };
-
   // Of an earlier attempt; empty to start over. What may be read another time is an error: the next
   // checkpoint would replace it.
   absl::StatusOr<TensorTable> LoadCheckpoint() const {
@@ -129,7 +124,7 @@ class PipelineRun {
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, stage.Run(state_, context));
     CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<Finding> remark,
-                               Guard(stage, context, sequel, outcome));
+                               JudgeAndMend(stage, state_, context, sequel, outcome));
     if (!enter) return absl::OkStatus();
     return AddLedgerLine(stage, outcome, remark, RealClock()->Steady() - start);
   }
@@ -146,45 +141,6 @@ class PipelineRun {
       if (stage.in_lineage()) break;
     }
     return mender;
-  }
-
-  std::optional<Finding> Find(const StageOutcome& outcome) const {
-    if (!outcome.score) return std::nullopt;
-    return FindCollapse(*outcome.score, state_.dense, state_.spec.recipe().max_accuracy_drop(),
-                        state_.dataset.class_names);
-  }
-
-  // What the ledger says of the guard, nothing when all is well. Replaces `outcome` by that of the
-  // remedy that helped; refuses the model when none did and no later stage judges.
-  absl::StatusOr<std::optional<Finding>> Guard(Stage& stage, StageContext& context,
-                                               const Sequel& sequel, StageOutcome& outcome) {
-    std::optional<Finding> finding = Find(outcome);
-    if (!finding) return outcome.remark;
-    Finding remark = *finding;
-    spdlog::warn("job {}, stage {}: {}", state_.context.job_id, stage.name(), finding->text);
-    if (!sequel.mender.empty()) {
-      return Finding{v1::GUARD_VERDICT_TRAINING_FOLLOWS,
-                     absl::StrCat(remark.text, "; ", sequel.mender, " follows")};
-    }
-    if (state_.spec.recipe().on_collapse() == v1::COLLAPSE_POLICY_REPORT) return remark;
-    for (int attempt = 0;; ++attempt) {
-      CYTOPRESS_ASSIGN_OR_RETURN(std::optional<StageOutcome> mended,
-                                 stage.Mend(state_, context, attempt));
-      if (!mended) break;
-      CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
-      outcome = *std::move(mended);
-      finding = Find(outcome);
-      if (!finding) {
-        return Finding{v1::GUARD_VERDICT_MENDED,
-                       absl::StrCat(remark.text, "; mended: ", outcome.note)};
-      }
-      remark.verdict = finding->verdict;
-      absl::StrAppend(&remark.text, "; not mended by: ", outcome.note, " (", finding->text, ")");
-    }
-    if (sequel.judged_later) return remark;
-    return RefuseModel(absl::StrCat(
-        "the collapse guard refuses the model after the stage ", stage.name(), ": ", remark.text,
-        "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
   }
 
   // What the job has cost, in the units of Stage::Cost, before this stage and in all. Whatever an

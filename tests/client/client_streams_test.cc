@@ -8,12 +8,12 @@
 #include <filesystem>
 #include <memory>
 
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "client/client.h"
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "tests/client/fake_service.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -109,16 +109,11 @@ TEST_F(WatchTest, StopsWhenTheCallerHasSeenEnough) {
 class DownloadTest : public ::testing::Test {
  protected:
   DownloadTest() {
-    folder_ = absl::StrCat(testing::TempDir(), "/download_test-", getpid(), "-",
-                           testing::UnitTest::GetInstance()->current_test_info()->name());
-    EXPECT_TRUE(MakeDirectories(folder_).ok());
-    path_ = folder_ + "/model.cyp";
     EXPECT_TRUE(WriteFileAtomically(path_, "the file before").ok());
     service_.models.model.set_name("blood");
     service_.models.model.set_sha256(Sha256Hex("first second"));
     service_.models.chunks = {"first ", "second"};
   }
-  ~DownloadTest() override { std::filesystem::remove_all(folder_); }
 
   int FilesInFolder() const {
     return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder_),
@@ -127,8 +122,9 @@ class DownloadTest : public ::testing::Test {
 
   FakeService service_;
   Client client_{service_.channel()};
-  std::string folder_;
-  std::string path_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
+  const std::string path_ = temporary_.PathOf("model.cyp");
 };
 
 TEST_F(DownloadTest, ReplacesTheFile) {

@@ -7,12 +7,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/file.h"
 #include "tests/client/fake_service.h"
+#include "tests/scoped_environment.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -58,7 +58,8 @@ TEST(Client, GivesUpAtTheDeadline) {
 
 TEST(Client, IsUnavailableWhereNobodyListens) {
   ClientOptions options;
-  options.target = absl::StrCat("unix:", testing::TempDir(), "/nobody-listens.sock");
+  const TemporaryFolder folder;
+  options.target = "unix:" + folder.PathOf("nobody-listens.sock");
   absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
   ASSERT_TRUE(client.ok());
   EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kUnavailable);
@@ -68,10 +69,10 @@ TEST(Client, IsUnavailableWhereNobodyListens) {
 TEST(Client, GivesAConnectionTheTimeOfItsCall) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
-  const std::string path = absl::StrCat(testing::TempDir(), "/slow-", getpid(), ".sock");
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("slow.sock");
   ASSERT_LT(path.size(), sizeof(address.sun_path));
   path.copy(address.sun_path, path.size());
-  unlink(path.c_str());
   const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
   ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
   ASSERT_EQ(listen(listener, 8), 0);
@@ -82,7 +83,6 @@ TEST(Client, GivesAConnectionTheTimeOfItsCall) {
   ASSERT_TRUE(client.ok());
   EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kDeadlineExceeded);
   close(listener);
-  unlink(path.c_str());
 }
 
 TEST(IsLoopback, IsOfThisMachineAlone) {
@@ -105,14 +105,13 @@ TEST(Client, AsksNoProxyForTheLoopback) {
   ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), size), 0);
   ASSERT_EQ(listen(listener, 8), 0);
   ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  setenv("http_proxy", "http://127.0.0.1:1", /*overwrite=*/1);
+  const ScopedEnvironment proxy("http_proxy", "http://127.0.0.1:1");
   ClientOptions options;
   options.target = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
   options.deadline = absl::Milliseconds(200);
   const absl::StatusOr<std::unique_ptr<Client>> client = Client::Create(options);
   ASSERT_TRUE(client.ok());
   EXPECT_EQ((*client)->GetJob("x").status().code(), absl::StatusCode::kDeadlineExceeded);
-  unsetenv("http_proxy");
   close(listener);
 }
 
@@ -124,7 +123,8 @@ TEST(ClientTls, NamesTheFileThatIsWrong) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/ca.pem"));
 
-  options.tls->ca = absl::StrCat(testing::TempDir(), "/client_test_not_pem");
+  const TemporaryFolder folder;
+  options.tls->ca = folder.PathOf("ca.pem");
   ASSERT_TRUE(WriteFileAtomically(options.tls->ca, "hello").ok());
   status = Client::Create(options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);

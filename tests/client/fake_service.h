@@ -4,6 +4,7 @@
 
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "cytopress/v1/models.grpc.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "tests/eventually.h"
 
 namespace cytopress {
 
@@ -79,6 +81,7 @@ class FakeJobs : public v1::JobService::Service {
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
                         v1::ListJobsResponse* response) override {
     absl::MutexLock lock(&mutex_);
+    last_list = *request;
     auto it = request->page_token().empty() ? jobs.begin() : jobs.find(request->page_token());
     if (it == jobs.end()) return grpc::Status::OK;
     *response->add_jobs() = it->second;
@@ -117,6 +120,7 @@ class FakeJobs : public v1::JobService::Service {
   std::vector<WatchScript> scripts;
   grpc::Status compress_error;
   v1::CompressRequest last_request;
+  v1::ListJobsRequest last_list;
   int watches = 0;
 
  private:
@@ -127,7 +131,8 @@ class FakeModels : public v1::ModelService::Service {
  public:
   grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest* request,
                         v1::Model* model) override {
-    if (request->name() != this->model.name()) {
+    const bool has_version = request->version() == 0 || request->version() == this->model.version();
+    if (request->name() != this->model.name() || !has_version) {
       return grpc::Status(grpc::StatusCode::NOT_FOUND, "no model \"" + request->name() + "\"");
     }
     *model = this->model;
@@ -249,7 +254,9 @@ class FakeInference : public v1::InferenceService::Service {
     const auto reached = [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return most_active_ >= count;
     };
-    mutex_.Await(absl::Condition(&reached));
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&reached), kPatience)) {
+      ADD_FAILURE() << most_active_ << " requests at once, not " << count;
+    }
   }
 
   Answer answer;

@@ -82,11 +82,23 @@ class Programs:
         self.start("worker", BIN / "cytopress-worker", f"--database={database}",
                    f"--models={state}/models", f"--work={state}/work", "--device=cpu",
                    "--threads=2", "--name=tester")
+        while not self.start_prometheus():
+            pass
+
+    def start_prometheus(self):
+        """False when somebody took its port meanwhile."""
         self.prometheus = free_port()
         self.start("prometheus", "prometheus", f"--config.file={self.prometheus_config()}",
                    f"--storage.tsdb.path={self.folder}/tsdb",
                    f"--web.listen-address=127.0.0.1:{self.prometheus}")
-        self.wait_until(lambda: fetch(self.prometheus, "/-/ready") is not None)
+        try:
+            self.wait_until(lambda: fetch(self.prometheus, "/-/ready") is not None)
+        except AssertionError as error:
+            if "address already in use" not in str(error):
+                raise
+            self.started.pop()
+            return False
+        return True
 
     def prometheus_config(self):
         """The one that is shipped, with our target, and quicker."""
@@ -143,7 +155,8 @@ class Traffic(threading.Thread):
         image = next(pathlib.Path(self.images).rglob("*.png")).read_bytes()
         request = inference_pb2.ClassifyRequest(
             model="tiny", images=[inference_pb2.ImageInput(encoded=image)])
-        with grpc.insecure_channel(f"127.0.0.1:{self.programs.rpc}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{self.programs.rpc}",
+                                   options=[("grpc.enable_http_proxy", 0)]) as channel:
             inference = inference_pb2_grpc.InferenceServiceStub(channel)
             while not self.stopping.wait(0.2):
                 result = self.programs.cli("classify", "--model=tiny", self.images)
@@ -188,7 +201,7 @@ class LiveDashboardTest(unittest.TestCase):
              f"--prometheus=http://127.0.0.1:{self.programs.prometheus}",
              f"--dashboard={DASHBOARD}", "--expect-data", "--rate-interval=30s",
              f"--wait={DATA_SECONDS}", "--range=60", "--rules", *RULES],
-            capture_output=True, text=True)
+            capture_output=True, text=True, env={**os.environ, "no_proxy": "127.0.0.1"})
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertGreater(self.traffic.answered, 0)
 

@@ -77,7 +77,8 @@ class Service:
         self.ready = wait_until("cytopressd is ready", ports, START_SECONDS)
         self.port = self.ready["port"]
         self.channel = grpc.insecure_channel(
-            self.address(), options=[("grpc.max_reconnect_backoff_ms", 500)])
+            self.address(),
+            options=[("grpc.max_reconnect_backoff_ms", 500), ("grpc.enable_http_proxy", 0)])
         self.jobs = jobs_pb2_grpc.JobServiceStub(self.channel)
         self.models = models_pb2_grpc.ModelServiceStub(self.channel)
         self.inference = inference_pb2_grpc.InferenceServiceStub(self.channel)

@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "core/engine/engine.h"
 #include "core/image/image.h"
+#include "tests/eventually.h"
 #include "tests/server/test_server.h"
 
 namespace cytopress {
@@ -121,6 +122,12 @@ TEST_F(ClassifyStreamTest, AnswersEveryRequestAsAUnaryCallWould) {
   EXPECT_EQ(answers[7].response().results(0).SerializeAsString(),
             alone.results(0).SerializeAsString());
   EXPECT_EQ(answers[7].response().model_version(), 1);
+  const std::string text = HttpGet(daemon_->metrics_port(), "/metrics");
+  for (const auto& [call, count] : {std::pair{"stream", kItems}, {"unary", 1}}) {
+    EXPECT_EQ(MetricValue(text, absl::StrCat("cytopress_classify_request_seconds_count{call=\"",
+                                             call, "\",model=\"cells\",version=\"1\"}")),
+              count);
+  }
 }
 
 TEST_F(ClassifyStreamTest, AnErrorIsAnsweredAndTheStreamGoesOn) {
@@ -166,12 +173,14 @@ TEST_F(ClassifyStreamTest, WhoReadsNoAnswersIsNotReadFrom) {
     }
     stream_->WritesDone();
   });
-  // Until the writer is stuck.
-  int before = -1;
-  while (written > before) {
-    before = written;
+  // Until the writer is stuck, and not only the machine.
+  int before = 0;
+  for (int looks = 0; looks < 4; ++looks) {
     absl::SleepFor(absl::Milliseconds(400));
+    if (written > before) looks = 0;
+    before = written;
   }
+  EXPECT_GT(written, 0);
   EXPECT_LT(written, kItems);
   int answers = 0;
   v1::ClassifyStreamResponse answer;
@@ -190,7 +199,7 @@ class Gate {
   }
   void Await() {
     absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(&open_));
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&open_), kPatience));
   }
 
  private:

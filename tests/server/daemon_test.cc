@@ -2,13 +2,13 @@
 #include "server/daemon.h"
 
 #include <gmock/gmock.h>
-#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <filesystem>
@@ -16,7 +16,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
@@ -137,7 +136,8 @@ TEST_F(DaemonTest, TheThreadsOfCallsComeAfterThoseThatCompute) {
     priorities[name] = getpriority(PRIO_PROCESS, thread) - getpriority(PRIO_PROCESS, 0);
   }
   ASSERT_THAT(priorities, testing::Contains(testing::Key("nexting_thread")));
-  EXPECT_EQ(priorities["nexting_thread"], 2);
+  // There is no nicer than 19.
+  EXPECT_EQ(priorities["nexting_thread"], std::min(2, 19 - getpriority(PRIO_PROCESS, 0)));
   ASSERT_THAT(priorities, testing::Contains(testing::Key("engine")));
   EXPECT_EQ(priorities["engine"], 0);
   EXPECT_EQ(priorities["decode"], 0);
@@ -374,8 +374,7 @@ TEST_F(DaemonTest, ASocketIsTakenFromNoServerThatIsThere) {
   const absl::Status taken = Daemon::Start(options).status();
   EXPECT_EQ(taken.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(taken.message()), HasSubstr("--listen"));
-  const auto channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
-  EXPECT_EQ(Health(channel, "cytopress.v1.JobService"), "SERVING");
+  EXPECT_EQ(Health(OpenChannel(address), "cytopress.v1.JobService"), "SERVING");
 }
 
 TEST_F(DaemonTest, ServersOfOneDatabaseShareTheirModels) {
@@ -433,7 +432,7 @@ class TlsTest : public DaemonTest {
   // Answers ListJobs.
   grpc::Status CallWith(const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
     const auto stub = v1::JobService::NewStub(
-        grpc::CreateChannel(absl::StrCat("localhost:", daemon_->port()), credentials));
+        OpenChannel(absl::StrCat("localhost:", daemon_->port()), credentials));
     v1::ListJobsResponse response;
     return stub->ListJobs(Context().get(), v1::ListJobsRequest(), &response);
   }

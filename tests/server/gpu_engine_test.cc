@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -40,7 +41,8 @@ TEST(GpuEngineTest, WhatIsNoModuleIsNamedWithTheRemedy) {
   const absl::Status missing = LoadGpuEngine("/nowhere/module.so", 0).status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(missing.message()), HasSubstr("build it with a CUDA LibTorch"));
-  const std::string path = testing::TempDir() + "/gpu_engine_test.so";
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("broken.so");
   ASSERT_TRUE(WriteFileAtomically(path, "no library").ok());
   const absl::Status broken = LoadGpuEngine(path, 0).status();
   EXPECT_EQ(broken.code(), absl::StatusCode::kFailedPrecondition);

@@ -236,11 +236,10 @@ TEST_F(LocalDatasetTest, ASecondServerWithWorkersOnTheSameDatabaseIsRefused) {
   DaemonOptions options;
   options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
   options.state_folder = folder_ + "/other";
-  std::filesystem::create_directory_symlink(folder_, folder_ + "-link");
-  options.database_url = absl::StrCat("sqlite://", folder_, "-link/jobs.db");
+  std::filesystem::create_directory_symlink(folder_, folder_ + "/link");
+  options.database_url = absl::StrCat("sqlite://", folder_, "/link/jobs.db");
   Configure(&options);
   const absl::Status status = Daemon::Start(options).status();
-  std::filesystem::remove(folder_ + "-link");
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr("another --database or --workers 0"));
   options.workers = 0;

@@ -13,14 +13,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "core/base/file.h"
 #include "core/gpu/engine_module.h"
 #include "server/flags.h"
 #include "server/supervisor/cores.h"
 #include "server/supervisor/worker_process.h"
+#include "tests/eventually.h"
 #include "tests/server/test_server.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -28,33 +28,13 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr absl::Duration kPatience = absl::Seconds(60);
-
-// Polls, because a file and a process of another program offer nothing to wait on.
-bool Await(const std::function<bool()>& condition) {
-  const absl::Time end = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() > end) return false;
-    absl::SleepFor(absl::Milliseconds(5));
-  }
-  return true;
-}
-
 class ProgramTest : public testing::Test {
  protected:
-  ProgramTest()
-      : folder_(absl::StrCat(testing::TempDir(), "/program-",
-                             testing::UnitTest::GetInstance()->current_test_info()->name(), "-",
-                             getpid())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
   ~ProgramTest() override {
     if (pid_ > 0) {
       kill(pid_, SIGKILL);
       AwaitExit();
     }
-    std::filesystem::remove_all(folder_);
   }
 
   void Run(std::vector<std::string> arguments) {
@@ -68,7 +48,7 @@ class ProgramTest : public testing::Test {
   }
   ProcessExit AwaitExit() {
     std::optional<ProcessExit> exit;
-    EXPECT_TRUE(Await([&] {
+    EXPECT_TRUE(Eventually([&] {
       exit = PollExit(pid_);
       return exit.has_value();
     }));
@@ -94,7 +74,8 @@ class ProgramTest : public testing::Test {
             ""};
   }
 
-  const std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
   pid_t pid_ = 0;
 };
 
@@ -154,7 +135,8 @@ TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
 TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {
   const absl::Time start = absl::Now();
   Run(ServerArguments());
-  ASSERT_TRUE(Await([this] { return std::filesystem::exists(folder_ + "/ready.json"); })) << Log();
+  ASSERT_TRUE(Eventually([this] { return std::filesystem::exists(folder_ + "/ready.json"); }))
+      << Log();
   const absl::Duration until_ready = absl::Now() - start;
   const nlohmann::json ready = nlohmann::json::parse(*ReadFile(folder_ + "/ready.json", 1 << 16));
   EXPECT_EQ(ready["pid"], pid_);
@@ -177,7 +159,8 @@ TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {
 TEST_F(ProgramTest, ATakenPortIsExitCode1WithTheReason) {
   std::vector<std::string> arguments = ServerArguments();
   Run(arguments);
-  ASSERT_TRUE(Await([this] { return std::filesystem::exists(folder_ + "/ready.json"); })) << Log();
+  ASSERT_TRUE(Eventually([this] { return std::filesystem::exists(folder_ + "/ready.json"); }))
+      << Log();
   const nlohmann::json ready = nlohmann::json::parse(*ReadFile(folder_ + "/ready.json", 1 << 16));
   const pid_t first = pid_;
   arguments[1] = absl::StrCat("127.0.0.1:", static_cast<int>(ready["port"]));

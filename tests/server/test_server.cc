@@ -2,14 +2,12 @@
 
 #include <arpa/inet.h>
 #include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 
 #include "absl/strings/match.h"
@@ -20,17 +18,6 @@
 #include "tests/core/engine/random_artifact.h"
 
 namespace cytopress {
-namespace {
-
-std::string FreshFolder() {
-  const testing::TestInfo* const info = testing::UnitTest::GetInstance()->current_test_info();
-  const std::string folder = absl::StrCat(testing::TempDir(), "/server-", info->test_suite_name(),
-                                          "-", info->name(), "-", getpid());
-  std::filesystem::remove_all(folder);
-  return folder;
-}
-
-}  // namespace
 
 NetworkSpec TestNetwork() {
   NetworkSpec spec;
@@ -111,13 +98,6 @@ double MetricValue(const std::string& text, const std::string& series) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-ServerTest::ServerTest() : folder_(FreshFolder()) {}
-
-ServerTest::~ServerTest() {
-  daemon_.reset();
-  std::filesystem::remove_all(folder_);
-}
-
 void ServerTest::Start() {
   DaemonOptions options;
   options.grpc.listen = "127.0.0.1:0";
@@ -129,11 +109,17 @@ void ServerTest::Start() {
   absl::StatusOr<std::unique_ptr<Daemon>> daemon = Daemon::Start(options);
   ASSERT_TRUE(daemon.ok()) << daemon.status();
   daemon_ = *std::move(daemon);
-  channel_ = grpc::CreateChannel(absl::StrCat("127.0.0.1:", daemon_->port()),
-                                 grpc::InsecureChannelCredentials());
+  channel_ = OpenChannel(absl::StrCat("127.0.0.1:", daemon_->port()));
   jobs_ = v1::JobService::NewStub(channel_);
   models_ = v1::ModelService::NewStub(channel_);
   inference_ = v1::InferenceService::NewStub(channel_);
+}
+
+std::shared_ptr<grpc::Channel> ServerTest::OpenChannel(
+    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(target, credentials, arguments);
 }
 
 std::unique_ptr<grpc::ClientContext> ServerTest::Context() {

@@ -4,6 +4,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/status.h>
 #include <gtest/gtest.h>
 
@@ -21,6 +22,7 @@
 #include "cytopress/v1/models.grpc.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "server/daemon.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 
@@ -48,15 +50,17 @@ std::string HttpGet(int port, const std::string& path);
 // The value of the line that starts with `series` (name and labels), or NaN when there is none.
 double MetricValue(const std::string& text, const std::string& series);
 
-// A test gets a fresh folder; the server starts with the first Start().
+// A test gets a folder of its own; the server starts with the first Start().
 class ServerTest : public testing::Test {
  protected:
-  ServerTest();
-  ~ServerTest() override;
-
   // Without workers: the tests are the workers.
   virtual void Configure(DaemonOptions* options) {}
   void Start();
+
+  // To a server of this machine: no proxy that the environment names is asked.
+  static std::shared_ptr<grpc::Channel> OpenChannel(
+      const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials =
+                                     grpc::InsecureChannelCredentials());
 
   // A call that nothing answers fails the test instead of hanging.
   static std::unique_ptr<grpc::ClientContext> Context();
@@ -71,7 +75,8 @@ class ServerTest : public testing::Test {
   grpc::Status Compress(const v1::CompressRequest& request, v1::Job* job);
   v1::Job MustCompress(const v1::CompressRequest& request = ValidCompress());
 
-  const std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.PathOf("state");  // not there yet
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::JobService::Stub> jobs_;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "tests/server/test_server.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -16,13 +17,7 @@ using ::testing::HasSubstr;
 
 class ZooTest : public testing::Test {
  protected:
-  ZooTest()
-      : folder_(absl::StrCat(testing::TempDir(), "/zoo_test_",
-                             testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(zoo());
-  }
-  ~ZooTest() override { std::filesystem::remove_all(folder_); }
+  ZooTest() { std::filesystem::create_directories(zoo()); }
 
   std::string zoo() const { return folder_ + "/zoo"; }
   std::string marker() const { return folder_ + "/zoo.unfinished"; }
@@ -33,7 +28,8 @@ class ZooTest : public testing::Test {
     return *std::move(ModelRegistry::Open(folder_ + "/models"));
   }
 
-  const std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 TEST_F(ZooTest, FillsAnEmptyRegistryOnce) {

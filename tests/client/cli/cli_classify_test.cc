@@ -154,6 +154,33 @@ TEST_F(CliClassifyTest, ABadFileLeavesTheOthersTheirAnswers) {
   EXPECT_EQ(json["images"][2]["classes"][0]["index"], 3);
 }
 
+TEST_F(CliClassifyTest, AsksForTheModelAndVersionThatAreNamed) {
+  AddFile("b.png", 3);
+  const auto asked = [this] { return service_.inference.requests().back(); };
+  EXPECT_EQ(Run({"classify", "--model", "blood@2", folder_}), 0);
+  EXPECT_EQ(asked().model(), "blood");
+  EXPECT_EQ(asked().model_version(), 2);
+  EXPECT_EQ(Run({"classify", "--model", "blood", folder_}), 0);
+  EXPECT_EQ(asked().model(), "blood");
+  EXPECT_EQ(asked().model_version(), 0);
+  EXPECT_EQ(Run({"classify", folder_}), 0);
+  EXPECT_EQ(asked().model(), "");
+  EXPECT_EQ(Run({"classify", "--model", "blood@1", "--truth", "folder", folder_}), 3);
+  EXPECT_EQ(Run({"evaluate", "--model", "blood@1", "--dataset", "synthetic:400"}), 3);
+}
+
+TEST_F(CliClassifyTest, SendsAsManyRequestsAtATimeAsAreAllowed) {
+  for (int i = 0; i < 130; ++i) AddFile(absl::StrCat(i, ".png"), 3);  // three requests
+  service_.inference.answer = [this](const v1::ClassifyRequest& request,
+                                     v1::ClassifyResponse* response) {
+    service_.inference.AwaitActive(2);
+    return AnswerByRule(request, response);
+  };
+  EXPECT_EQ(Run({"classify", "--model", "blood@2", "--in-flight", "2", folder_}), 0);
+  EXPECT_EQ(service_.inference.requests().size(), 3u);
+  EXPECT_EQ(service_.inference.most_active(), 2);
+}
+
 TEST_F(CliClassifyTest, ChecksFoldersAndAliasesBeforeItSends) {
   AddFile("odd/c.png", 4);
   const auto run = [this](const std::string& alias) {
@@ -209,6 +236,18 @@ TEST_F(CliClassifyTest, EvaluateScoresTheSplitAndComparesWithTheModel) {
       Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--tolerance", "1e-6"}),
       1);
   EXPECT_THAT(err(), HasSubstr("--tolerance"));
+  stored->set_accuracy(accuracy);
+  stored->set_auc(stored->auc() - 0.01);
+  EXPECT_EQ(
+      Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--tolerance", "1e-6"}),
+      1);
+  EXPECT_EQ(
+      Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--tolerance", "0.02"}),
+      0);
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic:400", "--split", "val",
+                 "--tolerance", "1"}),
+            1);
+  EXPECT_THAT(err(), HasSubstr("the model stores no figures of val"));
 }
 
 // A folder data set in which every split has one image of each class, right by the rule when

@@ -3,29 +3,21 @@
 #define CYTOPRESS_TESTS_CLIENT_CLI_CLI_FIXTURE_H_
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "client/cli/cli.h"
 #include "core/base/file.h"
 #include "tests/client/fake_service.h"
+#include "tests/scoped_environment.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 
 class CliTest : public ::testing::Test {
  protected:
-  CliTest() {
-    folder_ = absl::StrCat(testing::TempDir(), "/cli_test-", getpid(), "-",
-                           testing::UnitTest::GetInstance()->current_test_info()->name());
-    EXPECT_TRUE(MakeDirectories(folder_).ok());
-  }
-  ~CliTest() override { std::filesystem::remove_all(folder_); }
-
   // The exit code; what was printed is in out() and err().
   int Run(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "cytopress");
@@ -47,9 +39,15 @@ class CliTest : public ::testing::Test {
   std::string err() const { return err_.str(); }
   Json OutJson() const { return Json::parse(out_.str()); }
 
+  // Whatever the developer's own has.
+  const ScopedEnvironment environment_[6] = {
+      ScopedEnvironment("CYTOPRESS_SERVER"), ScopedEnvironment("CYTOPRESS_DATASET"),
+      ScopedEnvironment("grpc_proxy"),       ScopedEnvironment("https_proxy"),
+      ScopedEnvironment("http_proxy"),       ScopedEnvironment("no_proxy")};
   FakeService service_;
   ClientOptions client_options_;  // of the last call
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 
  private:
   std::ostringstream out_;

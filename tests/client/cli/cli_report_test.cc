@@ -180,7 +180,7 @@ TEST_F(CliTest, ReportTakesModelsToo) {
   EXPECT_EQ(Run({"report", "blood-s50-int8", "--output", path, "--json"}), 0);
   EXPECT_EQ(OutJson()["models"], 1);
   EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("50 % INT8"));
-  EXPECT_EQ(Run({"report", "blood-s50-int8", "blood-s50-int8@1", "--output", path, "--json"}), 0);
+  EXPECT_EQ(Run({"report", "blood-s50-int8", "blood-s50-int8@3", "--output", path, "--json"}), 0);
   EXPECT_EQ(OutJson()["cells"], 1) << "the same model twice";
   EXPECT_EQ(Run({"report", "nothing", "--output", path}), 3);
   EXPECT_THAT(err(), HasSubstr("neither a job"));
@@ -256,6 +256,16 @@ TEST_F(CliTest, ReproduceRefusesOtherDataBeforeAnyWork) {
   EXPECT_THAT(err(), HasSubstr("the receipt's is 0123"));
   EXPECT_THAT(err(), HasSubstr("Nothing was started"));
   EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
+}
+
+TEST_F(CliTest, ReproduceMakesTheVersionThatIsAskedFor) {
+  service_.models.model = CellModel();
+  service_.models.model.mutable_provenance()->set_dataset_hash("0123");
+  service_.models.model.mutable_provenance()->mutable_spec()->mutable_dataset()->set_uri(
+      "synthetic:200");
+  EXPECT_EQ(Run({"reproduce", "blood-s50-int8@3"}), 1);
+  EXPECT_THAT(err(), HasSubstr("the receipt's is 0123"));
+  EXPECT_EQ(Run({"reproduce", "blood-s50-int8@2"}), 3);
 }
 
 TEST_F(CliTest, ReproduceMakesTheDataSetsPathAbsoluteForTheWorker) {

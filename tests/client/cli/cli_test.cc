@@ -9,16 +9,21 @@
 
 #include <new>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "core/base/sha256.h"
 #include "core/image/image.h"
 #include "tests/client/cli/cli_fixture.h"
 #include "tests/core/dataset/npz_builder.h"
+#include "tests/scoped_environment.h"
 
 namespace cytopress {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 v1::Job EndedJob(v1::JobState state) {
@@ -49,6 +54,13 @@ v1::Model BloodModel() {
   evaluation->add_class_recall(40.0 / 42);
   evaluation->add_class_recall(55.0 / 58);
   return model;
+}
+
+// How often `part` is in `text`.
+int Count(const std::string& part, const std::string& text) {
+  int count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
 }
 
 TEST_F(CliTest, HelpHasExamplesAndExitCodes) {
@@ -204,6 +216,38 @@ TEST_F(CliTest, ExitCodeSaysHowTheJobEnded) {
   EXPECT_EQ(OutJson()["state"], "JOB_STATE_CANCELLED");
 }
 
+TEST_F(CliTest, WatchGoesOnAfterALostConnection) {
+  v1::Job running = EndedJob(v1::JOB_STATE_RUNNING);
+  const grpc::Status lost(grpc::StatusCode::UNAVAILABLE, "gone");
+  service_.models.model = BloodModel();
+  service_.jobs.scripts = {
+      {{running}, lost}, {{}, lost}, {{EndedJob(v1::JOB_STATE_SUCCEEDED)}, grpc::Status::OK}};
+  EXPECT_EQ(Run({"watch", "job-1"}), 0);
+  EXPECT_EQ(service_.jobs.watches, 3);
+  const std::string all = out() + err();
+  EXPECT_EQ(Count("connection lost; the job goes on", all), 1) << all;
+  EXPECT_EQ(Count("connected again", all), 1) << all;
+}
+
+TEST_F(CliTest, EveryStatusHasItsExitCode) {
+  for (const auto& [code, exit_code] :
+       {std::pair{absl::StatusCode::kOk, ExitCode::kOk},
+        {absl::StatusCode::kInvalidArgument, ExitCode::kUsage},
+        {absl::StatusCode::kOutOfRange, ExitCode::kUsage},
+        {absl::StatusCode::kNotFound, ExitCode::kNotFound},
+        {absl::StatusCode::kUnavailable, ExitCode::kUnavailable},
+        {absl::StatusCode::kDeadlineExceeded, ExitCode::kUnavailable},
+        {absl::StatusCode::kResourceExhausted, ExitCode::kFailed},
+        {absl::StatusCode::kFailedPrecondition, ExitCode::kFailed},
+        {absl::StatusCode::kPermissionDenied, ExitCode::kFailed},
+        {absl::StatusCode::kDataLoss, ExitCode::kFailed},
+        {absl::StatusCode::kCancelled, ExitCode::kFailed},
+        {absl::StatusCode::kInternal, ExitCode::kFailed},
+        {absl::StatusCode::kUnknown, ExitCode::kFailed}}) {
+    EXPECT_EQ(ExitCodeOf(absl::Status(code, "")), exit_code) << absl::StatusCodeToString(code);
+  }
+}
+
 TEST_F(CliTest, ExitCodeSaysWhatWentWrong) {
   EXPECT_EQ(Run({"jobs", "nothing"}), 3);
   EXPECT_THAT(err(), HasSubstr("no job \"nothing\""));
@@ -212,6 +256,12 @@ TEST_F(CliTest, ExitCodeSaysWhatWentWrong) {
   service_.jobs.compress_error = BadField("spec.model_name", "is taken");
   EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 2);
   EXPECT_THAT(err(), HasSubstr("--name: is taken"));
+  service_.jobs.compress_error = grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "too slow");
+  EXPECT_EQ(
+      Run({"compress", "--name", "blood", "--dataset", "synthetic", "--timeout", "25", "--detach"}),
+      4);
+  EXPECT_THAT(err(), HasSubstr("no answer from 127.0.0.1:8500 within 25 s (too slow)"));
+  EXPECT_THAT(err(), HasSubstr("Allow more with --timeout."));
 }
 
 TEST_F(CliTest, ErrorsAreJsonWhereThatIsAskedFor) {
@@ -292,10 +342,12 @@ TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
   EXPECT_THAT(hint("Peer name 127.0.0.1 is not in peer certificate", {"--tls"}),
               HasSubstr("by a name that stands in the certificate"));
   EXPECT_THAT(hint("connection refused", {}), HasSubstr("Is it running there?"));
-  setenv("http_proxy", "http://proxy:3128", /*overwrite=*/1);
-  EXPECT_THAT(hint("refused", {"--server", "cells:1"}), HasSubstr("http_proxy=http://proxy:3128"));
-  EXPECT_THAT(hint("refused", {}), Not(HasSubstr("proxy")));
-  unsetenv("http_proxy");
+  {
+    const ScopedEnvironment proxy("http_proxy", "http://proxy:3128");
+    EXPECT_THAT(hint("refused", {"--server", "cells:1"}),
+                HasSubstr("http_proxy=http://proxy:3128"));
+    EXPECT_THAT(hint("refused", {}), Not(HasSubstr("proxy")));
+  }
   EXPECT_EQ(Run({"jobs", "--server", "http://cells:8500"}), 2);
   EXPECT_THAT(err(), HasSubstr("'http://cells:8500' is not HOST:PORT: leave http:// out"));
   for (const char* host : {"cells", "127.0.0.1", "[::1]", "cells:"}) {
@@ -335,6 +387,16 @@ TEST_F(CliTest, JobsTurnsPagesUpToTheLimit) {
   EXPECT_EQ(Run({"jobs", "--state", "asleep"}), 2);
 }
 
+TEST_F(CliTest, JobsAsksForStateAndModel) {
+  EXPECT_EQ(Run({"jobs", "--state", "running", "--model", "blood", "--limit", "7"}), 0);
+  EXPECT_THAT(service_.jobs.last_list.states(), ElementsAre(v1::JOB_STATE_RUNNING));
+  EXPECT_EQ(service_.jobs.last_list.model_name(), "blood");
+  EXPECT_EQ(service_.jobs.last_list.page_size(), 7);
+  EXPECT_EQ(Run({"jobs"}), 0);
+  EXPECT_THAT(service_.jobs.last_list.states(), IsEmpty());
+  EXPECT_EQ(service_.jobs.last_list.model_name(), "");
+}
+
 TEST_F(CliTest, ShowsOneJobWithItsLedger) {
   service_.jobs.jobs["job-1"] = EndedJob(v1::JOB_STATE_FAILED);
   EXPECT_EQ(Run({"jobs", "job-1"}), 0);
@@ -356,6 +418,8 @@ TEST_F(CliTest, ModelsListsAllPagesAndShowsOne) {
   EXPECT_EQ(Run({"models", "blood"}), 0);
   EXPECT_THAT(out(), HasSubstr("ACC 96.12 %"));
   EXPECT_THAT(out(), HasSubstr("1 monocyte  94.8 %   3  55"));
+  EXPECT_EQ(Run({"models", "blood@2"}), 0);
+  EXPECT_EQ(Run({"models", "blood@1"}), 3);
   EXPECT_EQ(Run({"models", "bone"}), 3);
   EXPECT_EQ(Run({"models", "blood@first"}), 2);
 }

@@ -12,6 +12,7 @@
 #include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "core/jobs/recipes.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -267,7 +268,8 @@ TEST(BuildCompressRequest, AsksForASearchWhenAGoalIsGiven) {
 }
 
 TEST(BuildCompressRequest, AGoalRefusesWhatAFileSaysOfSparsityAndWeights) {
-  const std::string file = testing::TempDir() + "goal_recipe.json";
+  const TemporaryFolder folder;
+  const std::string file = folder.PathOf("goal_recipe.json");
   CompressFlags flags = Flags();
   flags.base = "blood@1";
   flags.max_tries = 2;
@@ -331,7 +333,8 @@ TEST(BuildCompressRequest, ABaseModelIsFineTunedNotTrained) {
 
 TEST(BuildCompressRequest, ReadsARecipeFile) {
   CompressFlags flags = Flags();
-  flags.recipe_file = absl::StrCat(testing::TempDir(), "/half.json");
+  const TemporaryFolder folder;
+  flags.recipe_file = folder.PathOf("half.json");
   ASSERT_TRUE(WriteFileAtomically(flags.recipe_file,
                                   R"({"train": {"epochs": 3}, "prune": {"sparsity": 0.5}})")
                   .ok());

@@ -8,7 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
-#include "core/jobs/job_spec.h"
+#include "core/jobs/recipes.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -16,7 +17,8 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(ReadRecipeFile, SaysWhatIsWrongAndWhatCouldBeThere) {
-  const std::string path = absl::StrCat(testing::TempDir(), "/wrong.json");
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("wrong.json");
   const auto why = [&path](const std::string& text) {
     EXPECT_TRUE(WriteFileAtomically(path, text).ok());
     const absl::Status status = ReadRecipeFile(path).status();
@@ -36,7 +38,8 @@ TEST(ReadRecipeFile, SaysWhatIsWrongAndWhatCouldBeThere) {
 }
 
 TEST(ReadRecipeFile, KeepsAZeroThatStandsThere) {
-  const std::string path = absl::StrCat(testing::TempDir(), "/zeros.json");
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("zeros.json");
   ASSERT_TRUE(
       WriteFileAtomically(path, R"({"train": {"labelSmoothing": 0, "shiftPixels": 0}})").ok());
   const absl::StatusOr<v1::Recipe> recipe = ReadRecipeFile(path);
@@ -47,7 +50,8 @@ TEST(ReadRecipeFile, KeepsAZeroThatStandsThere) {
 }
 
 TEST(ReadRecipeFile, TakesBothSpellingsOfFieldsAndAnyLayer) {
-  const std::string path = absl::StrCat(testing::TempDir(), "/spelled.json");
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("spelled.json");
   ASSERT_TRUE(WriteFileAtomically(path, R"({"finetune": {"batch_size": 32, "learningRate": 0.1},
       "prune": {"sparsity": 0.5, "layerSparsity": {"layer1.0.conv1": 0.25}},
       "onCollapse": "COLLAPSE_POLICY_REPORT"})")

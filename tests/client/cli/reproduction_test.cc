@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+#include <vector>
 
 #include "core/jobs/recipes.h"
 
@@ -158,9 +160,64 @@ TEST(CompareModels, NamesTheTensorThatDiffers) {
   EXPECT_EQ(tensors, "1 of 2 the same; not: fc.weight");
 }
 
+TEST(CompareModels, EveryPartOfATensorCounts) {
+  for (const auto& change : std::vector<std::function<void(StoredTensor*)>>{
+           [](StoredTensor* t) { t->encoding = Encoding::kInt4; },
+           [](StoredTensor* t) {
+             t->shape = {3, 1};
+           },
+           [](StoredTensor* t) { t->floats = {1}; }, [](StoredTensor* t) { t->integers[2] = 3; },
+           [](StoredTensor* t) { t->scales = {0.25f}; }, [](StoredTensor* t) { t->group_size = 2; },
+           [](StoredTensor* t) { t->multipliers = {2}; }}) {
+    StoredModel other = Stored();
+    change(&other.artifact.tensors["fc.weight"]);
+    EXPECT_FALSE(CompareModels(Stored(), other, 0.01).same_bits);
+  }
+  StoredModel more = Stored();
+  more.artifact.tensors["fc.bias"] = StoredTensor();
+  EXPECT_FALSE(CompareModels(Stored(), more, 0.01).same_bits);
+  EXPECT_FALSE(CompareModels(more, Stored(), 0.01).same_bits);
+}
+
+TEST(CompareModels, ProcessorDeviceAndThreadsMakeAnotherEnvironment) {
+  for (const auto& change : std::vector<std::function<void(v1::Provenance*)>>{
+           [](v1::Provenance* p) { p->set_processor("Another"); },
+           [](v1::Provenance* p) { p->set_device("cuda:0"); },
+           [](v1::Provenance* p) { p->set_threads(4); },
+           [](v1::Provenance* p) { (*p->mutable_versions())["onednn"] = "2.7"; }}) {
+    StoredModel other = Stored();
+    change(other.model.mutable_provenance());
+    const ComparedModels compared = CompareModels(Stored(), other, 0.01);
+    EXPECT_FALSE(compared.same_environment);
+    EXPECT_TRUE(compared.same_bits);
+    EXPECT_TRUE(compared.equal);
+  }
+}
+
+TEST(CompareModels, GpusNeedNotGiveTheSameBits) {
+  StoredModel original = Stored(), other = Stored();
+  other.artifact.tensors["fc.weight"].integers[1] = 1;
+  for (StoredModel* model : {&original, &other}) {
+    model->model.mutable_provenance()->set_device("cuda:0");
+  }
+  const ComparedModels compared = CompareModels(original, other, 0.01);
+  EXPECT_FALSE(compared.same_environment);
+  EXPECT_TRUE(compared.equal);
+  EXPECT_THAT(compared.verdict, HasSubstr("GPUs add up in any order"));
+}
+
 TEST(CompareModels, NoticesWhatOnlyTheScoresShow) {
   StoredModel other = Stored();
   other.model.mutable_evaluations(1)->set_right("\x0b");
+  EXPECT_FALSE(CompareModels(Stored(), other, 0.01).equal);
+  other = Stored();
+  other.model.mutable_evaluations(1)->add_confusion(1);
+  EXPECT_FALSE(CompareModels(Stored(), other, 0.01).equal);
+  other = Stored();
+  other.model.mutable_evaluations(0)->set_accuracy(0.971);
+  EXPECT_FALSE(CompareModels(Stored(), other, 0.01).equal);
+  other = Stored();
+  other.model.mutable_evaluations(1)->set_auc(0.997);
   EXPECT_FALSE(CompareModels(Stored(), other, 0.01).equal);
   other = Stored();
   other.artifact.activation_ranges["input"] = 2;
@@ -179,6 +236,10 @@ TEST(CompareModels, ComparesScoresWhenTheEnvironmentsDiffer) {
   EXPECT_TRUE(CompareModels(Stored(), other, 0.005).equal);
   compared = CompareModels(Stored(), other, 0.004);
   EXPECT_FALSE(compared.equal);
+  other.model.mutable_evaluations(1)->set_auc(0.99);
+  compared = CompareModels(Stored(), other, 0.005);
+  EXPECT_FALSE(compared.equal);
+  EXPECT_THAT(compared.verdict, HasSubstr("0.008000, beyond the tolerance of 0.005"));
 }
 
 TEST(CompareModels, TwoWithoutAnAucAreTheSame) {
@@ -203,6 +264,8 @@ TEST(CompareModels, WhatMeasuredTimesDecidedNeedNotComeAgain) {
   EXPECT_THAT(CompareModels(original, other, 0.01).verdict, HasSubstr("every bit should be"));
   goal->set_max_latency_ms(5);
   EXPECT_THAT(CompareModels(original, other, 0.01).verdict, HasSubstr("measured times"));
+  original.model.set_name("blood-dense");  // made before any time was measured
+  EXPECT_THAT(CompareModels(original, other, 0.01).verdict, HasSubstr("every bit should be"));
 }
 
 TEST(CompareModels, RefusesOtherData) {

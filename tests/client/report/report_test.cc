@@ -353,6 +353,35 @@ TEST(ChartsSection, KeepsItsWordsInThePictureAndOffTheTicks) {
   EXPECT_GE(ticks, 1);
 }
 
+TEST(ChartsSection, TheFrontHasWhatNothingSmallerIsAsAccurateAs) {
+  ReportData data = SampleReport();
+  data.cells.resize(7);
+  struct Figures {
+    int64_t megabytes;
+    double accuracy, milliseconds;
+  };
+  constexpr Figures kFigures[] = {{4, 0.97, 1}, {1, 0.90, 4}, {3, 0.93, 3}, {2, 0.95, 2},
+                                  {2, 0.94, 5}, {5, 0.97, 6}, {1, 0.99, 7}};
+  for (size_t i = 0; i < data.cells.size(); ++i) {
+    v1::Model& model = *data.cells[i].model;
+    model.mutable_size()->set_disk_bytes(kFigures[i].megabytes * 1000000);
+    model.mutable_evaluations(1)->set_accuracy(kFigures[i].accuracy);
+    model.mutable_certificate()->set_latency_seconds(1e-3 * kFigures[i].milliseconds);
+  }
+  data.cells.back().model->mutable_ledger()->rbegin()->set_verdict(v1::GUARD_VERDICT_COLLAPSED);
+  const std::string charts = ChartsSection(data);
+  const std::string begin = "On the front, smallest first: ";
+  std::vector<std::string> fronts;
+  for (size_t at = 0; (at = charts.find(begin, at)) != std::string::npos; ++at) {
+    const size_t text = at + begin.size();
+    fronts.push_back(charts.substr(text, charts.find('<', text) - text));
+  }
+  ASSERT_EQ(fronts.size(), 2u);
+  EXPECT_THAT(fronts[0], testing::MatchesRegex("[^;]*accuracy 0.9000; [^;]*accuracy 0.9500; "
+                                               "[^;]*accuracy 0.9700[.]"));
+  EXPECT_THAT(fronts[1], testing::MatchesRegex("[^;]*accuracy 0.9700[.]")) << "by latency";
+}
+
 TEST(ChartsSection, PutsTheBrokenModelsBelowTheAxis) {
   const std::string charts = ChartsSection(SampleReport());
   EXPECT_THAT(charts, HasSubstr("98 % INT4: 0.182"));

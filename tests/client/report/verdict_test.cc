@@ -20,6 +20,7 @@ TEST(McNemarInWords, SaysWhichModelIsBetterOrThatNoneIs) {
   EXPECT_EQ(CompareWithParent(Certificate(60, 20, 1e-5)), Comparison::kWorse);
   EXPECT_EQ(CompareWithParent(Certificate(20, 60, 1e-5)), Comparison::kBetter);
   EXPECT_EQ(CompareWithParent(Certificate(60, 20, 0.05)), Comparison::kNoDifference);
+  EXPECT_EQ(CompareWithParent(Certificate(60, 20, 0.049)), Comparison::kWorse);
   v1::Certificate at_chance = Certificate(12, 9, 0.6636);
   at_chance.mutable_parent_test()->set_accuracy(0.2);
   EXPECT_EQ(McNemarInWords(at_chance), "the dense model is at chance: not judged");

@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "absl/strings/str_cat.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -20,19 +20,13 @@ using testing::HasSubstr;
 
 class FileTest : public testing::Test {
  protected:
-  FileTest()
-      : folder_(absl::StrCat(testing::TempDir(), "/file-test-", getpid(), "-",
-                             testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    std::filesystem::create_directories(folder_);
-  }
-  ~FileTest() override { std::filesystem::remove_all(folder_); }
-
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
   int FileCount() const {
     return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder_), {}));
   }
 
-  const std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 TEST_F(FileTest, WritesAndReads) {

@@ -34,6 +34,10 @@ TEST(AllocateTest, TakesTheLeastLossWhenThereIsRoom) {
   EXPECT_THAT(Allocate(layers, 100), testing::ElementsAre(0, 0));
 }
 
+TEST(AllocateTest, OfChoicesThatLoseTheSameTakesTheSmallest) {
+  EXPECT_THAT(Allocate({{Choice(10, 0), Choice(1, 0)}}, 100), testing::ElementsAre(1));
+}
+
 TEST(AllocateTest, SavesWhereItCostsLeast) {
   const Layers layers = {{Choice(10, 0), Choice(1, 5)}, {Choice(10, 0), Choice(1, 1)}};
   EXPECT_THAT(Allocate(layers, 11), testing::ElementsAre(0, 1));

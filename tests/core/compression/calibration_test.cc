@@ -20,6 +20,22 @@ std::map<std::string, float> Calibrate(v1::RangeMethod method, double percentile
   return CalibrateActivations(SmallNetwork(), SpotDataset(), options, 1);
 }
 
+// Of the outputs of all layers for the images that Calibrate looks at.
+std::map<std::string, torch::Tensor> Magnitudes(bool with_relu = true) {
+  const Dataset dataset = SpotDataset();
+  const TorchNetwork network = SmallNetwork();
+  torch::NoGradGuard no_grad;
+  const BatchLoader loader(dataset, dataset.train, 64, /*seed=*/1, /*max_images=*/64);
+  std::map<std::string, torch::Tensor> outputs;
+  TorchNetwork::Hooks hooks;
+  hooks.after = [&](const Layer& layer, const torch::Tensor& output) {
+    const bool wanted = with_relu || (layer.op == Op::kConv && !layer.relu);
+    if (wanted) outputs[layer.name] = output.abs();
+  };
+  network.Forward(loader.EvaluationBatch(0).images, TorchNetwork::Mode::kEvaluate, hooks);
+  return outputs;
+}
+
 TEST(CalibrateActivationsTest, CoversTheWantedShareOfEveryLayer) {
   const auto full = Calibrate(v1::RANGE_METHOD_MIN_MAX);
   const auto most = Calibrate(v1::RANGE_METHOD_PERCENTILE, 90);
@@ -31,6 +47,16 @@ TEST(CalibrateActivationsTest, CoversTheWantedShareOfEveryLayer) {
     EXPECT_LE(range, full.at(layer)) << layer;
   }
   EXPECT_LT(most.at("conv1"), full.at("conv1"));
+  // Whatever is not mostly zero has the share itself.
+  int exact = 0;
+  for (const auto& [layer, output] : Magnitudes()) {
+    const auto share = output.le(most.at(layer)).to(torch::kFloat32).mean().item<double>();
+    EXPECT_GT(share, 0.899) << layer;
+    if (output.eq(0).to(torch::kFloat32).mean().item<double>() > 0.85) continue;
+    EXPECT_LT(share, 0.91) << layer;
+    ++exact;
+  }
+  EXPECT_GT(exact, 0);
 }
 
 // The clipping of least error for a long tail lies between a low percentile and the largest value.
@@ -81,16 +107,7 @@ TEST(RangeOfLeastErrorTest, ZerosCostNothing) {
 
 // The shortcuts have no ReLU.
 TEST(CalibrateActivationsTest, MseCountsTheStepsOfEitherSign) {
-  const Dataset dataset = SpotDataset();
-  const TorchNetwork network = SmallNetwork();
-  torch::NoGradGuard no_grad;
-  const BatchLoader loader(dataset, dataset.train, 64, /*seed=*/1, /*max_images=*/64);
-  std::map<std::string, torch::Tensor> outputs;
-  TorchNetwork::Hooks hooks;
-  hooks.after = [&](const Layer& layer, const torch::Tensor& output) {
-    if (layer.op == Op::kConv && !layer.relu) outputs[layer.name] = output.abs();
-  };
-  network.Forward(loader.EvaluationBatch(0).images, TorchNetwork::Mode::kEvaluate, hooks);
+  const std::map<std::string, torch::Tensor> outputs = Magnitudes(/*with_relu=*/false);
   const auto ranges = Calibrate(v1::RANGE_METHOD_MSE);
   ASSERT_EQ(outputs.size(), 3u);
   int different = 0;

@@ -7,12 +7,14 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/compression/checkpoint_pace.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
 
 TEST(CheckpointTest, RoundTripsNamesWithDotsAndEveryType) {
-  const std::string path = testing::TempDir() + "/round_trip.pt";
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("round_trip.pt");
   TensorTable table;
   table["now/layer1.0.conv1.weight"] = torch::arange(24, torch::kFloat32)
                                            .reshape({1, 4, 2, 3})
@@ -29,8 +31,9 @@ TEST(CheckpointTest, RoundTripsNamesWithDotsAndEveryType) {
 }
 
 TEST(CheckpointTest, MissingAndDamagedFilesAreToldApart) {
-  EXPECT_TRUE(absl::IsNotFound(LoadTensors(testing::TempDir() + "/absent.pt").status()));
-  const std::string path = testing::TempDir() + "/damaged.pt";
+  const TemporaryFolder folder;
+  EXPECT_TRUE(absl::IsNotFound(LoadTensors(folder.PathOf("absent.pt")).status()));
+  const std::string path = folder.PathOf("damaged.pt");
   ASSERT_TRUE(WriteFileAtomically(path, "not a checkpoint").ok());
   EXPECT_TRUE(absl::IsDataLoss(LoadTensors(path).status()));
 }
@@ -55,7 +58,8 @@ class NoMemory : public at::Allocator {
 };
 
 TEST(CheckpointTest, AFileThatThereIsNoMemoryForIsNotDamaged) {
-  const std::string path = testing::TempDir() + "/large.pt";
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("large.pt");
   ASSERT_TRUE(SaveTensors({{"w", torch::ones({1000})}}, path).ok());
   {
     NoMemory no_memory;
@@ -66,7 +70,8 @@ TEST(CheckpointTest, AFileThatThereIsNoMemoryForIsNotDamaged) {
 }
 
 TEST(CheckpointTest, WhatIsSetAsideIsKept) {
-  const std::string path = testing::TempDir() + "/aside.pt";
+  const TemporaryFolder folder;
+  const std::string path = folder.PathOf("aside.pt");
   ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
   ASSERT_TRUE(SetAside(path, "it is damaged").ok());
   EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");

@@ -58,7 +58,7 @@ TEST(GoalSearchTest, GoesOnUntilItIsFastEnough) {
   const auto best = BestTry(goal, tries);
   ASSERT_TRUE(best);
   EXPECT_LE(tries[*best].latency_ms, 1);
-  EXPECT_GT(tries.size(), 1);
+  EXPECT_EQ(tries.size(), 3) << "1.9 ms, 1.2 ms, 0.7 ms: in steps, though the files are too large";
 }
 
 TEST(GoalSearchTest, TheNearestExceedsItsWorstBoundLeast) {
@@ -78,7 +78,8 @@ TEST(GoalSearchTest, LeavesRoomForWhatHasNoBudget) {
   ASSERT_EQ(tries.size(), 1);
   EXPECT_LE(tries[0].bytes, 3e5);
   EXPECT_GE(tries[0].bytes, 2.8e5);
-  EXPECT_NEAR(Play(DefaultGoal(), 0, 0, {kDense, 120000, 0})[0].bytes, kDense / 24, 0.02 * kDense);
+  EXPECT_NEAR(Play(DefaultGoal(), 0, 0, {kDense, 120000, 0})[0].bytes, kDense / 24,
+              0.02 * kDense / 24);
 }
 
 TEST(GoalSearchTest, ComesDownByWhatAFileIsTooLarge) {
@@ -90,6 +91,9 @@ TEST(GoalSearchTest, ComesDownByWhatAFileIsTooLarge) {
   ASSERT_TRUE(next);
   EXPECT_LT(*next * (522000 - 15000) / first + 15000, 500000);
   EXPECT_GT(*next, 0.9 * first);
+  const auto far = NextBudget(goal, sizes, {{first, true, 1200000, 0}});
+  ASSERT_TRUE(far);
+  EXPECT_DOUBLE_EQ(*far, first / 1.6) << "no further than a step";
 }
 
 TEST(GoalSearchTest, TriesTheLeastOnce) {

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "core/compression/pruning.h"
 #include "core/compression/trainer.h"
 #include "tests/core/compression/test_data.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -127,9 +127,9 @@ class QuietObserver : public JobObserver {
 };
 
 TEST_F(GpuTest, AJobTrainsCompressesAndPublishes) {
-  const std::string root = testing::TempDir() + "/gpu_test_job";
-  std::filesystem::remove_all(root);
-  const auto registry = std::make_unique<ModelRegistry>(*ModelRegistry::Open(root + "/models"));
+  const TemporaryFolder folder;
+  const auto registry =
+      std::make_unique<ModelRegistry>(*ModelRegistry::Open(folder.PathOf("models")));
   v1::JobSpec spec;
   spec.set_model_name("tiny");
   spec.mutable_dataset()->set_uri("synthetic:400");
@@ -151,7 +151,7 @@ TEST_F(GpuTest, AJobTrainsCompressesAndPublishes) {
   context.registry = registry.get();
   context.observer = &observer;
   context.job_id = "gpu";
-  context.work_folder = root + "/work";
+  context.work_folder = folder.PathOf("work");
   context.device = "cuda:0";
   const auto result = RunPipeline(spec, context);
   ASSERT_TRUE(result.ok()) << result.status();
@@ -159,7 +159,6 @@ TEST_F(GpuTest, AJobTrainsCompressesAndPublishes) {
   EXPECT_EQ(model.provenance().device(), "cuda:0");
   EXPECT_NEAR(model.size().sparsity(), 0.5, 0.01);
   EXPECT_EQ(model.evaluations_size(), 2);
-  std::filesystem::remove_all(root);
 }
 
 }  // namespace

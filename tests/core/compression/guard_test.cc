@@ -21,11 +21,15 @@ Score With(double accuracy, double answer_share) {
 TEST(ScoreOfTest, FindsTheMostFrequentAnswer) {
   Evaluation evaluation;
   evaluation.accuracy = 0.75;
+  evaluation.auc = 0.875;
   evaluation.confusion = {1, 1, 0, 2};  // four images, three answered with class 1
   const Score score = ScoreOf(evaluation);
   EXPECT_EQ(score.answer, 1);
   EXPECT_DOUBLE_EQ(score.answer_share, 0.75);
+  EXPECT_DOUBLE_EQ(score.class_share, 0.5);
   EXPECT_DOUBLE_EQ(score.accuracy, 0.75);
+  EXPECT_DOUBLE_EQ(score.auc, 0.875);
+  EXPECT_EQ(score.missed, -1);
 }
 
 TEST(FindCollapseTest, SeesOneAnswerForEverything) {
@@ -34,6 +38,14 @@ TEST(FindCollapseTest, SeesOneAnswerForEverything) {
   EXPECT_EQ(finding->verdict, v1::GUARD_VERDICT_COLLAPSED);
   EXPECT_THAT(finding->text, HasSubstr("100 % of the answers are 'eosinophil'"));
   EXPECT_THAT(finding->text, HasSubstr("0.7900 below"));
+}
+
+TEST(FindCollapseTest, HasLimits) {
+  EXPECT_TRUE(FindCollapse(With(0.4, 0.70), With(0.50, 0.3), 0, kNames));  // just at both
+  EXPECT_FALSE(FindCollapse(With(0.4, 0.69), With(0.50, 0.3), 0, kNames));
+  EXPECT_FALSE(FindCollapse(With(0.4, 0.70), With(0.49, 0.3), 0, kNames));
+  EXPECT_TRUE(FindCollapse(With(0.4, 0.81), With(0.90, 0.6), 0, kNames));  // 0.2 more than dense
+  EXPECT_FALSE(FindCollapse(With(0.4, 0.79), With(0.90, 0.6), 0, kNames));
 }
 
 TEST(FindCollapseTest, ADenseModelWithTheSameHabitIsNoCollapse) {
@@ -63,6 +75,13 @@ TEST(RemarkOnDenseTest, SeesOneAnswerForEverything) {
               "collapsed: 100 % of the dense model's answers are 'basophil', and no image of "
               "'eosinophil' is right");
   }
+}
+
+TEST(RemarkOnDenseTest, HasLimits) {
+  EXPECT_TRUE(RemarkOnDense(ScoreOf(Dense(60, 29, 0)), kNames));  // 71 % of the answers
+  EXPECT_FALSE(RemarkOnDense(ScoreOf(Dense(60, 31, 0)), kNames));
+  EXPECT_TRUE(RemarkOnDense(ScoreOf(Dense(75, 14, 0)), kNames));  // 11 % more than have that class
+  EXPECT_FALSE(RemarkOnDense(ScoreOf(Dense(75, 16, 0)), kNames));
 }
 
 TEST(RemarkOnDenseTest, AFrequentClassIsNoCollapse) {

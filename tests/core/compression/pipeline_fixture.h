@@ -17,6 +17,7 @@
 #include "core/compression/pipeline.h"
 #include "tests/core/compression/test_data.h"
 #include "tests/core/dataset/npz_builder.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 
@@ -52,12 +53,8 @@ class RecordingObserver : public JobObserver {
 class PipelineTest : public ::testing::Test {
  protected:
   PipelineTest() {
-    root_ = testing::TempDir() + "/pipeline_" +
-            testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(root_);
     registry_ = std::make_unique<ModelRegistry>(*ModelRegistry::Open(root_ + "/models"));
   }
-  ~PipelineTest() override { std::filesystem::remove_all(root_); }
 
   static v1::JobSpec TinySpec() {
     v1::JobSpec spec;
@@ -128,7 +125,8 @@ class PipelineTest : public ::testing::Test {
     return RunPipeline(spec, context);
   }
 
-  std::string root_;
+  const TemporaryFolder temporary_;
+  const std::string root_ = temporary_.path();
   std::unique_ptr<ModelRegistry> registry_;
 };
 

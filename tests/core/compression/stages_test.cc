@@ -4,6 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "core/jobs/job_defaults.h"
 #include "tests/core/compression/pipeline_fixture.h"
 
@@ -13,6 +18,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class StagesTest : public PipelineTest {
  protected:
@@ -70,6 +76,48 @@ TEST_F(StagesTest, ATryWithTheChoicesOfAnotherIsNotTrainedAgain) {
   EXPECT_THAT(ran, ElementsAre("try 2 restart"));
   EXPECT_THAT(second->note, HasSubstr("the same as try 1"));
   EXPECT_EQ(*registry_->Read({"tiny-try2", 1}), *registry_->Read({"tiny-try1", 1}));
+}
+
+double Distance(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return std::sqrt(sum);
+}
+
+TEST_F(StagesTest, QuantizationIsMendedByEverBetterRoundingOfTheUnroundedWeights) {
+  v1::QuantizeOptions& options = *spec_.mutable_recipe()->mutable_quantize();
+  options.set_weights(v1::WEIGHT_TYPE_INT4);
+  options.set_per_tensor_scales(true);
+  options.set_calibration_images(16);
+  spec_ = WithDefaults(spec_);
+  const std::unique_ptr<Stage> stage = MakeQuantizeStage(spec_.recipe().quantize());
+  const auto weights = [this] {
+    return state_.network->Export().at("layer1.0.conv1.weight").values;
+  };
+  const std::vector<float> before = weights();
+  const auto asked = stage->Run(state_, stage_context_);
+  ASSERT_TRUE(asked.ok()) << asked.status();
+  EXPECT_THAT(asked->note, HasSubstr("one scale a tensor"));
+  EXPECT_EQ(state_.unrounded.at("layer1.0.conv1.weight").values, before);
+  const double asked_distance = Distance(weights(), before);
+
+  const auto first = stage->Mend(state_, stage_context_, 0);
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(first->has_value());
+  EXPECT_THAT((*first)->note, HasSubstr("rounded to the nearest"));
+  EXPECT_THAT((*first)->note, HasSubstr("batch-norm statistics measured again"));
+  EXPECT_THAT((*first)->note, Not(HasSubstr("one scale a tensor")));
+  EXPECT_LT(Distance(weights(), before), asked_distance);
+
+  const auto second = stage->Mend(state_, stage_context_, 1);
+  ASSERT_TRUE(second.ok()) << second.status();
+  ASSERT_TRUE(second->has_value());
+  EXPECT_THAT((*second)->note, HasSubstr("ranges by MSE, rounded with compensated errors"));
+
+  const auto third = stage->Mend(state_, stage_context_, 2);
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_FALSE(third->has_value());
 }
 
 }  // namespace

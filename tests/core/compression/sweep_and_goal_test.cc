@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/artifact/artifact.h"
 #include "core/compression/checkpoint.h"
 #include "core/compression/pipeline.h"
@@ -193,8 +194,9 @@ TEST_F(PipelineTest, AResumedGoalHasSpentWhatItSpentBefore) {
   EXPECT_GT(spent, 0);
   // The dense model is no part of the search.
   EXPECT_LE(spent, absl::ToDoubleSeconds(RealClock()->Steady() - stopped.began.at("try 1")) + 1e-3);
-  // As if the first attempt had taken the hour.
-  table.at("goal")[0] = 3601;
+  // As if there were ten seconds left, and a try took twenty.
+  table.at("goal")[0] = 3590;
+  table.at("goal")[1] = 20;
   ASSERT_TRUE(SaveTensors(table, path).ok());
   const auto result = Run(spec, resumed, "job-1", 2);
   ASSERT_TRUE(result.ok()) << result.status();
@@ -221,6 +223,9 @@ TEST_F(PipelineTest, AGoalOutOfReachIsSaidSo) {
   const auto nearest = registry_->Get({"tiny-try1", 1});
   ASSERT_TRUE(nearest.ok()) << nearest.status();
   EXPECT_THAT(result.status().message(), HasSubstr("the nearest is published as tiny-try1@1: "));
+  const double milliseconds = 1e3 * nearest->certificate().latency_seconds();
+  EXPECT_GT(milliseconds, 0);
+  EXPECT_THAT(result.status().message(), HasSubstr(absl::StrFormat(" MB, %.3g ms", milliseconds)));
 }
 
 TEST_F(PipelineTest, AFileSizeOutOfReachIsRefusedBeforeTraining) {

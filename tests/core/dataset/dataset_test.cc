@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/dataset/npz_builder.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -17,16 +18,11 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string WriteTemporary(const std::string& name, const std::string& content) {
-  const std::string path = absl::StrCat(testing::TempDir(), "/cytopress_dataset_test_", name);
-  EXPECT_TRUE(WriteFileAtomically(path, content).ok());
-  return path;
-}
-
 TEST(LoadDatasetTest, LoadsANpzFileWithAContentHash) {
-  const std::string path = WriteTemporary("a.npz", BuildZip(ValidMembers()));
+  const TemporaryFolder temporary;
+  const std::string path = temporary.PathOf("a.npz");
+  ASSERT_TRUE(WriteFileAtomically(path, BuildZip(ValidMembers())).ok());
   const absl::StatusOr<Dataset> dataset = LoadDataset(path);
-  std::filesystem::remove(path);
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   EXPECT_EQ(dataset->content_hash, ContentHash(*dataset));
   EXPECT_EQ(dataset->content_hash.size(), 64u);
@@ -45,8 +41,10 @@ TEST(LoadDatasetTest, DrawsASyntheticOne) {
 }
 
 TEST(LoadDatasetTest, StopsWhenItIsTold) {
-  const std::string npz = WriteTemporary("stop.npz", BuildZip(ValidMembers()));
-  const std::string folder = absl::StrCat(testing::TempDir(), "/cytopress_dataset_test_stop");
+  const TemporaryFolder temporary;
+  const std::string npz = temporary.PathOf("stop.npz");
+  ASSERT_TRUE(WriteFileAtomically(npz, BuildZip(ValidMembers())).ok());
+  const std::string folder = temporary.PathOf("stop");
   std::filesystem::create_directories(folder + "/round");
   const Image image{2, 2, 1, {1, 2, 3, 4}};
   ASSERT_TRUE(WriteFileAtomically(folder + "/round/1.png", *EncodePng(image)).ok());
@@ -55,14 +53,11 @@ TEST(LoadDatasetTest, StopsWhenItIsTold) {
     options.should_stop = [] { return true; };
     EXPECT_TRUE(absl::IsCancelled(LoadDataset(uri, options).status())) << uri;
   }
-  std::filesystem::remove(npz);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(LoadDatasetTest, LoadsAFolder) {
-  const std::filesystem::path root =
-      std::filesystem::path(testing::TempDir()) / "cytopress_dataset_test_folder";
-  std::filesystem::remove_all(root);
+  const TemporaryFolder temporary;
+  const std::filesystem::path root = temporary.path();
   for (int i = 0; i < 6; ++i) {
     const std::filesystem::path folder = root / (i % 2 == 0 ? "round" : "square");
     std::filesystem::create_directories(folder);
@@ -73,7 +68,6 @@ TEST(LoadDatasetTest, LoadsAFolder) {
   DatasetOptions options;
   options.folder_preprocessing.width = options.folder_preprocessing.height = 2;
   const absl::StatusOr<Dataset> dataset = LoadDataset(root.string(), options);
-  std::filesystem::remove_all(root);
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   EXPECT_THAT(dataset->class_names, ElementsAre("round", "square"));
   EXPECT_EQ(dataset->content_hash.size(), 64u);
@@ -81,10 +75,11 @@ TEST(LoadDatasetTest, LoadsAFolder) {
 
 TEST(LoadDatasetTest, SaysWhatIsNoDataSet) {
   EXPECT_EQ(LoadDataset("/no/such/file.npz").status().code(), absl::StatusCode::kNotFound);
-  const std::string path = WriteTemporary("b.npz", "hello");
+  const TemporaryFolder temporary;
+  const std::string path = temporary.PathOf("b.npz");
+  ASSERT_TRUE(WriteFileAtomically(path, "hello").ok());
   EXPECT_THAT(LoadDataset(path).status().message(),
               AllOf(HasSubstr("b.npz"), HasSubstr("not a ZIP archive")));
-  std::filesystem::remove(path);
 }
 
 TEST(DatasetTest, SplitByName) {

@@ -11,6 +11,7 @@
 #include "core/dataset/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -26,15 +27,10 @@ namespace fs = std::filesystem;
 
 class FolderTest : public testing::Test {
  protected:
-  FolderTest()
-      : root_(fs::path(testing::TempDir()) /
-              absl::StrCat("cytopress_folder_",
-                           testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    fs::remove_all(root_);
+  FolderTest() {
     fs::create_directories(root_);
     options_.folder_preprocessing.width = options_.folder_preprocessing.height = 4;
   }
-  ~FolderTest() override { fs::remove_all(root_); }
 
   void Write(const std::string& name, const std::string& content) {
     fs::create_directories((root_ / name).parent_path());
@@ -57,7 +53,8 @@ class FolderTest : public testing::Test {
 
   absl::StatusOr<Dataset> Load() { return LoadFolder(root_.string(), options_); }
 
-  const fs::path root_;
+  const TemporaryFolder temporary_;
+  const fs::path root_ = temporary_.PathOf("cells");
   DatasetOptions options_;
 };
 

@@ -4,16 +4,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "core/jobs/job_store.h"
 #include "tests/core/jobs/postgres_server.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 
@@ -40,15 +38,10 @@ inline v1::JobSpec SomeSpec(const std::string& model = "blood") {
 class JobStoreTest : public testing::TestWithParam<Backend> {
  protected:
   void SetUp() override {
-    static std::atomic<int> counter{0};
-    folder_ = absl::StrCat(testing::TempDir(), "/job_store_", getpid(), "_", ++counter);
     url_ = GetParam().new_database(folder_);
     store_ = Open();
   }
-  void TearDown() override {
-    store_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  void TearDown() override { store_.reset(); }
 
   // Another process's view of the same database.
   std::unique_ptr<JobStore> Open() {
@@ -90,7 +83,8 @@ class JobStoreTest : public testing::TestWithParam<Backend> {
 
   FakeClock clock_;
   JobStoreOptions options_;
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.PathOf("state");  // not there yet
   std::string url_;
   std::unique_ptr<JobStore> store_;
 };

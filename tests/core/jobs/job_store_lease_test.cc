@@ -179,6 +179,46 @@ TEST_P(LeaseTest, ExpiredLeaseGoesBackToTheQueueAndTheOldWorkerIsFencedOff) {
   EXPECT_EQ(Get(id).ledger_size(), 0);
 }
 
+TEST_P(LeaseTest, OnlyARunningJobHasProgressAndALedgerThatGrows) {
+  for (const v1::JobState state : {v1::JOB_STATE_LEASED, v1::JOB_STATE_SUCCEEDED,
+                                   v1::JOB_STATE_FAILED, v1::JOB_STATE_CANCELLED}) {
+    SCOPED_TRACE(std::string(StateName(state)));
+    const Lease lease = JobIn(state);
+    v1::Progress progress;
+    progress.set_stage("train");
+    const absl::StatusCode refused = absl::StatusCode::kFailedPrecondition;
+    EXPECT_EQ(store_->ReportProgress(lease, progress).code(), refused);
+    EXPECT_EQ(store_->AppendLedger(lease, v1::LedgerEntry()).code(), refused);
+    const absl::Status renewed = store_->RenewLease(lease, kLease).status();
+    EXPECT_EQ(renewed.code(), state == v1::JOB_STATE_LEASED ? absl::StatusCode::kOk : refused);
+    const v1::Job job = Get(lease.job_id);
+    EXPECT_EQ(job.ledger_size(), 0);
+    EXPECT_EQ(job.progress().stage(), "");
+    if (state != v1::JOB_STATE_LEASED) continue;
+    // Leaves nothing queued for the next.
+    ASSERT_TRUE(store_->Cancel(lease.job_id).ok());
+    ASSERT_TRUE(store_->ReapWorker("w1").ok());
+  }
+}
+
+TEST_P(LeaseTest, TheModelOfAJobIsSaidOnce) {
+  const Lease lease = JobIn(v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(store_->Succeed(lease, "blood@1", ""), absl::OkStatus()) << "as before";
+  EXPECT_EQ(store_->Succeed(lease, "blood@2", "").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Get(lease.job_id).model(), "blood@1");
+}
+
+TEST_P(LeaseTest, AJobStartedWhenItsFirstAttemptDid) {
+  const std::string id = Submit();
+  AcquireAndStart();
+  const auto started = Get(id).started();
+  clock_.Advance(absl::Seconds(5));
+  ASSERT_TRUE(store_->ReapWorker("w1").ok());
+  AcquireAndStart();
+  EXPECT_EQ(Get(id).attempt(), 2);
+  EXPECT_EQ(Get(id).started().seconds(), started.seconds());
+}
+
 TEST_P(LeaseTest, RenewingKeepsTheLease) {
   Submit();
   const Lease lease = AcquireAndStart();

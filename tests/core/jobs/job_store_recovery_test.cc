@@ -83,13 +83,7 @@ TEST(OpenJobStore, RefusesUrlsItDoesNotKnow) {
 
 class SqliteFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    static std::atomic<int> counter{0};
-    folder_ = absl::StrCat(testing::TempDir(), "/sqlite file_", getpid(), "_", ++counter);
-    std::filesystem::create_directories(folder_);
-    path_ = folder_ + "/jobs.db";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { std::filesystem::create_directories(folder_); }
 
   absl::StatusOr<std::unique_ptr<JobStore>> Open() {
     return OpenJobStore("sqlite://" + path_, &clock_);
@@ -103,8 +97,9 @@ class SqliteFileTest : public testing::Test {
   }
 
   FakeClock clock_;
-  std::string folder_;
-  std::string path_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.PathOf("sqlite file");
+  const std::string path_ = folder_ + "/jobs.db";
 };
 
 TEST_F(SqliteFileTest, RefusesAFileThatIsNoDatabase) {
@@ -125,16 +120,6 @@ TEST_F(SqliteFileTest, RefusesTheSchemaOfANewerProgram) {
   const absl::Status status = Open().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("1000"));
-}
-
-TEST_F(SqliteFileTest, AnOlderDatabaseIsBroughtUpToDateWithItsJobs) {
-  const std::string id = (*(*Open())->Submit(SomeSpec(), "")).id();
-  Execute("DROP TABLE registry; ALTER TABLE jobs DROP COLUMN not_before_us");
-  Execute("DELETE FROM schema_version WHERE version > 2");
-  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
-  ASSERT_TRUE(store.ok()) << store.status();
-  EXPECT_EQ((*store)->NoteRegistry({"mine", "/models"})->id, "mine");
-  EXPECT_EQ((**(*store)->AcquireLease("w", "cpu", absl::Seconds(30))).lease.job_id, id);
 }
 
 TEST_F(SqliteFileTest, FieldsOfANewerProgramAreIgnored) {

@@ -6,24 +6,20 @@
 #ifdef CYTOPRESS_TEST_POSTGRES
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 
 class PostgresServer {
  public:
-  PostgresServer() : folder_(absl::StrCat("/tmp/cytopress_postgres_", getpid())) { Start(); }
-  ~PostgresServer() {
-    Stop();
-    std::filesystem::remove_all(folder_);
-  }
+  PostgresServer() { Start(); }
+  ~PostgresServer() { Stop(); }
   PostgresServer(const PostgresServer&) = delete;
   PostgresServer& operator=(const PostgresServer&) = delete;
 
@@ -50,7 +46,10 @@ class PostgresServer {
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
   }
 
-  const std::string folder_;
+  // Not testing::TempDir(): PostgreSQL takes paths of sockets of at most 107 bytes, and whoever it
+  // runs as must get there.
+  const TemporaryFolder temporary_{"/tmp"};
+  const std::string folder_ = temporary_.path();
   std::atomic<int> databases_{0};
 };
 

@@ -3,15 +3,12 @@
 
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 
-#include "absl/strings/str_cat.h"
 #include "core/artifact/float16.h"
 #include "core/base/file.h"
 #include "core/dataset/dataset.h"
@@ -20,6 +17,7 @@
 #include "core/onnx/onnx_export.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/engine/reference.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -94,10 +92,6 @@ class OnnxRuntimeTest : public ::testing::Test {
     if (const std::string why = WhyNoOnnxRuntime(); !why.empty()) {
       GTEST_SKIP() << "no ONNX Runtime: " << why;
     }
-    folder_ = absl::StrCat(testing::TempDir(), "/onnx_runtime_test-", getpid());
-  }
-  ~OnnxRuntimeTest() override {
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
   std::map<std::string, std::string> Run(const std::string& model,
@@ -110,7 +104,8 @@ class OnnxRuntimeTest : public ::testing::Test {
     return Floats(Run(model, pixels)["probabilities"]);
   }
 
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 TEST_F(OnnxRuntimeTest, FloatWeightsGiveTheSameProbabilities) {

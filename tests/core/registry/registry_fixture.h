@@ -2,10 +2,8 @@
 #define CYTOPRESS_TESTS_CORE_REGISTRY_REGISTRY_FIXTURE_H_
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
@@ -13,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/registry/model_registry.h"
 #include "tests/core/artifact/sample_artifact.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 
@@ -25,12 +24,6 @@ inline std::string MarkedFile(const std::string& mark) {
 // A registry in a folder of the test's own.
 class RegistryTest : public testing::Test {
  protected:
-  RegistryTest()
-      : root_(absl::StrCat(testing::TempDir(), "/registry-", getpid(), "-",
-                           testing::UnitTest::GetInstance()->current_test_info()->name())),
-        registry_(ModelRegistry::Open(root_).value()) {}
-  ~RegistryTest() override { std::filesystem::remove_all(root_); }
-
   int64_t Publish(const std::string& name, const std::string& key = "") {
     return registry_.Publish(name, SampleFile(), key).value().version;
   }
@@ -47,8 +40,9 @@ class RegistryTest : public testing::Test {
     return versions;
   }
 
-  const std::string root_;
-  ModelRegistry registry_;
+  const TemporaryFolder temporary_;
+  const std::string root_ = temporary_.PathOf("models");
+  ModelRegistry registry_ = ModelRegistry::Open(root_).value();
 };
 
 }  // namespace cytopress

@@ -76,6 +76,50 @@ TEST(AdmissionTest, TheNumberOfImagesIsBoundedWhateverIsPredicted) {
   EXPECT_TRUE(admission.Admit(Images(2)).ok());
 }
 
+TEST(AdmissionTest, TheBytesOfAllRequestsAreBounded) {
+  AdmissionOptions options;
+  options.max_bytes = 100;
+  Admission admission(options);
+  const auto first = admission.Admit(Images(1, 60));
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(ErrorInfoOf(admission.Admit(Images(1, 41)).status()).reason(), "QUEUE_FULL");
+  const auto second = admission.Admit(Images(1, 40));
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(ErrorInfoOf((*second)->Grow(1)).reason(), "QUEUE_FULL");
+  EXPECT_EQ(ErrorInfoOf((*second)->Grow(61)).reason(), "REQUEST_TOO_LARGE");
+}
+
+// Up to three tenths are added to the delay.
+TEST(AdmissionTest, AFullQueueIsComeBackToWhenHalfOfItHasGone) {
+  AdmissionOptions options;
+  options.max_waiting_images = 1;
+  options.max_bytes = 100;
+  Admission admission(options);
+  const auto first = admission.Admit(Images(1, 60));
+  ASSERT_TRUE(first.ok());
+  AdmissionRequest request = Images(1);
+  const auto delay = [&] {
+    const absl::Status full = admission.Admit(request).status();
+    EXPECT_EQ(ErrorInfoOf(full).reason(), "QUEUE_FULL");
+    return RetryDelayOf(full).value_or(absl::ZeroDuration());
+  };
+  EXPECT_THAT(delay(), AllOf(Ge(absl::Milliseconds(200)), Le(absl::Milliseconds(261))))
+      << "nothing is known";
+  request.predicted = absl::Milliseconds(800);
+  EXPECT_THAT(delay(), AllOf(Ge(absl::Milliseconds(400)), Le(absl::Milliseconds(521))));
+  (*first)->LeaveQueue(1);
+  request.bytes = 41;
+  EXPECT_THAT(delay(), AllOf(Ge(absl::Milliseconds(400)), Le(absl::Milliseconds(521))));
+}
+
+TEST(AdmissionTest, NobodyIsSentAwayForLong) {
+  Admission admission({});
+  const auto delay =
+      RetryDelayOf(admission.Admit(InTime(absl::Milliseconds(50), absl::Minutes(10))).status());
+  ASSERT_TRUE(delay.has_value());
+  EXPECT_THAT(*delay, AllOf(Ge(absl::Seconds(30)), Le(absl::Seconds(39))));
+}
+
 TEST(AdmissionTest, WhatNeverFitsIsNotToldToComeAgain) {
   AdmissionOptions options;
   options.max_bytes = 100;
@@ -238,6 +282,14 @@ TEST_F(BulkTest, MoreImagesThanMayWaitComeInAlone) {
   EXPECT_THAT(admitted_, ElementsAre(1));
   EndAll();
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
+}
+
+TEST_F(BulkTest, MayGrowWhereOthersHoldAllBytes) {
+  Ask(1, 1, 100);
+  const auto others = admission_->Admit(Images(1, 900));
+  ASSERT_TRUE(others.ok());
+  EXPECT_EQ(ErrorInfoOf((*others)->Grow(10)).reason(), "QUEUE_FULL");
+  EXPECT_EQ(tickets_[0]->Grow(10), absl::OkStatus());
 }
 
 TEST_F(BulkTest, WhatNeverFitsIsTurnedAway) {

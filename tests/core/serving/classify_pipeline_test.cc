@@ -98,7 +98,7 @@ TEST_F(ClassifyPipelineTest, BoundsTheBytesThatRequestsHold) {
   const auto second = Send({Raw(one_), Raw(one_)});  // do not fit, now
   EXPECT_EQ(second->Get().status().code(), absl::StatusCode::kResourceExhausted);
   // A refusal is answered before what the request held is given back.
-  while (pipeline().waiting_images() > 0) std::this_thread::yield();
+  ASSERT_TRUE(Eventually([this] { return pipeline().waiting_images() == 0; }));
   const auto third = Send({Raw(one_), Raw(one_), Raw(one_)});  // never fit
   EXPECT_EQ(third->Get().status().code(), absl::StatusCode::kInvalidArgument);
   puppet_.LetAllGo();
@@ -271,7 +271,7 @@ TEST_F(ClassifyPipelineTest, AFloodForAModelThatIsLoadedLeavesTheQueueToOthers) 
   EXPECT_EQ(ErrorInfoOf(refused->Get().status()).reason(), "QUEUE_FULL");
   EXPECT_EQ(observer_.refused(), 1);
   // A refusal is answered before what the request held is given back.
-  while (pipeline().waiting_images() > 0) std::this_thread::yield();
+  ASSERT_TRUE(Eventually([this] { return pipeline().waiting_images() == 0; }));
   const auto warm = Send(std::vector<InputImage>(8, Raw(three_)), "warm");
   ASSERT_TRUE(warm->Get().ok()) << warm->Get().status();
   warm->Get() = absl::CancelledError();
@@ -371,8 +371,33 @@ TEST_F(ClassifyPipelineTest, TheNewestIsAnsweredByTheOneBeforeUntilItIsLoaded) {
   ASSERT_TRUE(loader_.AwaitLoads("m@1", 2));
   EXPECT_EQ(version_of(), 2);
   loader_.Hold(false);
-  while (!pipeline().models()->Find({"m", 1})) std::this_thread::yield();
+  ASSERT_TRUE(Eventually([this] { return pipeline().models()->Find({"m", 1}) != nullptr; }));
   EXPECT_EQ(version_of(), 1);
+}
+
+TEST_F(ClassifyPipelineTest, WhereAVersionWasDeletedBeforeItsLoadTheOneBeforeAnswers) {
+  loader_.SetNewest(2);
+  loader_.FailOne("m@2", absl::NotFoundError("m@2 was deleted"));
+  loader_.Hold(true);
+  const auto answer = Send({Raw(one_)});
+  ASSERT_TRUE(loader_.AwaitLoads("m@2", 1));
+  loader_.SetNewest(1);
+  loader_.Hold(false);
+  ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+  EXPECT_EQ(answer->Get()->model->version.version, 1);
+  answer->Get() = absl::CancelledError();
+}
+
+TEST_F(ClassifyPipelineTest, WhatIsDeletedAgainAndAgainIsNotLookedForWithoutEnd) {
+  loader_.FailOne("m@1", absl::NotFoundError("m@1 was deleted"));
+  EXPECT_EQ(Send({Raw(one_)})->Get().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(loader_.looks(), 3);
+  // Who asks for a version by its number means no other.
+  ClassifyTask task;
+  task.model = {"m", 1};
+  task.images = {Raw(one_)};
+  EXPECT_EQ(Send(std::move(task))->Get().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(loader_.looks(), 4);
 }
 
 // For the thread sanitizer above all: models come and go while many threads classify with them.

@@ -2,11 +2,14 @@
 #ifndef CYTOPRESS_TESTS_CORE_SERVING_FAKES_H_
 #define CYTOPRESS_TESTS_CORE_SERVING_FAKES_H_
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,10 +22,10 @@
 #include "core/engine/engine.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/model_loader.h"
+#include "tests/eventually.h"
 
 namespace cytopress {
 
-inline constexpr absl::Duration kPatience = absl::Seconds(30);
 inline constexpr int kFakeClasses = 4;
 inline constexpr int kFakeBatch = 4;  // the preferred one
 inline constexpr int kFakeSide = 2;   // images are 2 x 2 gray
@@ -61,6 +64,16 @@ class Puppet {
     absl::MutexLock lock(&mutex_);
     return batches_;
   }
+  // That there were at once.
+  int most_engines() const {
+    absl::MutexLock lock(&mutex_);
+    return most_engines_;
+  }
+  void CountEngine(int sign) {
+    absl::MutexLock lock(&mutex_);
+    engines_ += sign;
+    most_engines_ = std::max(most_engines_, engines_);
+  }
 
   absl::Status Enter(int images) {
     absl::MutexLock lock(&mutex_);
@@ -68,7 +81,9 @@ class Puppet {
     const auto may_go = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return !held_ || allowed_ > 0;
     };
-    mutex_.Await(absl::Condition(&may_go));
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&may_go), kPatience)) {
+      ADD_FAILURE() << "nobody let the batch go";
+    }
     if (held_) --allowed_;
     return std::exchange(failure_, absl::OkStatus());
   }
@@ -79,13 +94,18 @@ class Puppet {
   int allowed_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<int> batches_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  int engines_ ABSL_GUARDED_BY(mutex_) = 0;
+  int most_engines_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// Sees class p % 4 in an image whose first pixel is p.
+// Sees class p % 4 in an image whose first pixel is p. The puppet outlives it.
 class PuppetEngine : public Engine {
  public:
   PuppetEngine(Puppet* puppet, int preferred_batch)
-      : puppet_(puppet), preferred_batch_(preferred_batch) {}
+      : puppet_(puppet), preferred_batch_(preferred_batch) {
+    puppet_->CountEngine(1);
+  }
+  ~PuppetEngine() override { puppet_->CountEngine(-1); }
 
   absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                         absl::Span<float> probabilities) override {
@@ -127,6 +147,7 @@ class FakeModelLoader : public ModelLoader {
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override {
     if (wanted.name == "missing") return absl::NotFoundError("there is no model 'missing'");
     absl::MutexLock lock(&mutex_);
+    ++looks_;
     return ModelVersion{wanted.name.empty() ? "default" : wanted.name,
                         wanted.version == 0 ? newest_ : wanted.version};
   }
@@ -140,7 +161,9 @@ class FakeModelLoader : public ModelLoader {
     absl::MutexLock lock(&mutex_);
     ++loads_[ToString(version)];
     const auto may_go = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !held_; };
-    mutex_.Await(absl::Condition(&may_go));
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&may_go), kPatience)) {
+      ADD_FAILURE() << "nobody let the load of " << ToString(version) << " go on";
+    }
     if (!failure_.ok()) return failure_;
     if (const auto it = failures_.find(ToString(version)); it != failures_.end()) return it->second;
     LoadedModel model;
@@ -170,6 +193,11 @@ class FakeModelLoader : public ModelLoader {
       failures_[version] = std::move(status);
     }
   }
+  // Calls of Resolve, of all models.
+  int looks() const {
+    absl::MutexLock lock(&mutex_);
+    return looks_;
+  }
   int loads(const std::string& version) const {
     absl::MutexLock lock(&mutex_);
     const auto it = loads_.find(version);
@@ -193,6 +221,7 @@ class FakeModelLoader : public ModelLoader {
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, int> loads_ ABSL_GUARDED_BY(mutex_);
+  int looks_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // Thread-safe.
@@ -203,17 +232,19 @@ class CountingObserver : public ServingObserver {
   }
   void OnClassified(const ModelVersion& model, int images, bool bulk,
                     const ClassifyTiming& timing) override {
-    classified_ += images;
+    (bulk ? classified_bulk_ : classified_) += images;
   }
   void OnUnloaded(const ModelVersion& model) override {}
   void OnRefused(const std::string& reason) override { ++refused_; }
   int refused() const { return refused_; }
   int batched() const { return batched_; }
-  int classified() const { return classified_; }
+  int classified() const { return classified_; }  // without bulk work
+  int classified_bulk() const { return classified_bulk_; }
 
  private:
   std::atomic<int> batched_{0};
   std::atomic<int> classified_{0};
+  std::atomic<int> classified_bulk_{0};
   std::atomic<int> refused_{0};
 };
 
@@ -226,10 +257,11 @@ class Promised {
     set_.Notify();
   }
   bool IsSet() const { return set_.HasBeenNotified(); }
-  // Crashes the test when nothing comes.
+  // Ends the test when nothing comes: GoogleTest takes what is thrown for a failure.
   T& Get() {
-    const bool came = set_.WaitForNotificationWithTimeout(kPatience);
-    if (!came) abort();
+    if (!set_.WaitForNotificationWithTimeout(kPatience)) {
+      throw std::runtime_error("no answer came");
+    }
     return *value_;
   }
 

@@ -198,7 +198,7 @@ TEST_F(ModelHostTest, ADamagedVersionPushesNobodyOutASecondTime) {
   EXPECT_EQ(loader_.loads("b@1"), 2);
   loader_.FailOne("a@2", absl::OkStatus());
   host_->Unload({"b", 1});
-  while (Answering(2) != 2) std::this_thread::yield();  // once there is room
+  EXPECT_TRUE(Eventually([this] { return Answering(2) == 2; })) << "once there is room";
 }
 
 TEST_F(ModelHostTest, WhatOnlyLackedMemoryIsGivenRoomAgain) {
@@ -285,6 +285,7 @@ TEST_F(ModelHostTest, NeverHoldsMoreThanTheBound) {
   EXPECT_EQ(loader_.loads("c@1"), 0);
   waiting->Get() = absl::CancelledError();
   EXPECT_TRUE(other->Get().ok());
+  EXPECT_EQ(puppet_.most_engines(), 1) << "each was gone before the next came";
 }
 
 TEST_F(ModelHostTest, AHandleKeepsAnUnloadedModelAlive) {
@@ -365,7 +366,14 @@ TEST_F(ModelHostTest, TheOldVersionStaysWhenTheNewOneIsDamaged) {
   EXPECT_EQ(Answering(1), 1);
   loader_.Fail(absl::DataLossError("damaged"));
   EXPECT_EQ(Answering(2), 1);
-  ASSERT_TRUE(loader_.AwaitLoads("a@2", 1));
+  // Answered when the load has ended.
+  auto by_number = std::make_shared<Answer>();
+  EXPECT_EQ(host_->Acquire({"a", 2},
+                           [by_number](absl::StatusOr<ModelHandle> model) {
+                             by_number->Set(std::move(model));
+                           }),
+            nullptr);
+  EXPECT_EQ(by_number->Get().status(), absl::DataLossError("damaged"));
   EXPECT_EQ(Answering(2), 1);
   EXPECT_THAT(LoadedVersions(), ElementsAre(1));
 }

@@ -3,18 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <new>
 #include <optional>
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "core/serving/error_details.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/serving/fakes.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -34,14 +33,10 @@ NetworkSpec SmallNetwork() {
 class RegistryModelLoaderTest : public testing::Test {
  protected:
   void SetUp() override {
-    const testing::TestInfo* const info = testing::UnitTest::GetInstance()->current_test_info();
-    root_ = absl::StrCat(testing::TempDir(), "/loader-", info->name());
-    std::filesystem::remove_all(root_);
     absl::StatusOr<ModelRegistry> registry = ModelRegistry::Open(root_);
     ASSERT_TRUE(registry.ok()) << registry.status();
     registry_.emplace(*std::move(registry));
   }
-  void TearDown() override { std::filesystem::remove_all(root_); }
 
   void Publish(const std::string& name) {
     static const auto* const bytes = new absl::StatusOr<std::string>(
@@ -57,7 +52,8 @@ class RegistryModelLoaderTest : public testing::Test {
     return RegistryModelLoader(options, &*registry_);
   }
 
-  std::string root_;
+  const TemporaryFolder temporary_;
+  const std::string root_ = temporary_.PathOf("models");
   std::optional<ModelRegistry> registry_;
 };
 

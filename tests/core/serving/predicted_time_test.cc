@@ -3,9 +3,14 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "core/image/image.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/error_details.h"
 #include "tests/core/serving/classify_pipeline_fixture.h"
@@ -187,6 +192,130 @@ TEST_F(PredictionTest, BulkWorkIsNeverRefused) {
     answer->Get() = absl::CancelledError();
   }
   EXPECT_EQ(observer_.refused(), 0);
+  EXPECT_EQ(observer_.classified_bulk(), 200);
+  EXPECT_EQ(observer_.classified(), 2) << "those that the means come from";
+}
+
+TEST_F(PredictionTest, AnAnswerSaysWhereItsTimeWent) {
+  const auto first = SendWithin(absl::Seconds(10));
+  ASSERT_TRUE(puppet_.AwaitBatches(3));
+  const auto second = SendWithin(absl::Seconds(10));
+  clock_.Advance(absl::Milliseconds(30));
+  puppet_.LetOneGo();
+  ASSERT_TRUE(first->Get().ok()) << first->Get().status();
+  ASSERT_TRUE(puppet_.AwaitBatches(4));
+  clock_.Advance(absl::Milliseconds(70));
+  puppet_.LetOneGo();
+  ASSERT_TRUE(second->Get().ok()) << second->Get().status();
+  const auto expect = [](const ClassifyTiming& timing, int queue_ms, int compute_ms) {
+    EXPECT_EQ(timing.queue, absl::Milliseconds(queue_ms));
+    EXPECT_EQ(timing.decode, absl::ZeroDuration());
+    EXPECT_EQ(timing.compute, absl::Milliseconds(compute_ms));
+  };
+  expect(first->Get()->timing, 0, 30);
+  expect(second->Get()->timing, 30, 70);
+  for (const auto& answer : {first, second}) answer->Get() = absl::CancelledError();
+}
+
+// Time passes by the looks that one thread takes at it.
+class LookedAtClock : public Clock {
+ public:
+  absl::Time Now() const override { return absl::FromUnixSeconds(1700000000); }
+  absl::Duration Steady() const override {
+    absl::MutexLock lock(&mutex_);
+    if (std::this_thread::get_id() == thread_) now_ += step_;
+    return now_;
+  }
+  void set_step(absl::Duration step) {
+    absl::MutexLock lock(&mutex_);
+    step_ = step;
+  }
+
+ private:
+  const std::thread::id thread_ = std::this_thread::get_id();
+  mutable absl::Mutex mutex_;
+  mutable absl::Duration now_ ABSL_GUARDED_BY(mutex_) = absl::Hours(1);
+  absl::Duration step_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
+};
+
+// A lone small image is decoded by the thread that sends it, between two looks at the clock.
+class DecodingTest : public ClassifyPipelineTest {
+ protected:
+  ~DecodingTest() override {
+    puppet_.LetAllGo();
+    decoder_may_go_on_.Notify();
+    pipeline_.reset();
+  }
+
+  void Start(int decode_threads) {
+    options_.decode_threads = decode_threads;
+    pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, &clock_);
+    ASSERT_TRUE(Send({Raw(one_)})->Get().ok());
+  }
+  InputImage Encoded() const {
+    InputImage image;
+    image.bytes = png_;
+    return image;
+  }
+  // Sends an image that takes so long to decode.
+  void Decode(absl::Duration time) {
+    clock_.set_step(time);
+    const auto answer = Send({Encoded()});
+    clock_.set_step(absl::ZeroDuration());
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
+  // Without the margin, of a request with so many bytes to decode. Something is computed.
+  absl::Duration Predicted(double files) const {
+    const auto bytes = static_cast<int64_t>(files * static_cast<double>(png_.size()));
+    return pipeline_->PredictedTime({"m", 0}, 1, bytes) / pipeline_->prediction_margin();
+  }
+
+  const std::string png_ = *EncodePng({2, 2, 1, std::vector<uint8_t>(4, 1)});
+  LookedAtClock clock_;
+  absl::Notification decoder_may_go_on_;
+};
+
+TEST_F(DecodingTest, ItsOwnIsPartOfThePrediction) {
+  int batches = 0;
+  for (const int threads : {1, 4}) {
+    SCOPED_TRACE(threads);
+    Start(threads);
+    Decode(absl::Milliseconds(8));
+    puppet_.Hold();
+    const auto computing = Send({Raw(one_)});
+    ASSERT_TRUE(puppet_.AwaitBatches(batches += 3));
+    const auto decoding = [this] { return Predicted(10) - Predicted(0); };
+    const auto expect = [&](double milliseconds) {
+      EXPECT_NEAR(absl::ToDoubleMilliseconds(decoding()), milliseconds, 1e-3);
+    };
+    expect(80.0 / threads);
+    puppet_.LetAllGo();
+    ASSERT_TRUE(computing->Get().ok());
+    computing->Get() = absl::CancelledError();
+    // A twentieth of the mean, and no more than four times the mean.
+    Decode(absl::Seconds(8));
+    puppet_.Hold();
+    const auto again = Send({Raw(one_)});
+    ASSERT_TRUE(puppet_.AwaitBatches(batches += 2));
+    expect(80.0 * (0.95 + 0.05 * 4) / threads);
+    puppet_.LetAllGo();
+    ASSERT_TRUE(again->Get().ok());
+    again->Get() = absl::CancelledError();
+  }
+}
+
+TEST_F(DecodingTest, ThatOfOthersIsPartOfThePrediction) {
+  Start(1);
+  Decode(absl::Milliseconds(8));
+  // Keeps the decoder from what follows.
+  pipeline_->Preload({"m", 0}, [this](const absl::Status&) {
+    EXPECT_TRUE(decoder_may_go_on_.WaitForNotificationWithTimeout(kPatience));
+  });
+  EXPECT_EQ(Predicted(0), absl::ZeroDuration());
+  const auto waiting = Send({Encoded(), Encoded(), Encoded()});
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(Predicted(0)), 24, 1e-3);
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(Predicted(1)), 24 + 8, 1e-3);
 }
 
 }  // namespace

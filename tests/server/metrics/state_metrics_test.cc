@@ -1,14 +1,13 @@
 #include "server/metrics/state_metrics.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "tests/server/worker/forwarding_job_store.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -30,14 +29,9 @@ class BusyJobStore : public ForwardingJobStore {
 class StateMetricsTest : public testing::Test {
  protected:
   StateMetricsTest()
-      : folder_(absl::StrCat(testing::TempDir(), "/state_metrics_", getpid())),
-        store_(*OpenJobStore(absl::StrCat("sqlite://", folder_, "/jobs.db"), &clock_)),
+      : store_(*OpenJobStore(absl::StrCat("sqlite://", folder_, "/jobs.db"), &clock_)),
         busy_store_(store_.get()),
         registry_(*ModelRegistry::Open(folder_ + "/models")) {}
-  ~StateMetricsTest() override {
-    store_.reset();
-    std::filesystem::remove_all(folder_);
-  }
 
   StateSources Sources() {
     StateSources sources;
@@ -82,7 +76,8 @@ class StateMetricsTest : public testing::Test {
   }
 
   FakeClock clock_;
-  const std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
   std::unique_ptr<JobStore> store_;
   BusyJobStore busy_store_;
   ModelRegistry registry_;

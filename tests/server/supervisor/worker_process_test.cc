@@ -11,10 +11,11 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "server/supervisor/cores.h"
+#include "tests/eventually.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -23,13 +24,6 @@ using testing::HasSubstr;
 
 class WorkerProcessTest : public testing::Test {
  protected:
-  void SetUp() override {
-    static int counter = 0;
-    folder_ = absl::StrCat(testing::TempDir(), "/worker_process_", getpid(), "_", ++counter);
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   ProcessOptions Shell(const std::string& script) {
     ProcessOptions options;
     options.command = {"/bin/sh", "-c", script};
@@ -40,11 +34,8 @@ class WorkerProcessTest : public testing::Test {
 
   static ProcessExit Wait(pid_t pid) {
     std::optional<ProcessExit> exit;
-    while (!exit.has_value()) {
-      exit = PollExit(pid);
-      std::this_thread::yield();
-    }
-    return *exit;
+    EXPECT_TRUE(Eventually([&] { return (exit = PollExit(pid)).has_value(); }));
+    return exit.value_or(ProcessExit());
   }
 
   static std::string Read(const std::string& path) {
@@ -54,7 +45,8 @@ class WorkerProcessTest : public testing::Test {
     return text.str();
   }
 
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 TEST_F(WorkerProcessTest, LogsBothStreamsAndTellsTheExitCode) {

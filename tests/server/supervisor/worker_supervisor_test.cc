@@ -3,14 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -21,30 +23,18 @@
 #include "server/supervisor/cores.h"
 #include "server/worker/checkpoint_folders.h"
 #include "server/worker/process_lock.h"
+#include "tests/eventually.h"
 #include "tests/server/worker/forwarding_job_store.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr absl::Duration kDeadline = absl::Seconds(60);
-
-// Waits until `condition` holds; false when it does not within the deadline.
-bool Eventually(const std::function<bool()>& condition) {
-  const absl::Time give_up = absl::Now() + kDeadline;
-  while (!condition()) {
-    if (absl::Now() > give_up) return false;
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return true;
-}
-
 class SupervisorTest : public testing::Test {
  protected:
   void SetUp() override {
-    static int counter = 0;
-    folder_ = absl::StrCat(testing::TempDir(), "/supervisor_", getpid(), "_", ++counter);
     options_.worker_program = SCRIPTED_WORKER;
     options_.database_url = "sqlite://" + folder_ + "/jobs.db";
     options_.models_folder = folder_ + "/models";
@@ -59,7 +49,6 @@ class SupervisorTest : public testing::Test {
   void TearDown() override {
     supervisor_.reset();
     store_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   void Start() {
@@ -87,7 +76,8 @@ class SupervisorTest : public testing::Test {
   }
 
   SupervisorOptions options_;
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.PathOf("state");  // not there yet
   std::unique_ptr<JobStore> store_;
   std::unique_ptr<WorkerSupervisor> supervisor_;
 };
@@ -166,6 +156,26 @@ TEST_F(SupervisorTest, WorkersShareTheCoresEqually) {
   EXPECT_EQ(threads_of_a_worker(), "3");
 }
 
+TEST_F(SupervisorTest, WorkersGetTheirShareOfTheMachineAndOfTheDisk) {
+  options_.nice = 5;
+  options_.cores = {OtherCores({}).back()};
+  options_.max_log_bytes = 1000;
+  const std::string log = folder_ + "/logs/worker-local-1.log";
+  std::filesystem::create_directories(folder_ + "/logs");
+  std::ofstream(log) << std::string(2000, 'x');
+  Start();
+  const std::string id = Submit("wait");
+  ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  const pid_t pid = Slot().pid;
+  EXPECT_EQ(getpriority(PRIO_PROCESS, pid), std::min(19, getpriority(PRIO_PROCESS, 0) + 5));
+  EXPECT_EQ(sched_getscheduler(pid), SCHED_BATCH);
+  cpu_set_t cores;
+  ASSERT_EQ(sched_getaffinity(pid, sizeof(cores), &cores), 0);
+  EXPECT_EQ(CPU_COUNT(&cores), 1);
+  EXPECT_TRUE(CPU_ISSET(options_.cores[0], &cores));
+  EXPECT_EQ(std::filesystem::file_size(log + ".1"), 2000u);
+}
+
 TEST_F(SupervisorTest, KilledWorkersJobIsTakenBackAndRunAgain) {
   Start();
   const std::string id = Submit("wait");
@@ -217,16 +227,92 @@ TEST_F(SupervisorTest, WorkersThatCannotStartAreStartedEverMoreSlowly) {
   EXPECT_EQ(Get(id).attempt(), 0);
 }
 
-TEST_F(SupervisorTest, WorkersThatCannotStartAreNotUp) {
+// Stands still; knows how often it was looked at, which the supervisor does several times a tick.
+class CountingClock : public FakeClock {
+ public:
+  absl::Duration Steady() const override {
+    ++looks_;
+    return FakeClock::Steady();
+  }
+  // Returns when whole ticks have come after it.
+  void AdvanceAndTick(absl::Duration by) {
+    Advance(by);
+    const int enough = looks_ + 30;
+    EXPECT_TRUE(Eventually([&] { return looks_ >= enough; }));
+  }
+
+ private:
+  mutable std::atomic<int> looks_{0};
+};
+
+// The supervisor's time passes only when it is told to.
+class PacedSupervisorTest : public SupervisorTest {
+ protected:
+  void SetUp() override {
+    SupervisorTest::SetUp();
+    store_ = *OpenJobStore(options_.database_url, &clock_);
+    options_.first_backoff = absl::Seconds(1);
+    options_.last_backoff = absl::Seconds(4);
+  }
+  void StartPaced() {
+    supervisor_ = std::make_unique<WorkerSupervisor>(options_, store_.get(), &clock_);
+    ASSERT_EQ(supervisor_->Start(), absl::OkStatus());
+  }
+  bool HasCrashed(int times) {
+    return Eventually([&] { return Slot().pid == 0 && Slot().crashes == times; });
+  }
+
+  CountingClock clock_;
+};
+
+TEST_F(PacedSupervisorTest, WorkersThatCannotStartAreNotUp) {
   options_.worker_program = "/bin/false";
-  options_.first_backoff = options_.last_backoff = absl::Hours(1);
-  Start();
+  options_.last_backoff = options_.first_backoff = absl::Hours(1);
+  StartPaced();
   ASSERT_TRUE(Eventually([&] { return store_->ListWorkers()->size() == 1; }));
+  const absl::Time before = store_->ListWorkers()->at(0).last_seen;
+  clock_.AdvanceAndTick(options_.times.heartbeat);
+  EXPECT_GT(store_->ListWorkers()->at(0).last_seen, before) << "it would work";
   Submit("publish");
-  ASSERT_TRUE(Eventually([&] { return Slot().crashes == 1; }));
+  ASSERT_TRUE(HasCrashed(1));
   const absl::Time last = store_->ListWorkers()->at(0).last_seen;
-  absl::SleepFor(10 * options_.times.heartbeat);
+  for (int i = 0; i < 3; ++i) clock_.AdvanceAndTick(options_.times.heartbeat);
   EXPECT_EQ(store_->ListWorkers()->at(0).last_seen, last);
+}
+
+TEST_F(PacedSupervisorTest, ThePauseAfterACrashDoublesUpToTheLongest) {
+  options_.worker_program = "/bin/false";
+  StartPaced();
+  Submit("publish");
+  int crashes = 1;
+  for (const int seconds : {1, 2, 4, 4, 4}) {
+    ASSERT_TRUE(HasCrashed(crashes));
+    clock_.AdvanceAndTick(absl::Seconds(seconds) - absl::Milliseconds(1));
+    EXPECT_EQ(Slot().started, crashes) << "not yet";
+    clock_.AdvanceAndTick(absl::Milliseconds(1));
+    EXPECT_EQ(Slot().started, ++crashes);
+  }
+}
+
+TEST_F(PacedSupervisorTest, AWorkerThatRanLongBeginsWithTheShortestPauseAgain) {
+  StartPaced();
+  const std::string id = Submit("wait");
+  int started = 0;
+  const auto kill_worker = [&](absl::Duration ran) {
+    ++started;
+    ASSERT_TRUE(Eventually([&] { return Slot().started == started && Slot().pid != 0; }));
+    ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+    clock_.Advance(ran);
+    ASSERT_EQ(kill(Slot().pid, SIGKILL), 0);
+  };
+  kill_worker(absl::ZeroDuration());
+  ASSERT_TRUE(HasCrashed(1));
+  clock_.AdvanceAndTick(absl::Seconds(1));
+  kill_worker(absl::ZeroDuration());
+  ASSERT_TRUE(HasCrashed(2));
+  clock_.AdvanceAndTick(absl::Seconds(2));
+  kill_worker(options_.last_backoff + absl::Seconds(1));
+  EXPECT_TRUE(HasCrashed(1));
 }
 
 TEST_F(SupervisorTest, CancelReachesTheProcess) {
@@ -333,7 +419,7 @@ class TimeMachine : public ForwardingJobStore {
     jump_ = by;
     const int next = looks_ + 2;
     const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return looks_ >= next; };
-    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&reached), kDeadline));
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&reached), kPatience));
   }
 
  private:

@@ -6,18 +6,16 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <filesystem>
 
-#include "absl/strings/str_cat.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
 
 class ProcessLockTest : public testing::Test {
  protected:
-  void SetUp() override { folder_ = absl::StrCat(testing::TempDir(), "/process_lock_", getpid()); }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.PathOf("locks");  // not there yet
 };
 
 TEST_F(ProcessLockTest, OneHolderAtATime) {

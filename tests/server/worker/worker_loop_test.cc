@@ -2,34 +2,21 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
+#include "tests/eventually.h"
 #include "tests/server/worker/forwarding_job_store.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr absl::Duration kDeadline = absl::Seconds(30);
-
-// Waits until `condition` holds; false when it does not within the deadline.
-bool Eventually(const std::function<bool()>& condition) {
-  const absl::Time give_up = absl::Now() + kDeadline;
-  while (!condition()) {
-    if (absl::Now() > give_up) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 v1::JobSpec SomeSpec() {
   v1::JobSpec spec;
@@ -56,8 +43,6 @@ absl::StatusOr<JobOutcome> WaitForStop(JobAttempt* attempt) {
 class WorkerLoopTest : public testing::Test {
  protected:
   void SetUp() override {
-    static std::atomic<int> counter{0};
-    folder_ = absl::StrCat(testing::TempDir(), "/worker_loop_", getpid(), "_", ++counter);
     std::filesystem::create_directories(folder_ + "/work");
     JobStoreOptions store_options;
     store_options.pause_after_failure = absl::ZeroDuration();
@@ -70,10 +55,7 @@ class WorkerLoopTest : public testing::Test {
     options_.once = true;
     options_.attempt.tick = absl::Milliseconds(1);
   }
-  void TearDown() override {
-    store_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  void TearDown() override { store_.reset(); }
 
   std::string Submit() { return store_->Submit(SomeSpec(), "")->id(); }
   v1::Job Get(const std::string& id) { return *store_->Get(id); }
@@ -95,7 +77,8 @@ class WorkerLoopTest : public testing::Test {
   FakeClock clock_;
   absl::Notification shutdown_;
   WorkerOptions options_;
-  std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
   std::unique_ptr<JobStore> store_;
 };
 
@@ -417,6 +400,35 @@ class FlakyStore : public ForwardingJobStore {
   int ledger_failures_ = 1;
   int success_failures_ = 2;
 };
+
+// Takes no ledger line; each refusal takes four seconds.
+class SlowlyFailingStore : public ForwardingJobStore {
+ public:
+  SlowlyFailingStore(JobStore* to, FakeClock* clock) : ForwardingJobStore(to), clock_(clock) {}
+  absl::Status AppendLedger(const Lease&, const v1::LedgerEntry&) override {
+    clock_->Advance(absl::Seconds(4));
+    return ++calls_ < 6 ? absl::UnavailableError("locked") : absl::OkStatus();
+  }
+  int calls() const { return calls_; }
+
+ private:
+  FakeClock* const clock_;
+  int calls_ = 0;
+};
+
+TEST_F(WorkerLoopTest, PatienceWithTheStoreEnds) {
+  Submit();
+  SlowlyFailingStore failing(store_.get(), &clock_);
+  options_.attempt.patience = absl::Seconds(10);
+  EXPECT_EQ(RunOn(&failing,
+                  [&](const JobTask&, JobAttempt* attempt) -> absl::StatusOr<JobOutcome> {
+                    EXPECT_EQ(attempt->OnLedger(v1::LedgerEntry()),
+                              absl::UnavailableError("locked"));
+                    return absl::InternalError("no more of this");
+                  }),
+            absl::OkStatus());
+  EXPECT_EQ(failing.calls(), 3) << "after 4, 8 and 12 seconds";
+}
 
 TEST_F(WorkerLoopTest, BusyStoreCostsProgressButNoResult) {
   const std::string id = Submit();

@@ -10,19 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
+#include "tests/eventually.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
 
 class WorkerProgramTest : public testing::Test {
  protected:
-  void SetUp() override {
-    static int counter = 0;
-    folder_ = absl::StrCat(testing::TempDir(), "/worker_program_", getpid(), "_", ++counter);
-    url_ = "sqlite://" + folder_ + "/jobs.db";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   // Runs the program in a process of its own, as its signals and locks need; returns its exit code.
   int Run(std::vector<std::string> arguments, const RunJobFactory& factory) {
     const pid_t child = fork();
@@ -51,8 +46,9 @@ class WorkerProgramTest : public testing::Test {
     return Open()->Submit(spec, "")->id();
   }
 
-  std::string folder_;
-  std::string url_;
+  const TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.PathOf("state");  // not there yet
+  const std::string url_ = "sqlite://" + folder_ + "/jobs.db";
 };
 
 absl::StatusOr<RunJob> NoJobs(const WorkerSettings&) {
@@ -109,7 +105,7 @@ TEST_F(WorkerProgramTest, SigtermGivesTheJobBack) {
                 [](const WorkerSettings&) -> absl::StatusOr<RunJob> {
                   return RunJob([](const JobTask&, JobAttempt* attempt) {
                     kill(getpid(), SIGTERM);
-                    while (!attempt->ShouldStop()) sched_yield();
+                    if (!Eventually([&] { return attempt->ShouldStop(); })) _exit(99);
                     return absl::CancelledError("stopped");
                   });
                 }),
@@ -125,7 +121,7 @@ TEST_F(WorkerProgramTest, ASecondSignalEndsItAtOnce) {
                 [](const WorkerSettings&) -> absl::StatusOr<RunJob> {
                   return RunJob([](const JobTask&, JobAttempt* attempt) -> JobOutcome {
                     kill(getpid(), SIGINT);
-                    while (!attempt->ShouldStop()) sched_yield();
+                    if (!Eventually([&] { return attempt->ShouldStop(); })) _exit(99);
                     kill(getpid(), SIGTERM);
                     while (true) pause();
                   });

@@ -1,0 +1,30 @@
+// What becomes of a stage's model that the collapse guard finds broken.
+#ifndef CYTOPRESS_CORE_COMPRESSION_MENDING_H_
+#define CYTOPRESS_CORE_COMPRESSION_MENDING_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/compression/guard.h"
+#include "core/compression/stage.h"
+
+namespace cytopress {
+
+// What comes after a stage, as far as a finding of the guard depends on it.
+struct Sequel {
+  std::string mender;         // a stage that goes on training right away; may be empty
+  bool judged_later = false;  // every model made from this one is judged by itself
+};
+
+// What the ledger says of the guard about `outcome`, nothing when all is well. Tries the stage's
+// remedies one after the other, unless training follows or the recipe only wants a report;
+// `outcome` becomes that of the last one tried. Refuses the model (RefuseModel) when none helped
+// and no later stage judges; else errors of the stage.
+absl::StatusOr<std::optional<Finding>> JudgeAndMend(Stage& stage, PipelineState& state,
+                                                    StageContext& context, const Sequel& sequel,
+                                                    StageOutcome& outcome);
+
+}  // namespace cytopress
+
+#endif  // CYTOPRESS_CORE_COMPRESSION_MENDING_H_
