@@ -48,10 +48,10 @@ absl::StatusOr<Dataset> LoadForModel(const std::string& uri, const v1::Model& mo
   return LoadDataset(uri, options);
 }
 
-// Whether it has more than the default names.
-bool HasNames(const Dataset& dataset) {
-  for (int i = 0; i < dataset.classes(); ++i) {
-    if (dataset.class_names[i] != DefaultClassName(i)) return true;
+// Whether they are more than the default names.
+bool HasNames(const std::vector<std::string>& classes) {
+  for (size_t i = 0; i < classes.size(); ++i) {
+    if (classes[i] != DefaultClassName(static_cast<int>(i))) return true;
   }
   return false;
 }
@@ -77,8 +77,8 @@ std::vector<int> NumbersOfJob(const Dataset& dataset, const v1::Model& model) {
 }
 
 // The model's class for each of the data set's: that of an alias if there is one. Else by name,
-// because a folder's classes are in alphabetical order; by number where labels have no names; and
-// for the data that the model was made from as its job did.
+// because a folder's classes are in alphabetical order; by number where the labels or
+// the model's classes have no names; and for the data that the model was made from as its job did.
 absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::Model& model,
                                               const std::map<std::string, std::string>& aliases) {
   const std::vector<std::string> names(model.class_names().begin(), model.class_names().end());
@@ -91,7 +91,7 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
   }
   CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
   const bool same_data = IsMadeFrom(model, dataset);
-  const bool by_number = same_data || !HasNames(dataset);
+  const bool by_number = same_data || !HasNames(dataset.class_names) || !HasNames(names);
   std::vector<int> numbers(dataset.classes());
   std::iota(numbers.begin(), numbers.end(), 0);
   if (same_data) numbers = NumbersOfJob(dataset, model);

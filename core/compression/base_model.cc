@@ -117,6 +117,8 @@ absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ReadParent(state));
   CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
   TakeOrderOf(artifact.class_names, state.dataset);
+  // Its weights know images normalized in its way, and what is made of it is served in that way.
+  state.dataset.preprocessing = artifact.preprocessing;
   CYTOPRESS_ASSIGN_OR_RETURN(state.dense, ScoreOfFile(artifact, state));
   if (state.spec.network().stem() != v1::STEM_UNSPECIFIED) {
     CYTOPRESS_ASSIGN_OR_RETURN(artifact.network.stem, FromProto(state.spec.network().stem()));

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
+#include "core/dataset/class_names.h"
 #include "core/safetensors/safetensors.h"
 #include "core/safetensors/state_dict.h"
 
@@ -42,7 +43,7 @@ absl::StatusOr<Artifact> ImportSafetensors(absl::string_view bytes, const Import
                                                               preprocessing.channels, "stddev"));
   artifact.class_names = options.class_names;
   for (int i = 0; options.class_names.empty() && i < artifact.network.classes; ++i) {
-    artifact.class_names.push_back(absl::StrCat("class ", i));
+    artifact.class_names.push_back(DefaultClassName(i));
   }
   artifact.weights = v1::WEIGHT_TYPE_FP32;
   for (auto& [name, tensor] : recognized.tensors) {

@@ -187,6 +187,36 @@ TEST_F(PipelineTest, ABaseModelsClassesAreFoundByTheirNames) {
   EXPECT_LT(Line(third, "load").validation_accuracy(), 0.5);
 }
 
+TEST_F(PipelineTest, ABaseModelSeesImagesAsItIsUsedTo) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  spec.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_FP32);
+  RecordingObserver first, second;
+  ASSERT_TRUE(Run(spec, first).ok());
+  // One from elsewhere, where images of a .npz were not normalized as they are here.
+  Artifact artifact = *ParseArtifact(*registry_->Read({"tiny", 1}));
+  artifact.preprocessing.mean = {0.1f, 0.2f, 0.3f};
+  artifact.preprocessing.stddev = {0.9f, 0.8f, 0.7f};
+  artifact.evaluations.clear();
+  artifact.certificate.reset();
+  artifact.provenance.Clear();
+  ASSERT_TRUE(registry_->Publish("elsewhere", *SerializeArtifact(artifact), "").ok());
+  spec.set_model_name("again");
+  spec.set_base_model("elsewhere");
+  spec.clear_network();
+  spec.mutable_recipe()->clear_train();
+  const auto result = Run(spec, second, "job-2");
+  ASSERT_TRUE(result.ok()) << result.status();
+  const v1::Model again = *registry_->Get({"again", 1});
+  EXPECT_THAT(again.preprocessing().mean(), ElementsAre(0.1f, 0.2f, 0.3f));
+  EXPECT_THAT(again.preprocessing().stddev(), ElementsAre(0.9f, 0.8f, 0.7f));
+  EXPECT_DOUBLE_EQ(again.evaluations(0).accuracy(), Line(second, "load").validation_accuracy());
+  // By LibTorch, which normalizes by itself.
+  EXPECT_NEAR(again.certificate().weights_only_test().auc(), again.evaluations(1).auc(), 1e-3);
+  EXPECT_EQ(Line(second, "load").guard(), "") << "nothing is known of its data";
+}
+
 TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
   RecordingObserver first, second;
   v1::JobSpec spec = TinySpec();
