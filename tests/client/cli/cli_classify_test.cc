@@ -170,15 +170,15 @@ TEST_F(CliClassifyTest, AsksForTheModelAndVersionThatAreNamed) {
 }
 
 TEST_F(CliClassifyTest, SendsAsManyRequestsAtATimeAsAreAllowed) {
-  for (int i = 0; i < 130; ++i) AddFile(absl::StrCat(i, ".png"), 3);  // three requests
+  for (int i = 0; i < 5 * 64 + 1; ++i) AddFile(absl::StrCat(i, ".png"), 3);  // six requests
   service_.inference.answer = [this](const v1::ClassifyRequest& request,
                                      v1::ClassifyResponse* response) {
-    service_.inference.AwaitActive(2);
+    service_.inference.AwaitActive(5);
     return AnswerByRule(request, response);
   };
-  EXPECT_EQ(Run({"classify", "--model", "blood@2", "--in-flight", "2", folder_}), 0);
-  EXPECT_EQ(service_.inference.requests().size(), 3u);
-  EXPECT_EQ(service_.inference.most_active(), 2);
+  EXPECT_EQ(Run({"classify", "--model", "blood@2", "--in-flight", "5", folder_}), 0);
+  EXPECT_EQ(service_.inference.requests().size(), 6u);
+  EXPECT_EQ(service_.inference.most_active(), 5);
 }
 
 TEST_F(CliClassifyTest, ChecksFoldersAndAliasesBeforeItSends) {

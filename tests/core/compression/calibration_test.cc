@@ -50,6 +50,7 @@ TEST(CalibrateActivationsTest, CoversTheWantedShareOfEveryLayer) {
   // Whatever is not mostly zero has the share itself.
   int exact = 0;
   for (const auto& [layer, output] : Magnitudes()) {
+    if (layer == "input") continue;  // its range follows from the preprocessing
     const auto share = output.le(most.at(layer)).to(torch::kFloat32).mean().item<double>();
     EXPECT_GT(share, 0.899) << layer;
     if (output.eq(0).to(torch::kFloat32).mean().item<double>() > 0.85) continue;
