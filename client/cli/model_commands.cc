@@ -4,7 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
-#include "client/cli/names.h"
+#include "client/names.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/registry/model_registry.h"

@@ -1,11 +1,10 @@
-// The names of client/names.h, and those of the states of jobs.
+// The short names of the states of jobs.
 #ifndef CYTOPRESS_CLIENT_CLI_NAMES_H_
 #define CYTOPRESS_CLIENT_CLI_NAMES_H_
 
 #include <map>
 #include <string>
 
-#include "client/names.h"
 #include "cytopress/v1/job.pb.h"
 
 namespace cytopress {

@@ -66,7 +66,7 @@ class Trainer {
     std::function<absl::Status()> on_epoch;
   };
 
-  // `options` have their defaults filled in (core/jobs/job_spec.h). All references must outlive the
+  // `options` have their defaults filled in (core/jobs/job_defaults.h). All references must outlive the
   // trainer.
   Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainOptions& options,
           TrainerSetup setup);

@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "core/jobs/job_defaults.h"
-#include "core/jobs/model_names.h"
 #include "cytopress/v1/job.pb.h"
 
 namespace cytopress {
