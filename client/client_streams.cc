@@ -236,9 +236,12 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
 absl::StatusOr<v1::Model> Client::UploadModel(const std::string& name, absl::string_view file) {
   grpc::ClientContext context;
   v1::Model model;
-  const std::unique_ptr<grpc::ClientWriterInterface<v1::UploadModelRequest>> writer =
-      models_->UploadModel(&context, &model);
   Patience patience(&context, deadline_);
+  std::unique_ptr<grpc::ClientWriterInterface<v1::UploadModelRequest>> writer;
+  patience.During([&] {  // waits for the connection
+    writer = models_->UploadModel(&context, &model);
+    return true;
+  });
   v1::UploadModelRequest request;
   request.set_name(name);
   request.set_sha256(Sha256Hex(file));

@@ -162,8 +162,11 @@ TEST_F(ModelRegistryTest, AFolderThatCannotBeReadIsLeftOut) {
   const auto secret = std::filesystem::path(root_) / "secret";
   std::filesystem::permissions(secret, std::filesystem::perms::none);
   const uid_t user = geteuid();
-  if (user == 0) {
-    ASSERT_EQ(seteuid(65534), 0);  // root may read everything
+  if (user == 0) {  // who may read everything
+    std::filesystem::permissions(std::filesystem::path(root_).parent_path(),
+                                 std::filesystem::perms::others_exec,
+                                 std::filesystem::perm_options::add);
+    ASSERT_EQ(seteuid(65534), 0);
   }
   const ModelRegistry other = ModelRegistry::Open(root_).value();
   const absl::StatusOr<std::vector<std::string>> names = other.ModelNames();
