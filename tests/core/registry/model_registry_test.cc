@@ -163,9 +163,10 @@ TEST_F(ModelRegistryTest, AFolderThatCannotBeReadIsLeftOut) {
   std::filesystem::permissions(secret, std::filesystem::perms::none);
   const uid_t user = geteuid();
   if (user == 0) {  // who may read everything
-    std::filesystem::permissions(std::filesystem::path(root_).parent_path(),
-                                 std::filesystem::perms::others_exec,
-                                 std::filesystem::perm_options::add);
+    std::filesystem::permissions(
+        std::filesystem::path(root_).parent_path(),
+        std::filesystem::perms::group_exec | std::filesystem::perms::others_exec,
+        std::filesystem::perm_options::add);
     ASSERT_EQ(seteuid(65534), 0);
   }
   const ModelRegistry other = ModelRegistry::Open(root_).value();
