@@ -66,8 +66,8 @@ class Trainer {
     std::function<absl::Status()> on_epoch;
   };
 
-  // `options` have their defaults filled in (core/jobs/job_defaults.h). All references must outlive the
-  // trainer.
+  // `options` have their defaults filled in (core/jobs/job_defaults.h). All references must outlive
+  // the trainer.
   Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainOptions& options,
           TrainerSetup setup);
 
