@@ -56,6 +56,14 @@ bool HasNames(const std::vector<std::string>& classes) {
   return false;
 }
 
+// Whether the model's classes have no names by which those of the data set could be found.
+bool HasNamelessClasses(const v1::Model& model, const Dataset& dataset) {
+  const std::vector<std::string> names(model.class_names().begin(), model.class_names().end());
+  return !HasNames(names) &&
+         std::find_first_of(names.begin(), names.end(), dataset.class_names.begin(),
+                            dataset.class_names.end()) == names.end();
+}
+
 bool IsMadeFrom(const v1::Model& model, const Dataset& dataset) {
   return dataset.content_hash == model.provenance().dataset_hash();
 }
@@ -91,7 +99,8 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
   }
   CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
   const bool same_data = IsMadeFrom(model, dataset);
-  const bool by_number = same_data || !HasNames(dataset.class_names) || !HasNames(names);
+  const bool by_number =
+      same_data || !HasNames(dataset.class_names) || HasNamelessClasses(model, dataset);
   std::vector<int> numbers(dataset.classes());
   std::iota(numbers.begin(), numbers.end(), 0);
   if (same_data) numbers = NumbersOfJob(dataset, model);
@@ -263,6 +272,11 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
     json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
     PrintJson(json, &context->out());
   } else {
+    if (HasNamelessClasses(model, dataset)) {
+      context->out() << "the model's classes have no names: those of the data set go by their "
+                        "position, "
+                     << Printable(dataset.class_names[0]) << " first\n";
+    }
     if (!same_data && !model.provenance().dataset_hash().empty()) {
       context->out() << "not the data that the model was made from (its content hash differs)\n";
     }

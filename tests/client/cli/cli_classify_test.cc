@@ -309,6 +309,15 @@ TEST_F(EvaluateFolderTest, MatchesClassesByName) {
   EXPECT_THAT(*ReadFile(csv, 1000), HasSubstr("0,0.300000012,0.100000001,"));
 }
 
+TEST_F(EvaluateFolderTest, ClassesWithoutNamesGoByTheirPosition) {
+  TakeImagesOf(4, 0);
+  WriteFolders({"a", "b", "c", "d", "e", "f", "g", "h"});
+  EXPECT_EQ(Evaluate(), 0) << err();
+  EXPECT_DOUBLE_EQ(OutJson()["measured"]["accuracy"], 1);
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", folder_}), 0);
+  EXPECT_THAT(out(), HasSubstr("go by their position, a first"));
+}
+
 TEST_F(EvaluateFolderTest, NumbersTheModelsOwnDataAsItsJobDid) {
   TakeImagesOf(4, 0);
   WriteFolders({"h", "g", "f", "e", "d", "c", "b", "a"});  // "h" is 7 in the alphabet, 0 here
