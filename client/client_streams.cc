@@ -123,6 +123,8 @@ class PendingFile {
   absl::Status Commit() {
     if (temporary_.empty()) return absl::OkStatus();
     if (fsync(fd_) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path_));
+    if (!KeepMode(fd_, path_))
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot chmod ", path_));
     // There is no linkat(2) over a file that is there.
     const std::string unnamed = absl::StrCat("/proc/self/fd/", fd_);
     if (!named_ &&

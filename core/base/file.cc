@@ -59,12 +59,6 @@ int CreateBeside(const std::string& target, std::string* temporary) {
   }
 }
 
-// Whoever may read the file that is replaced may read the new one, and nobody else.
-bool KeepMode(int fd, const std::string& target) {
-  struct stat info;
-  return stat(target.c_str(), &info) != 0 || fchmod(fd, info.st_mode & 07777) == 0;
-}
-
 // The number behind "/dev/stdout", "/dev/fd/5" and links to such; -1 for other paths.
 int DescriptorOf(std::string path) {
   constexpr int kMaxLinks = 40;  // as many as Linux follows
@@ -147,6 +141,11 @@ std::string PathToReplace(const std::string& path) {
   }
   if (!S_ISREG(info.st_mode) || OpenFileOf(path) >= 0) return "";
   return std::filesystem::canonical(path, error).string();
+}
+
+bool KeepMode(int fd, const std::string& target) {
+  struct stat info;
+  return stat(target.c_str(), &info) != 0 || fchmod(fd, info.st_mode & 07777) == 0;
 }
 
 int OpenToWriteInto(const std::string& path) {

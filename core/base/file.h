@@ -26,6 +26,11 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
 // an open descriptor of this program.
 std::string PathToReplace(const std::string& path);
 
+// Gives the open file `fd` the permissions of the file `target` that it will take the place of, if
+// there is one: whoever may read the old one may read the new one, and nobody else. False with
+// errno if that fails.
+bool KeepMode(int fd, const std::string& target);
+
 // A descriptor to write into `path`, which PathToReplace has no file for; the caller closes it. An
 // open file goes on where it stands, and is not emptied. -1 with errno if that fails.
 int OpenToWriteInto(const std::string& path);

@@ -222,7 +222,14 @@ TEST_F(DownloadTest, DoesNotWaitForAConnectionForEver) {
             absl::StatusCode::kDeadlineExceeded);
 }
 
-TEST_F(DownloadTest, KeepsToTheUmask) {
+TEST_F(DownloadTest, KeepsThePermissionsOfTheFileThatItReplaces) {
+  std::filesystem::permissions(path_, std::filesystem::perms::owner_read);
+  ASSERT_TRUE(client_.DownloadModel("blood", 0, path_).ok());
+  EXPECT_EQ(static_cast<int>(std::filesystem::status(path_).permissions()), 0400);
+}
+
+TEST_F(DownloadTest, ANewFileKeepsToTheUmask) {
+  std::filesystem::remove(path_);
   const mode_t before = umask(0027);
   const absl::Status status = client_.DownloadModel("blood", 0, path_).status();
   umask(before);
