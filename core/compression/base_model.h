@@ -10,10 +10,10 @@
 
 namespace cytopress {
 
-// Makes the network that of the job's base model, sets the dense score, and numbers the data set's
-// classes as the model does. Returns what the reader of the ledger is to know about it.
-// INVALID_ARGUMENT when the data set's images or classes are not the model's. REQUIRES: the data
-// set is loaded, state.parent is the base model.
+// Makes the network that of the job's base model, sets the dense score, numbers the data set's
+// classes as the model does, and has its images normalized as the model knows them. Returns what
+// the reader of the ledger is to know about it. INVALID_ARGUMENT when the data set's images or
+// classes are not the model's. REQUIRES: the data set is loaded, state.parent is the base model.
 absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state);
 
 // The artifact's weights become the network's; INVALID_ARGUMENT when that has another shape.
