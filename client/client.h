@@ -53,6 +53,10 @@ struct DownloadedModel {
   std::string file_sha256;  // hex
 };
 
+// Called as a model's file goes over the line: how much of it has, and how much it is; 0 where that
+// is not known.
+using TransferProgress = std::function<void(int64_t bytes, int64_t total)>;
+
 struct ClassifyOptions {
   std::string model;    // empty: the server's default
   int64_t version = 0;  // 0: the newest when the first answer comes, and the same from then on
@@ -112,10 +116,12 @@ class Client {
   // or device gets the bytes as they come. UNIMPLEMENTED when the server is too old for the format.
   absl::StatusOr<DownloadedModel> DownloadModel(
       const std::string& name, int64_t version, const std::string& path,
-      v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS);
+      v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS,
+      const TransferProgress& on_progress = nullptr);
 
   // Publishes the bytes of a model's file as the next version of `name`.
-  absl::StatusOr<v1::Model> UploadModel(const std::string& name, absl::string_view file);
+  absl::StatusOr<v1::Model> UploadModel(const std::string& name, absl::string_view file,
+                                        const TransferProgress& on_progress = nullptr);
 
   absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request);
 

@@ -185,7 +185,8 @@ absl::StatusOr<v1::Job> Client::WatchJob(const std::string& id,
 
 absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, int64_t version,
                                                       const std::string& path,
-                                                      v1::ModelFormat format) {
+                                                      v1::ModelFormat format,
+                                                      const TransferProgress& on_progress) {
   absl::StatusOr<PendingFile> file = PendingFile::Create(path);
   if (!file.ok()) return file.status();
   grpc::ClientContext context;
@@ -201,6 +202,7 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   });
   DownloadedModel result;
   std::string announced;
+  int64_t total = 0;
   Sha256 digest;
   v1::DownloadModelResponse response;
   absl::Status written = absl::OkStatus();
@@ -214,10 +216,12 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
         announced = result.model.sha256();
         continue;
       }
+      if (format == v1::MODEL_FORMAT_CYTOPRESS) total = result.model.size().disk_bytes();
     }
     digest.Update(response.data());
     result.file_bytes += static_cast<int64_t>(response.data().size());
     written = file->Append(response.data());
+    if (on_progress) on_progress(result.file_bytes, total);
   }
   if (!written.ok()) context.TryCancel();
   const grpc::Status finished = reader->Finish();
@@ -235,7 +239,9 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   return result;
 }
 
-absl::StatusOr<v1::Model> Client::UploadModel(const std::string& name, absl::string_view file) {
+absl::StatusOr<v1::Model> Client::UploadModel(const std::string& name, absl::string_view file,
+                                              const TransferProgress& on_progress) {
+  const auto total = static_cast<int64_t>(file.size());
   grpc::ClientContext context;
   v1::Model model;
   Patience patience(&context, deadline_);
@@ -254,6 +260,7 @@ absl::StatusOr<v1::Model> Client::UploadModel(const std::string& name, absl::str
     file.remove_prefix(request.data().size());
     takes_in = patience.During([&] { return writer->Write(request); });
     request.Clear();
+    if (on_progress) on_progress(total - static_cast<int64_t>(file.size()), total);
   } while (takes_in && !file.empty());
   grpc::Status finished;
   // The server checks the whole file and stores it before it answers.

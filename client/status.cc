@@ -23,17 +23,17 @@ void AppendViolations(const google::rpc::BadRequest& bad_request, std::string* m
   }
 }
 
-void AppendInfo(const google::rpc::ErrorInfo& info, absl::StatusCode code, std::string* message) {
+}  // namespace
+
+std::string InfoInWords(const google::rpc::ErrorInfo& info, absl::StatusCode code) {
   // A server that has nothing more to say repeats the code as the reason.
   const bool repeats_code = info.reason() == absl::StatusCodeToString(code);
-  if (info.reason().empty() || (repeats_code && info.metadata().empty())) return;
-  absl::StrAppend(message, " [", info.reason());
+  if (info.reason().empty() || (repeats_code && info.metadata().empty())) return "";
+  std::string words = absl::StrCat(" [", info.reason());
   const std::map<std::string, std::string> sorted(info.metadata().begin(), info.metadata().end());
-  for (const auto& [key, value] : sorted) absl::StrAppend(message, " ", key, "=", value);
-  absl::StrAppend(message, "]");
+  for (const auto& [key, value] : sorted) absl::StrAppend(&words, " ", key, "=", value);
+  return absl::StrCat(words, "]");
 }
-
-}  // namespace
 
 ErrorDetails ParseErrorDetails(const google::rpc::Status& rich) {
   ErrorDetails details;
@@ -64,7 +64,7 @@ absl::Status ToAbslStatus(const google::rpc::Status& rich) {
   AppendViolations(details.bad_request, &message);
   // The codes of all three libraries are the canonical ones, with the same numbers.
   const auto code = static_cast<absl::StatusCode>(rich.code());
-  AppendInfo(details.info, code, &message);
+  message += InfoInWords(details.info, code);
   absl::Status result(code, message);
   if (details.bad_request.field_violations_size() > 0) {
     result.SetPayload(kBadRequestUrl, absl::Cord(details.bad_request.SerializeAsString()));

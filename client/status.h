@@ -5,6 +5,7 @@
 #include <grpcpp/support/status.h>
 
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -30,6 +31,9 @@ ErrorDetails ParseErrorDetails(const grpc::Status& status);
 // kErrorInfoUrl).
 absl::Status ToAbslStatus(const google::rpc::Status& status);
 absl::Status ToAbslStatus(const grpc::Status& status);
+
+// " [REASON key=value]"; empty for a reason that only repeats the code.
+std::string InfoInWords(const google::rpc::ErrorInfo& info, absl::StatusCode code);
 
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
 #include "core/base/arguments.h"
@@ -68,6 +69,17 @@ std::string WhatIsWrongWithName(const std::string& name) {
   return name.empty() ? "" : std::string(CheckModelName(name).message());
 }
 
+// A number, which "nan" is not: CLI::Range finds it in every range.
+CLI::Validator Within(double least, double most) {
+  return CLI::Validator(
+      [least, most](const std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && number >= least && number <= most) return "";
+        return absl::StrCat("'", text, "' is not a number from ", least, " to ", most);
+      },
+      absl::StrCat("in [", least, " - ", most, "]"));
+}
+
 // Empty, or what is wrong.
 std::string CheckCores(const std::string& list) {
   const absl::StatusOr<std::vector<int>> cores = ParseCores(list);
@@ -102,7 +114,7 @@ void DeclareServer(CLI::App* app, DaemonOptions* options, Extra* extra) {
       ->capture_default_str();
   app->add_option("--drain-seconds", extra->drain_seconds,
                   "time that open calls have to end when the server stops")
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(Within(0.0, 3600.0))
       ->capture_default_str();
   app->add_option("--ready-file", options->ready_file,
                   "JSON file that is written when the server is ready: pid, ports");
@@ -177,7 +189,7 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
       ->capture_default_str();
   app->add_option("--unload-idle-minutes", extra->unload_idle_minutes,
                   "models unused for so long leave memory; 0: never")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(Within(0.0, 1e6))
       ->capture_default_str();
   app->add_option("--max-queued-images", options->serving.admission.max_waiting_images,
                   "images that may wait; more are refused at once (RESOURCE_EXHAUSTED)")
@@ -185,7 +197,7 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
       ->capture_default_str();
   app->add_option("--max-image-megapixels", extra->max_image_megapixels,
                   "largest image that is decoded")
-      ->check(CLI::Range(0.01, 1000.0))
+      ->check(Within(0.01, 1000.0))
       ->capture_default_str();
 }
 

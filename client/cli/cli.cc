@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/report_commands.h"
@@ -31,10 +32,9 @@ constexpr char kExitCodes[] =
     "  5  the job that was watched has failed\n"
     "  6  the job that was watched was cancelled\n"
     "  130  interrupted (Ctrl-C)\n"
-    "With --json, an error is {\"error\": {\"code\", \"reason\", \"message\", \"hint\"}} on "
-    "standard "
-    "error,\n"
-    "without what there is not.\n"
+    "With --json, an error is {\"error\": {\"code\", \"reason\", \"metadata\", \"message\", "
+    "\"hint\"}} on\n"
+    "standard error, without what there is not.\n"
     "\n"
     "Examples:\n"
     "  cytopress compress --name blood --dataset bloodmnist.npz --recipe quick\n"
@@ -48,7 +48,7 @@ constexpr char kExitCodes[] =
 constexpr double kLongestTimeout = 30 * 24 * 3600;
 
 void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
-  app->add_option("--server", flags->server, "where cytopressd listens, HOST:PORT")
+  app->add_option("--server", flags->server, "where cytopressd listens, HOST:PORT or unix:PATH")
       ->check(Address())
       ->envname("CYTOPRESS_SERVER")
       ->capture_default_str();
@@ -111,20 +111,18 @@ std::string ProxyHint(const GlobalFlags& flags) {
 // An error as it is shown: what has happened, and what to do about it.
 struct Complaint {
   absl::StatusCode code;
-  std::string reason;  // for programs; empty unless the service gave one
+  google::rpc::ErrorInfo info;  // for programs; empty unless the service gave one
   std::string message;
   std::vector<std::string> hints;  // sentences
 };
 
 // The errors that everybody meets once get a hint.
 Complaint ComplaintOf(const absl::Status& status, const GlobalFlags& flags) {
-  Complaint complaint{status.code(), "", std::string(status.message()), {}};
-  google::rpc::ErrorInfo info;
+  Complaint complaint{status.code(), {}, std::string(status.message()), {}};
   if (const absl::optional<absl::Cord> payload = status.GetPayload(kErrorInfoUrl)) {
-    info.ParseFromString(std::string(*payload));
+    complaint.info.ParseFromString(std::string(*payload));
   }
-  complaint.reason = info.reason();
-  if (status.code() == absl::StatusCode::kUnavailable && info.reason().empty()) {
+  if (status.code() == absl::StatusCode::kUnavailable && complaint.info.reason().empty()) {
     complaint.hints.push_back(WhyUnreachable(complaint.message, flags));
     if (const std::string hint = ProxyHint(flags); !hint.empty()) complaint.hints.push_back(hint);
     complaint.message =
@@ -144,8 +142,10 @@ void Print(const Complaint& complaint, CliContext* context) {
     Json json;
     Json& error = json["error"];
     error["code"] = absl::StatusCodeToString(complaint.code);
-    if (!complaint.reason.empty()) error["reason"] = complaint.reason;
-    error["message"] = complaint.message;
+    if (!complaint.info.reason().empty()) error["reason"] = complaint.info.reason();
+    const std::string info = InfoInWords(complaint.info, complaint.code);
+    error["message"] = absl::StripSuffix(complaint.message, info);
+    for (const auto& [key, value] : complaint.info.metadata()) error["metadata"][key] = value;
     if (!complaint.hints.empty()) error["hint"] = absl::StrJoin(complaint.hints, " ");
     PrintJsonLine(json, context->console().err);
     return;
@@ -161,7 +161,7 @@ void PrintError(const absl::Status& status, CliContext* context) {
 }
 
 void PrintUsageError(const UsageError& error, CliContext* context) {
-  Print({absl::StatusCode::kInvalidArgument, "", error.message, {error.hint}}, context);
+  Print({absl::StatusCode::kInvalidArgument, {}, error.message, {error.hint}}, context);
 }
 
 // No command is to throw; but memory may run out, and a library may have an exception of its own.

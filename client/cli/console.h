@@ -20,6 +20,9 @@ struct Console {
   int columns = 80;
 };
 
+// Clears a terminal's line from the cursor on.
+constexpr char kClearToEnd[] = "\x1b[K";
+
 // Characters of UTF-8.
 size_t WidthOf(const std::string& text);
 // With blanks behind, or before it, to `width` characters.

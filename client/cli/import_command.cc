@@ -9,6 +9,7 @@
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
+#include "client/cli/transfer_line.h"
 #include "client/names.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
@@ -87,11 +88,18 @@ absl::StatusOr<std::string> ModelFile(const ImportFlags& flags) {
                       absl::StrCat(flags.file, ": ", file.status().message()));
 }
 
+absl::StatusOr<v1::Model> Send(CliContext* context, Client* client, const std::string& name,
+                               const std::string& file) {
+  TransferLine line(context->console(), "sending");
+  return client->UploadModel(
+      name, file, [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
+}
+
 absl::StatusOr<ExitCode> Import(CliContext* context, const ImportFlags& flags) {
   CYTOPRESS_RETURN_IF_ERROR(CheckModelName(flags.name));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string file, ModelFile(flags));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
-  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, client->UploadModel(flags.name, file));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, Send(context, client, flags.name, file));
   if (context->json()) {
     PrintJson(ToJson(model), &context->out());
     return ExitCode::kOk;

@@ -10,7 +10,6 @@
 namespace cytopress {
 namespace {
 
-constexpr char kClearToEnd[] = "\x1b[K";
 constexpr int kWidestBar = 24;
 constexpr int kNarrowestBar = 8;
 

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
+#include "client/cli/transfer_line.h"
 #include "client/names.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -79,6 +80,17 @@ absl::StatusOr<ExitCode> Delete(CliContext* context, const ModelFlags& flags) {
   return ExitCode::kOk;
 }
 
+absl::StatusOr<DownloadedModel> Receive(CliContext* context, Client* client,
+                                        const ModelVersion& version, const std::string& path,
+                                        const std::string& format) {
+  Console console = context->console();
+  console.terminal &= path != kStandardOutput;
+  TransferLine line(console, "receiving");
+  return client->DownloadModel(
+      version.name, version.version, path, ModelFormatsByName().at(format),
+      [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
+}
+
 absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
@@ -87,8 +99,7 @@ absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) 
   // What goes to a pipe or device is the model alone.
   std::ostream& out = to_output || PathToReplace(path).empty() ? context->err() : context->out();
   CYTOPRESS_ASSIGN_OR_RETURN(const DownloadedModel file,
-                             client->DownloadModel(version.name, version.version, path,
-                                                   ModelFormatsByName().at(flags.format)));
+                             Receive(context, client, version, path, flags.format));
   if (context->json()) {
     PrintJson(ToJson(file.model), &out);
   } else {

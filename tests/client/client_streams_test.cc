@@ -7,6 +7,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "client/client.h"
@@ -20,6 +22,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 v1::Job JobAt(v1::JobState state, double fraction) {
   v1::Job job;
@@ -154,6 +157,17 @@ TEST_F(DownloadTest, KeepsLinksAndWritesIntoPipes) {
   EXPECT_EQ(FilesInFolder(), 3);
 }
 
+TEST_F(DownloadTest, TellsHowFarItIs) {
+  service_.models.model.mutable_size()->set_disk_bytes(12);
+  std::vector<std::pair<int64_t, int64_t>> told;
+  const auto tell = [&told](int64_t bytes, int64_t total) { told.emplace_back(bytes, total); };
+  ASSERT_TRUE(client_.DownloadModel("blood", 0, path_, v1::MODEL_FORMAT_CYTOPRESS, tell).ok());
+  EXPECT_THAT(told, ElementsAre(Pair(0, 12), Pair(6, 12), Pair(12, 12)));
+  told.clear();
+  ASSERT_TRUE(client_.DownloadModel("blood", 0, path_, v1::MODEL_FORMAT_ONNX, tell).ok());
+  EXPECT_THAT(told, ElementsAre(Pair(0, 0), Pair(6, 0), Pair(12, 0))) << "it is another file";
+}
+
 TEST_F(DownloadTest, WritesOnInAnOpenFile) {
   const int fd = open(path_.c_str(), O_WRONLY | O_APPEND);
   ASSERT_GE(fd, 0);
@@ -254,8 +268,14 @@ TEST_F(UploadTest, SendsTheFileInPieces) {
   std::string file(600000, 'x');
   file.back() = 'y';
   service_.models.model.set_version(3);
-  const absl::StatusOr<v1::Model> model = client_.UploadModel("blood", file);
+  std::vector<int64_t> sent;
+  const absl::StatusOr<v1::Model> model =
+      client_.UploadModel("blood", file, [&](int64_t bytes, int64_t total) {
+        sent.push_back(bytes);
+        EXPECT_EQ(total, 600000);
+      });
   ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_THAT(sent, ElementsAre(262144, 524288, 600000));
   EXPECT_EQ(model->name(), "blood");
   EXPECT_EQ(model->version(), 3);
   EXPECT_EQ(service_.models.uploaded, file);

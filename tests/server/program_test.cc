@@ -197,6 +197,17 @@ TEST(FlagsTest, AnEmptyValueDoesNotTakeTheNextArgument) {
   EXPECT_EQ(std::get<Flags>(parsed).daemon.state_folder, "/tmp/s");
 }
 
+TEST(FlagsTest, WhatIsNoNumberIsOutOfRange) {
+  for (const char* flag : {"--drain-seconds", "--unload-idle-minutes", "--max-image-megapixels"}) {
+    for (const char* value : {"nan", "-1", "1e9", "much"}) {
+      const char* const arguments[] = {"cytopressd", "--state", "/tmp/s", flag, value};
+      const auto parsed = ParseFlags(std::size(arguments), arguments);
+      ASSERT_TRUE(std::holds_alternative<int>(parsed)) << flag << " " << value;
+      EXPECT_EQ(std::get<int>(parsed), 2);
+    }
+  }
+}
+
 TEST(FlagsTest, DevicesAreNamedAsJobsNameThem) {
   const char* arguments[] = {"cytopressd",         "--state", "/tmp/s", "--device", "cuda:00",
                              "--inference-device", "cuda:01"};

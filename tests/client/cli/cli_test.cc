@@ -280,6 +280,14 @@ TEST_F(CliTest, ErrorsAreJsonWhereThatIsAskedFor) {
       RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", {&info});
   EXPECT_EQ(Run({"--json", "compress", "--name", "blood", "--dataset", "synthetic"}), 4);
   EXPECT_EQ(Json::parse(err())["error"]["reason"], "QUEUE_FULL");
+  EXPECT_EQ(Json::parse(err())["error"]["message"], "the queue is full");
+  EXPECT_FALSE(Json::parse(err())["error"].contains("metadata"));
+  (*info.mutable_metadata())["limit"] = "1000";
+  service_.jobs.compress_error =
+      RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", {&info});
+  EXPECT_EQ(Run({"--json", "compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_EQ(Json::parse(err())["error"]["message"], "the queue is full");
+  EXPECT_EQ(Json::parse(err())["error"]["metadata"]["limit"], "1000");
   service_.jobs.compress_error = grpc::Status(grpc::StatusCode::UNAVAILABLE, "refused");
   EXPECT_EQ(Run({"--json", "compress", "--name", "blood", "--dataset", "synthetic"}), 4);
   EXPECT_EQ(Json::parse(err())["error"]["message"],
