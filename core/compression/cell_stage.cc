@@ -33,6 +33,7 @@ class CellStage : public Stage {
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     const TensorMap network = state.network->Export();
+    const Masks masks = state.masks;
     const std::vector<v1::LedgerEntry> ledger = state.ledger;
     const absl::Status status = RunStages(state, context);
     StageOutcome outcome;
@@ -44,6 +45,7 @@ class CellStage : public Stage {
       return status;
     }
     state.ledger = ledger;
+    state.masks = masks;
     state.frozen_grids.clear();
     CYTOPRESS_RETURN_IF_ERROR(state.network->Import(network));
     return outcome;

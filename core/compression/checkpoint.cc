@@ -38,6 +38,12 @@ absl::Status SaveTensors(const TensorTable& tensors, const std::string& path) {
   return WriteFileAtomically(path, absl::string_view(bytes.data(), bytes.size()));
 }
 
+bool WarnedOfNoRoom(const absl::Status& saved) {
+  if (!absl::IsResourceExhausted(saved)) return false;
+  spdlog::warn("going on without a new checkpoint, with that of before: {}", saved.ToString());
+  return true;
+}
+
 absl::StatusOr<TensorTable> LoadTensors(const std::string& path) try {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string content, ReadFile(path, kMaxCheckpointBytes));
   TensorTable tensors;

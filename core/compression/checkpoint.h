@@ -18,6 +18,10 @@ using TensorTable = std::map<std::string, torch::Tensor>;
 // Replaces the file atomically. The format is LibTorch's pickle of a dictionary.
 absl::Status SaveTensors(const TensorTable& tensors, const std::string& path);
 
+// Whether there was no room for what SaveTensors was to save; the log then says so. The file of
+// before is intact and the next one may find room, so that a job need not end.
+bool WarnedOfNoRoom(const absl::Status& saved);
+
 // NOT_FOUND when there is no file, DATA_LOSS when its content is damaged; after any other error,
 // as RESOURCE_EXHAUSTED without the memory for it, it may be read yet. All tensors are on the CPU.
 absl::StatusOr<TensorTable> LoadTensors(const std::string& path);

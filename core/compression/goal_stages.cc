@@ -43,9 +43,9 @@ class Search {
   absl::Status Measure(PipelineState& state, const std::function<absl::Status(double)>& progress) {
     if (!sensitivity_.empty()) return absl::OkStatus();
     const v1::Recipe& recipe = state.spec.recipe();
-    CYTOPRESS_ASSIGN_OR_RETURN(sensitivity_,
-                               MeasureSensitivity(*state.network, state.dataset, recipe.quantize(),
-                                                  kSensitivityImages, recipe.seed(), progress));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        sensitivity_,
+        MeasureSensitivity(*state.network, state.dataset, recipe, kSensitivityImages, progress));
     double least = 0;
     for (const LayerSensitivity& layer : sensitivity_) least += LeastOf(layer);
     state.goal.least_bytes = std::ceil(least);

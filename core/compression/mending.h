@@ -19,8 +19,9 @@ struct Sequel {
 
 // What the ledger says of the guard about `outcome`, nothing when all is well. Tries the stage's
 // remedies one after the other, unless training follows or the recipe only wants a report;
-// `outcome` becomes that of the last one tried. Refuses the model (RefuseModel) when none helped
-// and no later stage judges; else errors of the stage.
+// `outcome` becomes that of the one that helped. When none did, refuses the model (RefuseModel), or
+// where later stages judge leaves the most accurate network of all that were tried, that of before
+// among them. Else errors of the stage.
 absl::StatusOr<std::optional<Finding>> JudgeAndMend(Stage& stage, PipelineState& state,
                                                     StageContext& context, const Sequel& sequel,
                                                     StageOutcome& outcome);

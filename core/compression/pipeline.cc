@@ -97,7 +97,9 @@ class PipelineRun {
     }
     CYTOPRESS_RETURN_IF_ERROR(done);
     CYTOPRESS_RETURN_IF_ERROR(Report(1, {}));
-    return stage.skipped_on_resume() ? Save(index + 1, {}) : absl::OkStatus();
+    if (!stage.skipped_on_resume()) return absl::OkStatus();
+    const absl::Status saved = Save(index + 1, {});
+    return WarnedOfNoRoom(saved) ? absl::OkStatus() : saved;
   }
 
   // A stage within a stage: a restarted job begins the outer one again, so nothing is saved.
@@ -130,8 +132,9 @@ class PipelineRun {
   }
 
   // The stage that goes on training right after this one, if there is one. Of several models that
-  // are each made from what it leaves, all have to.
+  // are each made from what it leaves, all have to. A published cell or try stays as it is.
   std::string WhoMends(size_t index) const {
+    if (!stages_[index]->in_lineage()) return "";
     std::string mender;
     for (size_t next = index + 1; next < stages_.size(); ++next) {
       const Stage& stage = *stages_[next];

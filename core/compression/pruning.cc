@@ -26,18 +26,6 @@ Weights PrunableWeights(const TorchNetwork& network) {
 
 constexpr int kBlock = 4;
 
-// The score of every group of weights that goes or stays together: [out, groups, kh, kw].
-torch::Tensor GroupScores(const torch::Tensor& weight, int group) {
-  torch::Tensor magnitude = weight.abs().contiguous();
-  if (group == 1) return magnitude;
-  const int64_t missing = (group - weight.size(1) % group) % group;
-  if (missing > 0) magnitude = at::constant_pad_nd(magnitude, {0, 0, 0, 0, 0, missing});
-  return magnitude
-      .reshape({weight.size(0), magnitude.size(1) / group, group, weight.size(2), weight.size(3)})
-      .sum(2)
-      .contiguous();
-}
-
 // The k-th smallest, from 1, of a flat tensor.
 float KthSmallest(const torch::Tensor& values, int64_t k) {
   if (values.is_cuda()) return std::get<0>(at::kthvalue(values, k)).item<float>();
@@ -110,7 +98,7 @@ Masks GlobalMasks(const Network& network, const Weights& weights, int group, dou
   do {
     std::vector<torch::Tensor> scores;
     for (const auto& [name, weight] : weights) {
-      scores.push_back(GroupScores(weight * allowed.at(name), group).flatten());
+      scores.push_back(BlockScores(weight * allowed.at(name), group).flatten());
     }
     const torch::Tensor all = at::cat(scores);
     const torch::Tensor keep = KeepLargest(all, Removed(sparsity, all.numel()));
@@ -126,6 +114,19 @@ Masks GlobalMasks(const Network& network, const Weights& weights, int group, dou
 }
 
 }  // namespace
+
+int BlockSize(v1::PrunePattern pattern) { return pattern == v1::PRUNE_PATTERN_BLOCK4 ? kBlock : 1; }
+
+torch::Tensor BlockScores(const torch::Tensor& weight, int block) {
+  torch::Tensor magnitude = weight.abs().contiguous();
+  if (block == 1) return magnitude;
+  const int64_t missing = (block - weight.size(1) % block) % block;
+  if (missing > 0) magnitude = at::constant_pad_nd(magnitude, {0, 0, 0, 0, 0, missing});
+  return magnitude
+      .reshape({weight.size(0), magnitude.size(1) / block, block, weight.size(2), weight.size(3)})
+      .sum(2)
+      .contiguous();
+}
 
 double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options) {
   if (options.layer_sparsity().empty() && options.method() != v1::PRUNE_METHOD_LAYER_MAGNITUDE) {
@@ -164,10 +165,10 @@ Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& option
     for (const auto& [name, weight] : weights) masks[name] = TwoOfFourMask(weight);
     return masks;
   }
-  const int group = options.pattern() == v1::PRUNE_PATTERN_BLOCK4 ? kBlock : 1;
+  const int group = BlockSize(options.pattern());
   if (options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE || !options.layer_sparsity().empty()) {
     for (const auto& [name, weight] : weights) {
-      const torch::Tensor scores = GroupScores(weight, group).flatten();
+      const torch::Tensor scores = BlockScores(weight, group).flatten();
       const double wanted = LayerSparsity(options, name, sparsity);
       masks[name] = MaskOf(KeepLargest(scores, Removed(wanted, scores.numel())), weight, group)
                         .contiguous(at::MemoryFormat::ChannelsLast);
@@ -181,6 +182,16 @@ double CubicSparsity(double target, int64_t step, int64_t steps) {
   if (step >= steps) return target;
   const double t = std::max(0.05, static_cast<double>(step) / static_cast<double>(steps));
   return target * (1 - std::pow(1 - t, 3));
+}
+
+Masks MasksOfZeros(const TorchNetwork& network) {
+  torch::NoGradGuard no_grad;
+  Masks masks;
+  for (const auto& [name, weight] : PrunableWeights(network)) {
+    const torch::Tensor kept = weight != 0;
+    if (!kept.all().item<bool>()) masks[name] = kept.to(torch::kFloat32);
+  }
+  return masks;
 }
 
 void ApplyMasks(const Masks& masks, const TorchNetwork& network) {

@@ -39,6 +39,13 @@ using Masks = std::map<std::string, torch::Tensor>;
 // channels are not a multiple of four have a narrower last block.
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity);
 
+// How many neighbouring input channels go or stay together: 4 in BLOCK4, else 1.
+int BlockSize(v1::PrunePattern pattern);
+
+// By what MagnitudeMasks compares the blocks of a weight [out, in, kh, kw]: the sums of their
+// magnitudes, float [out, blocks, kh, kw], contiguous.
+torch::Tensor BlockScores(const torch::Tensor& weight, int block);
+
 // What MagnitudeMasks removes at options.sparsity(), at the least: where each layer has a threshold
 // of its own, each rounds to whole groups by itself.
 double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options);
@@ -50,6 +57,10 @@ absl::Status CheckLayers(const TorchNetwork& network, const v1::PruneOptions& op
 // The sparsity at `step` of `steps` on the way to `target`: s = target * (1 - (1 - t)^3) from 5 %
 // of the way on (Zhu and Gupta, "To Prune, or Not to Prune", 2017).
 double CubicSparsity(double target, int64_t step, int64_t steps);
+
+// Masks of the prunable weights that are zero now, for the tensors that have any: what an earlier
+// job has pruned.
+Masks MasksOfZeros(const TorchNetwork& network);
 
 // Zeroes every masked weight, in place.
 void ApplyMasks(const Masks& masks, const TorchNetwork& network);

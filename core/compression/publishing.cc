@@ -1,8 +1,15 @@
 #include "core/compression/publishing.h"
 
+#include <dlfcn.h>
 #include <google/protobuf/stubs/common.h>
 #include <torch/version.h>
 
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/base/file.h"
@@ -13,6 +20,30 @@
 
 namespace cytopress {
 namespace {
+
+// Of the library that multiplies matrices, which a package may replace below the same LibTorch:
+// OpenBLAS tells what it is, of others the file says it.
+std::string BlasVersion() {
+  if (at::hasMKL()) return at::get_mkl_version();
+  void* const sgemm = dlsym(RTLD_DEFAULT, "sgemm_");
+  Dl_info library;
+  if (sgemm == nullptr || dladdr(sgemm, &library) == 0) return "unknown";
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(library.dli_fname, error);
+  using GetConfig = char* (*)();
+  const auto get_config = reinterpret_cast<GetConfig>(dlsym(RTLD_DEFAULT, "openblas_get_config"));
+  const bool is_openblas = absl::StrContains(path.string(), "openblas");
+  return is_openblas && get_config != nullptr ? get_config() : path.filename().string();
+}
+
+// The instruction set of LibTorch's own loops, such as "AVX512", which the environment may change.
+std::string InstructionSet() {
+  const std::string config = at::show_config();
+  for (absl::string_view line : absl::StrSplit(config, '\n')) {
+    if (absl::ConsumePrefix(&line, "  - CPU capability usage: ")) return std::string(line);
+  }
+  return "unknown";
+}
 
 v1::Provenance MakeProvenance(const PipelineState& state) {
   v1::Provenance provenance;
@@ -30,6 +61,8 @@ v1::Provenance MakeProvenance(const PipelineState& state) {
   versions["protobuf"] = google::protobuf::internal::VersionString(GOOGLE_PROTOBUF_VERSION);
   versions["onednn"] = OneDnnVersion();
   versions["zstd"] = ZstdVersion();
+  versions["blas"] = BlasVersion();
+  versions["instructions"] = InstructionSet();
   provenance.set_processor(ProcessorName());
   provenance.set_device(state.device.str());
   provenance.set_threads(at::get_num_threads());

@@ -10,6 +10,7 @@
 #include "core/artifact/artifact.h"
 #include "core/base/status_macros.h"
 #include "core/compression/batch_loader.h"
+#include "core/compression/pruning.h"
 #include "core/compression/weight_rounding.h"
 
 namespace cytopress {
@@ -21,6 +22,12 @@ constexpr int kFisherBatch = 8;
 // Of the work, roughly.
 constexpr double kFisherShare = 0.5;
 constexpr int kIntegers = 256;
+constexpr int kZero = kIntegers / 2;  // the first is -128
+// How much of what blocks of zeros save zstd finds, in the two block4 files of deploy/zoo: all of
+// it where a block's weights are neighbours in the file, less where a kernel's positions lie
+// between.
+constexpr double kFoundOfPoints = 1;
+constexpr double kFoundOfKernels = 0.6;
 // In a file, a little less than in those of deploy/zoo.
 constexpr double kBytesOfBias = 1.75;      // 1.8 of 2
 constexpr double kBytesOfInt8 = 0.45;      // of a classifier's weights: 0.48 to 0.66
@@ -70,52 +77,123 @@ double EntropyBytes(const std::array<int64_t, kIntegers>& counts, int64_t total)
   return bits / 8;
 }
 
-// One layer's weights, from the smallest magnitude on.
+// How often each integer is in a layer whose weights are pruned in blocks.
+struct IntegerCounts {
+  std::array<int64_t, kIntegers> of_blocks{};  // that are not all zero
+  int64_t blocks = 0;
+  int64_t zero_blocks = 0;
+  int64_t zero_weights = 0;  // of the zero blocks
+};
+
+double BytesOf(const IntegerCounts& counts, double found) {
+  const auto total = [](const std::array<int64_t, kIntegers>& of) {
+    return std::accumulate(of.begin(), of.end(), int64_t{0});
+  };
+  std::array<int64_t, kIntegers> all = counts.of_blocks;
+  all[kZero] += counts.zero_weights;
+  const double one_by_one = EntropyBytes(all, total(all));
+  const double in_blocks =
+      EntropyBytes({counts.blocks - counts.zero_blocks, counts.zero_blocks}, counts.blocks) +
+      EntropyBytes(counts.of_blocks, total(counts.of_blocks));
+  return one_by_one - found * (one_by_one - in_blocks);  // the same for blocks of one
+}
+
+// One layer's weights [out, in, kernel, kernel], block by block from the least on, in the order in
+// which MagnitudeMasks removes them.
 class LayerCosts {
  public:
-  LayerCosts(const Tensor& weight, const float* fisher) : weight_(weight), fisher_(fisher) {
-    order_.resize(weight.values.size());
-    std::iota(order_.begin(), order_.end(), int64_t{0});
-    std::sort(order_.begin(), order_.end(), [&](int64_t a, int64_t b) {
-      return std::abs(weight.values[a]) < std::abs(weight.values[b]);
-    });
+  LayerCosts(const Tensor& weight, const float* fisher, const torch::Tensor& scores, int block)
+      : weight_(weight), fisher_(fisher), positions_(weight.shape[2] * weight.shape[3]) {
+    const int64_t channels = weight.shape[1], blocks = scores.size(1);
+    const torch::Tensor order = scores.flatten().argsort();
+    const int64_t* const ranked = order.data_ptr<int64_t>();
+    order_.reserve(order.numel());
+    for (const int64_t* at = ranked; at != ranked + order.numel(); ++at) {
+      const int64_t position = *at % positions_, row = *at / positions_;
+      const int64_t first = row % blocks * block;
+      order_.push_back({(row / blocks * channels + first) * positions_ + position,
+                        std::min<int64_t>(block, channels - first)});
+    }
   }
 
   LayerChoice Cost(double sparsity, const StoredTensor& rounded, v1::WeightType type) const {
     const auto pruned =
         static_cast<size_t>(std::llround(sparsity * static_cast<double>(order_.size())));
-    const size_t row = weight_.values.size() / rounded.scales.size();
-    std::array<int64_t, kIntegers> counts{};
+    IntegerCounts counts;
+    counts.blocks = static_cast<int64_t>(order_.size());
     double loss = 0;
     for (size_t rank = 0; rank < order_.size(); ++rank) {
-      const int64_t i = order_[rank];
-      const int integer = rank < pruned ? 0 : rounded.integers[i];
-      ++counts[integer + kIntegers / 2];
+      loss += AddBlock(order_[rank], /*keeps=*/rank >= pruned, rounded, &counts);
+    }
+    const double scales = static_cast<double>(rounded.scales.size() * sizeof(float));
+    const double found = positions_ == 1 ? kFoundOfPoints : kFoundOfKernels;
+    return {sparsity, type, BytesOf(counts, found) + scales, loss};
+  }
+
+ private:
+  struct Block {
+    int64_t first;  // of its weights; each next one is `positions_` further
+    int64_t weights;
+  };
+
+  // Counts the block's integers and returns its loss.
+  double AddBlock(const Block& block, bool keeps, const StoredTensor& rounded,
+                  IntegerCounts* counts) const {
+    const size_t row = weight_.values.size() / rounded.scales.size();
+    const int64_t end = block.first + block.weights * positions_;
+    double loss = 0;
+    bool is_zero = true;
+    for (int64_t i = block.first; i < end; i += positions_) {
+      const int integer = keeps ? rounded.integers[i] : 0;
+      is_zero &= integer == 0;
       const float change =
           weight_.values[i] - static_cast<float>(integer) * rounded.scales[i / row];
       loss += 0.5 * static_cast<double>(fisher_[i]) * static_cast<double>(change * change);
     }
-    const auto total = static_cast<int64_t>(order_.size());
-    const double scales = static_cast<double>(rounded.scales.size() * sizeof(float));
-    return {sparsity, type, EntropyBytes(counts, total) + scales, loss};
+    if (is_zero) {
+      ++counts->zero_blocks;
+      counts->zero_weights += block.weights;
+      return loss;
+    }
+    for (int64_t i = block.first; i < end; i += positions_) {
+      ++counts->of_blocks[rounded.integers[i] + kZero];
+    }
+    return loss;
   }
 
- private:
   const Tensor& weight_;
   const float* fisher_;
-  std::vector<int64_t> order_;
+  const int64_t positions_;
+  std::vector<Block> order_;
 };
+
+// Every sparsity as INT8 and as INT4.
+std::vector<LayerChoice> ChoicesOf(const Network& network, const Layer& layer, const Tensor& weight,
+                                   const LayerCosts& costs, v1::QuantizeOptions options) {
+  options.clear_layer_weights();
+  std::vector<LayerChoice> choices;
+  for (const auto type : {v1::WEIGHT_TYPE_INT8, v1::WEIGHT_TYPE_INT4}) {
+    options.set_weights(type);
+    const IntegerFormat format = FormatOf(network, layer, options);
+    const StoredTensor rounded = RoundWeight(weight, format, FindGrid(weight, format, options));
+    for (const double sparsity : kSparsities) {
+      choices.push_back(costs.Cost(sparsity, rounded, type));
+    }
+  }
+  return choices;
+}
 
 }  // namespace
 
 absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
-    TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
-    int64_t images, uint64_t seed, const std::function<absl::Status(double)>& progress) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const Fisher fisher,
-                             MeasureFisher(network, dataset, images, seed, [&](double done) {
-                               return progress(kFisherShare * done);
-                             }));
+    TorchNetwork& network, const Dataset& dataset, const v1::Recipe& recipe, int64_t images,
+    const std::function<absl::Status(double)>& progress) {
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      const Fisher fisher, MeasureFisher(network, dataset, images, recipe.seed(), [&](double done) {
+        return progress(kFisherShare * done);
+      }));
   const TensorMap weights = network.Export();
+  const int block = BlockSize(recipe.prune().pattern());
   std::vector<LayerSensitivity> layers;
   for (const Layer& layer : network.network().layers) {
     if (!IsPrunable(layer)) continue;
@@ -123,19 +201,11 @@ absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
     CYTOPRESS_RETURN_IF_ERROR(progress(kFisherShare + (1 - kFisherShare) * done));
     const std::string name = layer.name + ".weight";
     const Tensor& weight = weights.at(name);
-    const LayerCosts costs(weight, fisher.at(name).data_ptr<float>());
-    LayerSensitivity sensitivity{layer.name, {}};
-    for (const auto type : {v1::WEIGHT_TYPE_INT8, v1::WEIGHT_TYPE_INT4}) {
-      v1::QuantizeOptions typed = options;
-      typed.clear_layer_weights();
-      typed.set_weights(type);
-      const IntegerFormat format = FormatOf(network.network(), layer, typed);
-      const StoredTensor rounded = RoundWeight(weight, format, FindGrid(weight, format, typed));
-      for (const double sparsity : kSparsities) {
-        sensitivity.choices.push_back(costs.Cost(sparsity, rounded, type));
-      }
-    }
-    layers.push_back(std::move(sensitivity));
+    const torch::Tensor scores =
+        BlockScores(network.tensors().at(name).detach().to(torch::kCPU), block);
+    const LayerCosts costs(weight, fisher.at(name).data_ptr<float>(), scores, block);
+    layers.push_back(
+        {layer.name, ChoicesOf(network.network(), layer, weight, costs, recipe.quantize())});
   }
   return layers;
 }
@@ -153,7 +223,7 @@ double FixedBytes(const Network& network) {
 }
 
 double LeastBytes(const Network& network, const v1::PruneOptions& options) {
-  const int64_t block = options.pattern() == v1::PRUNE_PATTERN_BLOCK4 ? 4 : 1;
+  const int64_t block = BlockSize(options.pattern());
   double bytes = FixedBytes(network);
   for (const Layer& layer : network.layers) {
     if (!IsPrunable(layer)) continue;

@@ -25,12 +25,14 @@ struct LayerSensitivity {
 // rounded, and F the diagonal of the empirical Fisher information, measured by one backward pass
 // over `images` training images (Hassibi and Stork, "Second Order Derivatives for Network Pruning",
 // 1993; Theis et al., "Faster Gaze Prediction with Dense Networks and Fisher Pruning", 2018). Bytes
-// are the entropy of the integers. The network is left as it was.
+// are the entropy of the integers, less what zstd saves where whole blocks are zero. What is pruned
+// and rounded, and how, are the recipe's prune.pattern and quantize; its layer_weights and
+// sparsities do not count. The network is left as it was.
 // `progress` gets the share of the work that is done, before each batch and layer; its error ends
-// the measurement.
+// the measurement. REQUIRES: the pattern is not TWO_OF_FOUR, which has one sparsity.
 absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
-    TorchNetwork& network, const Dataset& dataset, const v1::QuantizeOptions& options,
-    int64_t images, uint64_t seed, const std::function<absl::Status(double)>& progress);
+    TorchNetwork& network, const Dataset& dataset, const v1::Recipe& recipe, int64_t images,
+    const std::function<absl::Status(double)>& progress);
 
 // Of a file with integer weights, what the choices have no part in: the layers that are not
 // prunable, all biases, and the table of tensors. An estimate, rather too low.

@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
+#include "core/compression/checkpoint.h"
 #include "core/compression/checkpoint_pace.h"
 #include "core/compression/encoding.h"
 #include "core/compression/network_steps.h"
@@ -21,6 +22,8 @@ namespace {
 
 // A training step costs a forward pass and about two for the backward one.
 constexpr double kTrainingCost = 3;
+// The share of the prunable weights from which on it is worth a word that zeros are none any more.
+constexpr double kLeastRevived = 0.0005;
 
 // The remedy of every stage that leaves floating-point weights.
 absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, int attempt) {
@@ -104,7 +107,9 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, Traine
     const absl::Duration start = RealClock()->Steady();
     TensorTable table;
     trainer.Save(table);
-    CYTOPRESS_RETURN_IF_ERROR(context.checkpoint(table));
+    const absl::Status saved = context.checkpoint(table);
+    if (WarnedOfNoRoom(saved)) return absl::OkStatus();  // the next epoch tries again
+    CYTOPRESS_RETURN_IF_ERROR(saved);
     pace.Saved(start);
     return absl::OkStatus();
   };
@@ -167,6 +172,19 @@ absl::Status CheckSparsity(const PipelineState& state, double wanted) {
   return CheckMasks(state.masks, *state.network);
 }
 
+// Of the network that the stage before left. A resumed attempt has trained on since.
+double SparsityBefore(const PipelineState& state) {
+  return state.ledger.empty() ? Sparsity(*state.network) : state.ledger.back().sparsity();
+}
+
+// Without a mask a zero is a weight as any other: so a pruned base model gets dense again.
+std::string DescribeRevived(double before, double now) {
+  if (before - now < kLeastRevived) return "";
+  return absl::StrFormat(
+      ", zeros trained again: %.1f %% of the prunable weights before, %.1f %% now", 100 * before,
+      100 * now);
+}
+
 class PruneStage : public Stage {
  public:
   PruneStage(std::string name, const PruneStageOptions& options)
@@ -226,6 +244,7 @@ class FinetuneStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    const double sparsity_before = SparsityBefore(state);
     TrainerSetup setup;
     setup.gradual = options_.gradual;
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
@@ -238,6 +257,7 @@ class FinetuneStage : public Stage {
       CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
       absl::StrAppend(&outcome.note, ", ", kBatchNormRemeasured);
     }
+    outcome.note += DescribeRevived(sparsity_before, Sparsity(*state.network));
     return outcome;
   }
 
@@ -270,9 +290,11 @@ class QatStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    // A resumed attempt has the scales in its checkpoint: the weights have moved on since.
+    // A resumed attempt has both in its checkpoint: the weights have moved on since.
     if (state.frozen_grids.empty()) {
       state.frozen_grids = FindWeightGrids(*state.network, options_);
+      // What a base model was pruned of before this job stays zero, too.
+      if (state.masks.empty()) state.masks = MasksOfZeros(*state.network);
     }
     TrainerSetup setup;
     setup.hooks = FakeQuantizationHooks(*state.network, options_, state.frozen_grids);
@@ -280,6 +302,7 @@ class QatStage : public Stage {
                                RunTraining(options_.aware(), std::move(setup), state, context));
     AssignIntegers(RoundToNearest(*state.network, options_, state.frozen_grids), *state.network);
     outcome.note += ", weights rounded in the forward pass";
+    if (!state.masks.empty()) outcome.note += ", zeros kept";
     return outcome;
   }
 

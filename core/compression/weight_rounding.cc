@@ -159,9 +159,10 @@ IntegerFormat FormatOf(const Network& network, const Layer& layer,
   const auto first = std::find_if(network.layers.begin(), network.layers.end(),
                                   [](const Layer& l) { return l.weight_count() > 0; });
   const bool sensitive = layer.op == Op::kLinear || layer.name == first->name;
+  const auto usual = sensitive ? v1::WEIGHT_TYPE_INT8 : options.weights();
   const auto own = options.layer_weights().find(layer.name);
-  const auto type = own == options.layer_weights().end() ? options.weights() : own->second;
-  if (type == v1::WEIGHT_TYPE_INT4 && !sensitive) {
+  const auto type = own == options.layer_weights().end() ? usual : own->second;
+  if (type == v1::WEIGHT_TYPE_INT4) {
     if (options.weight_range() == v1::RANGE_METHOD_ASYMMETRIC)
       return {Encoding::kInt8, 127, 0, true};
     return {Encoding::kInt4, 7, options.group_size()};

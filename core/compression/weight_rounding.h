@@ -26,7 +26,8 @@ struct IntegerFormat {
 };
 
 // The format of a layer's weight. The stem and the classifier are INT8 in INT4 models too, where
-// they cost few bytes and most accuracy. REQUIRES: options.weights() is INT8 or INT4.
+// they cost few bytes and most accuracy, unless options.layer_weights() names them. REQUIRES:
+// options.weights() is INT8 or INT4.
 IntegerFormat FormatOf(const Network& network, const Layer& layer,
                        const v1::QuantizeOptions& options);
 

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/core/compression/test_data.h"
 
 namespace cytopress {
 namespace {
@@ -21,7 +24,18 @@ StageOutcome Outcome(const std::string& note, double accuracy, double answer_sha
   return outcome;
 }
 
-// Has what comes of each of its remedies.
+// What tells networks apart.
+void SetBias(const PipelineState& state, float value) {
+  torch::NoGradGuard no_grad;
+  torch::Tensor bias = state.network->tensors().at("fc.bias");
+  bias.fill_(value);
+}
+
+float BiasOf(const PipelineState& state) {
+  return state.network->Export().at("fc.bias").values.front();
+}
+
+// Has what comes of each of its remedies. They set the network's bias to their number, from 1.
 class FakeStage : public Stage {
  public:
   v1::StageKind kind() const override { return v1::STAGE_KIND_QUANTIZE; }
@@ -30,10 +44,11 @@ class FakeStage : public Stage {
   absl::StatusOr<StageOutcome> Run(PipelineState&, StageContext&) override {
     return absl::UnimplementedError("not to be run");
   }
-  absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState&, StageContext&,
+  absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext&,
                                                    int attempt) override {
     attempts.push_back(attempt);
     if (attempt >= static_cast<int>(remedies.size())) return std::nullopt;
+    if (state.network != nullptr) SetBias(state, static_cast<float>(attempt + 1));
     return std::optional<StageOutcome>(remedies[attempt]);
   }
   absl::Status CheckInvariant(const PipelineState&) const override { return invariant; }
@@ -101,7 +116,8 @@ TEST_F(MendingTest, WithoutARemedyThatHelpsTheModelIsRefused) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("; not mended by: scales of channels ("));
 }
 
-TEST_F(MendingTest, WhereModelsAreJudgedLaterTheLastFindingStays) {
+TEST_F(MendingTest, WhereModelsAreJudgedLaterABetterOneStaysWithItsFinding) {
+  state_.network = std::make_unique<TorchNetwork>(SmallNetwork());
   spec_.mutable_recipe()->set_max_accuracy_drop(0.01);
   stage_.remedies = {Outcome("scales of channels", 0.9, 0.3)};
   const auto remark = Judge({"", /*judged_later=*/true});
@@ -109,6 +125,24 @@ TEST_F(MendingTest, WhereModelsAreJudgedLaterTheLastFindingStays) {
   ASSERT_TRUE(remark->has_value());
   EXPECT_EQ((*remark)->verdict, v1::GUARD_VERDICT_LOST_TOO_MUCH) << "not COLLAPSED any more";
   EXPECT_EQ(outcome_.note, "scales of channels");
+  EXPECT_EQ(BiasOf(state_), 1) << "that of the first remedy";
+}
+
+TEST_F(MendingTest, WhereModelsAreJudgedLaterRemediesThatMakeItWorseAreUndone) {
+  state_.network = std::make_unique<TorchNetwork>(SmallNetwork());
+  SetBias(state_, 0.5f);
+  spec_.mutable_recipe()->set_max_accuracy_drop(0.01);
+  outcome_ = Outcome("to the nearest", 0.95, 0.3);
+  stage_.remedies = {Outcome("scales of channels", 0.2, 1), Outcome("compensated", 0.94, 0.3)};
+  const auto remark = Judge({"", /*judged_later=*/true});
+  ASSERT_TRUE(remark.ok()) << remark.status();
+  ASSERT_TRUE(remark->has_value());
+  EXPECT_EQ((*remark)->verdict, v1::GUARD_VERDICT_LOST_TOO_MUCH);
+  EXPECT_THAT((*remark)->text, HasSubstr("; not mended by: compensated (lost too much: "));
+  EXPECT_THAT((*remark)->text, HasSubstr("; the most accurate of these is kept"));
+  EXPECT_EQ(outcome_.note, "to the nearest");
+  EXPECT_EQ(outcome_.score->accuracy, 0.95);
+  EXPECT_EQ(BiasOf(state_), 0.5f);
 }
 
 TEST_F(MendingTest, NothingIsTriedWhereTrainingFollowsOrOnlyAReportIsWanted) {

@@ -49,6 +49,9 @@ TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   EXPECT_EQ(model.evaluations(1).confusion_size(), 64);
   EXPECT_EQ(model.provenance().parent(), "tiny-dense@1");
   EXPECT_TRUE(model.provenance().synthetic_data());
+  const auto& versions = model.provenance().versions();
+  EXPECT_THAT(versions.at("blas"), testing::AnyOf(HasSubstr("blas"), HasSubstr("BLAS")));
+  EXPECT_NE(versions.at("instructions"), "unknown");
   EXPECT_EQ(model.class_names_size(), 8);
   EXPECT_EQ(model.ledger_size(), 8);  // "publish" is what writes it
 

@@ -89,6 +89,15 @@ TEST(PruningTest, CheckMasksSeesARevivedWeight) {
               testing::HasSubstr("1 removed weights of layer3.0.conv1.weight"));
 }
 
+TEST(PruningTest, ZerosOfEarlierJobsAreMasks) {
+  const TorchNetwork network = SmallNetwork();
+  EXPECT_TRUE(MasksOfZeros(network).empty());
+  const Masks pruned = GlobalMagnitudeMasks(network, 0.5);
+  ApplyMasks(pruned, network);
+  const Masks found = MasksOfZeros(network);
+  for (const auto& [name, mask] : pruned) EXPECT_TRUE(found.at(name).equal(mask)) << name;
+}
+
 TEST(PruningTest, LayerMagnitudeTakesTheSameShareOfEveryLayer) {
   torch::NoGradGuard no_grad;
   v1::PruneOptions options;

@@ -2,6 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include "core/artifact/container.h"
+#include "core/artifact/tensor_codec.h"
+#include "core/compression/pruning.h"
+#include "core/compression/weight_rounding.h"
 #include "tests/core/compression/test_data.h"
 
 namespace cytopress {
@@ -15,11 +22,26 @@ const LayerSensitivity& Find(const std::vector<LayerSensitivity>& layers, const 
   return layers.front();
 }
 
+LayerChoice Choice(const LayerSensitivity& layer, double sparsity, v1::WeightType weights) {
+  for (const LayerChoice& choice : layer.choices) {
+    if (choice.sparsity == sparsity && choice.weights == weights) return choice;
+  }
+  ADD_FAILURE() << layer.layer << " has no such choice";
+  return {};
+}
+
+double BytesInAFile(const StoredTensor& tensor) {
+  std::string packed;
+  AppendPacked(tensor, ChooseLayout(tensor), packed);
+  return static_cast<double>(Compress(packed, Packing::kThorough)->size());
+}
+
 class SensitivityTest : public testing::Test {
  protected:
   SensitivityTest() : dataset_(SpotDataset()), network_(SmallNetwork()) {
-    options_.set_weights(v1::WEIGHT_TYPE_INT4);
-    options_.set_weight_range(v1::RANGE_METHOD_MIN_MAX);
+    recipe_.set_seed(1);
+    recipe_.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT4);
+    recipe_.mutable_quantize()->set_weight_range(v1::RANGE_METHOD_MIN_MAX);
     // Fresh residual branches are switched off: their layers would not matter.
     torch::NoGradGuard no_grad;
     for (const auto& [name, tensor] : network_.tensors()) {
@@ -31,13 +53,13 @@ class SensitivityTest : public testing::Test {
   }
 
   std::vector<LayerSensitivity> Measure() {
-    return *MeasureSensitivity(network_, dataset_, options_, /*images=*/64, /*seed=*/1,
+    return *MeasureSensitivity(network_, dataset_, recipe_, /*images=*/64,
                                [](double) { return absl::OkStatus(); });
   }
 
   const Dataset dataset_;
   TorchNetwork network_;
-  v1::QuantizeOptions options_;
+  v1::Recipe recipe_;
 };
 
 TEST_F(SensitivityTest, LessLeftIsSmallerAndCostsMore) {
@@ -54,6 +76,32 @@ TEST_F(SensitivityTest, LessLeftIsSmallerAndCostsMore) {
       EXPECT_LT(now.bytes, before.bytes) << layer.layer;
       EXPECT_GE(now.loss, before.loss * 0.999) << layer.layer;
     }
+  }
+}
+
+// A block takes large weights with it, and zeros in blocks take fewer bytes to tell.
+TEST_F(SensitivityTest, BlocksCostMoreAndAreSmallerThanSingleWeights) {
+  const std::vector<LayerSensitivity> single = Measure();
+  v1::PruneOptions& prune = *recipe_.mutable_prune();
+  prune.set_pattern(v1::PRUNE_PATTERN_BLOCK4);
+  const std::vector<LayerSensitivity> blocks = Measure();
+  ASSERT_EQ(blocks.size(), single.size());
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const LayerChoice of_single = Choice(single[i], 0.8, v1::WEIGHT_TYPE_INT8);
+    const LayerChoice of_blocks = Choice(blocks[i], 0.8, v1::WEIGHT_TYPE_INT8);
+    EXPECT_GT(of_blocks.loss, 1.2 * of_single.loss) << blocks[i].layer;
+    EXPECT_LT(of_blocks.bytes, of_single.bytes) << blocks[i].layer;
+  }
+  recipe_.mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT8);
+  prune.set_method(v1::PRUNE_METHOD_LAYER_MAGNITUDE);
+  const WeightGrids grids = FindWeightGrids(network_, recipe_.quantize());
+  ApplyMasks(MagnitudeMasks(network_, prune, 0.8), network_);
+  const IntegerWeights integers = RoundToNearest(network_, recipe_.quantize(), grids);
+  // Blocks are neighbours in the file of the one, and not of the other.
+  for (const std::string layer : {"layer3.0.downsample.0", "layer2.0.conv2"}) {
+    const double bytes = BytesInAFile(integers.at(layer + ".weight"));
+    const LayerChoice estimate = Choice(Find(blocks, layer), 0.8, v1::WEIGHT_TYPE_INT8);
+    EXPECT_NEAR(estimate.bytes, bytes, 0.1 * bytes) << layer;
   }
 }
 
@@ -80,8 +128,8 @@ TEST_F(SensitivityTest, EndsWithTheErrorOfItsProgress) {
   // In a batch, and in a layer.
   for (const double end : {0.2, 0.8}) {
     double last = 0;
-    const auto layers = MeasureSensitivity(
-        network_, dataset_, options_, /*images=*/64, /*seed=*/1, [&](double done) {
+    const auto layers =
+        MeasureSensitivity(network_, dataset_, recipe_, /*images=*/64, [&](double done) {
           EXPECT_GE(done, last);
           EXPECT_LE(last, end);
           last = done;

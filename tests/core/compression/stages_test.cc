@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "core/artifact/artifact.h"
+#include "core/compression/pruning.h"
+#include "core/compression/scoring.h"
 #include "core/jobs/job_defaults.h"
 #include "tests/core/compression/pipeline_fixture.h"
 
@@ -78,6 +81,66 @@ TEST_F(StagesTest, ATryWithTheChoicesOfAnotherIsNotTrainedAgain) {
   EXPECT_EQ(*registry_->Read({"tiny-try2", 1}), *registry_->Read({"tiny-try1", 1}));
 }
 
+// A network that an earlier job has pruned, and three steps of training for it.
+class PrunedBaseTest : public StagesTest {
+ protected:
+  PrunedBaseTest() {
+    ApplyMasks(MagnitudeMasks(*state_.network, {}, 0.8), *state_.network);
+    spec_.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT8);
+    v1::TrainOptions& options = *spec_.mutable_recipe()->mutable_finetune();
+    options.set_epochs(1);
+    options.set_max_images(96);
+    options.set_batch_size(32);
+    options.set_learning_rate(0.2);
+    options.set_precision("fp32");
+    *spec_.mutable_recipe()->mutable_quantize()->mutable_aware() = options;
+    spec_ = WithDefaults(spec_);
+  }
+};
+
+TEST_F(PrunedBaseTest, QuantizationAwareTrainingKeepsItsZeros) {
+  const std::unique_ptr<Stage> stage = MakeQatStage(spec_.recipe().quantize());
+  const auto outcome = stage->Run(state_, stage_context_);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_GE(Sparsity(*state_.network), 0.8 - 1e-6);
+  EXPECT_FALSE(state_.masks.empty()) << "no later stage may break them either";
+  EXPECT_THAT(outcome->note, HasSubstr("zeros kept"));
+}
+
+TEST_F(PrunedBaseTest, FineTuningWithoutPruningSaysThatItTrainsTheZerosAgain) {
+  FinetuneOptions options;
+  options.train = spec_.recipe().finetune();
+  const auto outcome = MakeFinetuneStage("fine-tune", options)->Run(state_, stage_context_);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  // On maps of one position most of a kernel meets padding only and learns nothing.
+  EXPECT_LT(Sparsity(*state_.network), 0.75);
+  EXPECT_THAT(outcome->note,
+              HasSubstr("zeros trained again: 80.0 % of the prunable weights before, "));
+}
+
+// As a full disk is; what was saved before is intact.
+TEST_F(StagesTest, TrainingGoesOnWithoutACheckpointThatThereIsNoRoomFor) {
+  v1::TrainOptions& options = *spec_.mutable_recipe()->mutable_train();
+  options.set_epochs(3);
+  options.set_max_images(32);
+  options.set_batch_size(32);
+  options.set_precision("fp32");
+  spec_ = WithDefaults(spec_);
+  absl::Status saved = absl::ResourceExhaustedError("cannot write checkpoint.pt: no space left");
+  int checkpoints = 0;
+  stage_context_.checkpoint = [&](const TensorTable&) {
+    ++checkpoints;
+    return saved;
+  };
+  const auto full = MakeTrainStage(spec_.recipe().train())->Run(state_, stage_context_);
+  EXPECT_TRUE(full.ok()) << full.status();
+  EXPECT_EQ(checkpoints, 2) << "after each epoch but the last";
+  saved = absl::PermissionDeniedError("cannot write checkpoint.pt: permission denied");
+  const auto denied = MakeTrainStage(spec_.recipe().train())->Run(state_, stage_context_);
+  EXPECT_EQ(denied.status(), saved);
+  EXPECT_EQ(checkpoints, 3);
+}
+
 double Distance(const std::vector<float>& a, const std::vector<float>& b) {
   EXPECT_EQ(a.size(), b.size());
   double sum = 0;
@@ -118,6 +181,33 @@ TEST_F(StagesTest, QuantizationIsMendedByEverBetterRoundingOfTheUnroundedWeights
   const auto third = stage->Mend(state_, stage_context_, 2);
   ASSERT_TRUE(third.ok()) << third.status();
   EXPECT_FALSE(third->has_value());
+}
+
+TEST_F(StagesTest, AnInt4StemAndClassifierAreStoredAndServedAsSuch) {
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : state_.network->tensors()) {
+    if (tensor.dim() == 4 && name != "conv1.weight") tensor.zero_();  // takes no time to compress
+  }
+  v1::QuantizeOptions& options = *spec_.mutable_recipe()->mutable_quantize();
+  options.set_weights(v1::WEIGHT_TYPE_INT4);
+  options.set_group_size(16);
+  options.set_calibration_images(16);
+  for (const std::string layer : {"conv1", "fc"}) {
+    (*options.mutable_layer_weights())[layer] = v1::WEIGHT_TYPE_INT4;
+  }
+  spec_ = WithDefaults(spec_);
+  const auto quantized = MakeQuantizeStage(spec_.recipe().quantize())->Run(state_, stage_context_);
+  ASSERT_TRUE(quantized.ok()) << quantized.status();
+  const auto bytes = SerializeArtifact(state_.artifact);
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  const Artifact read = *ParseArtifact(*bytes);
+  for (const char* name : {"conv1.weight", "fc.weight"}) {
+    EXPECT_EQ(read.tensors.at(name).encoding, Encoding::kInt4) << name;
+    EXPECT_EQ(read.tensors.at(name).integers, state_.artifact.tensors.at(name).integers) << name;
+  }
+  const auto served = EvaluateArtifact(read, state_.dataset, "val", {});
+  ASSERT_TRUE(served.ok()) << served.status();
+  EXPECT_THAT(served->engine(), HasSubstr("int8"));
 }
 
 }  // namespace

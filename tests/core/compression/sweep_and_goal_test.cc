@@ -120,6 +120,25 @@ TEST_F(PipelineTest, TheCellsOfASweepMendWhatTheyTrain) {
   EXPECT_THAT(Line(observer, "prune 90 %").guard(), HasSubstr("; tiny-s90-int8 follows"));
 }
 
+// A published cell is not trained any more, though the next sparsity is.
+TEST_F(PipelineTest, NoTrainingFollowsACollapsedCell) {
+  v1::JobSpec spec = LearningSpec();
+  v1::Recipe& recipe = *spec.mutable_recipe();
+  recipe.mutable_prune()->set_gradual_fraction(0.4);
+  recipe.mutable_finetune()->set_max_images(32);  // one step, which mends little
+  recipe.set_max_accuracy_drop(0.05);
+  recipe.set_on_collapse(v1::COLLAPSE_POLICY_REPORT);
+  for (double sparsity : {0.999, 0.9995}) spec.mutable_sweep()->add_sparsities(sparsity);
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_FP16);
+  RecordingObserver observer;
+  ASSERT_TRUE(Run(spec, observer).ok());
+  const v1::LedgerEntry cell = Line(observer, "tiny-s99.9-fp16");
+  EXPECT_EQ(cell.published(), "tiny-s99.9-fp16@1");
+  EXPECT_THAT(cell.guard(), HasSubstr("below the dense model"));
+  EXPECT_THAT(cell.verdict(),
+              testing::AnyOf(v1::GUARD_VERDICT_COLLAPSED, v1::GUARD_VERDICT_LOST_TOO_MUCH));
+}
+
 TEST_F(PipelineTest, AGoalIsReachedByTheSmallestAccurateTry) {
   v1::JobSpec spec = LearningSpec();
   spec.mutable_recipe()->clear_prune();

@@ -85,39 +85,6 @@ TEST(TrainerTest, MasksHoldThroughTraining) {
   EXPECT_GE(Sparsity(network), 0.8 - 1e-6);
 }
 
-// Stopped after the first epoch and resumed by another trainer, training ends with the same
-// network.
-TEST(TrainerTest, ResumesAsIfItHadNeverStopped) {
-  at::set_num_threads(1);
-  const Dataset dataset = SpotDataset();
-  const v1::TrainOptions options = Options(2);
-  TorchNetwork whole = SmallNetwork();
-  Trainer whole_trainer(whole, dataset, options, Seeded());
-  ASSERT_TRUE(whole_trainer.Run(NoHooks()).ok());
-
-  TensorTable saved;
-  TorchNetwork first = SmallNetwork();
-  Trainer first_trainer(first, dataset, options, Seeded());
-  Trainer::Hooks stop = NoHooks();
-  stop.on_epoch = [&] {
-    TensorTable table;
-    first_trainer.Save(table);
-    for (auto& [name, tensor] : table) saved[name] = tensor.detach().clone();
-    return absl::CancelledError("stopped");
-  };
-  EXPECT_TRUE(absl::IsCancelled(first_trainer.Run(stop)));
-
-  TorchNetwork second = SmallNetwork("resnet18", 1234);
-  Trainer second_trainer(second, dataset, options, Seeded());
-  ASSERT_TRUE(second_trainer.Load(saved).ok());
-  EXPECT_EQ(second_trainer.best().confusion, first_trainer.best().confusion);
-  EXPECT_FALSE(second_trainer.best().confusion.empty());
-  ASSERT_TRUE(second_trainer.Run(NoHooks()).ok());
-  for (const auto& [name, tensor] : whole.tensors()) {
-    EXPECT_TRUE(tensor.equal(second.tensors().at(name))) << name;
-  }
-}
-
 TEST(TrainerTest, RefusesStepsWithoutStatistics) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork();  // its last maps have one position
@@ -168,6 +135,72 @@ TrainerSetup Gradual(double sparsity, double fraction, Masks* masks) {
   setup.gradual->set_gradual_fraction(fraction);
   return setup;
 }
+
+struct WayOfTraining {
+  const char* name;
+  double ema_decay;
+  double mixup_alpha;
+  double gradual_fraction;  // of two epochs; 0 = nothing is pruned
+};
+
+class ResumedTrainingTest : public testing::TestWithParam<WayOfTraining> {
+ protected:
+  ResumedTrainingTest() {
+    at::set_num_threads(1);
+    options_.set_batch_size(16);
+    options_.set_max_images(48);
+    options_.set_ema_decay(GetParam().ema_decay);
+    options_.set_mixup_alpha(GetParam().mixup_alpha);
+  }
+
+  static TrainerSetup SetupWith(Masks* masks) {
+    const double fraction = GetParam().gradual_fraction;
+    return fraction > 0 ? Gradual(0.8, fraction, masks) : Seeded();
+  }
+
+  const Dataset dataset_ = SpotDataset();
+  v1::TrainOptions options_ = Options(2);
+};
+
+// Stopped after the first epoch and resumed by another trainer, training ends with the same
+// network.
+TEST_P(ResumedTrainingTest, EndsAsIfItHadNeverStopped) {
+  Masks whole_masks, masks;
+  TorchNetwork whole = SmallNetwork();
+  Trainer whole_trainer(whole, dataset_, options_, SetupWith(&whole_masks));
+  ASSERT_TRUE(whole_trainer.Run(NoHooks()).ok());
+
+  TensorTable saved;
+  TorchNetwork first = SmallNetwork();
+  Trainer first_trainer(first, dataset_, options_, SetupWith(&masks));
+  Trainer::Hooks stop = NoHooks();
+  stop.on_epoch = [&] {
+    TensorTable table;
+    first_trainer.Save(table);
+    for (auto& [name, tensor] : table) saved[name] = tensor.detach().clone();
+    return absl::CancelledError("stopped");
+  };
+  EXPECT_TRUE(absl::IsCancelled(first_trainer.Run(stop)));
+
+  TorchNetwork second = SmallNetwork("resnet18", 1234);
+  Trainer second_trainer(second, dataset_, options_, SetupWith(&masks));
+  ASSERT_TRUE(second_trainer.Load(saved).ok());
+  EXPECT_EQ(second_trainer.best().confusion, first_trainer.best().confusion);
+  ASSERT_TRUE(second_trainer.Run(NoHooks()).ok());
+  EXPECT_FALSE(second_trainer.best().confusion.empty());
+  for (const auto& [name, tensor] : whole.tensors()) {
+    EXPECT_TRUE(tensor.equal(second.tensors().at(name))) << name;
+  }
+}
+
+// Pruning ends in the second epoch, or before it begins.
+INSTANTIATE_TEST_SUITE_P(Ways, ResumedTrainingTest,
+                         testing::Values(WayOfTraining{"Plain", 0, 0, 0},
+                                         WayOfTraining{"Averaged", 0.9, 0, 0},
+                                         WayOfTraining{"Mixed", 0, 0.2, 0},
+                                         WayOfTraining{"HalfPruned", 0, 0, 0.8},
+                                         WayOfTraining{"Pruned", 0, 0, 0.4}),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(TrainerTest, DivergenceWhilePruningIsTheSameError) {
   const Dataset dataset = SpotDataset();

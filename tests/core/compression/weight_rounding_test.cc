@@ -227,6 +227,21 @@ TEST(FormatTest, ALayerMayHaveATypeOfItsOwn) {
   }
 }
 
+TEST(FormatTest, TheStemAndTheClassifierMayBeInt4WhereTheyAreNamed) {
+  const TorchNetwork network = SmallNetwork();
+  v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_MIN_MAX);
+  options.set_group_size(64);
+  for (const std::string layer : {"conv1", "fc"}) {
+    (*options.mutable_layer_weights())[layer] = v1::WEIGHT_TYPE_INT4;
+  }
+  for (const Layer& layer : network.network().layers) {
+    if (layer.weight_count() == 0) continue;
+    const IntegerFormat format = FormatOf(network.network(), layer, options);
+    EXPECT_EQ(format.encoding, Encoding::kInt4) << layer.name;
+    EXPECT_EQ(format.group_size, 64) << layer.name;
+  }
+}
+
 // What training sees is what will be stored.
 class FakeQuantizationHooksTest : public testing::TestWithParam<int> {};
 
