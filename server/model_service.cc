@@ -31,6 +31,19 @@ absl::StatusOr<ModelVersion> ParsePageToken(const std::string& token) {
   return InvalidField("page_token", "is not one that ListModels has answered");
 }
 
+// What an unfinished job still needs the model for, in words; null: nothing.
+const char* RoleIn(const v1::Job& job, const ModelVersion& model, bool made_by_it) {
+  const v1::JobSpec& spec = job.spec();
+  if (spec.base_model() == ToString(model)) return "the base model";
+  if (!made_by_it) return nullptr;
+  if (PublishesParent(spec) && model.name == ParentModelName(spec.model_name())) {
+    return "the dense parent";
+  }
+  // The budgets of later tries follow from what came of it.
+  if (spec.has_goal() && GoalTryNumber(model.name, spec.model_name())) return "a try";
+  return nullptr;
+}
+
 }  // namespace
 
 absl::StatusOr<ModelVersion> ModelVersionOf(const std::string& name, int64_t version) {
@@ -124,14 +137,11 @@ absl::Status ModelService::CheckUnused(const ModelVersion& model) const {
   do {
     CYTOPRESS_ASSIGN_OR_RETURN(const ListJobsPage page, store_->List(query));
     for (const v1::Job& job : page.jobs) {
-      const bool is_base = job.spec().base_model() == ToString(model);
-      const bool is_parent = job.id() == maker && PublishesParent(job.spec()) &&
-                             model.name == ParentModelName(job.spec().model_name());
-      if (!is_base && !is_parent) continue;
-      return WithReason(absl::FailedPreconditionError(absl::StrCat(
-                            ToString(model),
-                            is_base ? " is the base model of job " : " is the dense parent of job ",
-                            job.id(), ", which has not ended; wait for it or cancel it first")),
+      const char* const role = RoleIn(job, model, /*made_by_it=*/job.id() == maker);
+      if (role == nullptr) continue;
+      return WithReason(absl::FailedPreconditionError(
+                            absl::StrCat(ToString(model), " is ", role, " of job ", job.id(),
+                                         ", which has not ended; wait for it or cancel it first")),
                         "MODEL_IN_USE", {{"job", job.id()}});
     }
     query.page_token = page.next_page_token;

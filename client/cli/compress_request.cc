@@ -55,6 +55,12 @@ void OverrideQuantization(const CompressFlags& flags, v1::Recipe* recipe) {
   if (!flags.activation_range.empty()) {
     quantize->set_activation_range(RangeMethodsByName().at(flags.activation_range));
   }
+  if (flags.weight_percentile.has_value()) {
+    quantize->set_weight_percentile(*flags.weight_percentile);
+  }
+  if (flags.activation_percentile.has_value()) {
+    quantize->set_activation_percentile(*flags.activation_percentile);
+  }
   if (!flags.rounding.empty()) quantize->set_rounding(RoundingsByName().at(flags.rounding));
   if (flags.calibration_images.has_value()) {
     quantize->set_calibration_images(*flags.calibration_images);
@@ -153,6 +159,23 @@ absl::Status CheckStages(const CompressFlags& flags, const v1::Recipe& recipe) {
                      need.remedy, " above 0, or leave ", need.flag, " out"));
   }
   return absl::OkStatus();
+}
+
+// A percentile is of one range only.
+absl::Status CheckPercentiles(const CompressFlags& flags, const v1::QuantizeOptions& quantize) {
+  const char* const of_no_use =
+      flags.weight_percentile.has_value() && quantize.weight_range() != v1::RANGE_METHOD_PERCENTILE
+          ? "weight"
+      : flags.activation_percentile.has_value() &&
+              quantize.activation_range() != v1::RANGE_METHOD_PERCENTILE &&
+              quantize.activation_range() != v1::RANGE_METHOD_UNSPECIFIED  // which is that one
+          ? "activation"
+          : nullptr;
+  if (of_no_use == nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--", of_no_use, "-percentile is for --",
+                                                 of_no_use,
+                                                 "-range percentile: give that, or "
+                                                 "leave it out"));
 }
 
 absl::Status CheckBase(const CompressFlags& flags) {
@@ -260,6 +283,7 @@ absl::StatusOr<v1::CompressRequest> BuildCompressRequest(const CompressFlags& fl
   OverrideQuantization(flags, recipe);
   OverrideTraining(flags, recipe);
   CYTOPRESS_RETURN_IF_ERROR(CheckStages(flags, *recipe));
+  CYTOPRESS_RETURN_IF_ERROR(CheckPercentiles(flags, recipe->quantize()));
   if (!flags.on_collapse.empty()) {
     recipe->set_on_collapse(CollapsePoliciesByName().at(flags.on_collapse));
   }

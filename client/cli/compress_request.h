@@ -40,7 +40,9 @@ struct CompressFlags {
   std::optional<double> finetune_learning_rate;
   std::optional<double> distillation;  // in fine-tuning and in quantization-aware training
   std::string weight_range;
+  std::optional<double> weight_percentile;  // as the next one, for that range only
   std::string activation_range;
+  std::optional<double> activation_percentile;
   std::string rounding;
   std::optional<int> calibration_images;
   std::optional<int> group_size;  // of INT4; 0 = none

@@ -166,8 +166,19 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
       "what the integers of the weights cover; asymmetric: as the paper recipe has it for int4, "
       "zero need not be among them",
       kQuantization);
+  command
+      ->add_option("--weight-percentile", flags->weight_percentile,
+                   "of their magnitudes that --weight-range percentile covers (99.9), at most 100")
+      ->check(Positive())
+      ->group(kQuantization);
   AddChoice(command, "--activation-range", &flags->activation_range, ActivationRangesByName(),
             "what those of the layers' outputs cover", kQuantization);
+  command
+      ->add_option("--activation-percentile", flags->activation_percentile,
+                   "of them that --activation-range percentile, the default, covers (99.99), at "
+                   "most 100")
+      ->check(Positive())
+      ->group(kQuantization);
   command
       ->add_option("--calibration-images", flags->calibration_images,
                    "training images for ranges and rounding, at most 1000000")
@@ -238,7 +249,8 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
       ->group(kGoal);
   command
       ->add_option("--time-budget", flags->time_budget_seconds,
-                   "of the search: no try begins that would end later, e.g. 2h, 30min")
+                   "of the search, e.g. 2h, 30min: no try begins that would end later, but for the "
+                   "first. Training the dense model is not counted")
       ->transform(NumberWithUnit({{"s", 1}, {"min", 60}, {"h", 3600}}))
       ->group(kGoal);
   command->add_option("--max-tries", flags->max_tries, "of the search (6), at most 50")

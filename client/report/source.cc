@@ -262,21 +262,42 @@ double AskedSparsity(const v1::Model& model) {
   return std::round(100 * ZerosBeforeRounding(model)) / 100;
 }
 
+// Of a job for one model.
+absl::StatusOr<ReportCell> CollectCell(Client* client, const v1::Job& job) {
+  const v1::JobSpec& spec = job.spec();
+  ReportCell cell{spec.recipe().prune().sparsity(), spec.recipe().quantize().weights(),
+                  spec.model_name(), std::nullopt, WhyMissing(job, spec.model_name())};
+  if (job.model().empty()) return cell;
+  absl::StatusOr<v1::Model> model = GetModel(client, job.model());
+  if (!model.ok() && !absl::IsNotFound(model.status())) return model.status();
+  if (model.ok()) return CellOf(*std::move(model));
+  cell.missing = kDeleted;
+  return cell;
+}
+
+// What a search has published: the model that it chose, and its tries, which are the Pareto front.
+absl::StatusOr<std::vector<ReportCell>> CollectTries(Client* client, const v1::Job& job) {
+  std::vector<ReportCell> cells;
+  std::string chosen;  // the digest of its file
+  CYTOPRESS_ASSIGN_OR_RETURN(ReportCell best, CollectCell(client, job));
+  if (best.model.has_value()) {
+    chosen = best.model->sha256();
+    cells.push_back(std::move(best));
+  }
+  for (int i = 1; i <= job.spec().goal().max_tries(); ++i) {
+    const std::string name = GoalTryName(job.spec().model_name(), i);
+    CYTOPRESS_ASSIGN_OR_RETURN(std::optional<v1::Model> model, FindModel(client, name, job.id()));
+    if (model.has_value() && model->sha256() != chosen) cells.push_back(CellOf(*std::move(model)));
+  }
+  return cells;
+}
+
 absl::StatusOr<std::vector<ReportCell>> CollectCells(Client* client, const v1::Job& job) {
   std::vector<ReportCell> cells;
   const v1::JobSpec& spec = job.spec();
+  if (spec.has_goal()) return CollectTries(client, job);
   if (!spec.has_sweep()) {
-    ReportCell cell{spec.recipe().prune().sparsity(), spec.recipe().quantize().weights(),
-                    spec.model_name(), std::nullopt, WhyMissing(job, spec.model_name())};
-    if (!job.model().empty()) {
-      absl::StatusOr<v1::Model> model = GetModel(client, job.model());
-      if (!model.ok() && !absl::IsNotFound(model.status())) return model.status();
-      if (model.ok()) {
-        cell = CellOf(*std::move(model));
-      } else {
-        cell.missing = kDeleted;
-      }
-    }
+    CYTOPRESS_ASSIGN_OR_RETURN(ReportCell cell, CollectCell(client, job));
     cells.push_back(std::move(cell));
     return cells;
   }

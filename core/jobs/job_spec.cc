@@ -193,6 +193,10 @@ void CheckGoal(const v1::JobSpec& spec, SpecChecker* checker) {
     checker->Add("recipe.prune.layer_sparsity",
                  "is given together with goal, which searches for it; leave one of the two out");
   }
+  if (!spec.recipe().quantize().layer_weights().empty()) {
+    checker->Add("recipe.quantize.layer_weights",
+                 "is given together with goal, which searches for it; leave one of the two out");
+  }
   if (spec.recipe().quantize().weight_range() == v1::RANGE_METHOD_ASYMMETRIC) {
     checker->Add("recipe.quantize.weight_range",
                  "RANGE_METHOD_ASYMMETRIC stores INT4 weights in the bytes of INT8, and a goal "

@@ -1,7 +1,9 @@
 #include "core/jobs/recipe_checks.h"
 
 #include <string>
+#include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/artifact/weight_type.h"
@@ -126,6 +128,15 @@ void CheckAsymmetric(const v1::QuantizeOptions& quantize, SpecChecker* checker) 
   }
 }
 
+// The types of a job's models, which a sweep and a goal choose themselves.
+std::vector<v1::WeightType> TypesOf(const v1::JobSpec& spec) {
+  if (spec.has_goal()) return {v1::WEIGHT_TYPE_INT4};  // by default, of each layer
+  if (!spec.has_sweep()) return {spec.recipe().quantize().weights()};
+  std::vector<v1::WeightType> types;
+  for (const int type : spec.sweep().weights()) types.push_back(static_cast<v1::WeightType>(type));
+  return types;
+}
+
 void CheckLayerWeights(const v1::QuantizeOptions& quantize, SpecChecker* checker) {
   if (CheckLayers("recipe.quantize.layer_weights", quantize.layer_weights(), checker)) {
     for (const auto& [layer, type] : quantize.layer_weights()) {
@@ -134,9 +145,25 @@ void CheckLayerWeights(const v1::QuantizeOptions& quantize, SpecChecker* checker
                    "is neither WEIGHT_TYPE_INT8 nor WEIGHT_TYPE_INT4");
     }
   }
-  if (!quantize.layer_weights().empty() && quantize.weights() != v1::WEIGHT_TYPE_INT4) {
+}
+
+// What is of some types only.
+void CheckTypes(const v1::JobSpec& spec, SpecChecker* checker) {
+  const v1::QuantizeOptions& quantize = spec.recipe().quantize();
+  const std::vector<v1::WeightType> types = TypesOf(spec);
+  const bool any_int4 = absl::c_linear_search(types, v1::WEIGHT_TYPE_INT4);
+  if (!quantize.layer_weights().empty() && !any_int4) {
     checker->Add("recipe.quantize.layer_weights",
-                 "goes with recipe.quantize.weights WEIGHT_TYPE_INT4, whose files may hold both");
+                 "goes with weights of WEIGHT_TYPE_INT4, whose files may hold both types");
+  }
+  if (quantize.group_size() != 0 && !any_int4) {
+    checker->Add("recipe.quantize.group_size",
+                 "is for WEIGHT_TYPE_INT4 only; choose that type or leave it out");
+  }
+  if (quantize.has_aware() && absl::c_none_of(types, IsInteger)) {
+    checker->Add("recipe.quantize.aware",
+                 "is training for integers, and the weights are none; give WEIGHT_TYPE_INT8 or "
+                 "WEIGHT_TYPE_INT4");
   }
 }
 
@@ -165,13 +192,7 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, SpecChecker* checker
                                     quantize.activation_range());
   checker->IsValid<v1::Rounding>("recipe.quantize.rounding", quantize.rounding());
   CheckLayerWeights(quantize, checker);
-  if (!quantize.has_aware()) return;
-  CheckTraining("recipe.quantize.aware", quantize.aware(), checker);
-  if (!IsInteger(quantize.weights())) {
-    checker->Add("recipe.quantize.aware",
-                 "is training for integers, and recipe.quantize.weights are none; give "
-                 "WEIGHT_TYPE_INT8 or WEIGHT_TYPE_INT4");
-  }
+  if (quantize.has_aware()) CheckTraining("recipe.quantize.aware", quantize.aware(), checker);
 }
 
 }  // namespace
@@ -196,12 +217,7 @@ void CheckRecipe(const v1::JobSpec& spec, SpecChecker* checker) {
   if (recipe.has_finetune()) CheckTraining("recipe.finetune", recipe.finetune(), checker);
   CheckPruning(recipe, checker);
   CheckQuantization(recipe.quantize(), checker);
-  // A sweep and a goal choose the types of their models themselves.
-  if (recipe.quantize().group_size() != 0 && !spec.has_sweep() && !spec.has_goal() &&
-      recipe.quantize().weights() != v1::WEIGHT_TYPE_INT4) {
-    checker->Add("recipe.quantize.group_size",
-                 "is for WEIGHT_TYPE_INT4 only; choose that type or leave it out");
-  }
+  CheckTypes(spec, checker);
   checker->IsValid<v1::CollapsePolicy>("recipe.on_collapse", recipe.on_collapse());
   checker->InRange("recipe.max_accuracy_drop", recipe.max_accuracy_drop(), 0.0, 1.0);
 }

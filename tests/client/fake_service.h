@@ -142,6 +142,7 @@ class FakeModels : public v1::ModelService::Service {
   grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest* request,
                           v1::ListModelsResponse* response) override {
     *response->add_models() = model;
+    for (const v1::Model& other : others) *response->add_models() = other;
     if (request->page_token().empty()) response->set_next_page_token("second");
     return grpc::Status::OK;
   }
@@ -181,6 +182,7 @@ class FakeModels : public v1::ModelService::Service {
   }
 
   v1::Model model;
+  std::vector<v1::Model> others;  // that are listed, too
   std::string uploaded;
   int uploads = 0;  // messages
   grpc::Status upload_end;

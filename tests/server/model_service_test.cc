@@ -291,5 +291,24 @@ TEST_F(ModelServiceTest, KeepsTheParentThatAJobComparesWith) {
   EXPECT_TRUE(Delete("cells-dense", 2).ok());
 }
 
+TEST_F(ModelServiceTest, KeepsTheTriesThatASearchGoesBy) {
+  Publish("base");
+  v1::CompressRequest request = ValidCompress();
+  request.mutable_spec()->set_base_model("base");
+  request.mutable_spec()->clear_recipe();
+  request.mutable_spec()->mutable_goal()->set_max_bytes(1000000);
+  const v1::Job job = MustCompress(request);
+  Artifact artifact = ParseArtifact(TestArtifact(1)).value();
+  artifact.provenance.set_job_id(job.id());
+  const std::string file = SerializeArtifact(artifact).value();
+  EXPECT_TRUE(OpenRegistry().Publish("cells-try1", file, job.id()).ok());
+  EXPECT_TRUE(OpenRegistry().Publish("other-try1", file, job.id()).ok());
+  const grpc::Status status = Delete("cells-try1", 1);
+  EXPECT_EQ(DetailsOf(status).info.reason(), "MODEL_IN_USE");
+  EXPECT_TRUE(Delete("other-try1", 1).ok()) << "is of no search";
+  Cancel(job);
+  EXPECT_TRUE(Delete("cells-try1", 1).ok());
+}
+
 }  // namespace
 }  // namespace cytopress

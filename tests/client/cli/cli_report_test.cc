@@ -174,6 +174,40 @@ TEST_F(CliTest, ReportGoesOnWithoutADeletedModel) {
   EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr(">deleted<"));
 }
 
+TEST_F(CliTest, ReportOfASearchHasItsTries) {
+  service_.models.model = CellModel();
+  service_.models.model.set_name("blood-try2");
+  service_.models.model.set_sha256("a file");
+  v1::Job job = SweepJob(v1::JOB_STATE_FAILED);
+  job.mutable_spec()->clear_sweep();
+  job.mutable_spec()->mutable_goal()->set_max_tries(3);
+  service_.jobs.jobs["job-1"] = job;
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "job-1", "-o", path, "--json"}), 0) << err();
+  EXPECT_EQ(OutJson()["models"], 1);
+  EXPECT_EQ(OutJson()["cells"], 1) << "nothing is there in place of what was not made";
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), HasSubstr("blood-try2@3"));
+}
+
+TEST_F(CliTest, ReportOfASearchHasTheModelThatItChoseOnce) {
+  service_.models.model = CellModel();
+  service_.models.model.set_name("blood");
+  service_.models.model.set_sha256("a file");
+  service_.models.others = {service_.models.model, service_.models.model};
+  service_.models.others[0].set_name("blood-try1");
+  service_.models.others[0].set_sha256("another file");
+  service_.models.others[1].set_name("blood-try2");
+  v1::Job job = SweepJob(v1::JOB_STATE_SUCCEEDED);
+  job.mutable_spec()->clear_sweep();
+  job.mutable_spec()->mutable_goal()->set_max_tries(2);
+  job.set_model("blood@3");
+  service_.jobs.jobs["job-1"] = job;
+  const std::string path = folder_ + "/report.html";
+  EXPECT_EQ(Run({"report", "job-1", "-o", path, "--json"}), 0) << err();
+  EXPECT_EQ(OutJson()["cells"], 2);
+  EXPECT_THAT(*ReadFile(path, kMaxReportBytes), Not(HasSubstr("blood-try2")));
+}
+
 TEST_F(CliTest, ReportTakesModelsToo) {
   service_.models.model = CellModel();
   const std::string path = folder_ + "/report.html";

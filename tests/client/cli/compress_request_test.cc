@@ -126,6 +126,37 @@ TEST(BuildCompressRequest, PutsTheMethodsOverTheRecipe) {
   EXPECT_EQ(recipe.on_collapse(), v1::COLLAPSE_POLICY_MEND);
 }
 
+TEST(BuildCompressRequest, APercentileIsOfItsRangeOnly) {
+  CompressFlags flags = Flags();
+  flags.weight_range = "percentile";
+  flags.weight_percentile = 99.5;
+  flags.activation_percentile = 99.8;
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_DOUBLE_EQ(spec.recipe().quantize().weight_percentile(), 99.5);
+  EXPECT_DOUBLE_EQ(spec.recipe().quantize().activation_percentile(), 99.8);
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+  flags.activation_range = "mse";
+  EXPECT_THAT(std::string(BuildCompressRequest(flags).status().message()),
+              HasSubstr("--activation-range percentile"));
+  flags.activation_range = "percentile";
+  flags.weight_range = "mse";
+  EXPECT_THAT(std::string(BuildCompressRequest(flags).status().message()),
+              HasSubstr("--weight-range percentile"));
+}
+
+TEST(BuildCompressRequest, ASearchMayTrainWithRoundedWeights) {
+  CompressFlags flags = Flags();
+  flags.max_bytes = 2e6;
+  const TemporaryFolder folder;
+  flags.recipe_file = folder.path() + "/aware.json";
+  ASSERT_TRUE(WriteFileAtomically(flags.recipe_file,
+                                  R"({"finetune": {"epochs": 1}, "quantize": {"aware": {}}})")
+                  .ok());
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_TRUE(ValidateJobSpec(spec).empty());
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+}
+
 TEST(BuildCompressRequest, SwitchesOffWhatThePresetSwitchesOn) {
   CompressFlags flags = Flags();
   flags.recipe = "lossless";

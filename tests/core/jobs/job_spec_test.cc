@@ -199,6 +199,13 @@ INSTANTIATE_TEST_SUITE_P(
                    Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT8);
                    Quantize(s)->set_group_size(64);
                  }},
+        BadField{"recipe.quantize.aware",
+                 [](v1::JobSpec* s) { Quantize(s)->mutable_aware()->set_epochs(1); }},
+        BadField{"recipe.quantize.layer_weights",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT8);
+                   (*Quantize(s)->mutable_layer_weights())["fc"] = v1::WEIGHT_TYPE_INT8;
+                 }},
         BadField{"recipe.quantize.per_tensor_scales",
                  [](v1::JobSpec* s) {
                    Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT4);
@@ -453,6 +460,30 @@ TEST(ValidateJobSpec, AGoalExcludesWhatItSearchesFor) {
   for (const FieldViolation& violation : ValidateJobSpec(spec)) fields.push_back(violation.field);
   EXPECT_THAT(fields,
               testing::UnorderedElementsAre("goal.max_bytes", "goal", "recipe.prune.sparsity"));
+  spec = GoodSpec();
+  spec.mutable_goal();
+  (*Quantize(&spec)->mutable_layer_weights())["fc"] = v1::WEIGHT_TYPE_INT8;
+  const std::vector<FieldViolation> violations = ValidateJobSpec(spec);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(violations[0].field, "recipe.quantize.layer_weights");
+}
+
+TEST(ValidateJobSpec, ASweepAndAGoalChooseTheTypesOfWeights) {
+  v1::JobSpec spec = GoodSpec();
+  Quantize(&spec)->mutable_aware()->set_epochs(1);
+  Quantize(&spec)->set_group_size(64);
+  v1::JobSpec goal = spec;
+  goal.mutable_goal()->set_max_bytes(1000000);
+  EXPECT_TRUE(ValidateJobSpec(goal).empty());
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(goal)).empty());
+
+  (*Quantize(&spec)->mutable_layer_weights())["fc"] = v1::WEIGHT_TYPE_INT8;
+  spec.mutable_sweep()->add_sparsities(0.5);
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_FP16);
+  EXPECT_EQ(ValidateJobSpec(spec).size(), 3u);  // layer_weights, group_size, aware
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT4);
+  EXPECT_TRUE(ValidateJobSpec(spec).empty());
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
 }
 
 TEST(NamedRecipe, EveryNameGivesAValidRecipe) {
