@@ -58,8 +58,9 @@ struct RowOutputs {
   float high;
   int32_t zero;
   // The sum starts at kSumBits more, is small enough for s to be what its bits are in FP32, and
-  // need not be clamped: low + zero is 0, high + zero is 255, and it fits 32 bits, so packing does
-  // that. FP32 may lose what a sum of 1 stands for, which is little.
+  // need not be clamped: low + zero is 0, high + zero is 255, and it fits 32 bits, so packing and
+  // adding the zero, which both saturate, do that. FP32 may lose what a sum of 1 stands for, which
+  // is little.
   bool sums_are_floats;
 };
 

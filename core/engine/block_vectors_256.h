@@ -79,10 +79,10 @@ struct Vectors256 {
   template <bool kAddsZero>
   static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {
     Int ab = _mm256_packs_epi32(a, b), cd = _mm256_packs_epi32(c, d);
-    if constexpr (kAddsZero) {
+    if constexpr (kAddsZero) {  // saturating, as packing is: nothing else clamps large values
       const Int pairs = _mm256_packs_epi32(zero, zero);
-      ab = _mm256_add_epi16(ab, pairs);
-      cd = _mm256_add_epi16(cd, pairs);
+      ab = _mm256_adds_epi16(ab, pairs);
+      cd = _mm256_adds_epi16(cd, pairs);
     }
     // Of each half: 4 bytes of a, of b, of c, of d.
     const Int order = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,  //

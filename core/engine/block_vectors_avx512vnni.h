@@ -96,10 +96,10 @@ struct Avx512Vnni {
   template <bool kAddsZero>
   static Int Interleave(Int a, Int b, Int c, Int d, Int zero) {
     Int ab = _mm512_packs_epi32(a, b), cd = _mm512_packs_epi32(c, d);
-    if constexpr (kAddsZero) {
+    if constexpr (kAddsZero) {  // saturating, as packing is: nothing else clamps large values
       const Int pairs = _mm512_packs_epi32(zero, zero);
-      ab = _mm512_add_epi16(ab, pairs);
-      cd = _mm512_add_epi16(cd, pairs);
+      ab = _mm512_adds_epi16(ab, pairs);
+      cd = _mm512_adds_epi16(cd, pairs);
     }
     // Of each quarter: 4 bytes of a, of b, of c, of d.
     const Int order = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400);

@@ -25,6 +25,25 @@ absl::Status PngError(absl::string_view action, int error) {
   return absl::InvalidArgumentError(absl::StrCat(action, ": ", spng_strerror(error)));
 }
 
+// A file whose header is read.
+struct OpenedPng {
+  Context context;
+  spng_ihdr header = {};
+};
+
+// Decoding goes on in `bytes`, which have to be there until then.
+absl::StatusOr<OpenedPng> OpenPng(absl::string_view bytes) {
+  OpenedPng png;
+  png.context.reset(spng_ctx_new(0));
+  if (png.context == nullptr) return absl::ResourceExhaustedError("no memory to decode a PNG");
+  spng_set_chunk_limits(png.context.get(), kMaxChunkBytes, kMaxChunkBytes);
+  spng_set_png_buffer(png.context.get(), bytes.data(), bytes.size());
+  if (const int error = spng_get_ihdr(png.context.get(), &png.header); error != 0) {
+    return PngError("damaged PNG", error);
+  }
+  return png;
+}
+
 // libspng gives gray of more than 8 bits, or with alpha, as RGB only.
 void KeepFirstChannel(Image* image) {
   const size_t count = image->pixels.size() / 3;
@@ -36,17 +55,12 @@ void KeepFirstChannel(Image* image) {
 }  // namespace
 
 absl::StatusOr<Image> DecodePng(absl::string_view bytes, const DecodeLimits& limits) {
-  const Context context(spng_ctx_new(0));
-  if (context == nullptr) return absl::ResourceExhaustedError("no memory to decode a PNG");
-  spng_set_chunk_limits(context.get(), kMaxChunkBytes, kMaxChunkBytes);
-  spng_set_png_buffer(context.get(), bytes.data(), bytes.size());
-  spng_ihdr header;
-  if (const int error = spng_get_ihdr(context.get(), &header); error != 0) {
-    return PngError("damaged PNG", error);
-  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const OpenedPng png, OpenPng(bytes));
+  const spng_ihdr& header = png.header;
+  spng_ctx* const context = png.context.get();
   CYTOPRESS_RETURN_IF_ERROR(CheckLimits(header.width, header.height, limits));
   size_t size = 0;
-  if (const int error = spng_decoded_image_size(context.get(), SPNG_FMT_RGB8, &size); error != 0) {
+  if (const int error = spng_decoded_image_size(context, SPNG_FMT_RGB8, &size); error != 0) {
     return PngError("damaged PNG", error);
   }
   Image image;
@@ -55,8 +69,7 @@ absl::StatusOr<Image> DecodePng(absl::string_view bytes, const DecodeLimits& lim
   image.channels = 3;
   image.pixels.resize(size);
   // Without SPNG_DECODE_TRNS, and into a format without alpha: transparency is dropped.
-  if (const int error =
-          spng_decode_image(context.get(), image.pixels.data(), size, SPNG_FMT_RGB8, 0);
+  if (const int error = spng_decode_image(context, image.pixels.data(), size, SPNG_FMT_RGB8, 0);
       error != 0) {
     return PngError("damaged or truncated PNG", error);
   }
@@ -65,6 +78,11 @@ absl::StatusOr<Image> DecodePng(absl::string_view bytes, const DecodeLimits& lim
     KeepFirstChannel(&image);
   }
   return image;
+}
+
+absl::StatusOr<ImageSize> ReadPngSize(absl::string_view bytes) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const OpenedPng png, OpenPng(bytes));
+  return ImageSize{static_cast<int>(png.header.width), static_cast<int>(png.header.height)};
 }
 
 absl::StatusOr<std::string> EncodePng(const Image& image) {

@@ -30,16 +30,17 @@ absl::Duration ThreadCpu() {
 }  // namespace
 
 BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch,
-                               Clock* clock, double seconds_per_image)
+                               Clock* clock, const ImageTimes& times)
     : engines_(std::move(engines)),
       on_batch_(std::move(on_batch)),
       clock_(clock),
       classes_(engines_.at(0)->classes()),
       image_bytes_(engines_.at(0)->image_bytes()),
       running_(engines_.size()) {
-  if (seconds_per_image > 0) {
+  {
     absl::MutexLock lock(&mutex_);
-    seconds_per_small_image_.Add(seconds_per_image, 1);
+    if (times.in_full_batch > 0) seconds_per_image_.Add(times.in_full_batch, 1);
+    if (times.alone > 0) seconds_per_small_image_.Add(times.alone, 1);
   }
   threads_.reserve(engines_.size());
   try {

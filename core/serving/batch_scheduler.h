@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/engine/engine.h"
+#include "core/serving/image_times.h"
 #include "core/serving/running_mean.h"
 
 namespace cytopress {
@@ -70,10 +71,10 @@ class BatchScheduler {
   using OnBatch = std::function<void(int images, absl::Duration cpu)>;
 
   // Starts one thread an engine; throws std::system_error when there is none for it.
-  // `seconds_per_image`, of one engine, is what load() goes by until batches have been measured; 0:
-  // unknown. `clock` must outlive the scheduler. REQUIRES: engines of the same model, at least one.
+  // `times` is what load() and BatchTime() go by until batches have been measured. `clock` must
+  // outlive the scheduler. REQUIRES: engines of the same model, at least one.
   BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch, Clock* clock,
-                 double seconds_per_image = 0);
+                 const ImageTimes& times = {});
   // REQUIRES: every task is done.
   ~BatchScheduler();
   BatchScheduler(const BatchScheduler&) = delete;
@@ -152,7 +153,7 @@ class BatchScheduler {
   int batches_without_bulk_ ABSL_GUARDED_BY(mutex_) = 0;  // while some waited
   int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;            // in queue_ and in engines
   std::vector<Running> running_ ABSL_GUARDED_BY(mutex_);  // by engine
-  // Of one engine. An image alone may take ten times as long as one of many: each for itself.
+  // Of one engine; the two of ImageTimes.
   RunningMean seconds_per_image_ ABSL_GUARDED_BY(mutex_);        // in batches half full or more
   RunningMean seconds_per_small_image_ ABSL_GUARDED_BY(mutex_);  // in smaller ones
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

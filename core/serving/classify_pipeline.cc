@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/memory.h"
 #include "core/base/status_macros.h"
+#include "core/image/png_chunks.h"
 #include "core/serving/error_details.h"
 
 namespace cytopress {
@@ -18,7 +19,7 @@ namespace {
 // Images that a decoding thread takes of one request before it looks after others.
 constexpr int kImagesPerTurn = 8;
 // A lone image in a file so small is decoded by the thread that brings it, if it is no larger than
-// that either: waking another would take longer.
+// that either and nothing else in the file expands: waking another would take longer.
 constexpr int64_t kQuickBytes = 16 << 10;
 constexpr int64_t kQuickPixels = 128 * 128;
 // An answer has room for so many complaints about images.
@@ -46,6 +47,14 @@ Amount AmountOf(const std::vector<InputImage>& images) {
     if (!image.raw) amount.encoded_bytes += static_cast<int64_t>(image.bytes.size());
   }
   return amount;
+}
+
+// As far as is known before it is decoded.
+bool IsQuick(const std::vector<InputImage>& images) {
+  if (images.size() != 1) return false;
+  const InputImage& image = images.front();
+  return static_cast<int64_t>(image.bytes.size()) <= kQuickBytes &&
+         (image.raw || !HasCompressedExtras(image.bytes));
 }
 
 absl::StatusOr<Image> ToImage(const InputImage& input, const DecodeLimits& limits) try {
@@ -95,7 +104,7 @@ struct ClassifyPipeline::Request {
   bool counts_as_undecoded = false;  // guarded by the pipeline's mutex
   int looks = 0;                     // at the registry
   bool quick = false;
-  bool predicted = false;
+  absl::Duration predicted;  // zero: nothing was
   ModelHandle model;
   BatchTask batch;
 
@@ -149,15 +158,15 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
   wish.budget = budget;
   wish.predicted = PredictedTime(request->task.model, images, request->amount.encoded_bytes);
   // The end of what had expired before says nothing of the prediction.
-  request->predicted = wish.predicted > absl::ZeroDuration() && budget > absl::ZeroDuration();
+  if (budget > absl::ZeroDuration()) request->predicted = wish.predicted;
   absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
     request->task.done(ticket.status());
     return;
   }
-  request->quick = images == 1 && request->amount.bytes <= kQuickBytes &&
-                   models_.Find(OrDefault(request->task.model)) != nullptr;
+  request->quick =
+      IsQuick(request->task.images) && models_.Find(OrDefault(request->task.model)) != nullptr;
   Start(request, *std::move(ticket));
 }
 
@@ -450,17 +459,24 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
   request->model->scheduler.Enqueue(std::shared_ptr<BatchTask>(request, &batch));
 }
 
+void ClassifyPipeline::JudgePrediction(const Request& request, const absl::Status& end) {
+  if (request.predicted == absl::ZeroDuration()) return;
+  // Who gives up, or sends what is no image, does not say how long the answer would have taken;
+  // only who has waited for longer than that says that it would have been late.
+  const bool waited_too_long = clock_->Steady() - request.admitted > request.predicted;
+  const bool late = absl::IsDeadlineExceeded(end) || (absl::IsCancelled(end) && waited_too_long);
+  if (!end.ok() && !late) return;
+  absl::MutexLock lock(&mutex_);
+  margin_.Note(late);
+}
+
 void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
   CountUndecoded(request.get(), false);
-  const bool late = clock_->Steady() > request->deadline;
-  if (request->predicted) {
-    absl::MutexLock lock(&mutex_);
-    margin_.Note(late);
-  }
   // Its client has given up, which metrics must not take for a success.
-  if (status.ok() && late) {
+  if (status.ok() && clock_->Steady() > request->deadline) {
     status = absl::DeadlineExceededError("the deadline passed while the images were computed");
   }
+  JudgePrediction(*request, status);
   if (LacksMemory(status)) status = OutOfMemory(status.message());
   if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
   // The ticket goes last: once all are gone, nothing of the request is left.

@@ -148,6 +148,8 @@ class ClassifyPipeline {
   absl::Status Decode(Request& request, int index, const DecodeLimits& limits);
   static void NoteIfBad(Request& request, int index, absl::Status status);
   void Enqueue(const RequestPtr& request);
+  // What the end of a request says of how long it was predicted to take.
+  void JudgePrediction(const Request& request, const absl::Status& end) ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(const RequestPtr& request, absl::Status status);
   absl::Status WhyDrop(const Request& request) const;
   // Large requests leave much free memory behind, of which the system gets nothing by itself.

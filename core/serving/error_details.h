@@ -14,6 +14,9 @@
 
 namespace cytopress {
 
+// The reason of an error for want of room on the server's disk.
+inline constexpr char kDiskFull[] = "DISK_FULL";
+
 // `status` with a google.rpc.ErrorInfo of domain "cytopress". `reason` is UPPER_SNAKE_CASE. An OK
 // status stays as it is, here and below.
 absl::Status WithReason(absl::Status status, absl::string_view reason,

@@ -30,7 +30,7 @@ struct ServedModel {
       : version(std::move(model.version)),
         preprocessing(std::move(model.preprocessing)),
         class_names(std::move(model.class_names)),
-        scheduler(std::move(model.engines), std::move(on_batch), clock, model.seconds_per_image) {}
+        scheduler(std::move(model.engines), std::move(on_batch), clock, model.times) {}
 
   const ModelVersion version;
   const Preprocessing preprocessing;

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
@@ -25,6 +26,13 @@ absl::Status WarmUp(Engine* engine, int images) {
     }
   }
   return absl::OkStatus();
+}
+
+// Of a batch of `images`.
+absl::StatusOr<double> SecondsPerImage(Engine* engine, int images, const Clock& clock) {
+  const absl::Duration start = clock.Steady();
+  CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine, images));
+  return absl::ToDoubleSeconds(clock.Steady() - start) / images;
 }
 
 absl::StatusOr<Artifact> ReadArtifact(const ModelRegistry& registry, const ModelVersion& version) {
@@ -93,11 +101,12 @@ absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& versio
     CYTOPRESS_RETURN_IF_ERROR(WarmUp(engine.get(), 1));
     model.engines.push_back(std::move(engine));
   }
-  // Once more, now that nothing has to be made first: an image alone takes longer than one of many,
-  // which errs on the side of caution.
-  const absl::Duration start = RealClock()->Steady();
-  CYTOPRESS_RETURN_IF_ERROR(WarmUp(model.engines.front().get(), 1));
-  model.seconds_per_image = absl::ToDoubleSeconds(RealClock()->Steady() - start);
+  // Once more, now that nothing has to be made first. Both: what an image takes alone would refuse
+  // those that can share a batch, for a deadline that they do not miss.
+  Engine* const engine = model.engines.front().get();
+  CYTOPRESS_ASSIGN_OR_RETURN(model.times.in_full_batch,
+                             SecondsPerImage(engine, engine->preferred_batch(), *options_.clock));
+  CYTOPRESS_ASSIGN_OR_RETURN(model.times.alone, SecondsPerImage(engine, 1, *options_.clock));
   return model;
 } catch (const std::bad_alloc&) {
   return absl::ResourceExhaustedError(absl::StrCat("no memory to load ", ToString(version)));

@@ -14,7 +14,7 @@ constexpr double kLabels = 230;  // left of the bars
 constexpr double kValues = 130;  // right of them
 constexpr double kBar = 20;      // with the gap to the next
 constexpr double kTitle = 40;
-constexpr double kHeading = 34;  // above a batch's bars
+constexpr double kHeading = 34;  // above a group's bars
 
 bool IsOurs(const std::string& contender) {
   return absl::StartsWith(contender, "onednn-") || absl::StartsWith(contender, "mixed-") ||
@@ -28,11 +28,10 @@ class Chart {
     y_ = kTitle;
   }
 
-  void AddBatch(const std::vector<Timing>& timings) {
+  void AddGroup(const std::vector<Timing>& timings, const std::string& heading) {
     double most = 0;
     for (const Timing& timing : timings) most = std::max(most, timing.batch / timing.p10);
-    Text("heading", 16, y_ + 20, "start",
-         absl::StrFormat("batch %d: images a second", timings.front().batch));
+    Text("heading", 16, y_ + 20, "start", heading);
     y_ += kHeading;
     const double unit = (kWidth - kLabels - kValues) / most;
     for (const Timing& timing : timings) {
@@ -79,10 +78,18 @@ class Chart {
 
 std::string DrawTimings(const std::string& title, const std::vector<Timing>& timings) {
   Chart chart(title);
+  const auto has_other_threads = [&](const Timing& timing) {
+    return timing.threads != timings.front().threads;
+  };
+  const bool says_threads = std::any_of(timings.begin(), timings.end(), has_other_threads);
   for (auto first = timings.begin(); first != timings.end();) {
-    const auto last = std::find_if(
-        first, timings.end(), [&](const Timing& timing) { return timing.batch != first->batch; });
-    chart.AddBatch({first, last});
+    const auto last = std::find_if(first, timings.end(), [&](const Timing& timing) {
+      return timing.batch != first->batch || timing.threads != first->threads;
+    });
+    const std::string threads =
+        says_threads ? absl::StrFormat(", threads: %d", first->threads) : "";
+    chart.AddGroup({first, last},
+                   absl::StrFormat("batch %d%s: images a second", first->batch, threads));
     first = last;
   }
   return chart.Finish();

@@ -9,8 +9,9 @@
 
 namespace cytopress {
 
-// An SVG with a group of bars for each batch size: images a second by contender, on a scale of its
-// own, ours in colour. Whiskers reach from the 90th to the 10th percentile of a pass.
+// An SVG with a group of bars for each batch size and count of threads, those of a group one after
+// the other in `timings`: images a second by contender, on a scale of its own, ours in colour.
+// Whiskers reach from the 90th to the 10th percentile of a pass.
 std::string DrawTimings(const std::string& title, const std::vector<Timing>& timings);
 
 }  // namespace cytopress

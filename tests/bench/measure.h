@@ -8,11 +8,18 @@
 
 #include "absl/status/statusor.h"
 #include "tests/bench/contender.h"
+#include "tests/bench/cores.h"
 
 namespace cytopress {
 
+struct Entrant {
+  std::unique_ptr<Contender> contender;
+  int threads = 1;  // that it computes with
+};
+
 struct Timing {
   std::string contender;
+  int threads = 1;
   int batch = 0;
   int passes = 0;
   // Seconds of one pass: median and the 10th and 90th percentile.
@@ -26,8 +33,9 @@ struct Timing {
 
 // Turns of a few passes each, one contender after the other, until each has had `seconds`. The
 // first pass of a turn, which finds the caches full of another contender's weights, is not counted.
-absl::StatusOr<std::vector<Timing>> Measure(
-    const std::vector<std::unique_ptr<Contender>>& contenders, int batch, double seconds);
+// In the order of the entrants.
+absl::StatusOr<std::vector<Timing>> Measure(const std::vector<Entrant>& entrants,
+                                            const Cores& cores, int batch, double seconds);
 
 }  // namespace cytopress
 

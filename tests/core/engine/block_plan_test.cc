@@ -26,7 +26,8 @@ struct Shape {
   int stride;  // of the block in the middle
   float sparsity;
   int largest_weight;
-  int widen = 1;  // all layers' channels but the image's, times so many
+  int widen = 1;           // all layers' channels but the image's, times so many
+  bool overflows = false;  // layers without ReLU: their outputs, by far
 };
 
 struct TestNetwork {
@@ -128,6 +129,10 @@ class NetworkMaker {
       const float sum = static_cast<float>(layer.in_channels * kernel * kernel);
       c.multiplier.push_back(Uniform(0.5f, 4.0f) / (std::sqrt(sum) * shape_.largest_weight));
       c.bias.push_back(Uniform(-20.0f, 60.0f));
+      if (relu || !shape_.overflows) continue;
+      // The largest multiplier for which sums are floats, and what 16 bits do not hold.
+      c.multiplier.back() = 1.0f / 16;
+      c.bias.back() = o % 2 == 0 ? 60000.0f : -60000.0f;
     }
     return Append(layer, c);
   }
@@ -312,6 +317,13 @@ TEST_P(BlockPlanTest, ManyChannels) {
 // Sums that are bounded enough to be floats.
 TEST_P(BlockPlanTest, ManyChannelsInt4) {
   ExpectExact({8, 8, 3, 7, 2, true, 2, 0.1f, 7, 8}, {1, 2, 32});
+}
+
+// As a model whose ranges are far too small: the most is still the most.
+TEST_P(BlockPlanTest, OutputsFarBeyondTheirRange) {
+  Shape shape = {8, 8, 3, 3, 2, false, 2, 0.1f, 7};
+  shape.overflows = true;
+  ExpectExact(shape, {1, 2, 5, 32});
 }
 
 TEST_P(BlockPlanTest, Threads) {

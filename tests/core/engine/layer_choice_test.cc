@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "core/engine/compiled_model.h"
 #include "tests/core/engine/random_artifact.h"
@@ -12,8 +15,10 @@
 namespace cytopress {
 namespace {
 
-DenseModel Model(float sparsity, DenseArithmetic arithmetic = DenseArithmetic::kInt8) {
+DenseModel Model(float sparsity, DenseArithmetic arithmetic = DenseArithmetic::kInt8,
+                 const std::string& architecture = "resnet50") {
   NetworkSpec spec;
+  spec.architecture = architecture;
   spec.stem = Stem::kStride2;
   spec.classes = 8;
   return BuildDenseModel(
@@ -103,6 +108,66 @@ TEST(LayerTimesTest, OnlyBlocksGainFromZeros) {
         if (layer.in_channels < kBlockChannels) continue;  // the stem has one block a tap
         EXPECT_GT(full_times[i].blocks, half_times[i].blocks) << layer.name;
         EXPECT_GT(half_times[i].blocks, empty_times[i].blocks) << layer.name;
+      }
+    }
+  }
+}
+
+// Without about so many of its weights, in blocks of 1 or kBlockChannels; the stem keeps its own.
+DenseModel Pruned(DenseModel model, float sparsity, int block) {
+  std::mt19937 random(1);
+  for (Convolution& c : model.convolutions) {
+    if (c.in_channels % kBlockChannels != 0) continue;
+    const int taps = c.kernel_height * c.kernel_width;
+    for (int64_t first = 0; first < int64_t{c.out_channels} * c.in_channels; first += block) {
+      for (int tap = 0; tap < taps; ++tap) {
+        if (static_cast<float>(random() % 1024) >= 1024 * sparsity) continue;
+        for (int i = 0; i < block; ++i) c.integer_weights[(first + i) * taps + tap] = 0;
+      }
+    }
+  }
+  return model;
+}
+
+// What estimates ask of a CPU.
+struct Machine {
+  std::string name;
+  IntegerUnit unit;
+  int lanes;
+  int alike_vectors;
+};
+
+// Each layer the fastest way.
+double PassTime(const DenseModel& model, int batch, const Machine& machine) {
+  BlockKernel kernel = PortableBlockKernel();
+  kernel.lanes = machine.lanes;
+  kernel.alike_vectors = machine.alike_vectors;
+  kernel.run_matrix = [](const MatrixTask&, const uint8_t*, uint8_t*, int, int) {};
+  double time = 0;
+  for (const LayerTimes& layer : EstimateTimes(model, batch, machine.unit, kernel)) {
+    time += std::min({layer.onednn, layer.blocks, layer.matrix});
+  }
+  return time;
+}
+
+TEST(LayerTimesTest, APrunedModelIsNotSlowerThanAFullOne) {
+  // With a quarter of the single weights left, two thirds of the blocks are: most of the work, but
+  // not of rows that are alike (kAlikeShare), which the full model's layers are.
+  constexpr double kMostLost = 0.1;
+  const DenseModel full = Model(0, DenseArithmetic::kInt8, "resnet18");
+  const std::vector<Machine> machines = {{"AMX", IntegerUnit::kAmx, 16, 6},
+                                         {"AVX512-VNNI", IntegerUnit::kAvx512Vnni, 16, 6},
+                                         {"AVX-VNNI", IntegerUnit::kAvxVnni, 8, 2}};
+  for (const int block : {1, kBlockChannels}) {
+    for (const float sparsity : {0.5f, 0.75f, 0.8f, 0.95f}) {
+      const DenseModel pruned = Pruned(full, sparsity, block);
+      for (const Machine& machine : machines) {
+        for (const int batch : {1, 32}) {
+          EXPECT_LE(PassTime(pruned, batch, machine),
+                    (1 + kMostLost) * PassTime(full, batch, machine))
+              << machine.name << ", batch " << batch << ", " << sparsity << " in blocks of "
+              << block;
+        }
       }
     }
   }

@@ -243,7 +243,7 @@ TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
 TEST_F(BatchSchedulerTest, KnowsHowFarItsEnginesAre) {
   BatchScheduler scheduler(
       PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
-      /*seconds_per_image=*/0.02);
+      ImageTimes{/*in_full_batch=*/0.02, /*alone=*/0.02});
   EXPECT_EQ(scheduler.load().full, 8);
   EXPECT_EQ(scheduler.load().running, absl::ZeroDuration());
   puppet_.Hold();
@@ -283,9 +283,10 @@ TEST_F(BatchSchedulerTest, WhatWasDroppedIsNoLoad) {
 TEST_F(BatchSchedulerTest, GoesByWhatItWasToldUntilItHasMeasured) {
   BatchScheduler scheduler(
       PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
-      /*seconds_per_image=*/0.002);
+      ImageTimes{/*in_full_batch=*/0.002, /*alone=*/0.006});
   EXPECT_EQ(scheduler.load().image, absl::Milliseconds(1));
-  EXPECT_EQ(scheduler.BatchTime(1), absl::Milliseconds(2));
+  EXPECT_EQ(scheduler.BatchTime(1), absl::Milliseconds(6));
+  EXPECT_EQ(scheduler.BatchTime(4), absl::Milliseconds(8));
 }
 
 TEST_F(BatchSchedulerTest, SmallBatchesDoNotSayWhatFullOnesTake) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
 #include "core/serving/classify_pipeline.h"
 #include "tests/core/serving/fakes.h"
@@ -39,6 +40,7 @@ class ClassifyPipelineTest : public testing::Test {
   ~ClassifyPipelineTest() override {
     puppet_.LetAllGo();
     loader_.Hold(false);
+    LetDecoderGo();
   }
 
   ClassifyPipeline& pipeline() {
@@ -46,6 +48,16 @@ class ClassifyPipelineTest : public testing::Test {
       pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, RealClock());
     }
     return *pipeline_;
+  }
+
+  // Keeps a decoder from what is sent from now on, until it is let go. Once a test.
+  void HoldDecoder() {
+    pipeline().Preload({"m", 0}, [this](const absl::Status&) {
+      EXPECT_TRUE(decoder_may_go_.WaitForNotificationWithTimeout(kPatience));
+    });
+  }
+  void LetDecoderGo() {
+    if (!decoder_may_go_.HasBeenNotified()) decoder_may_go_.Notify();
   }
 
   std::shared_ptr<Answer> Send(ClassifyTask task) {
@@ -75,6 +87,7 @@ class ClassifyPipelineTest : public testing::Test {
   Puppet puppet_;
   FakeModelLoader loader_{&puppet_};
   CountingObserver observer_;
+  absl::Notification decoder_may_go_;
   std::unique_ptr<ClassifyPipeline> pipeline_;
 };
 

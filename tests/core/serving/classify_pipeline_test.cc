@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <limits>
 #include <memory>
 #include <string>
@@ -68,6 +69,29 @@ TEST_F(ClassifyPipelineTest, DecodesSmallFilesOfSmallAndLargeImages) {
     EXPECT_EQ(BadRequestOf(broken->Get().status()).field_violations(0).field(), "images[0]");
     answer->Get() = absl::CancelledError();
   }
+}
+
+// A compressed text, as it may stand after a PNG's header.
+constexpr char kCompressedText[] = "0000000f7a5458746b0000789c2b49ad280100046701c6e0a8b410";
+constexpr size_t kPngHeaderBytes = 33;
+
+TEST_F(ClassifyPipelineTest, AFileThatHoldsMoreThanPixelsIsLeftToTheDecoders) {
+  options_.decode_threads = 1;
+  EXPECT_TRUE(Send({Raw(one_)})->Get().ok());
+  HoldDecoder();
+  const std::string plain = EncodePng({2, 2, 1, std::vector<uint8_t>(4, 1)}).value();
+  std::string with_text = plain;
+  with_text.insert(kPngHeaderBytes, absl::HexStringToBytes(kCompressedText));
+  InputImage small, expanding;
+  small.bytes = plain;
+  expanding.bytes = with_text;
+  const auto waiting = Send({expanding});
+  EXPECT_TRUE(Send({small})->Get().ok()) << "it needs no decoder";
+  EXPECT_FALSE(waiting->IsSet());
+  LetDecoderGo();
+  ASSERT_TRUE(waiting->Get().ok()) << waiting->Get().status();
+  EXPECT_THAT(Classes(*waiting->Get()), ElementsAre(1));
+  waiting->Get() = absl::CancelledError();
 }
 
 TEST_F(ClassifyPipelineTest, RefusesAtOnceWhenTheQueueIsFull) {
@@ -322,6 +346,28 @@ TEST_F(ClassifyPipelineTest, DropsWhatHasExpiredWhileItsModelWasLoaded) {
   loader_.Hold(false);
   EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(observer_.batched(), 0);
+}
+
+// A decoder looks after others every eight images: here it hears of the cancelling then.
+TEST_F(ClassifyPipelineTest, WhatIsCancelledWhileItIsDecodedIsNotDecodedToItsEnd) {
+  options_.decode_threads = 1;
+  options_.admission.max_waiting_images = 64;
+  EXPECT_TRUE(Send({Raw(one_)})->Get().ok());
+  HoldDecoder();
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  InputImage bad;
+  bad.bytes = "no picture";
+  ClassifyTask task;
+  task.model.name = "m";
+  task.images.assign(8, Raw(one_));
+  task.images.resize(64, bad);
+  task.cancelled = cancelled;
+  const auto answer = Send(std::move(task));
+  pipeline().Preload({"m", 0}, [cancelled](const absl::Status&) { *cancelled = true; });
+  LetDecoderGo();
+  EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kCancelled)
+      << "the bad ones are not looked at";
+  EXPECT_EQ(observer_.batched(), 1);
 }
 
 TEST_F(ClassifyPipelineTest, AnExpiredDeadlineIsNotComputed) {

@@ -173,7 +173,13 @@ class FakeModelLoader : public ModelLoader {
     model.preprocessing.channels = 1;
     for (int i = 0; i < kFakeClasses; ++i) model.class_names.push_back(absl::StrCat("class", i));
     model.engines = PuppetEngines(puppet_, engines_, preferred_batch_);
+    model.times = times_;
     return model;
+  }
+  // What models that are loaded from now on say of their engines; unknown until then.
+  void SetTimes(const ImageTimes& times) {
+    absl::MutexLock lock(&mutex_);
+    times_ = times;
   }
 
   void Hold(bool held) {
@@ -218,6 +224,7 @@ class FakeModelLoader : public ModelLoader {
   mutable absl::Mutex mutex_;
   int64_t newest_ ABSL_GUARDED_BY(mutex_) = 1;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  ImageTimes times_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, int> loads_ ABSL_GUARDED_BY(mutex_);

@@ -9,7 +9,9 @@
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "core/base/clock.h"
 #include "core/serving/error_details.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/serving/fakes.h"
@@ -115,8 +117,39 @@ TEST_F(RegistryModelLoaderTest, EveryBatchSizeHasBeenComputed) {
   };
   RegistryModelLoader loader(options, &*registry_);
   ASSERT_TRUE(loader.Load({"cells", 1}).ok());
-  // Of the first engine, of the second, and once more for the time.
-  EXPECT_THAT(puppet.batches(), ElementsAre(8, 4, 2, 1, 8, 1, 1));
+  // Of the first engine, of the second, and once more for the times.
+  EXPECT_THAT(puppet.batches(), ElementsAre(8, 4, 2, 1, 8, 1, 8, 1));
+}
+
+// Every batch takes 40 ms, of however many images.
+class SteadyEngine : public PuppetEngine {
+ public:
+  SteadyEngine(Puppet* puppet, int preferred_batch, FakeClock* clock)
+      : PuppetEngine(puppet, preferred_batch), clock_(clock) {}
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override {
+    clock_->Advance(absl::Milliseconds(40));
+    return PuppetEngine::Classify(pixels, count, probabilities);
+  }
+
+ private:
+  FakeClock* const clock_;
+};
+
+TEST_F(RegistryModelLoaderTest, MeasuresAnImageAloneAndInAFullBatch) {
+  Publish("cells");
+  Puppet puppet;
+  FakeClock clock;
+  RegistryModelLoaderOptions options;
+  options.clock = &clock;
+  options.make_engine = [&](const Artifact&, const EngineOptions&) {
+    return std::make_unique<SteadyEngine>(&puppet, 8, &clock);
+  };
+  RegistryModelLoader loader(options, &*registry_);
+  const absl::StatusOr<LoadedModel> model = loader.Load({"cells", 1});
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_DOUBLE_EQ(model->times.in_full_batch, 0.040 / 8);
+  EXPECT_DOUBLE_EQ(model->times.alone, 0.040);
 }
 
 TEST_F(RegistryModelLoaderTest, ADamagedFileIsAnError) {

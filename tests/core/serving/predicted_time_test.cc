@@ -1,6 +1,7 @@
 // What is refused because its answer would come too late.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -9,7 +10,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "core/image/image.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/error_details.h"
@@ -19,14 +19,61 @@
 namespace cytopress {
 namespace {
 
-// A fake clock tells how long batches take: 40 ms each, of one image.
-class PredictionTest : public ClassifyPipelineTest {
+// A fake clock tells how long batches take.
+class FakeTimeTest : public ClassifyPipelineTest {
  protected:
-  PredictionTest() {
+  FakeTimeTest() {
     options_.decode_threads = 1;
     options_.admission.max_waiting_images = 100;
     pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, &clock_);
     puppet_.Hold();
+  }
+
+  // The clock must outlive the pipeline.
+  ~FakeTimeTest() override {
+    puppet_.LetAllGo();
+    pipeline_.reset();
+  }
+
+  // One image that wants its answer within `budget`.
+  std::shared_ptr<Answer> SendWithin(absl::Duration budget,
+                                     std::shared_ptr<const std::atomic<bool>> cancelled = nullptr) {
+    ClassifyTask task;
+    task.model.name = "m";
+    task.images = {Raw(one_)};
+    task.deadline = clock_.Now() + budget;
+    task.cancelled = std::move(cancelled);
+    return Send(std::move(task));
+  }
+
+  FakeClock clock_;
+};
+
+// Every batch takes 40 ms, as was measured when the model was loaded.
+class FreshModelTest : public FakeTimeTest {
+ protected:
+  FreshModelTest() {
+    loader_.SetTimes(ImageTimes{/*in_full_batch=*/0.040 / kFakeBatch, /*alone=*/0.040});
+  }
+};
+
+TEST_F(FreshModelTest, WhatSharesABatchIsNotRefusedForWhatItWouldTakeAlone) {
+  std::vector<std::shared_ptr<Answer>> answers = {SendWithin(absl::Seconds(10))};
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  // The batch before, their own, and half as much to be safe.
+  for (int i = 0; i < kFakeBatch; ++i) answers.push_back(SendWithin(3 * absl::Milliseconds(40)));
+  EXPECT_EQ(observer_.refused(), 0);
+  puppet_.LetAllGo();
+  for (const auto& answer : answers) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
+}
+
+// Two batches of one image have been computed, in 40 ms each.
+class PredictionTest : public FakeTimeTest {
+ protected:
+  PredictionTest() {
     for (int i = 1; i <= 2; ++i) {
       const auto answer = Send({Raw(one_)});
       EXPECT_TRUE(puppet_.AwaitBatches(i));
@@ -37,22 +84,21 @@ class PredictionTest : public ClassifyPipelineTest {
     }
   }
 
-  // The clock must outlive the pipeline.
-  ~PredictionTest() override {
-    puppet_.LetAllGo();
-    pipeline_.reset();
+  // Two more batches: an image in time and one too late.
+  void AnswerOneLate() {
+    const auto computing = SendWithin(absl::Milliseconds(1000));
+    ASSERT_TRUE(puppet_.AwaitBatches(3));
+    const auto late = SendWithin(absl::Milliseconds(120));
+    clock_.Advance(absl::Milliseconds(40));
+    puppet_.LetOneGo();
+    ASSERT_TRUE(puppet_.AwaitBatches(4));
+    clock_.Advance(absl::Milliseconds(81));
+    puppet_.LetOneGo();
+    ASSERT_TRUE(computing->Get().ok());
+    computing->Get() = absl::CancelledError();
+    EXPECT_EQ(late->Get().status().code(), absl::StatusCode::kDeadlineExceeded)
+        << "nobody waits for it any more";
   }
-
-  // One image that wants its answer within `budget`.
-  std::shared_ptr<Answer> SendWithin(absl::Duration budget) {
-    ClassifyTask task;
-    task.model.name = "m";
-    task.images = {Raw(one_)};
-    task.deadline = clock_.Now() + budget;
-    return Send(std::move(task));
-  }
-
-  FakeClock clock_;
 };
 
 TEST_F(PredictionTest, RefusesAtOnceWhatWouldMissItsDeadline) {
@@ -96,18 +142,7 @@ TEST_F(PredictionTest, ThoseInTheSameBatchAreNotBeforeIt) {
 }
 
 TEST_F(PredictionTest, AnswersThatComeLateMakeItMoreCareful) {
-  const auto computing = SendWithin(absl::Milliseconds(1000));
-  ASSERT_TRUE(puppet_.AwaitBatches(3));
-  const auto late = SendWithin(absl::Milliseconds(120));
-  clock_.Advance(absl::Milliseconds(40));
-  puppet_.LetOneGo();
-  ASSERT_TRUE(puppet_.AwaitBatches(4));
-  clock_.Advance(absl::Milliseconds(81));
-  puppet_.LetOneGo();
-  ASSERT_TRUE(computing->Get().ok());
-  computing->Get() = absl::CancelledError();
-  EXPECT_EQ(late->Get().status().code(), absl::StatusCode::kDeadlineExceeded)
-      << "nobody waits for it any more";
+  ASSERT_NO_FATAL_FAILURE(AnswerOneLate());
   // Until batches take 40 ms in the mean again; an idle server predicts nothing that could be
   // wrong.
   int batches = 4;
@@ -163,6 +198,42 @@ TEST_F(PredictionTest, WhatHadExpiredBeforeDoesNotMakeItMoreCareful) {
   }
   EXPECT_EQ(pipeline().prediction_margin(), 1.5);
   puppet_.LetAllGo();
+  ASSERT_TRUE(computing->Get().ok());
+  computing->Get() = absl::CancelledError();
+}
+
+TEST_F(PredictionTest, WhatEndsForAnotherReasonDoesNotMakeItLessCareful) {
+  ASSERT_NO_FATAL_FAILURE(AnswerOneLate());
+  const double margin = pipeline().prediction_margin();
+  EXPECT_GT(margin, 1.5);
+  const auto computing = SendWithin(absl::Seconds(10));
+  ASSERT_TRUE(puppet_.AwaitBatches(5));
+  InputImage bad;
+  bad.bytes = "no picture";
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(Send({bad})->Get().status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(SendWithin(absl::Seconds(10), std::make_shared<std::atomic<bool>>(true))
+                  ->Get()
+                  .status()
+                  .code(),
+              absl::StatusCode::kCancelled);
+  }
+  EXPECT_EQ(pipeline().prediction_margin(), margin);
+  puppet_.LetAllGo();
+  ASSERT_TRUE(computing->Get().ok());
+  computing->Get() = absl::CancelledError();
+}
+
+TEST_F(PredictionTest, WhoGivesUpAfterThePredictedTimeMakesItMoreCareful) {
+  const auto computing = SendWithin(absl::Seconds(10));
+  ASSERT_TRUE(puppet_.AwaitBatches(3));
+  const auto gives_up = std::make_shared<std::atomic<bool>>(false);
+  const auto given_up = SendWithin(absl::Seconds(10), gives_up);  // predicted: 120 ms
+  clock_.Advance(absl::Milliseconds(121));
+  *gives_up = true;
+  puppet_.LetAllGo();
+  EXPECT_EQ(given_up->Get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_GT(pipeline().prediction_margin(), 1.5);
   ASSERT_TRUE(computing->Get().ok());
   computing->Get() = absl::CancelledError();
 }
@@ -243,7 +314,7 @@ class DecodingTest : public ClassifyPipelineTest {
  protected:
   ~DecodingTest() override {
     puppet_.LetAllGo();
-    decoder_may_go_on_.Notify();
+    LetDecoderGo();
     pipeline_.reset();
   }
 
@@ -273,7 +344,6 @@ class DecodingTest : public ClassifyPipelineTest {
 
   const std::string png_ = *EncodePng({2, 2, 1, std::vector<uint8_t>(4, 1)});
   LookedAtClock clock_;
-  absl::Notification decoder_may_go_on_;
 };
 
 TEST_F(DecodingTest, ItsOwnIsPartOfThePrediction) {
@@ -308,10 +378,7 @@ TEST_F(DecodingTest, ItsOwnIsPartOfThePrediction) {
 TEST_F(DecodingTest, ThatOfOthersIsPartOfThePrediction) {
   Start(1);
   Decode(absl::Milliseconds(8));
-  // Keeps the decoder from what follows.
-  pipeline_->Preload({"m", 0}, [this](const absl::Status&) {
-    EXPECT_TRUE(decoder_may_go_on_.WaitForNotificationWithTimeout(kPatience));
-  });
+  HoldDecoder();
   EXPECT_EQ(Predicted(0), absl::ZeroDuration());
   const auto waiting = Send({Encoded(), Encoded(), Encoded()});
   EXPECT_NEAR(absl::ToDoubleMilliseconds(Predicted(0)), 24, 1e-3);
