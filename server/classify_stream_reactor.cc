@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "core/serving/error_details.h"
 #include "server/inference_service.h"
@@ -19,8 +18,6 @@ constexpr int64_t kMaxBytes = int64_t{16} << 20;
 constexpr size_t kMaxStreams = 64;
 constexpr char kTooManyStreams[] = "TOO_MANY_STREAMS";
 constexpr absl::Duration kRetryDelay = absl::Seconds(5);
-// A client counts from an earlier time than the server, and cancels what has expired.
-constexpr absl::Duration kDeadlineSlack = absl::Milliseconds(20);
 constexpr char kGoOnElsewhere[] = "; go on with another";
 
 }  // namespace
@@ -126,8 +123,9 @@ void ClassifyStreamReactor::Submit(const ItemPtr& item) {
 }
 
 void ClassifyStreamReactor::Answer(ItemPtr item, const absl::Status& status) {
-  if (!status.ok()) *item->response.mutable_error() = ToRpcStatus(status);
-  metrics_->ObserveStreamMessage(status.code());
+  const absl::Status end = ExpiredIfLate(status, absl::FromChrono(context_->deadline()));
+  if (!end.ok()) *item->response.mutable_error() = ToRpcStatus(end);
+  metrics_->ObserveStreamMessage(item->response.error());
   absl::MutexLock lock(&mutex_);
   item->request.Clear();
   answered_.push_back(std::move(item));
@@ -147,24 +145,17 @@ void ClassifyStreamReactor::OnWriteDone(bool ok) {
     bytes_ -= bytes;
     if (!ok) {
       *cancelled_ = true;
-      end_ = WhyCancelled();
+      end_ = ClientGone();
     }
     Proceed();
   }
   streams_->Release(bytes);
 }
 
-absl::Status ClassifyStreamReactor::WhyCancelled() const {
-  if (absl::Now() + kDeadlineSlack >= absl::FromChrono(context_->deadline())) {
-    return absl::DeadlineExceededError("the stream's deadline passed");
-  }
-  return ClientGone();
-}
-
 void ClassifyStreamReactor::OnCancel() {
   *cancelled_ = true;
   absl::MutexLock lock(&mutex_);
-  end_ = WhyCancelled();
+  end_ = ClientGone();
   Proceed();
 }
 

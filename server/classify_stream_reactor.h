@@ -97,8 +97,6 @@ class ClassifyStreamReactor
   void Answer(ItemPtr item, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Starts what can be started now: a read, a write, or the end.
   void Proceed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // gRPC cancels calls whose deadline passes, too.
-  absl::Status WhyCancelled() const;
   bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   ClassifyPipeline* const pipeline_;

@@ -1,8 +1,10 @@
 #include "server/daemon.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -48,6 +51,22 @@ std::string ModelsFolder(const DaemonOptions& options) {
   return options.models_folder.empty() ? options.state_folder + "/models" : options.models_folder;
 }
 
+// Makes `folder`, and finds out now, before a user does, whether it can be written. `what` it is,
+// and the `flag` that names another, are for the error.
+absl::Status MakeWritable(const std::string& folder, absl::string_view what,
+                          absl::string_view flag) {
+  absl::Status status = MakeDirectories(folder);
+  if (status.ok() && faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    status = absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", folder));
+  }
+  if (status.ok()) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat("the ", what, ": ", status.message(),
+                                   "; give it to the user of cytopressd (chown), or name another "
+                                   "one by ",
+                                   flag));
+}
+
 // Another for each server that a database on the network may have.
 std::string NamePrefix(const DaemonOptions& options) {
   const std::string state = std::filesystem::absolute(options.state_folder).string();
@@ -70,8 +89,12 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
 
 bool IsLoopback(const std::string& listen) {
   return absl::StartsWith(listen, "127.") || absl::StartsWith(listen, "localhost:") ||
-         absl::StartsWith(listen, "[::1]:") || absl::StartsWith(listen, "unix:") ||
-         absl::StartsWith(listen, "unix-abstract:");
+         absl::StartsWith(listen, "[::1]:") || IsUnixSocket(listen);
+}
+
+// HOST:PORT with the port that was taken where it says 0.
+std::string WithPort(const std::string& listen, int port) {
+  return absl::StrCat(listen.substr(0, listen.rfind(':') + 1), port);
 }
 
 }  // namespace
@@ -114,8 +137,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
   if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   daemon->WarmUp();
   CYTOPRESS_RETURN_IF_ERROR(daemon->WriteReadyFile());
-  spdlog::info("cytopressd {} serves on {} (port {}), metrics on port {}, state in {}",
-               CYTOPRESS_VERSION, options.grpc.listen, daemon->port(), daemon->metrics_port(),
+  spdlog::info("cytopressd {} serves on {}, metrics on {}, state in {}", CYTOPRESS_VERSION,
+               daemon->Address(), WithPort(options.metrics_listen, daemon->metrics_port()),
                options.state_folder);
   daemon->serves_ = true;
   return daemon;
@@ -123,7 +146,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
 
 absl::Status Daemon::Open() {
   Parts& parts = *parts_;
-  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(options_.state_folder));
+  CYTOPRESS_RETURN_IF_ERROR(MakeFolders());
   if (options_.workers > 0) {
     CYTOPRESS_ASSIGN_OR_RETURN(parts.locks,
                                LockForWorkers(options_.state_folder, DatabaseUrl(options_)));
@@ -150,6 +173,22 @@ absl::Status Daemon::Open() {
   parts.supervisor = std::make_unique<WorkerSupervisor>(ToSupervisorOptions(options_),
                                                         parts.store.get(), parts.clock);
   parts.job_watcher = std::make_unique<JobWatcher>(JobWatcherOptions(), parts.store.get());
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::MakeFolders() const {
+  CYTOPRESS_RETURN_IF_ERROR(MakeWritable(options_.state_folder, "state folder", "--state"));
+  const std::string database = DatabaseUrl(options_);
+  if (IsDatabaseFile(database)) {
+    const std::filesystem::path file(std::string(absl::StripPrefix(database, "sqlite://")));
+    CYTOPRESS_RETURN_IF_ERROR(
+        MakeWritable(file.parent_path().string(), "folder of the job database", "--database"));
+  }
+  const absl::Status models = MakeWritable(ModelsFolder(options_), "models folder", "--models");
+  // A server that only classifies may do so from a folder that others fill.
+  const bool may_only_read = options_.workers == 0 && !options_.models_folder.empty();
+  if (models.ok() || !may_only_read) return models;
+  spdlog::warn("no model can be uploaded or deleted: {}", std::string(models.message()));
   return absl::OkStatus();
 }
 
@@ -212,6 +251,7 @@ absl::Status Daemon::StartMetrics() {
   sources.prediction_margin = [pipeline = parts.pipeline.get()] {
     return pipeline->prediction_margin();
   };
+  sources.state_folder = options_.state_folder;
   sources.clock = parts.clock;
   CYTOPRESS_ASSIGN_OR_RETURN(
       parts.endpoint,
@@ -255,13 +295,23 @@ void Daemon::WarmUp() {
   server->SetServing("", true);
 }
 
+std::string Daemon::Address() const {
+  const std::string& listen = options_.grpc.listen;
+  return IsUnixSocket(listen) ? listen : WithPort(listen, port());
+}
+
 absl::Status Daemon::WriteReadyFile() {
   if (options_.ready_file.empty()) return absl::OkStatus();
   wrote_ready_file_ = true;
-  const nlohmann::json ready = {
-      {"pid", getpid()}, {"version", CYTOPRESS_VERSION},   {"listen", options_.grpc.listen},
-      {"port", port()},  {"metrics_port", metrics_port()}, {"state", options_.state_folder}};
-  return WriteFileAtomically(options_.ready_file, ready.dump(2) + "\n");
+  nlohmann::json ready = {{"pid", getpid()},
+                          {"version", CYTOPRESS_VERSION},
+                          {"listen", Address()},
+                          {"metrics_port", metrics_port()},
+                          {"state", options_.state_folder}};
+  if (!IsUnixSocket(options_.grpc.listen)) ready["port"] = port();
+  const absl::Status status = WriteFileAtomically(options_.ready_file, ready.dump(2) + "\n");
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("--ready-file: ", status.message()));
 }
 
 void Daemon::Shutdown() {

@@ -66,7 +66,7 @@ class Daemon {
   // streams end; workers give their jobs back. Idempotent.
   void Shutdown();
 
-  int port() const;
+  int port() const;  // of a Unix socket, it means nothing
   int metrics_port() const;
 
  private:
@@ -74,6 +74,7 @@ class Daemon {
 
   explicit Daemon(const DaemonOptions& options);
   absl::Status Open();
+  absl::Status MakeFolders() const;
   void OfferReadyMadeModels();
   absl::Status StartServing();
   void MakeServices();
@@ -81,6 +82,8 @@ class Daemon {
   void WarnOfOpenPorts() const;
   absl::Status StartGrpc();
   void WarmUp();
+  // Where it listens, with the port that it took.
+  std::string Address() const;
   absl::Status WriteReadyFile();
 
   const DaemonOptions options_;

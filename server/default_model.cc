@@ -59,7 +59,10 @@ void DefaultModel::WarmUp(std::function<void(bool)> set_serving) {
   set_serving_ = std::move(set_serving);
   const absl::Status status = Load();
   if (!status.ok()) {
-    spdlog::warn("the default model {} is not ready: {}", name_, std::string(status.message()));
+    spdlog::warn("the default model {} is not ready: {}{}", name_, std::string(status.message()),
+                 absl::IsNotFound(status)
+                     ? "; requests that name no model are refused until it is published"
+                     : "");
   }
   set_serving_(MayServe(status));
   if (MayServe(status)) return;

@@ -36,7 +36,7 @@ void DownloadReactor::Schedule(void (DownloadReactor::*step)()) {
 }
 
 void DownloadReactor::Take(void (DownloadReactor::*step)()) try {
-  if (context_->IsCancelled()) return End(absl::CancelledError("the client is gone"));
+  if (context_->IsCancelled()) return End(ClientGone());
   (this->*step)();
 } catch (const std::bad_alloc&) {
   End(OutOfMemory("no memory for the model's file"));
@@ -107,13 +107,10 @@ void DownloadReactor::Write() {
 }
 
 void DownloadReactor::OnWriteDone(bool ok) {
-  if (!ok) return End(absl::CancelledError("the client is gone"));
+  if (!ok) return End(ClientGone());
   Schedule(&DownloadReactor::SendChunk);
 }
 
-void DownloadReactor::End(const absl::Status& status) {
-  AddTrailers(status, context_);
-  Finish(ToGrpcStatus(status));
-}
+void DownloadReactor::End(const absl::Status& status) { FinishWith(status, context_, this); }
 
 }  // namespace cytopress

@@ -9,7 +9,6 @@
 #include <system_error>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/address.h"
@@ -23,7 +22,12 @@
 namespace cytopress {
 namespace {
 
-constexpr char kExamples[] = R"(Examples:
+constexpr char kFooter[] = R"(Exit codes:
+  0  ended by SIGTERM, SIGINT or SIGHUP
+  1  cannot serve: a port is taken, a folder or the job database cannot be written, ...
+  2  wrong flags: to start it again will not help
+
+Examples:
   cytopressd                                    serve on this machine only, one local worker
   cytopressd --workers 0 --default-model cells  only serve; have `cells` ready from the start
   cytopressd --listen 0.0.0.0:8500 --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
@@ -60,9 +64,7 @@ std::string WhatIsWrongWithAddress(const std::string& address) {
   return std::string(CheckHostPort(address).message());
 }
 std::string WhatIsWrongWithListen(const std::string& address) {
-  const bool is_socket =
-      absl::StartsWith(address, "unix:") || absl::StartsWith(address, "unix-abstract:");
-  return is_socket ? "" : WhatIsWrongWithAddress(address);
+  return IsUnixSocket(address) ? "" : WhatIsWrongWithAddress(address);
 }
 
 std::string WhatIsWrongWithName(const std::string& name) {
@@ -253,7 +255,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   CLI::App app("Queues compression jobs, keeps models and classifies images over gRPC.",
                "cytopressd");
   app.set_version_flag("--version", "cytopressd " CYTOPRESS_VERSION);
-  app.footer(kExamples);
+  app.footer(kFooter);
   DeclareServer(&app, &options, &extra);
   DeclareJobs(&app, &options);
   DeclareCores(&app, &extra);

@@ -1,5 +1,6 @@
 #include "server/grpc_server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
@@ -31,10 +32,16 @@ constexpr int kMaxStreamsPerConnection = 1024;
 // workers, which are at 10.
 constexpr int kNice = 2;
 
-// Both register with the library, for all servers built later.
-void InitializePlugins() {
+// What it logs as an error ends in an error of ours, which is shorter.
+void LogOfGrpc(gpr_log_func_args* line) {
+  spdlog::debug("gRPC: {} ({}:{})", line->message, line->file, line->line);
+}
+
+// All of it is the library's, for all servers built later.
+void InitializeLibrary() {
   static std::once_flag once;
   std::call_once(once, [] {
+    gpr_set_log_function(LogOfGrpc);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -89,11 +96,15 @@ std::unique_ptr<grpc::Server> BuildAndStart(grpc::ServerBuilder* builder) {
 
 }  // namespace
 
+bool IsUnixSocket(absl::string_view listen) {
+  return absl::StartsWith(listen, "unix:") || absl::StartsWith(listen, "unix-abstract:");
+}
+
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
     const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
         interceptors) {
-  InitializePlugins();
+  InitializeLibrary();
   if (const absl::Status free = CheckSocketIsFree(options.listen); !free.ok()) {
     return absl::UnavailableError(
         absl::StrCat(free.message(), "; stop it, or give this one another --listen"));

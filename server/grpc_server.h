@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace cytopress {
@@ -31,6 +32,9 @@ struct GrpcServerOptions {
   absl::Duration keepalive_timeout = absl::Seconds(20);
 };
 
+// Whether the address of GrpcServerOptions::listen is a socket of this machine, which has no port.
+bool IsUnixSocket(absl::string_view listen);
+
 // Thread-safe, but for destruction.
 class GrpcServer {
  public:
@@ -51,6 +55,7 @@ class GrpcServer {
   // No new calls; those under way have until `patience` is over, then they are cut off.
   void Shutdown(absl::Duration patience);
 
+  // Of a Unix socket, it means nothing.
   int port() const { return port_; }
 
  private:

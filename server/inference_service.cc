@@ -108,7 +108,11 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
 absl::Status CheckClassifyRequest(const v1::ClassifyRequest& request) {
   if (const absl::Status name = CheckModelName(request.model());
       !request.model().empty() && !name.ok()) {
-    return InvalidField("model", name.message());
+    const bool has_version = ParseModelVersion(request.model()).ok();
+    return InvalidField("model", has_version ? absl::StrCat("\"", request.model(),
+                                                            "\" holds a version, which belongs "
+                                                            "into model_version")
+                                             : std::string(name.message()));
   }
   if (request.model_version() < 0) {
     return InvalidField("model_version",

@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/device.h"
@@ -26,6 +27,19 @@ absl::StatusOr<EngineFactory> FactoryFor(const Flags& flags) {
   const std::optional<int> gpu = GpuIndex(flags.inference_device);
   if (!gpu.has_value()) return EngineFactory(CreateEngine);
   return LoadGpuEngine(flags.gpu_module, *gpu);
+}
+
+// What ends the server.
+sigset_t EndingSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  // A terminal that is closed, unless whoever started the server (nohup) has it stay then.
+  struct sigaction hangup = {};
+  const bool ignored = sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
+  if (!ignored) sigaddset(&signals, SIGHUP);
+  return signals;
 }
 
 }  // namespace
@@ -54,15 +68,12 @@ int main(int argc, char** argv) {
     const absl::Status status = cytopress::UseCores(0, flags.serving_cores);
     if (!status.ok()) {
       spdlog::error("--serving-cores: {}", std::string(status.message()));
-      return 1;
+      return 2;
     }
   }
 
   // Blocked before there is any other thread: they inherit it, and only sigwait takes the signals.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  sigset_t signals = cytopress::EndingSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   // Whoever started the server may ignore it, and it would learn of no worker's end.
   signal(SIGCHLD, SIG_DFL);
@@ -73,11 +84,13 @@ int main(int argc, char** argv) {
       cytopress::Daemon::Start(flags.daemon);
   if (!daemon.ok()) {
     spdlog::error("cytopressd cannot start: {}", std::string(daemon.status().message()));
-    return 1;
+    return absl::IsInvalidArgument(daemon.status()) ? 2 : 1;
   }
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("{}: stopping; another signal ends it at once", strsignal(signal_number));
+  // A terminal that is closed may send several.
+  sigdelset(&signals, SIGHUP);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   (*daemon)->Shutdown();
   return 0;

@@ -39,7 +39,7 @@ void UploadReactor::OnReadDone(bool ok) try {
     const absl::Status status = TakeIn();
     return status.ok() ? Read() : End(status);
   }
-  if (context_->IsCancelled()) return End(absl::CancelledError("the client is gone"));
+  if (context_->IsCancelled()) return End(ClientGone());
   const bool scheduled = calls_->TrySchedule([this]() {
     try {
       absl::StatusOr<v1::Model> model = Publish();
@@ -90,9 +90,6 @@ absl::StatusOr<v1::Model> UploadReactor::Publish() const {
   return registry_->Get(*published);
 }
 
-void UploadReactor::End(const absl::Status& status) {
-  AddTrailers(status, context_);
-  Finish(ToGrpcStatus(status));
-}
+void UploadReactor::End(const absl::Status& status) { FinishWith(status, context_, this); }
 
 }  // namespace cytopress

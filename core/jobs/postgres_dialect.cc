@@ -32,6 +32,15 @@ std::string WithoutUser(absl::string_view url) {
   return absl::StrCat("postgresql://", rest.substr(rest.rfind('@') + 1));
 }
 
+// Without the lines that repeat the statement and its values.
+std::string WhatIsWrong(const soci::soci_error& error) {
+  std::string message = error.get_error_message();
+  for (const char* line : {"\nLINE ", "\nDETAIL:", "\nCONTEXT:"}) {
+    message = message.substr(0, message.find(line));
+  }
+  return message;
+}
+
 // The URL's own parameters come last, where they count.
 std::string WithPatience(absl::string_view url) {
   const size_t end = url.find('?');
@@ -67,7 +76,7 @@ class PostgresDialect : public SqlDialect {
   absl::Status ToStatus(const soci::soci_error& error) const override {
     // libpq quotes a URL that it cannot read.
     std::string what =
-        absl::StrReplaceAll(error.what(), {{connection_, name_}, {"\n", " "}, {"\t", " "}});
+        absl::StrReplaceAll(WhatIsWrong(error), {{connection_, name_}, {"\n", " "}, {"\t", " "}});
     absl::RemoveExtraAsciiWhitespace(&what);
     const std::string message = absl::StrCat("job database ", name_, ": ", what);
     switch (error.get_error_category()) {

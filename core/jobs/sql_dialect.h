@@ -28,7 +28,9 @@ class SqlDialect {
   virtual const char* RowNumberType() const = 0;
   // Whether the session may work again once it is connected anew.
   virtual bool HasLostConnection(const soci::soci_error& error) const = 0;
-  // What an exception of this database means: UNAVAILABLE when trying again may help.
+  // What an exception of this database means: UNAVAILABLE when trying again may help,
+  // PERMISSION_DENIED when it must not be written. The message has neither the statement nor values
+  // of it, which are somebody's job.
   virtual absl::Status ToStatus(const soci::soci_error& error) const = 0;
 };
 

@@ -80,6 +80,9 @@ absl::Status MigrateSchema(soci::session& sql, const SqlDialect& dialect) {
     for (const std::string& statement : migrations[version - 1]) sql << statement;
     sql << "INSERT INTO schema_version (version) VALUES (:version)", soci::use(version);
   }
+  // Up to here, nothing may have been written: one that must not be is noticed now and not by the
+  // first job. (SQLite begins any transaction on such a database.)
+  sql << "UPDATE schema_version SET version = version WHERE version < 0";
   return absl::OkStatus();
 }
 

@@ -9,7 +9,8 @@
 
 namespace cytopress {
 
-// Brings the database to the schema of this program, within the caller's write transaction.
+// Brings the database to the schema of this program, within the caller's write transaction, and
+// writes to it in any case.
 // FAILED_PRECONDITION when a newer program has already changed it. Throws what SOCI throws.
 absl::Status MigrateSchema(soci::session& sql, const SqlDialect& dialect);
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -15,6 +16,14 @@ namespace {
 constexpr char kBusyTimeout[] = "PRAGMA busy_timeout = 10000";
 constexpr int kWalAttempts = 100;
 constexpr absl::Duration kWalRetry = absl::Milliseconds(20);
+
+// Without the statement, its values, and the function of SOCI that met the error.
+std::string WhatIsWrong(const soci::soci_error& error) {
+  const std::string message = error.get_error_message();
+  const size_t colon = message.find(": ");
+  const bool names_function = absl::StartsWith(message, "sqlite3_") && colon != message.npos;
+  return names_function ? message.substr(colon + 2) : message;
+}
 
 class SqliteDialect : public SqlDialect {
  public:
@@ -36,7 +45,7 @@ class SqliteDialect : public SqlDialect {
   bool HasLostConnection(const soci::soci_error& error) const override { return false; }
 
   absl::Status ToStatus(const soci::soci_error& error) const override {
-    const std::string message = absl::StrCat("job database ", path_, ": ", error.what());
+    const std::string message = absl::StrCat("job database ", path_, ": ", WhatIsWrong(error));
     const auto* sqlite_error = dynamic_cast<const soci::sqlite3_soci_error*>(&error);
     const int code = sqlite_error == nullptr ? SQLITE_ERROR : sqlite_error->result() & 0xff;
     switch (code) {
@@ -47,11 +56,13 @@ class SqliteDialect : public SqlDialect {
       case SQLITE_PROTOCOL:
         return absl::UnavailableError(message);
       case SQLITE_FULL:
+        return absl::ResourceExhaustedError(absl::StrCat(message, "; make room there"));
       case SQLITE_NOMEM:
         return absl::ResourceExhaustedError(message);
       case SQLITE_READONLY:
       case SQLITE_PERM:
-        return absl::PermissionDeniedError(message);
+        return absl::PermissionDeniedError(absl::StrCat(
+            message, "; give the file and its folder to the user of cytopressd (chown)"));
       case SQLITE_CORRUPT:
       case SQLITE_NOTADB:
         return absl::DataLossError(message);

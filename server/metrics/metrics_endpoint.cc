@@ -42,9 +42,10 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
     }
     const std::vector<int> ports = endpoint->exposer_->GetListeningPorts();
     if (!ports.empty()) endpoint->port_ = ports[0];
-  } catch (const std::exception& error) {
+  } catch (const std::exception&) {
+    // What it says is of the HTTP server's inside.
     return absl::UnavailableError(
-        absl::StrCat("cannot serve metrics on ", listen, ": ", error.what(),
+        absl::StrCat("cannot serve metrics on ", listen,
                      "; is the port taken, or the host not this machine's? (--metrics-listen)"));
   }
   return endpoint;

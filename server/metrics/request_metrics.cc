@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "core/serving/error_details.h"
 #include "cytopress/v1/inference.grpc.pb.h"
 #include "cytopress/v1/jobs.grpc.pb.h"
 #include "cytopress/v1/models.grpc.pb.h"
@@ -27,6 +29,30 @@ constexpr absl::StatusCode kCodesFromTheStart[] = {absl::StatusCode::kOk,
                                                    absl::StatusCode::kUnavailable,
                                                    absl::StatusCode::kDataLoss};
 
+// As server/status.h has put it into the details; gRPC's own errors have none.
+google::rpc::Status RichStatus(const grpc::Status& status) {
+  google::rpc::Status rich;
+  if (rich.ParseFromString(status.error_details()) && rich.code() == status.error_code()) {
+    return rich;
+  }
+  rich.Clear();
+  rich.set_code(status.error_code());
+  rich.set_message(status.error_message());
+  return rich;
+}
+
+// Whether it is worth reading the details for FaultLog: a busy server refuses thousands a second.
+bool MayBeFault(const grpc::Status& status) {
+  switch (status.error_code()) {
+    case grpc::StatusCode::INTERNAL:
+    case grpc::StatusCode::UNKNOWN:
+    case grpc::StatusCode::DATA_LOSS:
+      return true;
+    default:
+      return absl::StrContains(status.error_details(), kDiskFull);
+  }
+}
+
 class RequestObserver : public grpc::experimental::Interceptor {
  public:
   RequestObserver(std::string method, RequestMetrics* metrics)
@@ -35,8 +61,7 @@ class RequestObserver : public grpc::experimental::Interceptor {
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(
             grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
-      metrics_->Observe(method_, methods->GetSendStatus().error_code(),
-                        metrics_->clock()->Steady() - start_);
+      metrics_->Observe(method_, methods->GetSendStatus(), metrics_->clock()->Steady() - start_);
     }
     methods->Proceed();
   }
@@ -63,6 +88,7 @@ absl::string_view CodeName(int code) {
 
 RequestMetrics::RequestMetrics(prometheus::Registry* registry, Clock* clock)
     : clock_(clock),
+      faults_(clock),
       requests_(prometheus::BuildCounter()
                     .Name("cytopress_requests_total")
                     .Help("RPCs that have ended")
@@ -95,17 +121,19 @@ prometheus::Counter& RequestMetrics::Count(const std::string& method, int code) 
   return *known;
 }
 
-void RequestMetrics::ObserveStreamMessage(absl::StatusCode code) {
+void RequestMetrics::ObserveStreamMessage(const google::rpc::Status& status) {
   // Looks the series up; a message holds many images, and the codes are few.
-  messages_.Add({{"code", std::string(CodeName(static_cast<int>(code)))}}).Increment();
+  messages_.Add({{"code", std::string(CodeName(status.code()))}}).Increment();
+  faults_.Note("ClassifyStream", status);
 }
 
-void RequestMetrics::Observe(const std::string& method, int code, absl::Duration duration) {
+void RequestMetrics::Observe(const std::string& method, const grpc::Status& status,
+                             absl::Duration duration) {
   prometheus::Counter* counter;
   prometheus::Histogram* histogram;
   {
     absl::MutexLock lock(&mutex_);
-    counter = &Count(method, code);
+    counter = &Count(method, status.error_code());
     prometheus::Histogram*& known_histogram = histograms_[method];
     if (known_histogram == nullptr) {
       known_histogram = &seconds_.Add({{"method", method}}, LatencyBuckets());
@@ -114,6 +142,7 @@ void RequestMetrics::Observe(const std::string& method, int code, absl::Duration
   }
   counter->Increment();
   histogram->Observe(absl::ToDoubleSeconds(duration));
+  if (MayBeFault(status)) faults_.Note(method, RichStatus(status));
 }
 
 RequestMetricsInterceptors::RequestMetricsInterceptors(RequestMetrics* metrics)

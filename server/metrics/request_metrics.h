@@ -1,8 +1,10 @@
-// Counts RPCs by method and code, and times them; counts the messages of streams.
+// Counts RPCs by method and code, and times them; counts the messages of streams. Of those that
+// fail by the server's fault the log tells, too.
 #ifndef CYTOPRESS_SERVER_METRICS_REQUEST_METRICS_H_
 #define CYTOPRESS_SERVER_METRICS_REQUEST_METRICS_H_
 
 #include <grpcpp/support/server_interceptor.h>
+#include <grpcpp/support/status.h>
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
@@ -17,6 +19,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "google/rpc/status.pb.h"
+#include "server/metrics/fault_log.h"
 
 namespace cytopress {
 
@@ -27,10 +31,10 @@ class RequestMetrics {
   // Both must outlive this.
   RequestMetrics(prometheus::Registry* registry, Clock* clock);
 
-  // `method` is an RPC's name without its service, `code` one of grpc::StatusCode.
-  void Observe(const std::string& method, int code, absl::Duration duration);
+  // `method` is an RPC's name without its service.
+  void Observe(const std::string& method, const grpc::Status& status, absl::Duration duration);
   // A message of a ClassifyStream was answered, with an error of its own or OK.
-  void ObserveStreamMessage(absl::StatusCode code);
+  void ObserveStreamMessage(const google::rpc::Status& status);
 
   Clock* clock() const { return clock_; }
 
@@ -40,6 +44,7 @@ class RequestMetrics {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Clock* const clock_;
+  FaultLog faults_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& seconds_;
   prometheus::Family<prometheus::Counter>& messages_;

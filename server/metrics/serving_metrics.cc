@@ -60,8 +60,8 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
                    .Help("Classify requests, and streams, that were not let in, by reason")
                    .Register(*registry)) {
   // From the start, so that the first refusal is a change and not the birth of a series.
-  for (const char* reason :
-       {"deadline_unreachable", "out_of_memory", "queue_full", "too_many_streams"}) {
+  for (const char* reason : {"deadline_unreachable", "out_of_memory", "queue_full", "shutting_down",
+                             "too_many_streams"}) {
     refused_.Add({{"reason", reason}});
   }
 }

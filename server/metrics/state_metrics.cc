@@ -1,8 +1,10 @@
 #include "server/metrics/state_metrics.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -74,6 +76,7 @@ void StateMetrics::Refresh() const {
   CollectJobs(&families);
   CollectWorkers(&families);
   CollectModels(&families);
+  CollectDisk(&families);
   GaugeFamily waiting("cytopress_classify_queue_depth",
                       "Images admitted that wait for a batch now");
   waiting.Add(static_cast<double>(sources_.waiting_images()));
@@ -175,6 +178,17 @@ void StateMetrics::CollectModels(Families* families) const {
   for (GaugeFamily* family : {&accuracy, &auc, &sparsity, &bytes, &in_memory}) {
     families->push_back(std::move(*family).Take());
   }
+}
+
+void StateMetrics::CollectDisk(Families* families) const {
+  struct statvfs disk = {};
+  if (statvfs(sources_.state_folder.c_str(), &disk) != 0) {
+    return Warn("the free disk space", absl::ErrnoToStatus(errno, sources_.state_folder));
+  }
+  GaugeFamily free("cytopress_state_free_bytes",
+                   "Room on the disk of the state folder that the server may use");
+  free.Add(static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize));
+  families->push_back(std::move(free).Take());
 }
 
 }  // namespace cytopress

@@ -1,4 +1,4 @@
-// What the job store, the registry and the models in memory say at the time of a scrape.
+// What the job store, the registry, the models in memory and the disk say at the time of a scrape.
 #ifndef CYTOPRESS_SERVER_METRICS_STATE_METRICS_H_
 #define CYTOPRESS_SERVER_METRICS_STATE_METRICS_H_
 
@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct StateSources {
   std::function<int64_t()> waiting_images;
   std::function<std::vector<std::pair<ModelVersion, absl::Duration>>()> predicted_seconds;
   std::function<double()> prediction_margin;
+  std::string state_folder;
   Clock* clock = nullptr;
 };
 
@@ -50,6 +52,7 @@ class StateMetrics : public prometheus::Collectable {
   void CollectJobs(Families* families) const;
   void CollectWorkers(Families* families) const;
   void CollectModels(Families* families) const;
+  void CollectDisk(Families* families) const;
   // Observes the ledger lines that are new; until it has caught up with what was there before,
   // it only does that.
   void ReadLedger() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -20,6 +20,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
+#include "tests/as_nobody.h"
+#include "tests/captured_log.h"
+#include "tests/eventually.h"
 #include "tests/server/certificates.h"
 #include "tests/server/test_server.h"
 
@@ -91,6 +94,15 @@ class DaemonTest : public ServerTest {
     if (configure_) configure_(options);
   }
   std::function<void(DaemonOptions*)> configure_;
+
+  // Of another server than that of Start().
+  DaemonOptions SomeOptions() const {
+    DaemonOptions options;
+    options.workers = 0;
+    options.state_folder = folder_;
+    options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
+    return options;
+  }
 
   void AwaitServing() {
     const absl::Time give_up = absl::Now() + absl::Seconds(30);
@@ -169,10 +181,14 @@ TEST_F(DaemonTest, TheDefaultModelIsLoadedBeforeTheServerIsReady) {
 
 TEST_F(DaemonTest, ADefaultModelMayComeLater) {
   configure_ = [](DaemonOptions* options) { options->default_model = "cells"; };
+  const CapturedLog log;
   Start();
   EXPECT_EQ(Health(channel_, "cytopress.v1.InferenceService"), "SERVING");
   Publish("cells");
   ClassifyOnce("");
+  daemon_.reset();
+  EXPECT_THAT(log.text(),
+              HasSubstr("requests that name no model are refused until it is published"));
 }
 
 TEST_F(DaemonTest, ADamagedDefaultModelIsNotHealthyButTheRestIs) {
@@ -336,20 +352,80 @@ TEST_F(DaemonTest, TheReadyFileHasThePorts) {
   const absl::StatusOr<std::string> content = ReadFile(folder_ + "/ready.json", 1 << 16);
   ASSERT_TRUE(content.ok()) << content.status();
   const nlohmann::json ready = nlohmann::json::parse(*content);
+  EXPECT_EQ(ready["listen"], absl::StrCat("127.0.0.1:", daemon_->port()));
   EXPECT_EQ(ready["port"], daemon_->port());
   EXPECT_EQ(ready["metrics_port"], daemon_->metrics_port());
   EXPECT_EQ(ready["pid"], getpid());
+}
+
+TEST_F(DaemonTest, AReadyFileThatCannotBeWrittenNamesTheFlag) {
+  DaemonOptions options = SomeOptions();
+  options.ready_file = folder_ + "/nowhere/ready.json";
+  EXPECT_THAT(std::string(Daemon::Start(options).status().message()),
+              HasSubstr("--ready-file: cannot"));
+}
+
+TEST_F(DaemonTest, TheLogNamesThePorts) {
+  const CapturedLog log;
+  Start();
+  const std::string ports = absl::StrCat("serves on 127.0.0.1:", daemon_->port(),
+                                         ", metrics on 127.0.0.1:", daemon_->metrics_port(), ",");
+  daemon_.reset();
+  EXPECT_THAT(log.text(), HasSubstr(ports));
+}
+
+TEST_F(DaemonTest, FoldersThatCannotBeWrittenAreErrorsWithTheRemedy) {
+  namespace fs = std::filesystem;
+  const std::string locked = temporary_.PathOf("locked");
+  for (const std::string& folder : {folder_, locked}) fs::create_directories(folder);
+  fs::permissions(folder_, fs::perms::all);
+  fs::permissions(locked, fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read |
+                              fs::perms::others_exec);
+  const auto start = [this](const DaemonOptions& options) {
+    absl::Status status;
+    AsNobody(temporary_.path(), [&] { status = Daemon::Start(options).status(); });
+    return status;
+  };
+  DaemonOptions options = SomeOptions();
+  options.state_folder = locked;
+  EXPECT_THAT(std::string(start(options).message()),
+              absl::StrCat("the state folder: cannot write ", locked,
+                           ": Permission denied; give it to the user of cytopressd (chown), or "
+                           "name another one by --state"));
+  options = SomeOptions();
+  options.database_url = absl::StrCat("sqlite://", locked, "/jobs.db");
+  EXPECT_THAT(std::string(start(options).message()), HasSubstr("--database"));
+  options = SomeOptions();
+  options.models_folder = locked;
+  EXPECT_EQ(start(options), absl::OkStatus()) << "it may serve what others publish there";
+  options.workers = 1;
+  EXPECT_THAT(std::string(start(options).message()), HasSubstr("--models"));
+}
+
+TEST_F(DaemonTest, ACallThatRunsIntoItsDeadlineIsCountedAsSuch) {
+  Start();
+  v1::WatchJobRequest request;
+  request.set_id(MustCompress().id());
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
+  const auto stream = jobs_->WatchJob(context.get(), request);
+  v1::WatchJobResponse response;
+  while (stream->Read(&response)) {
+  }
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(Eventually([this] {
+    return MetricValue(
+               HttpGet(daemon_->metrics_port(), "/metrics"),
+               "cytopress_requests_total{code=\"DEADLINE_EXCEEDED\",method=\"WatchJob\"}") == 1;
+  }));
 }
 
 TEST_F(DaemonTest, ATakenPortIsAnError) {
   const std::string ready_file = folder_ + "/ready.json";
   configure_ = [&](DaemonOptions* options) { options->ready_file = ready_file; };
   Start();
-  DaemonOptions options;
+  DaemonOptions options = SomeOptions();
   options.ready_file = ready_file;
-  options.workers = 0;
-  options.state_folder = folder_;
-  options.metrics_listen = "127.0.0.1:0";
   options.grpc.listen = absl::StrCat("127.0.0.1:", daemon_->port());
   const absl::Status grpc_taken = Daemon::Start(options).status();
   EXPECT_EQ(grpc_taken.code(), absl::StatusCode::kUnavailable);
@@ -359,17 +435,21 @@ TEST_F(DaemonTest, ATakenPortIsAnError) {
   const absl::Status metrics_taken = Daemon::Start(options).status();
   EXPECT_EQ(metrics_taken.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(metrics_taken.message()), HasSubstr("--metrics-listen"));
+  EXPECT_THAT(std::string(metrics_taken.message()), Not(HasSubstr("Civet")));
   EXPECT_TRUE(std::filesystem::exists(ready_file)) << "it is the other one's";
 }
 
 TEST_F(DaemonTest, ASocketIsTakenFromNoServerThatIsThere) {
   const std::string address = absl::StrCat("unix:", folder_, "/grpc.sock");
-  configure_ = [&address](DaemonOptions* options) { options->grpc.listen = address; };
+  configure_ = [&](DaemonOptions* options) {
+    options->grpc.listen = address;
+    options->ready_file = folder_ + "/ready.json";
+  };
   Start();
-  DaemonOptions options;
-  options.workers = 0;
-  options.state_folder = folder_;
-  options.metrics_listen = "127.0.0.1:0";
+  const nlohmann::json ready = nlohmann::json::parse(*ReadFile(folder_ + "/ready.json", 1 << 16));
+  EXPECT_EQ(ready["listen"], address);
+  EXPECT_FALSE(ready.contains("port")) << "it has none";
+  DaemonOptions options = SomeOptions();
   options.grpc.listen = address;
   const absl::Status taken = Daemon::Start(options).status();
   EXPECT_EQ(taken.code(), absl::StatusCode::kUnavailable);
@@ -379,11 +459,9 @@ TEST_F(DaemonTest, ASocketIsTakenFromNoServerThatIsThere) {
 
 TEST_F(DaemonTest, ServersOfOneDatabaseShareTheirModels) {
   Start();
-  DaemonOptions options;
-  options.workers = 0;
+  DaemonOptions options = SomeOptions();
   options.state_folder = folder_ + "/second";
   options.database_url = absl::StrCat("sqlite://", folder_, "/jobs.db");
-  options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
   const absl::Status refused = Daemon::Start(options).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("--models"));
@@ -472,10 +550,7 @@ TEST_F(TlsTest, AsksClientsForACertificate) {
 }
 
 TEST_F(TlsTest, HalfOfAPairIsAnError) {
-  DaemonOptions options;
-  options.workers = 0;
-  options.state_folder = folder_;
-  options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
+  DaemonOptions options = SomeOptions();
   options.grpc.tls.certificate = folder_ + "/cert.pem";
   EXPECT_EQ(Daemon::Start(options).status().code(), absl::StatusCode::kInvalidArgument);
   options.grpc.tls.key = folder_ + "/nothing.pem";

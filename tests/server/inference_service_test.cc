@@ -4,16 +4,21 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
+#include "core/base/status_macros.h"
 #include "core/engine/engine.h"
 #include "core/image/image.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/core/serving/fakes.h"
 #include "tests/server/test_server.h"
 
 namespace cytopress {
@@ -268,6 +273,9 @@ TEST_F(InferenceServiceTest, NamesTheFieldThatIsWrong) {
   request = good;
   request.set_model("../etc");
   EXPECT_EQ(field_of(request), "model");
+  request.set_model("cells@1");
+  EXPECT_EQ(field_of(request), "model");
+  EXPECT_THAT(Classify(request).error_message(), HasSubstr("model_version"));
   request = good;
   request.set_model_version(-1);
   EXPECT_EQ(field_of(request), "model_version");
@@ -316,6 +324,100 @@ TEST_F(InferenceServiceTest, ManyClientsAtOnce) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(wrong, 0);
+}
+
+// An engine whose batches a puppet lets go.
+class HeldEngine : public Engine {
+ public:
+  HeldEngine(Puppet* puppet, std::unique_ptr<Engine> engine)
+      : puppet_(puppet), engine_(std::move(engine)) {}
+
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override {
+    CYTOPRESS_RETURN_IF_ERROR(puppet_->Enter(count));
+    return engine_->Classify(pixels, count, probabilities);
+  }
+  absl::StatusOr<std::unique_ptr<Engine>> Clone() override {
+    return absl::UnimplementedError("a puppet's engine has no clone");
+  }
+  std::string name() const override { return engine_->name(); }
+  int classes() const override { return engine_->classes(); }
+  int64_t image_bytes() const override { return engine_->image_bytes(); }
+  int preferred_batch() const override { return engine_->preferred_batch(); }
+
+ private:
+  Puppet* const puppet_;
+  const std::unique_ptr<Engine> engine_;
+};
+
+class CancelledCallTest : public InferenceServiceTest {
+ protected:
+  // A call that is answered on a thread of gRPC.
+  struct Call {
+    std::unique_ptr<grpc::ClientContext> context = Context();
+    v1::ClassifyResponse response;
+    Promised<grpc::Status> status;
+  };
+
+  CancelledCallTest() : request_(Request()) { AddRaw(Gradient(28, 28), &request_); }
+  // The puppet must outlive its engines.
+  ~CancelledCallTest() override {
+    puppet_.LetAllGo();
+    daemon_.reset();
+  }
+
+  void Configure(DaemonOptions* options) override {
+    options->make_engine =
+        [this](const Artifact& artifact,
+               const EngineOptions& engine_options) -> absl::StatusOr<std::unique_ptr<Engine>> {
+      CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine,
+                                 CreateEngine(artifact, engine_options));
+      return std::make_unique<HeldEngine>(&puppet_, std::move(engine));
+    };
+  }
+
+  std::unique_ptr<Call> Begin() {
+    auto call = std::make_unique<Call>();
+    inference_->async()->Classify(
+        call->context.get(), &request_, &call->response,
+        [call = call.get()](grpc::Status status) { call->status.Set(std::move(status)); });
+    return call;
+  }
+
+  // Cancels a call that waits for its turn. Of the images that are computed from the one before it
+  // to the one after it; each call has one.
+  int ImagesAroundACancelledCall() {
+    puppet_.Hold();
+    const size_t batches_before = puppet_.batches().size();
+    const std::unique_ptr<Call> first = Begin();
+    EXPECT_TRUE(puppet_.AwaitBatches(batches_before + 1));
+    const std::unique_ptr<Call> cancelled = Begin();
+    EXPECT_TRUE(Eventually([this] {
+      return MetricValue(HttpGet(daemon_->metrics_port(), "/metrics"),
+                         "cytopress_classify_queue_depth") == 1;
+    }));
+    cancelled->context->TryCancel();
+    EXPECT_EQ(cancelled->status.Get().error_code(), grpc::StatusCode::CANCELLED);
+    // What comes by the same connection comes after the news of it.
+    v1::ClassifyRequest unknown = request_;
+    unknown.set_model("unknown");
+    EXPECT_EQ(Classify(unknown).error_code(), grpc::StatusCode::NOT_FOUND);
+    puppet_.LetAllGo();
+    EXPECT_TRUE(first->status.Get().ok());
+    MustClassify(request_);
+    const std::vector<int> batches = puppet_.batches();
+    return std::accumulate(batches.begin() + static_cast<int64_t>(batches_before), batches.end(),
+                           0);
+  }
+
+  v1::ClassifyRequest request_;
+  Puppet puppet_;
+};
+
+// Now and then the server's threads may be slow to hear of it.
+TEST_F(CancelledCallTest, WhatIsCancelledBeforeItsTurnIsNotComputed) {
+  MustClassify(request_);  // brings the model into memory
+  EXPECT_TRUE(Eventually([this] { return ImagesAroundACancelledCall() == 2; }));
 }
 
 class FullQueueTest : public InferenceServiceTest {

@@ -37,15 +37,21 @@ class ProgramTest : public testing::Test {
     }
   }
 
-  void Run(std::vector<std::string> arguments) {
+  void Run(const std::vector<std::string>& arguments, const std::vector<std::string>& by = {}) {
     ProcessOptions options;
-    options.command = {CYTOPRESSD};
+    options.command = by;
+    options.command.push_back(CYTOPRESSD);
     options.command.insert(options.command.end(), arguments.begin(), arguments.end());
     options.log_path = folder_ + "/log";
     const absl::StatusOr<pid_t> pid = StartProcess(options);
     ASSERT_TRUE(pid.ok()) << pid.status();
     pid_ = *pid;
   }
+  void AwaitReady() const {
+    ASSERT_TRUE(Eventually([this] { return std::filesystem::exists(ReadyFile()); })) << Log();
+  }
+  nlohmann::json Ready() const { return nlohmann::json::parse(*ReadFile(ReadyFile(), 1 << 16)); }
+  std::string ReadyFile() const { return folder_ + "/ready.json"; }
   ProcessExit AwaitExit() {
     std::optional<ProcessExit> exit;
     EXPECT_TRUE(Eventually([&] {
@@ -60,18 +66,8 @@ class ProgramTest : public testing::Test {
     return log.ok() ? *log : log.status().ToString();
   }
   std::vector<std::string> ServerArguments() const {
-    return {"--listen",
-            "127.0.0.1:0",
-            "--metrics-listen",
-            "127.0.0.1:0",
-            "--workers",
-            "0",
-            "--state",
-            folder_ + "/state",
-            "--ready-file",
-            folder_ + "/ready.json",
-            "--zoo",
-            ""};
+    return {"--listen", "127.0.0.1:0",      "--metrics-listen", "127.0.0.1:0", "--workers", "0",
+            "--state",  folder_ + "/state", "--ready-file",     ReadyFile(),   "--zoo",     ""};
   }
 
   const TemporaryFolder temporary_;
@@ -88,6 +84,7 @@ TEST_F(ProgramTest, SaysItsVersion) {
 TEST_F(ProgramTest, ExplainsItself) {
   Run({"--help"});
   EXPECT_TRUE(AwaitExit().ok());
+  EXPECT_THAT(Log(), HasSubstr("Exit codes:"));
   EXPECT_THAT(Log(), HasSubstr("Examples:"));
   EXPECT_THAT(Log(), HasSubstr("--max-loaded-models"));
 }
@@ -121,6 +118,15 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   EXPECT_THAT(Log(), HasSubstr("--default-model: \"BAD NAME\" is not a model name: give "));
 }
 
+TEST_F(ProgramTest, AFlagThatIsFoundWrongOnlyAtTheStartIsExitCode2) {
+  for (const char* flag : {"--database", "--tls-cert"}) {
+    std::vector<std::string> arguments = ServerArguments();
+    arguments.insert(arguments.end(), {flag, "nonsense"});
+    Run(arguments);
+    EXPECT_EQ(AwaitExit().code, 2) << flag;
+  }
+}
+
 TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
   std::vector<std::string> arguments = ServerArguments();
   arguments.insert(arguments.end(), {"--inference-device", "cuda:999"});
@@ -135,10 +141,9 @@ TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
 TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {
   const absl::Time start = absl::Now();
   Run(ServerArguments());
-  ASSERT_TRUE(Eventually([this] { return std::filesystem::exists(folder_ + "/ready.json"); }))
-      << Log();
+  AwaitReady();
   const absl::Duration until_ready = absl::Now() - start;
-  const nlohmann::json ready = nlohmann::json::parse(*ReadFile(folder_ + "/ready.json", 1 << 16));
+  const nlohmann::json ready = Ready();
   EXPECT_EQ(ready["pid"], pid_);
   const std::string metrics = HttpGet(ready["metrics_port"], "/metrics");
   EXPECT_EQ(MetricValue(metrics, "cytopress_job_queue_depth"), 0);
@@ -159,16 +164,33 @@ TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {
 TEST_F(ProgramTest, ATakenPortIsExitCode1WithTheReason) {
   std::vector<std::string> arguments = ServerArguments();
   Run(arguments);
-  ASSERT_TRUE(Eventually([this] { return std::filesystem::exists(folder_ + "/ready.json"); }))
-      << Log();
-  const nlohmann::json ready = nlohmann::json::parse(*ReadFile(folder_ + "/ready.json", 1 << 16));
+  AwaitReady();
   const pid_t first = pid_;
-  arguments[1] = absl::StrCat("127.0.0.1:", static_cast<int>(ready["port"]));
+  arguments[1] = absl::StrCat("127.0.0.1:", static_cast<int>(Ready()["port"]));
   Run(arguments);
   EXPECT_EQ(AwaitExit().code, 1);
   EXPECT_THAT(Log(), HasSubstr("cannot listen on " + arguments[1]));
   EXPECT_THAT(Log(), Not(HasSubstr("has stopped")));
+  EXPECT_THAT(Log(), Not(HasSubstr("chttp2"))) << "gRPC's own words";
   pid_ = first;
+}
+
+TEST_F(ProgramTest, AClosedTerminalEndsItInGoodOrder) {
+  Run(ServerArguments());
+  AwaitReady();
+  kill(pid_, SIGHUP);
+  const ProcessExit exit = AwaitExit();
+  EXPECT_TRUE(exit.ok()) << exit.ToString() << "\n" << Log();
+  EXPECT_FALSE(std::filesystem::exists(ReadyFile()));
+}
+
+TEST_F(ProgramTest, AClosedTerminalDoesNotEndItUnderNohup) {
+  Run(ServerArguments(), {"/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh"});
+  AwaitReady();
+  kill(pid_, SIGHUP);
+  kill(pid_, SIGTERM);
+  EXPECT_TRUE(AwaitExit().ok()) << Log();
+  EXPECT_THAT(Log(), HasSubstr("Terminated: stopping"));
 }
 
 TEST(FlagsTest, ReadsWhatIsGiven) {

@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "tests/server/test_server.h"
 #include "tests/temporary_folder.h"
@@ -90,6 +92,33 @@ TEST_F(ZooTest, NamesTheFileThatIsNoModel) {
 TEST_F(ZooTest, NamesAFolderThatIsNotThere) {
   ModelRegistry registry = OpenRegistry();
   EXPECT_TRUE(absl::IsNotFound(OfferZoo(folder_ + "/none", marker(), registry).status()));
+}
+
+// The models of this repository, and the table that says what they are.
+TEST(ReadyMadeModelsTest, AreWhatTheirTableSays) {
+  const std::string folder = CYTOPRESS_ZOO;
+  const std::string table = *ReadFile(folder + "/README.md", 1 << 20);
+  int64_t bytes = 0;
+  int models = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".cyp") continue;
+    const std::string file = *ReadFile(entry.path().string(), kMaxArtifactFileBytes);
+    const absl::StatusOr<Artifact> model = ParseArtifact(file);
+    ASSERT_TRUE(model.ok()) << entry.path() << ": " << model.status();
+    ASSERT_EQ(model->evaluations.size(), 2u);
+    const v1::Evaluation& test = model->evaluations[1];
+    EXPECT_EQ(test.split(), "test");
+    const std::string name = absl::StrCat("| `", entry.path().stem().string(), "` |");
+    const size_t begin = table.find(name);
+    ASSERT_NE(begin, std::string::npos) << name;
+    const std::string row = table.substr(begin, table.find('\n', begin) - begin);
+    EXPECT_THAT(row, HasSubstr(absl::StrFormat("%.4f / %.4f", test.accuracy(), test.auc())));
+    EXPECT_THAT(row, HasSubstr(absl::StrFormat("| %.1f MB |", 1e-6 * file.size())));
+    bytes += static_cast<int64_t>(file.size());
+    ++models;
+  }
+  EXPECT_EQ(models, 4);
+  EXPECT_LE(bytes, 12000000) << "more than a repository should carry";
 }
 
 }  // namespace

@@ -283,6 +283,17 @@ TEST_F(FolderTest, SaysWhatAFolderLacks) {
   EXPECT_THAT(Load().status().message(), HasSubstr("2 different images"));
 }
 
+TEST_F(FolderTest, SplitsWithoutTrainAreNotTakenForClasses) {
+  WritePng("test/a/1.png", 1);
+  EXPECT_THAT(
+      Load().status().message(),
+      AllOf(HasSubstr("it has a folder test but no folder train"), HasSubstr("/cells/test")));
+  WritePng("val/a/1.png", 2);
+  EXPECT_THAT(Load().status().message(), HasSubstr("no folder train"));
+  WritePng("a/1.png", 3);
+  EXPECT_THAT(Load().status().message(), Not(HasSubstr("no folder train")));
+}
+
 TEST_F(FolderTest, RefusesANameThatAModelCouldNotHave) {
   for (int i = 0; i < 3; ++i) {
     for (const char* name : {"a/", "Erythrozyt\xfc/"}) {

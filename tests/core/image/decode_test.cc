@@ -1,6 +1,7 @@
 #include <string>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "core/image/codec.h"
 #include "core/image/image.h"
 #include "gmock/gmock.h"
@@ -150,11 +151,36 @@ TEST(DecodeImageTest, CmykIsRefused) {
   const absl::Status status = DecodeHex(kCmyk).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("4 components"));
+  EXPECT_THAT(status.message(), HasSubstr("save it as RGB"));
 }
 
 TEST(DecodeImageTest, SaysWhatOtherBytesAre) {
   EXPECT_THAT(DecodeImage("").status().message(), HasSubstr("empty"));
   EXPECT_THAT(DecodeImage("GIF89a and more").status().message(), HasSubstr("GIF89a"));
+  const auto said = [](absl::string_view bytes) {
+    return std::string(DecodeImage(bytes).status().message());
+  };
+  const std::string zeros(8, '\0');
+  EXPECT_EQ(said("II*" + zeros), "neither PNG nor JPEG, but TIFF; convert it to PNG");
+  EXPECT_THAT(said(absl::StrCat("MM", zeros.substr(0, 1), "*", zeros)), HasSubstr("but TIFF"));
+  EXPECT_THAT(said("BM1234" + zeros), HasSubstr("but BMP"));
+  EXPECT_THAT(said("RIFF1234WEBP"), HasSubstr("but WebP"));
+  EXPECT_THAT(said("BM is how this text begins"), HasSubstr("BM is ho"));
+  EXPECT_THAT(said("BM"), HasSubstr("2 bytes"));
+}
+
+TEST(ReadImageSizeTest, NeedsNoMoreThanTheHeader) {
+  const Image image = DrawPattern(40, 24, 3);
+  for (const std::string& bytes : {*EncodePng(image), *EncodeJpeg(image, 80)}) {
+    const absl::StatusOr<ImageSize> size = ReadImageSize(bytes.substr(0, bytes.size() - 20));
+    ASSERT_TRUE(size.ok()) << size.status();
+    EXPECT_EQ(size->width, 40);
+    EXPECT_EQ(size->height, 24);
+    EXPECT_EQ(ReadImageSize(bytes.substr(0, 10)).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(ReadImageSize(absl::HexStringToBytes(kHuge))->width, 60000) << "nothing is decoded";
+  EXPECT_THAT(ReadImageSize("GIF89a").status().message(), HasSubstr("neither PNG nor JPEG"));
 }
 
 TEST(DecodeImageTest, LimitsAreCheckedBeforeMemoryIsTaken) {

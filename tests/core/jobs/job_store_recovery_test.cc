@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/as_nobody.h"
 #include "tests/core/jobs/job_store_fixture.h"
 
 namespace cytopress {
@@ -112,6 +113,26 @@ TEST_F(SqliteFileTest, RefusesAFileThatIsNoDatabase) {
 TEST_F(SqliteFileTest, UnreachableDatabaseIsUnavailable) {
   std::filesystem::create_directories(path_);  // a folder where the file should be
   EXPECT_EQ(Open().status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(SqliteFileTest, OneThatMustNotBeWrittenIsRefusedAtOnceWithTheRemedy) {
+  namespace fs = std::filesystem;
+  ASSERT_TRUE(Open().ok());
+  fs::permissions(folder_, fs::perms::all);
+  fs::permissions(path_, fs::perms::owner_read | fs::perms::group_read | fs::perms::others_read);
+  absl::Status status;
+  AsNobody(temporary_.path(), [&] { status = Open().status(); });
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
+  EXPECT_THAT(status.message(), HasSubstr(path_));
+  EXPECT_THAT(status.message(), HasSubstr("readonly database; give the file and its folder to"));
+}
+
+TEST_F(SqliteFileTest, ErrorsSayNothingOfTheStatementAndItsValues) {
+  absl::StatusOr<std::unique_ptr<JobStore>> store = Open();
+  ASSERT_TRUE(store.ok());
+  Execute("CREATE TRIGGER no BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'no more'); END");
+  EXPECT_EQ((*store)->Submit(SomeSpec("secret"), "").status(),
+            absl::InternalError(absl::StrCat("job database ", path_, ": no more")));
 }
 
 TEST_F(SqliteFileTest, RefusesTheSchemaOfANewerProgram) {

@@ -1,7 +1,8 @@
-// Databases that older programs made.
+// Databases that older programs made, and what their errors become.
 #include "core/jobs/sql_schema.h"
 
 #include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
 
 #include <memory>
 #include <set>
@@ -118,6 +119,25 @@ TEST_P(SqlSchemaTest, AWorkerChangesNoOlderDatabase) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("start its cytopressd first"));
   EXPECT_EQ(Structure(old), before);
+}
+
+TEST(SqlDialectTest, AFullDiskIsResourceExhaustedWithTheRemedy) {
+  soci::sqlite3_soci_error full("sqlite3_statement_backend::loadOne: database or disk is full",
+                                SQLITE_FULL);
+  full.add_context("while executing \"COMMIT\"");
+  EXPECT_EQ(MakeSqliteDialect("/s/jobs.db")->ToStatus(full),
+            absl::ResourceExhaustedError(
+                "job database /s/jobs.db: database or disk is full; make room there"));
+}
+
+TEST(SqlDialectTest, WhatPostgresRepeatsOfAStatementIsLeftOut) {
+  const std::unique_ptr<SqlDialect> dialect = MakePostgresDialect("postgresql://host/jobs");
+  for (const char* line : {"DETAIL:  Key (id)=(secret) already exists.",
+                           "LINE 1: INSERT INTO jobs VALUES ('secret')", "CONTEXT:  secret"}) {
+    const soci::soci_error error(absl::StrCat("ERROR:  it failed\n", line, "\n"));
+    EXPECT_EQ(std::string(dialect->ToStatus(error).message()),
+              "job database postgresql://host/jobs: ERROR: it failed");
+  }
 }
 
 }  // namespace

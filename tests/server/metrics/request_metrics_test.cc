@@ -6,6 +6,8 @@
 #include <map>
 #include <string>
 
+#include "tests/captured_log.h"
+
 namespace cytopress {
 namespace {
 
@@ -16,6 +18,11 @@ using ::testing::UnorderedElementsAre;
 
 class RequestMetricsTest : public testing::Test {
  protected:
+  // A call of `method` ends with `code`.
+  void End(const std::string& method, grpc::StatusCode code) {
+    metrics_.Observe(method, grpc::Status(code, ""), absl::Milliseconds(1));
+  }
+
   // The counters of a family, by code; of one method where the family has methods.
   std::map<std::string, double> ByCode(const std::string& family_name,
                                        const std::string& method = "") {
@@ -48,9 +55,11 @@ TEST_F(RequestMetricsTest, ErrorsThatTheObjectiveCountsAreThereBeforeTheFirst) {
 }
 
 TEST_F(RequestMetricsTest, TheyAreCountedInTheSeriesThatAreThere) {
-  metrics_.Observe("Classify", grpc::StatusCode::UNAVAILABLE, absl::Milliseconds(1));
-  metrics_.Observe("Classify", grpc::StatusCode::UNAVAILABLE, absl::Milliseconds(1));
-  metrics_.ObserveStreamMessage(absl::StatusCode::kInternal);
+  End("Classify", grpc::StatusCode::UNAVAILABLE);
+  End("Classify", grpc::StatusCode::UNAVAILABLE);
+  google::rpc::Status bad_message;
+  bad_message.set_code(static_cast<int>(absl::StatusCode::kInternal));
+  metrics_.ObserveStreamMessage(bad_message);
   EXPECT_EQ(ByCode("cytopress_requests_total", "Classify")["UNAVAILABLE"], 2);
   EXPECT_EQ(ByCode("cytopress_requests_total", "ClassifyStream")["UNAVAILABLE"], 0);
   EXPECT_EQ(ByCode("cytopress_requests_total", "Classify").size(), 7u);
@@ -58,10 +67,28 @@ TEST_F(RequestMetricsTest, TheyAreCountedInTheSeriesThatAreThere) {
   EXPECT_EQ(ByCode("cytopress_stream_messages_total").size(), 7u);
 }
 
+TEST_F(RequestMetricsTest, FaultsOfTheServerAreLogged) {
+  const CapturedLog log;
+  metrics_.Observe("GetJob", grpc::Status(grpc::StatusCode::INTERNAL, "no table"),
+                   absl::Milliseconds(1));
+  google::rpc::Status damaged;
+  damaged.set_code(static_cast<int>(absl::StatusCode::kDataLoss));
+  damaged.set_message("damaged model");
+  // As server/status.h puts it into the details.
+  metrics_.Observe("Classify",
+                   grpc::Status(grpc::StatusCode::DATA_LOSS, "", damaged.SerializeAsString()),
+                   absl::Milliseconds(1));
+  metrics_.ObserveStreamMessage(damaged);
+  EXPECT_EQ(log.text(),
+            "warning: GetJob failed: INTERNAL: no table\n"
+            "warning: Classify failed: DATA_LOSS: damaged model\n"
+            "warning: ClassifyStream failed: DATA_LOSS: damaged model\n");
+}
+
 TEST_F(RequestMetricsTest, OtherMethodsAndCodesComeWithTheirFirstCall) {
   EXPECT_TRUE(ByCode("cytopress_requests_total", "ListJobs").empty());
-  metrics_.Observe("ListJobs", grpc::StatusCode::OK, absl::Milliseconds(1));
-  metrics_.Observe("Classify", grpc::StatusCode::NOT_FOUND, absl::Milliseconds(1));
+  End("ListJobs", grpc::StatusCode::OK);
+  End("Classify", grpc::StatusCode::NOT_FOUND);
   EXPECT_THAT(ByCode("cytopress_requests_total", "ListJobs"), UnorderedElementsAre(Pair("OK", 1)));
   EXPECT_EQ(ByCode("cytopress_requests_total", "Classify")["NOT_FOUND"], 1);
 }

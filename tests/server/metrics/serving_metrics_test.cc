@@ -95,6 +95,25 @@ TEST_F(ServingMetricsTest, OneVersionMayComeAndGo) {
   EXPECT_EQ(Images("1"), 4) << "it was loaded again, and serves";
 }
 
+TEST_F(ServingMetricsTest, EveryReasonOfARefusalIsThereBeforeTheFirst) {
+  const auto reasons = [this] {
+    std::set<std::string> found;
+    for (const prometheus::MetricFamily& family : registry_.Collect()) {
+      if (family.name != "cytopress_classify_refused_total") continue;
+      for (const prometheus::ClientMetric& metric : family.metric) {
+        found.insert(metric.label.at(0).value);
+      }
+    }
+    return found;
+  };
+  const std::set<std::string> before = reasons();
+  for (const char* reason : {"DEADLINE_UNREACHABLE", "OUT_OF_MEMORY", "QUEUE_FULL", "SHUTTING_DOWN",
+                             "TOO_MANY_STREAMS"}) {
+    metrics_.OnRefused(reason);
+  }
+  EXPECT_EQ(reasons(), before);
+}
+
 TEST_F(ServingMetricsTest, VersionsAreUnloadedWhileOthersAreServed) {
   std::thread unloads([&] {
     for (int version = 1; version <= 500; ++version) metrics_.OnUnloaded({"cells", version});

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -43,6 +44,7 @@ class StateMetricsTest : public testing::Test {
       return std::vector<std::pair<ModelVersion, absl::Duration>>();
     };
     sources.prediction_margin = [] { return 1.0; };
+    sources.state_folder = folder_;
     sources.clock = &clock_;
     return sources;
   }
@@ -82,6 +84,21 @@ class StateMetricsTest : public testing::Test {
   BusyJobStore busy_store_;
   ModelRegistry registry_;
 };
+
+TEST_F(StateMetricsTest, TellsTheRoomOnTheDisk) {
+  const auto free_bytes = [](const StateMetrics& metrics) {
+    for (const prometheus::MetricFamily& family : metrics.Collect()) {
+      if (family.name == "cytopress_state_free_bytes") return family.metric.at(0).gauge.value;
+    }
+    return -1.0;
+  };
+  // Somebody else may write to it meanwhile.
+  const double expected = static_cast<double>(std::filesystem::space(folder_).available);
+  EXPECT_NEAR(free_bytes(StateMetrics(Sources())), expected, expected / 2);
+  StateSources gone = Sources();
+  gone.state_folder = folder_ + "/gone";
+  EXPECT_EQ(free_bytes(StateMetrics(gone)), -1) << "rather no figure than a wrong one";
+}
 
 TEST_F(StateMetricsTest, CountsTheStagesThatEndLater) {
   EndStage(1000);
