@@ -9,16 +9,14 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "client/status.h"
-#include "core/base/file.h"
+#include "client/tls_files.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
 namespace {
 
-constexpr int64_t kMaxPemBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 256 << 20;
 
 // A service that comes back is found within seconds, where gRPC's own back-off goes to minutes. Its
@@ -30,31 +28,10 @@ constexpr int kMaxReconnectMs = 3000;
 constexpr int kKeepaliveMs = 6 * 60 * 1000;
 constexpr int kKeepaliveTimeoutMs = 20 * 1000;
 
-absl::StatusOr<std::string> ReadPem(const char* what, const std::string& path) {
-  if (path.empty()) return std::string();
-  absl::StatusOr<std::string> pem = ReadFile(path, kMaxPemBytes);
-  if (!pem.ok()) {
-    return absl::Status(pem.status().code(),
-                        absl::StrCat("TLS ", what, ": ", pem.status().message()));
-  }
-  if (pem->find("-----BEGIN") == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("TLS ", what, ": ", path, " is no PEM file (it has no -----BEGIN line)"));
-  }
-  return pem;
-}
-
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
     const std::optional<TlsFiles>& tls) {
   if (!tls.has_value()) return grpc::InsecureChannelCredentials();
-  if (tls->certificate.empty() != tls->key.empty()) {
-    return absl::InvalidArgumentError(
-        "TLS certificate and key belong together: give both or neither");
-  }
-  grpc::SslCredentialsOptions options;
-  CYTOPRESS_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem("CA", tls->ca));
-  CYTOPRESS_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadPem("certificate", tls->certificate));
-  CYTOPRESS_ASSIGN_OR_RETURN(options.pem_private_key, ReadPem("key", tls->key));
+  CYTOPRESS_ASSIGN_OR_RETURN(const grpc::SslCredentialsOptions options, ReadTlsFiles(*tls));
   return grpc::SslCredentials(options);
 }
 

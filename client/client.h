@@ -23,7 +23,8 @@
 
 namespace cytopress {
 
-// PEM files. Certificate and key are given together or not at all.
+// PEM files. Certificate and key are given together or not at all; a key with a passphrase cannot
+// be used.
 struct TlsFiles {
   std::string ca;           // empty: the system's roots
   std::string certificate;  // the client's own, for servers that ask for one
@@ -57,6 +58,15 @@ struct DownloadedModel {
 // is not known.
 using TransferProgress = std::function<void(int64_t bytes, int64_t total)>;
 
+struct ClassifySummary {
+  std::string model;
+  int64_t version = 0;
+  int64_t images = 0;
+  int64_t requests = 0;
+  v1::Timing timing;       // the server's, summed over the requests
+  absl::Duration elapsed;  // on the caller's clock, loading included
+};
+
 struct ClassifyOptions {
   std::string model;    // empty: the server's default
   int64_t version = 0;  // 0: the newest when the first answer comes, and the same from then on
@@ -70,15 +80,9 @@ struct ClassifyOptions {
   // Gets an image that cannot be loaded or that the server refuses, and the others go on; unset:
   // the first one ends it.
   std::function<void(int64_t, const absl::Status&)> on_bad_image;
-};
-
-struct ClassifySummary {
-  std::string model;
-  int64_t version = 0;
-  int64_t images = 0;
-  int64_t requests = 0;
-  v1::Timing timing;       // the server's, summed over the requests
-  absl::Duration elapsed;  // on the caller's clock, loading included
+  // Called after the results of each answer with what there is so far: all that is known of a run
+  // that ends with an error.
+  std::function<void(const ClassifySummary&)> on_progress;
 };
 
 // Whether `target` is on this machine's loopback, where no proxy has anything to do.
@@ -87,7 +91,8 @@ bool IsLoopback(absl::string_view target);
 // Thread-safe.
 class Client {
  public:
-  // Reads the TLS files (INVALID_ARGUMENT or NOT_FOUND names them); connects with the first call.
+  // Reads the TLS files (INVALID_ARGUMENT or NOT_FOUND names one that is missing, holds something
+  // else, or is the key of another certificate); connects with the first call.
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
 
   // Over a channel that is already there, such as one within the process. Of the options only
@@ -114,10 +119,10 @@ class Client {
   // Writes the model's file to `path`, replacing what was there once the whole file has come and
   // its SHA-256 is what the server announced; DATA_LOSS otherwise, and `path` is as it was. A pipe
   // or device gets the bytes as they come. UNIMPLEMENTED when the server is too old for the format.
-  absl::StatusOr<DownloadedModel> DownloadModel(
-      const std::string& name, int64_t version, const std::string& path,
-      v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS,
-      const TransferProgress& on_progress = nullptr);
+  absl::StatusOr<DownloadedModel> DownloadModel(const std::string& name, int64_t version,
+                                                const std::string& path,
+                                                v1::ModelFormat format = v1::MODEL_FORMAT_CYTOPRESS,
+                                                const TransferProgress& on_progress = nullptr);
 
   // Publishes the bytes of a model's file as the next version of `name`.
   absl::StatusOr<v1::Model> UploadModel(const std::string& name, absl::string_view file,

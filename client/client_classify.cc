@@ -163,7 +163,6 @@ class ClassifyRun {
   }
 
   absl::StatusOr<ClassifySummary> Run() {
-    const absl::Duration start = RealClock()->Steady();
     std::optional<Stream> stream;
     while (MayHaveMore() || !running_.empty()) {
       while (MaySend()) {
@@ -178,7 +177,7 @@ class ClassifyRun {
       CYTOPRESS_RETURN_IF_ERROR(Handle(*answer));
     }
     if (stream.has_value()) CYTOPRESS_RETURN_IF_ERROR(stream->Close());
-    summary_.elapsed = RealClock()->Steady() - start;
+    summary_.elapsed = RealClock()->Steady() - start_;
     return std::move(summary_);
   }
 
@@ -255,6 +254,7 @@ class ClassifyRun {
     for (int i = 0; i < response.results_size(); ++i) {
       on_result_(batch.images[i], response.results(i));
     }
+    if (options_.on_progress) options_.on_progress(summary_);
     return absl::OkStatus();
   }
 
@@ -295,6 +295,7 @@ class ClassifyRun {
     summary_.version = response.model_version();
     summary_.images += response.results_size();
     ++summary_.requests;
+    summary_.elapsed = RealClock()->Steady() - start_;
     v1::Timing* sum = &summary_.timing;
     const v1::Timing& timing = response.timing();
     sum->set_queue_seconds(sum->queue_seconds() + timing.queue_seconds());
@@ -308,6 +309,7 @@ class ClassifyRun {
   const ClassifyOptions& options_;
   v1::InferenceService::StubInterface* const stub_;
   const absl::Duration deadline_;
+  const absl::Duration start_ = RealClock()->Steady();
   std::map<int64_t, Batch> running_;         // by the id of the request
   Batch waiting_;                            // not yet sent, or to be sent again
   int64_t next_id_ = 0;                      // of a request

@@ -209,6 +209,7 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
   while (written.ok() && patience.During([&] { return reader->Read(&response); })) {
     if (response.has_model()) {
       result.model = std::move(*response.mutable_model());
+      if (format == v1::MODEL_FORMAT_CYTOPRESS) total = result.model.size().disk_bytes();
       announced = response.sha256();
       // A server from before there were formats sends the file that it has, without a digest.
       if (announced.empty()) {
@@ -216,7 +217,6 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
         announced = result.model.sha256();
         continue;
       }
-      if (format == v1::MODEL_FORMAT_CYTOPRESS) total = result.model.size().disk_bytes();
     }
     digest.Update(response.data());
     result.file_bytes += static_cast<int64_t>(response.data().size());

@@ -12,6 +12,8 @@ namespace cytopress {
 namespace {
 
 constexpr double kMostBytes = 1e18;  // fits into 64 bits
+constexpr double kShortestTimeout = 0.001;
+constexpr double kLongestTimeout = 30 * 24 * 3600;
 
 // Of a host alone, gRPC would call port 0. "unix:PATH" and "dns:///NAME" have a scheme.
 bool LacksPort(absl::string_view address) {
@@ -65,6 +67,20 @@ CLI::Validator Bytes() {
                                   kMostBytes);
       },
       "");
+}
+
+CLI::Validator Timeout() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double seconds = 0;
+        if (absl::SimpleAtod(text, &seconds) && seconds >= kShortestTimeout &&
+            seconds <= kLongestTimeout) {
+          return "";
+        }
+        return absl::StrCat("'", text, "' is not a number of seconds from 0.001 to 2592000, which ",
+                            "are 30 days");
+      },
+      "0.001 to 2592000");
 }
 
 CLI::Validator Address() {

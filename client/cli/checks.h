@@ -11,6 +11,7 @@ CLI::Validator Positive();               // a number above 0
 CLI::Validator AtLeast(uint64_t least);  // a whole number
 CLI::Validator Share();                  // a number of at least 0 and below 1
 CLI::Validator Bytes();                  // a number of at least 1
+CLI::Validator Timeout();                // seconds, from a thousandth to 30 days
 CLI::Validator Address();                // of a server
 
 }  // namespace cytopress

@@ -1,17 +1,20 @@
 // classify
-#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
-#include <system_error>
+#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "client/cli/checks.h"
+#include "client/cli/classify_results.h"
 #include "client/cli/commands.h"
+#include "client/cli/image_files.h"
+#include "client/cli/image_line.h"
+#include "client/cli/interrupt_note.h"
+#include "client/cli/scale_notes.h"
 #include "client/cli/truth.h"
 #include "client/status.h"
 #include "core/base/file.h"
@@ -20,8 +23,6 @@
 
 namespace cytopress {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int64_t kMaxImageBytes = int64_t{64} << 20;
 
@@ -33,61 +34,17 @@ struct ClassifyFlags {
   std::vector<std::string> aliases;
   int in_flight = 4;
   bool summary = false;
+  std::string csv;
 };
 
-// What is known of one file when all answers are there.
-struct FileResult {
-  std::string path;
-  v1::Classification answer;
-  std::optional<int> truth;
-  absl::Status error;  // why there is no answer
-
-  bool right() const {
-    return truth.has_value() && error.ok() && answer.classes(0).index() == *truth;
-  }
-};
-
-bool IsImageName(const fs::path& path) {
-  const std::string extension = absl::AsciiStrToLower(path.extension().string());
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
-}
-
-absl::Status AppendFolder(const std::string& folder, std::vector<FileResult>* files) {
-  std::vector<std::string> found;
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    if (it->is_regular_file(error) && IsImageName(it->path())) found.push_back(it->path().string());
-  }
-  if (error) {
-    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot read folder ", folder));
-  }
-  if (found.empty()) {
-    return absl::NotFoundError(absl::StrCat("no .png, .jpg or .jpeg in folder ", folder));
-  }
-  std::sort(found.begin(), found.end());
-  for (std::string& path : found) files->push_back({std::move(path), {}, std::nullopt, {}});
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<FileResult>> ListFiles(const std::vector<std::string>& paths) {
-  std::vector<FileResult> files;
-  for (const std::string& path : paths) {
-    std::error_code error;
-    if (fs::is_directory(path, error)) {
-      CYTOPRESS_RETURN_IF_ERROR(AppendFolder(path, &files));
-    } else if (fs::exists(path, error)) {
-      files.push_back({path, {}, std::nullopt, {}});
-    } else {
-      return absl::NotFoundError(absl::StrCat("there is no file or folder ", path));
-    }
-  }
-  return files;
-}
-
-absl::StatusOr<v1::ImageInput> LoadFile(const std::string& path) {
+absl::StatusOr<v1::ImageInput> LoadFile(FileResult* file) {
+  CYTOPRESS_RETURN_IF_ERROR(file->error);
   v1::ImageInput input;
-  CYTOPRESS_ASSIGN_OR_RETURN(*input.mutable_encoded(), ReadFile(path, kMaxImageBytes));
+  CYTOPRESS_ASSIGN_OR_RETURN(*input.mutable_encoded(), ReadFile(file->path, kMaxImageBytes));
+  // What is no image the service refuses.
+  if (const absl::StatusOr<ImageSize> size = ReadImageSize(input.encoded()); size.ok()) {
+    file->size = *size;
+  }
   return input;
 }
 
@@ -107,54 +64,118 @@ absl::Status NamingModelFlag(const absl::Status& refusal) {
   return refusal;
 }
 
-absl::StatusOr<ClassifySummary> ClassifyFiles(Client* client, const ClassifyFlags& flags,
-                                              const ModelVersion& model,
-                                              std::vector<FileResult>* files) {
+// The error that ended the run early, if any. Whatever has no answer then has an error of its own.
+absl::Status ClassifyFiles(CliContext* context, Client* client, const ClassifyFlags& flags,
+                           const ModelVersion& model, const InterruptFlag& interrupt,
+                           ClassifyResults* results) {
+  std::vector<FileResult>& files = results->files;
+  std::vector<bool> ended(files.size(), false);
+  ImageLine line(context->console(), static_cast<int64_t>(files.size()));
   ClassifyOptions options;
   options.top_k = flags.top;
   options.in_flight = flags.in_flight;
   options.model = model.name;
   options.version = model.version;
-  options.on_bad_image = [files](int64_t i, const absl::Status& why) { (*files)[i].error = why; };
-  return client->ClassifyAll(
-      static_cast<int64_t>(files->size()),
-      [files](int64_t i) { return LoadFile((*files)[i].path); },
-      [files](int64_t i, const v1::Classification& answer) {
-        FileResult& file = (*files)[i];
-        file.answer = answer;
-        if (answer.classes().empty()) file.error = absl::InternalError("the server named no class");
+  options.on_bad_image = [&](int64_t i, const absl::Status& why) {
+    files[i].error = why;
+    ended[i] = true;
+  };
+  options.on_progress = [&](const ClassifySummary& so_far) {
+    context->set_reached();
+    results->summary = so_far;
+    line.Show(so_far.images);
+  };
+  const absl::StatusOr<ClassifySummary> done = client->ClassifyAll(
+      static_cast<int64_t>(files.size()),
+      [&](int64_t i) -> absl::StatusOr<v1::ImageInput> {
+        // The answers that are on their way are waited for.
+        if (interrupt.raised()) return absl::CancelledError("not classified: interrupted");
+        return LoadFile(&files[i]);
+      },
+      [&](int64_t i, const v1::Classification& answer) {
+        files[i].answer = answer;
+        if (answer.classes().empty()) {
+          files[i].error = absl::InternalError("the server named no class");
+        }
+        ended[i] = true;
       },
       options);
+  if (done.ok()) results->summary = *done;
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (ended[i] || !files[i].error.ok()) continue;
+    files[i].error = absl::Status(done.status().code(), "not classified");
+  }
+  return done.status();
 }
 
 // Only an answer tells which model the service uses when none is named: that to the first file that
 // it can read. The name is empty when it can read none.
-absl::StatusOr<ModelVersion> DefaultModel(Client* client, const std::vector<FileResult>& files) {
-  for (const FileResult& file : files) {
+absl::StatusOr<ModelVersion> DefaultModel(Client* client, std::vector<FileResult>* files) {
+  for (FileResult& file : *files) {
     ClassifyOptions options;
     options.on_bad_image = [](int64_t, const absl::Status&) {};
     CYTOPRESS_ASSIGN_OR_RETURN(const ClassifySummary summary,
                                client->ClassifyAll(
-                                   1, [&file](int64_t) { return LoadFile(file.path); },
+                                   1, [&file](int64_t) { return LoadFile(&file); },
                                    [](int64_t, const v1::Classification&) {}, options));
     if (summary.images > 0) return ModelVersion{summary.model, summary.version};
   }
   return ModelVersion{};
 }
 
-absl::Status FindTruth(const std::vector<std::string>& class_names,
-                       const std::map<std::string, std::string>& aliases,
-                       std::vector<FileResult>* files) {
+// Of the files that can be read.
+absl::Status FindTruth(const v1::Model& model, const std::map<std::string, std::string>& aliases,
+                       ClassifyResults* results) {
+  std::vector<std::string>& class_names = results->class_names;
+  class_names.assign(model.class_names().begin(), model.class_names().end());
   CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, class_names));
   std::map<std::string, int> known;
-  for (FileResult& file : *files) {
-    const std::string folder = fs::absolute(file.path).lexically_normal().parent_path().filename();
+  for (FileResult& file : results->files) {
+    if (!file.error.ok()) continue;
+    const std::filesystem::path path = std::filesystem::absolute(file.path).lexically_normal();
+    const std::string folder = path.parent_path().filename();
     if (known.count(folder) == 0) {
       CYTOPRESS_ASSIGN_OR_RETURN(known[folder], MatchClass(folder, class_names, aliases));
     }
     file.truth = known[folder];
   }
   return absl::OkStatus();
+}
+
+// The model, and the version of it that is there now, where the files' true classes are asked for.
+// Leaves `version` as it is when no file can be read by which the service would tell its model.
+absl::Status FindModelAndTruth(CliContext* context, Client* client, const ClassifyFlags& flags,
+                               ModelVersion* version, ClassifyResults* results) {
+  if (flags.truth.empty()) return absl::OkStatus();
+  CYTOPRESS_ASSIGN_OR_RETURN(const auto aliases, ParseAliases(flags.aliases));
+  if (version->name.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(*version, DefaultModel(client, &results->files));
+    if (version->name.empty()) return absl::OkStatus();
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
+                             client->GetModel(version->name, version->version));
+  context->set_reached();
+  version->version = model.version();
+  return FindTruth(model, aliases, results);
+}
+
+// What people should know beside the answers.
+std::vector<std::string> Notes(Client* client, const ImageFiles& found,
+                               const ClassifyResults& results) {
+  std::vector<std::string> notes;
+  if (const std::string left_out = LeftOutInWords(found); !left_out.empty()) {
+    notes.push_back(absl::StrCat("left out: ", left_out));
+  }
+  std::vector<ImageSize> sizes;
+  for (const FileResult& file : results.files) {
+    if (file.error.ok() && file.size.has_value()) sizes.push_back(*file.size);
+  }
+  if (sizes.empty()) return notes;
+  const absl::StatusOr<v1::Model> model =
+      client->GetModel(results.summary.model, results.summary.version);
+  if (!model.ok()) return notes;  // it may be deleted by now; the answers are there
+  for (std::string& note : ScaleNotes(*model, sizes)) notes.push_back(std::move(note));
+  return notes;
 }
 
 // 0 would be the service's default.
@@ -168,145 +189,57 @@ CLI::Validator OneOrAll() {
       "-1 or >=1");
 }
 
-int64_t CountRight(const std::vector<FileResult>& files) {
-  return std::count_if(files.begin(), files.end(), [](const FileResult& f) { return f.right(); });
+// Before anything is sent.
+absl::Status CheckCsv(const std::string& csv, bool json) {
+  if (csv.empty()) return absl::OkStatus();
+  if (!IsStandardOutput(csv)) return CheckWritable(csv);
+  if (!json) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--csv: ", csv, " is where --json writes as well; name a file, or leave one of them out"));
 }
 
-Json ImagesAsJson(const std::vector<FileResult>& files,
-                  const std::vector<std::string>& class_names) {
-  Json images = Json::array();
-  for (const FileResult& file : files) {
-    Json image;
-    image["file"] = file.path;
-    image["classes"] = ToJson(file.answer)["classes"];
-    if (!file.error.ok()) image["error"] = std::string(file.error.message());
-    if (file.truth.has_value()) {
-      image["truth"] = class_names[*file.truth];
-      image["right"] = file.right();
-    }
-    images.push_back(std::move(image));
-  }
-  return images;
-}
-
-Json AsJson(const ClassifySummary& summary, const std::vector<FileResult>& files,
-            const std::vector<std::string>& class_names, bool with_images) {
-  Json json;
-  json["model"] = summary.model;
-  json["model_version"] = absl::StrCat(summary.version);  // as in Protobuf's JSON
-  json["answered"] = summary.images;
-  if (with_images) json["images"] = ImagesAsJson(files, class_names);
-  json["seconds"] = absl::ToDoubleSeconds(summary.elapsed);
-  json["timing"] = ToJson(summary.timing);
-  if (!class_names.empty()) json["right"] = CountRight(files);
-  return json;
-}
-
-void PrintFiles(const std::vector<FileResult>& files, const std::vector<std::string>& class_names,
-                std::ostream* out) {
-  const bool with_truth = !class_names.empty();
-  Table table({"file", "class", ">probability", with_truth ? "truth" : ""});
-  for (const FileResult& file : files) {
-    if (!file.error.ok()) {
-      table.AddRow({file.path, absl::StrCat("error: ", file.error.message()), "", ""});
-      continue;
-    }
-    for (int rank = 0; rank < file.answer.classes_size(); ++rank) {
-      const v1::ClassScore& score = file.answer.classes(rank);
-      std::string truth;
-      if (with_truth && rank == 0) truth = file.right() ? "right" : class_names[*file.truth];
-      table.AddRow({rank == 0 ? file.path : "", score.name(), FormatPercent(score.probability()),
-                    std::move(truth)});
+absl::Status PrintResults(CliContext* context, const ClassifyFlags& flags,
+                          const ClassifyResults& results) {
+  const bool csv_only = IsStandardOutput(flags.csv);
+  if (csv_only) context->out() << ToCsv(results);
+  if (context->json()) {
+    PrintJson(ToJson(results, !flags.summary), &context->out());
+  } else {
+    std::ostream& out = csv_only ? context->err() : context->out();
+    if (!flags.summary && !csv_only) PrintFiles(results, &out);
+    PrintTotals(results, &out);
+    for (const std::string& note : results.notes) {
+      context->err() << "cytopress: " << Printable(note) << '\n';
     }
   }
-  table.Print(out);
-}
-
-void PrintRight(const std::vector<FileResult>& files, const std::vector<std::string>& class_names,
-                std::ostream* out) {
-  std::vector<int64_t> all(class_names.size(), 0), right(class_names.size(), 0);
-  int64_t answered = 0;
-  for (const FileResult& file : files) {
-    if (!file.error.ok()) continue;
-    ++answered;
-    ++all[*file.truth];
-    right[*file.truth] += file.right() ? 1 : 0;
-  }
-  Table table({"class", ">images", ">right", ">share"});
-  const auto add = [&table](const std::string& name, int64_t good, int64_t total) {
-    table.AddRow({name, absl::StrCat(total), absl::StrCat(good),
-                  FormatPercent(static_cast<double>(good) / total)});
-  };
-  for (size_t i = 0; i < class_names.size(); ++i) {
-    if (all[i] > 0) add(class_names[i], right[i], all[i]);
-  }
-  add("all", CountRight(files), answered);
-  *out << '\n';
-  table.Print(out);
-}
-
-void PrintTiming(const ClassifySummary& summary, std::ostream* out) {
-  const double seconds = absl::ToDoubleSeconds(summary.elapsed);
-  const double images = static_cast<double>(summary.images);
-  *out << absl::StrFormat(
-      "\n%s by %s@%d in %s (%.0f images/s); in the service, an image: decoding %s, "
-      "computing %s; waiting, a request: %s\n",
-      FormatImages(summary.images), summary.model, summary.version, FormatSeconds(seconds),
-      images / seconds, FormatMilliseconds(summary.timing.decode_seconds() / images),
-      FormatMilliseconds(summary.timing.compute_seconds() / images),
-      FormatMilliseconds(summary.timing.queue_seconds() / summary.requests));
-}
-
-// OK when every file has an answer.
-absl::Status Failures(const std::vector<FileResult>& files) {
-  const FileResult* first = nullptr;
-  int64_t failed = 0;
-  for (const FileResult& file : files) {
-    if (file.error.ok()) continue;
-    if (first == nullptr) first = &file;
-    ++failed;
-  }
-  if (first == nullptr) return absl::OkStatus();
-  return absl::Status(first->error.code(),
-                      absl::StrCat(failed, " of ", files.size(), " files failed; the first is ",
-                                   first->path, ": ", first->error.message()));
+  if (flags.csv.empty() || csv_only) return absl::OkStatus();
+  return WriteFileAtomically(flags.csv, ToCsv(results));
 }
 
 absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flags) {
-  CYTOPRESS_ASSIGN_OR_RETURN(std::vector<FileResult> files, ListFiles(flags.paths));
-  std::map<std::string, std::string> aliases;
-  CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
+  CYTOPRESS_RETURN_IF_ERROR(CheckCsv(flags.csv, context->json()));
   ModelVersion version;
   if (!flags.model.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));
   }
+  const ImageFiles found = FindImageFiles(flags.paths);
+  ClassifyResults results;
+  for (const ImageFile& file : found.files) {
+    results.files.push_back({file.path, file.error, {}, std::nullopt, std::nullopt});
+  }
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
-  std::vector<std::string> class_names;
-  if (!flags.truth.empty() && version.name.empty()) {
-    absl::StatusOr<ModelVersion> found = DefaultModel(client, files);
-    if (!found.ok()) return NamingModelFlag(found.status());
-    version = *std::move(found);
-  }
-  if (!flags.truth.empty() && !version.name.empty()) {
-    CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
-                               client->GetModel(version.name, version.version));
-    version.version = model.version();
-    class_names.assign(model.class_names().begin(), model.class_names().end());
-    CYTOPRESS_RETURN_IF_ERROR(FindTruth(class_names, aliases, &files));
-  }
-  const absl::StatusOr<ClassifySummary> done = ClassifyFiles(client, flags, version, &files);
-  if (!done.ok()) return version.name.empty() ? NamingModelFlag(done.status()) : done.status();
-  const ClassifySummary& summary = *done;
-  if (context->json()) {
-    PrintJson(AsJson(summary, files, class_names, !flags.summary), &context->out());
-  } else {
-    if (!flags.summary) PrintFiles(files, class_names, &context->out());
-    if (summary.images > 0) {
-      PrintTiming(summary, &context->out());
-      if (!class_names.empty()) PrintRight(files, class_names, &context->out());
-    }
-  }
-  CYTOPRESS_RETURN_IF_ERROR(Failures(files));
+  const bool names_model = !flags.model.empty();
+  absl::Status end = FindModelAndTruth(context, client, flags, &version, &results);
+  if (!end.ok()) return names_model ? end : NamingModelFlag(end);
+  const InterruptFlag interrupt(
+      "\nWaiting for the answers on their way; Ctrl-C again ends at once.\n");
+  end = ClassifyFiles(context, client, flags, version, interrupt, &results);
+  if (!end.ok() && results.summary.images == 0) return names_model ? end : NamingModelFlag(end);
+  if (end.ok()) results.notes = Notes(client, found, results);
+  CYTOPRESS_RETURN_IF_ERROR(PrintResults(context, flags, results));
+  CYTOPRESS_RETURN_IF_ERROR(end);
+  if (interrupt.raised()) return ExitCode::kInterrupted;
+  CYTOPRESS_RETURN_IF_ERROR(Failures(results));
   return ExitCode::kOk;
 }
 
@@ -340,14 +273,24 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command->add_flag("--summary", flags->summary, "leave out the line for each file");
+  command->add_option("--csv", flags->csv,
+                      "also write a table for programs: file,class,probability,error, with --truth "
+                      "truth,right before the error; - = standard output, without the other table");
   command->footer(
-      "A file that cannot be classified has an error in its row, and the others go on.\n"
+      "A model looks at a square in the centre of an image, as large as `cytopress models NAME`\n"
+      "says. There has to be one cell, in colour, at the scale of the photographs that the model\n"
+      "was trained on: scale others first.\n"
+      "A file that cannot be read or classified has an error in its row, and the others go on:\n"
+      "exit code 7, or that of the first error when no file has an answer. When the service goes\n"
+      "away, or after Ctrl-C, the answers that have come are printed. In folders, names that\n"
+      "begin with a dot are passed over.\n"
       "Beginnings and initials of a class name need no --alias.\n"
       "Examples:\n  cytopress classify --model blood-cells cell.png\n"
       "  cytopress classify --model blood@2 --top 3 "
       "cells/\n"
       "  cytopress classify --model blood --truth folder --alias \"ig=immature granulocyte\" "
-      "photos/");
+      "photos/\n"
+      "  cytopress classify --model blood --csv answers.csv --summary photos/");
   command->callback([context, flags] {
     context->set_command([context, flags] { return Classify(context, *flags); });
   });

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -31,6 +32,7 @@ constexpr char kExitCodes[] =
     "  4  the service cannot be reached, is overloaded, or did not answer in time\n"
     "  5  the job that was watched has failed\n"
     "  6  the job that was watched was cancelled\n"
+    "  7  some of the files to classify failed; the others are printed\n"
     "  130  interrupted (Ctrl-C)\n"
     "With --json, an error is {\"error\": {\"code\", \"reason\", \"metadata\", \"message\", "
     "\"hint\"}} on\n"
@@ -45,7 +47,11 @@ constexpr char kExitCodes[] =
     "\n"
     "`cytopress COMMAND --help` has the flags of a command, and more examples.";
 
-constexpr double kLongestTimeout = 30 * 24 * 3600;
+// The reasons of errors that get a code or a hint of their own: one of this program, the others of
+// the service (docs/errors.md).
+constexpr char kFilesFailedReason[] = "FILES_FAILED";
+constexpr char kJobNotFoundReason[] = "JOB_NOT_FOUND";
+constexpr char kDiskFullReason[] = "DISK_FULL";
 
 void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_option("--server", flags->server, "where cytopressd listens, HOST:PORT or unix:PATH")
@@ -55,8 +61,7 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_flag("--json", flags->json,
                 "print JSON, for scripts; a job that is followed is a line at each change");
   app->add_option("--timeout", flags->timeout_seconds, "seconds that one call may take")
-      ->check(Positive())  // NaN is in every range
-      ->check(CLI::Range(0.001, kLongestTimeout))
+      ->check(Timeout())
       ->capture_default_str();
   app->add_flag("--tls", flags->tls, "encrypt; the server is checked against the system's roots");
   app->add_option("--tls-ca", flags->tls_files.ca,
@@ -69,6 +74,15 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
 bool UsesTls(const GlobalFlags& flags) {
   const TlsFiles& files = flags.tls_files;
   return flags.tls || !files.ca.empty() || !files.certificate.empty() || !files.key.empty();
+}
+
+// Of an error that has none, empty.
+google::rpc::ErrorInfo InfoOf(const absl::Status& status) {
+  google::rpc::ErrorInfo info;
+  if (const absl::optional<absl::Cord> payload = status.GetPayload(kErrorInfoUrl)) {
+    info.ParseFromString(std::string(*payload));
+  }
+  return info;
 }
 
 // What may keep this program from a server, by what gRPC says of it, and what to do.
@@ -116,21 +130,40 @@ struct Complaint {
   std::vector<std::string> hints;  // sentences
 };
 
-// The errors that everybody meets once get a hint.
-Complaint ComplaintOf(const absl::Status& status, const GlobalFlags& flags) {
-  Complaint complaint{status.code(), {}, std::string(status.message()), {}};
-  if (const absl::optional<absl::Cord> payload = status.GetPayload(kErrorInfoUrl)) {
-    complaint.info.ParseFromString(std::string(*payload));
+// What a deadline's error says besides that it has passed, in parentheses; empty for nothing.
+std::string BesidesDeadline(absl::string_view message) {
+  const bool nothing = message.empty() || message == "Deadline Exceeded" ||  // gRPC's own words
+                       absl::StartsWith(message, "no answer within ");       // the client's
+  return nothing ? "" : absl::StrCat(" (", message, ")");
+}
+
+// `reached`: the service has answered before.
+void ExplainUnavailable(const GlobalFlags& flags, bool reached, Complaint* complaint) {
+  if (reached) {
+    complaint->hints = {
+        "It has answered before: it was stopped, is starting again, or the line broke."};
+    complaint->message = absl::StrCat("lost the connection to cytopressd at ", flags.server, ": ",
+                                      complaint->message);
+    return;
   }
+  complaint->hints = {WhyUnreachable(complaint->message, flags)};
+  if (const std::string hint = ProxyHint(flags); !hint.empty()) complaint->hints.push_back(hint);
+  complaint->message =
+      absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", complaint->message);
+}
+
+// The errors that everybody meets once get a hint.
+Complaint ComplaintOf(const absl::Status& status, const GlobalFlags& flags, bool reached) {
+  Complaint complaint{status.code(), InfoOf(status), std::string(status.message()), {}};
   if (status.code() == absl::StatusCode::kUnavailable && complaint.info.reason().empty()) {
-    complaint.hints.push_back(WhyUnreachable(complaint.message, flags));
-    if (const std::string hint = ProxyHint(flags); !hint.empty()) complaint.hints.push_back(hint);
-    complaint.message =
-        absl::StrCat("cannot reach cytopressd at ", flags.server, ": ", complaint.message);
+    ExplainUnavailable(flags, reached, &complaint);
   } else if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     complaint.hints = {"Allow more with --timeout."};
-    complaint.message = absl::StrCat("no answer from ", flags.server, " within ",
-                                     flags.timeout_seconds, " s (", complaint.message, ")");
+    complaint.message =
+        absl::StrCat("no answer from ", flags.server, " within ", flags.timeout_seconds, " s",
+                     BesidesDeadline(status.message()));
+  } else if (complaint.info.reason() == kJobNotFoundReason) {
+    complaint.hints = {"`cytopress jobs` lists those that there are."};
   } else if (complaint.message.empty()) {
     complaint.message = absl::StatusCodeToString(status.code());
   }
@@ -157,7 +190,7 @@ void Print(const Complaint& complaint, CliContext* context) {
 }
 
 void PrintError(const absl::Status& status, CliContext* context) {
-  Print(ComplaintOf(status, context->flags()), context);
+  Print(ComplaintOf(status, context->flags(), context->reached()), context);
 }
 
 void PrintUsageError(const UsageError& error, CliContext* context) {
@@ -185,7 +218,18 @@ int Finish(ExitCode code, CliContext* context) {
 
 }  // namespace
 
+absl::Status FilesFailed(int64_t failed, int64_t all, const std::string& message) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(kFilesFailedReason);
+  (*info.mutable_metadata())["failed"] = absl::StrCat(failed);
+  (*info.mutable_metadata())["files"] = absl::StrCat(all);
+  absl::Status status(absl::StatusCode::kInvalidArgument, message);
+  status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
+  return status;
+}
+
 ExitCode ExitCodeOf(const absl::Status& status) {
+  if (InfoOf(status).reason() == kFilesFailedReason) return ExitCode::kFilesFailed;
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return ExitCode::kOk;
@@ -197,10 +241,13 @@ ExitCode ExitCodeOf(const absl::Status& status) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
       return ExitCode::kUnavailable;
-    case absl::StatusCode::kResourceExhausted:
-      // Only a service says why; a full disk or a file that is too large is of this machine.
-      return status.GetPayload(kErrorInfoUrl).has_value() ? ExitCode::kUnavailable
-                                                          : ExitCode::kFailed;
+    case absl::StatusCode::kResourceExhausted: {
+      // Only a service says why; a file that is too large is of this machine. A disk that is full,
+      // of the one or the other, is no matter of trying again.
+      const std::string reason = InfoOf(status).reason();
+      return reason.empty() || reason == kDiskFullReason ? ExitCode::kFailed
+                                                         : ExitCode::kUnavailable;
+    }
     default:
       return ExitCode::kFailed;
   }

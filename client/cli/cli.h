@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CLIENT_CLI_CLI_H_
 #define CYTOPRESS_CLIENT_CLI_CLI_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,10 +24,15 @@ enum class ExitCode {
   kUnavailable = 4,
   kJobFailed = 5,
   kJobCancelled = 6,
+  kFilesFailed = 7,
   kInterrupted = 130,
 };
 
 ExitCode ExitCodeOf(const absl::Status& status);
+
+// Some of several files failed, and what was asked for is printed of the others: the exit code is
+// kFilesFailed.
+absl::Status FilesFailed(int64_t failed, int64_t all, const std::string& message);
 
 using ClientFactory = std::function<absl::StatusOr<std::unique_ptr<Client>>(const ClientOptions&)>;
 
@@ -54,6 +60,10 @@ class CliContext {
   // Made when it is first asked for.
   absl::StatusOr<Client*> client();
 
+  // The service has answered: a connection that fails from then on was lost.
+  void set_reached() { reached_ = true; }
+  bool reached() const { return reached_; }
+
   // The command whose flags were parsed.
   using Command = std::function<absl::StatusOr<ExitCode>()>;
   void set_command(Command command) { command_ = std::move(command); }
@@ -64,6 +74,7 @@ class CliContext {
   const ClientFactory factory_;
   GlobalFlags flags_;
   std::unique_ptr<Client> client_;
+  bool reached_ = false;
   Command command_;
 };
 

@@ -26,32 +26,41 @@ std::string Padded(const std::string& text, size_t width, bool right) {
   return right ? blanks + text : text + blanks;
 }
 
+bool IsStandardOutput(const std::string& path) { return path == "-" || path == kStandardOutput; }
+
 Table::Table(std::vector<std::string> headings) {
   for (std::string& heading : headings) {
     const bool right = !heading.empty() && heading[0] == '>';
     if (right) heading.erase(0, 1);
     right_.push_back(right);
   }
-  rows_.push_back(std::move(headings));
+  rows_.push_back({std::move(headings), ""});
 }
 
 void Table::AddRow(std::vector<std::string> cells) {
   cells.resize(right_.size());
   for (std::string& cell : cells) cell = Printable(cell);
-  rows_.push_back(std::move(cells));
+  rows_.push_back({std::move(cells), ""});
+}
+
+void Table::AddRemark(std::string cell, std::string remark) {
+  rows_.push_back({{Printable(cell)}, Printable(remark)});
 }
 
 std::vector<std::string> Table::Lines() const {
   std::vector<size_t> widths(right_.size(), 0);
-  for (const std::vector<std::string>& row : rows_) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
+  for (const Row& row : rows_) {
+    for (size_t i = 0; i < row.cells.size(); ++i) {
+      widths[i] = std::max(widths[i], WidthOf(row.cells[i]));
+    }
   }
   std::vector<std::string> lines;
-  for (const std::vector<std::string>& row : rows_) {
+  for (const Row& row : rows_) {
     std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      absl::StrAppend(&line, i == 0 ? "" : "  ", Padded(row[i], widths[i], right_[i]));
+    for (size_t i = 0; i < row.cells.size(); ++i) {
+      absl::StrAppend(&line, i == 0 ? "" : "  ", Padded(row.cells[i], widths[i], right_[i]));
     }
+    absl::StrAppend(&line, "  ", row.remark);
     lines.emplace_back(absl::StripTrailingAsciiWhitespace(line));
   }
   return lines;

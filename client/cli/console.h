@@ -16,7 +16,8 @@ namespace cytopress {
 struct Console {
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
-  bool terminal = false;  // `out` is one: lines may be redrawn
+  bool terminal = false;      // `out` is one: lines may be redrawn
+  bool err_terminal = false;  // so is `err`
   int columns = 80;
 };
 
@@ -28,19 +29,31 @@ size_t WidthOf(const std::string& text);
 // With blanks behind, or before it, to `width` characters.
 std::string Padded(const std::string& text, size_t width, bool right = false);
 
+// Where a command writes that is given `path` for its output: "-" is standard output, as is the
+// name of it.
+constexpr char kStandardOutput[] = "/dev/stdout";
+bool IsStandardOutput(const std::string& path);
+
 // Columns as wide as their content, two blanks between them.
 class Table {
  public:
   // A heading that begins with '>' is a column of numbers, set to the right.
   explicit Table(std::vector<std::string> headings);
   void AddRow(std::vector<std::string> cells);
+  // A row of a first cell and of words behind it, for which no column becomes wider.
+  void AddRemark(std::string cell, std::string remark);
   // The heading and the rows, aligned.
   std::vector<std::string> Lines() const;
   void Print(std::ostream* out) const;
 
  private:
+  struct Row {
+    std::vector<std::string> cells;
+    std::string remark;  // behind them
+  };
+
   std::vector<bool> right_;
-  std::vector<std::vector<std::string>> rows_;
+  std::vector<Row> rows_;
 };
 
 using Json = nlohmann::ordered_json;

@@ -1,9 +1,11 @@
 // evaluate
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -21,6 +23,10 @@
 
 namespace cytopress {
 namespace {
+
+// For whoever has files of some classes, or no splits.
+constexpr char kOtherWay[] =
+    "; to compare all files of a folder with its classes: `cytopress classify --truth folder`";
 
 struct EvaluateFlags {
   std::string model;
@@ -45,7 +51,11 @@ absl::StatusOr<Dataset> LoadForModel(const std::string& uri, const v1::Model& mo
   DatasetOptions options;
   options.seed = model.provenance().spec().dataset().seed();
   options.folder_preprocessing = FromProto(model.preprocessing());
-  return LoadDataset(uri, options);
+  absl::StatusOr<Dataset> dataset = LoadDataset(uri, options);
+  std::error_code error;
+  const bool is_folder = std::filesystem::is_directory(uri, error);
+  if (dataset.ok() || !is_folder || !absl::IsInvalidArgument(dataset.status())) return dataset;
+  return absl::InvalidArgumentError(absl::StrCat(dataset.status().message(), kOtherWay));
 }
 
 // Whether they are more than the default names.
@@ -93,9 +103,9 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
   const std::string what = absl::StrCat("data set ", dataset.name, " has the ", dataset.classes(),
                                         " classes ", absl::StrJoin(dataset.class_names, ", "));
   if (dataset.classes() != model.class_names_size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, "; model ", ToString(model), " has the ", names.size(), " classes ",
-                     absl::StrJoin(names, ", "), ": give the same classes, or name another model"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, "; model ", ToString(model), " has the ", names.size(), " classes ",
+        absl::StrJoin(names, ", "), ": give the same classes, or name another model", kOtherWay));
   }
   CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
   const bool same_data = IsMadeFrom(model, dataset);
@@ -245,6 +255,7 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
                              client->GetModel(version.name, version.version));
+  context->set_reached();
   CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, LoadForModel(flags.dataset, model));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<int> class_of,
                              MatchClasses(dataset, model, aliases));
@@ -307,7 +318,10 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
   command->add_option("--split", flags->split, "train, val or test")
       ->check(CLI::IsMember({"train", "val", "test"}))
       ->capture_default_str();
-  command->add_option("--csv", flags->csv, "write the scores as MedMNIST's evaluator does");
+  command->add_option(
+      "--csv", flags->csv,
+      "write the scores as MedMNIST's evaluator does: no heading; an image's number in the split, "
+      "then a column for each class in the order of `cytopress datasets show`");
   command
       ->add_option("--alias", flags->aliases,
                    "CLASS_OF_DATASET=CLASS_OF_MODEL where names differ, separated by commas")
@@ -319,6 +333,9 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
   command->add_option("--tolerance", flags->tolerance,
                       "fail when ACC or AUC differ by more from what the model stores");
   command->footer(
+      "The data need all classes of the model. A folder without train, val and test is split\n"
+      "about 70/10/20, and only the part of --split is scored; `classify --truth folder` compares\n"
+      "all files of a folder, or those of some classes.\n"
       "Every image travels to the service as raw pixels, those of a folder cut and scaled as the\n"
       "model takes them. Classes are matched by name, as `classify --truth folder` does.\n"
       "`stored` are the figures that the worker measured when it published the model, on the same\n"

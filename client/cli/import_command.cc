@@ -91,8 +91,8 @@ absl::StatusOr<std::string> ModelFile(const ImportFlags& flags) {
 absl::StatusOr<v1::Model> Send(CliContext* context, Client* client, const std::string& name,
                                const std::string& file) {
   TransferLine line(context->console(), "sending");
-  return client->UploadModel(
-      name, file, [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
+  return client->UploadModel(name, file,
+                             [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
 }
 
 absl::StatusOr<ExitCode> Import(CliContext* context, const ImportFlags& flags) {

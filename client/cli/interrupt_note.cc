@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <utility>
 
@@ -11,33 +12,60 @@
 namespace cytopress {
 namespace {
 
-// Read by the signal handler, which may use nothing but such plain values and write(2).
+// Used by the signal handlers, which may use nothing but such plain values and write(2).
 std::atomic<const char*> note_bytes{nullptr};
 std::atomic<size_t> note_size{0};
+std::atomic<bool> interrupted{false};
 
-void OnInterrupt(int) {
+bool WriteNote() {
   const char* const bytes = note_bytes.load();
-  if (bytes != nullptr && write(STDERR_FILENO, bytes, note_size.load()) < 0) {
-    _exit(static_cast<int>(ExitCode::kFailed));
-  }
-  _exit(static_cast<int>(ExitCode::kInterrupted));
+  return bytes == nullptr || write(STDERR_FILENO, bytes, note_size.load()) >= 0;
+}
+
+void EndProgram(int) {
+  _exit(static_cast<int>(WriteNote() ? ExitCode::kInterrupted : ExitCode::kFailed));
+}
+
+void KeepInMind(int) {
+  const int error = errno;  // of what is interrupted
+  WriteNote();
+  interrupted.store(true);
+  errno = error;
+}
+
+void OnInterrupt(void (*handler)(int), int flags) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+void Listen(const std::string& message, void (*handler)(int), int flags) {
+  note_size.store(message.size());
+  note_bytes.store(message.data());
+  OnInterrupt(handler, flags);
+}
+
+void StopListening() {
+  OnInterrupt(SIG_DFL, 0);
+  note_bytes.store(nullptr);
 }
 
 }  // namespace
 
 InterruptNote::InterruptNote(std::string message) : message_(std::move(message)) {
-  note_size.store(message_.size());
-  note_bytes.store(message_.data());
-  struct sigaction action = {};
-  action.sa_handler = OnInterrupt;
-  sigaction(SIGINT, &action, nullptr);
+  Listen(message_, EndProgram, 0);
 }
 
-InterruptNote::~InterruptNote() {
-  struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
-  sigaction(SIGINT, &action, nullptr);
-  note_bytes.store(nullptr);
+InterruptNote::~InterruptNote() { StopListening(); }
+
+InterruptFlag::InterruptFlag(std::string message) : message_(std::move(message)) {
+  interrupted.store(false);
+  Listen(message_, KeepInMind, SA_RESTART | SA_RESETHAND);
 }
+
+InterruptFlag::~InterruptFlag() { StopListening(); }
+
+bool InterruptFlag::raised() const { return interrupted.load(); }
 
 }  // namespace cytopress

@@ -12,8 +12,10 @@ namespace {
 constexpr int kDefaultColumns = 80;
 
 int TerminalColumns() {
-  winsize size = {};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
+    winsize size = {};
+    if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  }
   return kDefaultColumns;
 }
 
@@ -26,6 +28,7 @@ int main(int argc, char** argv) {
   console.out = &std::cout;
   console.err = &std::cerr;
   console.terminal = isatty(STDOUT_FILENO) != 0;
+  console.err_terminal = isatty(STDERR_FILENO) != 0;
   console.columns = TerminalColumns();
   return cytopress::RunCli(argc, argv, console);
 }

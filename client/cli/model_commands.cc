@@ -14,7 +14,6 @@ namespace cytopress {
 namespace {
 
 constexpr int kPageSize = 500;
-constexpr char kStandardOutput[] = "/dev/stdout";
 
 struct ModelFlags {
   std::string model;
@@ -86,16 +85,16 @@ absl::StatusOr<DownloadedModel> Receive(CliContext* context, Client* client,
   Console console = context->console();
   console.terminal &= path != kStandardOutput;
   TransferLine line(console, "receiving");
-  return client->DownloadModel(
-      version.name, version.version, path, ModelFormatsByName().at(format),
-      [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
+  return client->DownloadModel(version.name, version.version, path, ModelFormatsByName().at(format),
+                               [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
 }
 
 absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
-  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
-  const bool to_output = flags.output == "-" || flags.output == kStandardOutput;
+  const bool to_output = IsStandardOutput(flags.output);
   const std::string path = to_output ? kStandardOutput : flags.output;
+  if (!to_output) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(path));
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   // What goes to a pipe or device is the model alone.
   std::ostream& out = to_output || PathToReplace(path).empty() ? context->err() : context->out();
   CYTOPRESS_ASSIGN_OR_RETURN(const DownloadedModel file,

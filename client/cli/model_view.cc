@@ -27,6 +27,20 @@ std::string Share(int64_t part, int64_t whole) {
   return whole <= 0 ? "-" : FormatPercent(static_cast<double>(part) / whole, 1);
 }
 
+// What becomes of an image on its way into the network.
+std::string PreprocessingInWords(const v1::Preprocessing& preprocessing) {
+  const std::string size = absl::StrCat(preprocessing.width(), "x", preprocessing.height());
+  const int square = preprocessing.center_crop();
+  std::string words = absl::StrCat(
+      preprocessing.channels() == 1 ? "gray" : "RGB", ", ", size, " pixels as they are; of others ",
+      square > 0 ? absl::StrCat(square, "x", square, " pixels") : "the largest square",
+      " from the centre, scaled to ", size);
+  if (preprocessing.jpeg_quality() > 0) {
+    absl::StrAppend(&words, " and saved once as JPEG of quality ", preprocessing.jpeg_quality());
+  }
+  return words;
+}
+
 void PrintEvaluation(const v1::Evaluation& evaluation, std::ostream* out) {
   *out << absl::StrFormat(
       "  %-11s ACC %s (95 %% interval %s to %s), AUC %s, calibration error %.3f, %d images, %s\n",
@@ -179,6 +193,9 @@ void PrintModelSummary(const v1::Model& model, std::ostream* out) {
                           Printable(model.network().architecture()), NameOf(model.network().stem()),
                           model.network().input_width(), model.network().input_height(),
                           model.network().input_channels(), model.class_names_size());
+  if (model.has_preprocessing()) {
+    *out << "  images:     " << PreprocessingInWords(model.preprocessing()) << '\n';
+  }
   *out << absl::StrFormat(
       "  weights:    %s, %s of the prunable ones are zero, %d of %d left (%s)\n",
       NameOf(model.weights()), FormatPercent(size.sparsity(), 1), size.nonzero_parameters(),

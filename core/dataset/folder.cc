@@ -127,11 +127,30 @@ absl::Status ListClasses(const fs::path& folder, int split,
   return absl::OkStatus();
 }
 
+// A folder whose only folders are called val or test has no classes of these names: it lacks its
+// train.
+absl::Status CheckNotOnlySplits(const fs::path& path) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, SortedEntries(path));
+  std::string split;
+  for (const fs::path& entry : entries) {
+    if (!IsFolder(entry)) continue;
+    split = entry.filename().string();
+    if (split != kSplitNames[1] && split != kSplitNames[2]) return absl::OkStatus();
+  }
+  if (split.empty()) return absl::OkStatus();
+  return Bad(path,
+             absl::StrCat("it has a folder ", split,
+                          " but no folder train; needed are train, val and test, or class folders "
+                          "only: give ",
+                          (path / split).string(), " if they are in there"));
+}
+
 absl::StatusOr<Listing> ListImages(const fs::path& path, Problems* problems) {
   Listing listing;
   listing.has_splits = IsFolder(path / kSplitNames[0]);
   std::map<std::string, std::vector<File>> classes;
   if (!listing.has_splits) {
+    CYTOPRESS_RETURN_IF_ERROR(CheckNotOnlySplits(path));
     CYTOPRESS_RETURN_IF_ERROR(ListClasses(path, 0, &classes, problems));
   }
   for (int split = 0; listing.has_splits && split < kSplitCount; ++split) {

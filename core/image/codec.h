@@ -1,4 +1,5 @@
-// The two image formats behind DecodeImage, and the JPEG encoder that preprocessing needs.
+// The two image formats behind DecodeImage and ReadImageSize, and the JPEG encoder that
+// preprocessing needs.
 #ifndef CYTOPRESS_CORE_IMAGE_CODEC_H_
 #define CYTOPRESS_CORE_IMAGE_CODEC_H_
 
@@ -20,6 +21,9 @@ absl::Status CheckLimits(int64_t width, int64_t height, const DecodeLimits& limi
 
 absl::StatusOr<Image> DecodePng(absl::string_view bytes, const DecodeLimits& limits);
 absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const DecodeLimits& limits);
+
+absl::StatusOr<ImageSize> ReadPngSize(absl::string_view bytes);
+absl::StatusOr<ImageSize> ReadJpegSize(absl::string_view bytes);
 
 // Baseline, 4:2:0, standard tables scaled to `quality` (1 to 100). REQUIRES: CheckImage is OK.
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);

@@ -10,6 +10,31 @@ namespace {
 
 constexpr absl::string_view kPngStart("\x89PNG\r\n\x1a\n", 8);
 constexpr absl::string_view kJpegStart("\xff\xd8\xff", 3);
+constexpr absl::string_view kTiffStart("II*\0", 4);
+constexpr absl::string_view kBigEndianTiffStart("MM\0*", 4);
+constexpr absl::string_view kBmpReserved("\0\0\0\0", 4);  // after "BM" and the file's size
+
+// What cameras and microscopes write besides PNG and JPEG; empty for what is none of it.
+absl::string_view OtherFormat(absl::string_view bytes) {
+  if (absl::StartsWith(bytes, kTiffStart) || absl::StartsWith(bytes, kBigEndianTiffStart)) {
+    return "TIFF";
+  }
+  if (bytes.size() < 12) return "";
+  if (absl::StartsWith(bytes, "BM") && bytes.substr(6, 4) == kBmpReserved) return "BMP";
+  if (absl::StartsWith(bytes, "RIFF") && bytes.substr(8, 4) == "WEBP") return "WebP";
+  return "";
+}
+
+absl::Status NeitherPngNorJpeg(absl::string_view bytes) {
+  if (bytes.empty()) return absl::InvalidArgumentError("the image is empty (0 bytes)");
+  if (const absl::string_view format = OtherFormat(bytes); !format.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("neither PNG nor JPEG, but ", format, "; convert it to PNG"));
+  }
+  return absl::InvalidArgumentError(absl::StrCat("neither PNG nor JPEG: ", bytes.size(),
+                                                 " bytes that begin with \"",
+                                                 absl::CHexEscape(bytes.substr(0, 8)), "\""));
+}
 
 }  // namespace
 
@@ -44,12 +69,17 @@ absl::Status CheckLimits(int64_t width, int64_t height, const DecodeLimits& limi
 absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeLimits& limits) try {
   if (absl::StartsWith(bytes, kPngStart)) return DecodePng(bytes, limits);
   if (absl::StartsWith(bytes, kJpegStart)) return DecodeJpeg(bytes, limits);
-  if (bytes.empty()) return absl::InvalidArgumentError("the image is empty (0 bytes)");
-  return absl::InvalidArgumentError(absl::StrCat("neither PNG nor JPEG: ", bytes.size(),
-                                                 " bytes that begin with \"",
-                                                 absl::CHexEscape(bytes.substr(0, 8)), "\""));
+  return NeitherPngNorJpeg(bytes);
 } catch (const std::bad_alloc&) {
   return absl::ResourceExhaustedError("no memory to decode the image");
+}
+
+absl::StatusOr<ImageSize> ReadImageSize(absl::string_view bytes) try {
+  if (absl::StartsWith(bytes, kPngStart)) return ReadPngSize(bytes);
+  if (absl::StartsWith(bytes, kJpegStart)) return ReadJpegSize(bytes);
+  return NeitherPngNorJpeg(bytes);
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("no memory to read the image's header");
 }
 
 }  // namespace cytopress

@@ -19,6 +19,11 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
+struct ImageSize {
+  int width = 0;
+  int height = 0;
+};
+
 struct DecodeLimits {
   int64_t max_pixels = int64_t{64} << 20;  // width * height, checked before memory is taken
 };
@@ -30,6 +35,10 @@ struct DecodeLimits {
 // RESOURCE_EXHAUSTED without the memory for it.
 // Never crashes on hostile input. Thread-safe.
 absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeLimits& limits = {});
+
+// Of a PNG or JPEG, from its header alone; what follows may be damaged. Errors are those of
+// DecodeImage, without limits.
+absl::StatusOr<ImageSize> ReadImageSize(absl::string_view bytes);
 
 // PNG bytes of an image; for tests and tools.
 absl::StatusOr<std::string> EncodePng(const Image& image);

@@ -175,7 +175,7 @@ absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const DecodeLimits& li
   if (codec.num_components != 1 && codec.num_components != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat("a JPEG of ", codec.num_components,
-                     " components (CMYK?); needed is gray (1) or colour (3)"));
+                     " components (CMYK?); needed is gray (1) or colour (3): save it as RGB"));
   }
   const int64_t pixels = int64_t{codec.image_width} * codec.image_height;
   decoder->handler.max_scans = static_cast<int>(std::clamp<int64_t>(
@@ -190,6 +190,15 @@ absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const DecodeLimits& li
     return JpegError("damaged or truncated JPEG", decoder->handler);
   }
   return image;
+}
+
+absl::StatusOr<ImageSize> ReadJpegSize(absl::string_view bytes) {
+  const std::unique_ptr<Decoder> decoder = std::make_unique<Decoder>();
+  if (!ReadHeader(decoder.get(), bytes.data(), bytes.size())) {
+    return JpegError("damaged JPEG", decoder->handler);
+  }
+  const jpeg_decompress_struct& codec = decoder->codec;
+  return ImageSize{static_cast<int>(codec.image_width), static_cast<int>(codec.image_height)};
 }
 
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {

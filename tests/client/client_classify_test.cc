@@ -98,6 +98,29 @@ TEST_F(ClassifyAllTest, AnswersEveryImageInItsPlace) {
   EXPECT_DOUBLE_EQ(summary->timing.compute_seconds(), 2.0);
 }
 
+TEST_F(ClassifyAllTest, TellsHowFarItIsAndWhatThereIsOfARunThatBreaksOff) {
+  options_.batch_images = 2;
+  options_.in_flight = 1;
+  std::vector<int64_t> images;
+  options_.on_progress = [&](const ClassifySummary& so_far) {
+    EXPECT_EQ(so_far.version, 7);
+    EXPECT_EQ(answers_[so_far.images - 1], so_far.images - 1) << "its results come first";
+    images.push_back(so_far.images);
+  };
+  ASSERT_TRUE(Run(5).ok());
+  EXPECT_THAT(images, ElementsAre(2, 4, 5));
+  images.clear();
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    if (request.images(0).encoded() == "2") {
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
+    }
+    return AnswerNumbers(request, response);
+  };
+  EXPECT_EQ(Run(5).status(), absl::UnavailableError("gone"));
+  EXPECT_THAT(images, ElementsAre(2));
+}
+
 TEST_F(ClassifyAllTest, StaysWithTheVersionOfTheFirstAnswer) {
   options_.batch_images = 1;
   ASSERT_TRUE(Run(5).ok());

@@ -159,6 +159,7 @@ TEST_F(DownloadTest, KeepsLinksAndWritesIntoPipes) {
 
 TEST_F(DownloadTest, TellsHowFarItIs) {
   service_.models.model.mutable_size()->set_disk_bytes(12);
+  service_.models.sha256 = Sha256Hex("first second");
   std::vector<std::pair<int64_t, int64_t>> told;
   const auto tell = [&told](int64_t bytes, int64_t total) { told.emplace_back(bytes, total); };
   ASSERT_TRUE(client_.DownloadModel("blood", 0, path_, v1::MODEL_FORMAT_CYTOPRESS, tell).ok());

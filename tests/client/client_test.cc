@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "tests/client/fake_service.h"
 #include "tests/scoped_environment.h"
+#include "tests/server/certificates.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
@@ -129,6 +130,35 @@ TEST(ClientTls, NamesTheFileThatIsWrong) {
   status = Client::Create(options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("is no PEM file"));
+}
+
+TEST(ClientTls, LooksIntoTheFilesBeforeItConnects) {
+  const TemporaryFolder folder;
+  const CertificateAndKey mine = SelfSigned();
+  const CertificateAndKey other = SelfSigned();
+  const auto write = [&folder](const std::string& name, const std::string& pem) {
+    EXPECT_TRUE(WriteFileAtomically(folder.PathOf(name), pem).ok());
+    return folder.PathOf(name);
+  };
+  const std::string certificate = write("mine.pem", mine.certificate);
+  const std::string key = write("mine.key", mine.key);
+  const std::string other_key = write("other.key", other.key);
+  const auto create = [](const std::string& ca, const std::string& pem, const std::string& key) {
+    ClientOptions options;
+    options.tls = TlsFiles{ca, pem, key};
+    return Client::Create(options).status();
+  };
+  EXPECT_EQ(create(certificate, certificate, key), absl::OkStatus());
+  EXPECT_EQ(create(certificate, "", ""), absl::OkStatus());
+  const absl::Status stranger = create(certificate, certificate, other_key);
+  EXPECT_EQ(stranger.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(stranger.message()),
+              HasSubstr("other.key is not the key of the certificate " + certificate));
+  EXPECT_THAT(std::string(create(key, "", "").message()),
+              HasSubstr("mine.key holds no certificate"));
+  EXPECT_THAT(std::string(create("", key, key).message()), HasSubstr("TLS certificate: "));
+  EXPECT_THAT(std::string(create("", certificate, certificate).message()),
+              HasSubstr("mine.pem holds no private key"));
 }
 
 TEST(ClientTls, WantsCertificateAndKeyTogether) {

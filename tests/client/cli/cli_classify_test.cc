@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <csignal>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "core/artifact/artifact.h"
 #include "core/dataset/dataset.h"
@@ -58,6 +61,11 @@ class CliClassifyTest : public CliTest {
     ASSERT_TRUE(MakeDirectories(std::filesystem::path(path).parent_path()).ok());
     ASSERT_TRUE(WriteFileAtomically(path, std::string(1, static_cast<char>(8 + index))).ok());
   }
+
+  // 00.png to 69.png: two requests, the second of six images and sent when the first is answered.
+  void AddFilesOfTwoRequests() {
+    for (int i = 0; i < 70; ++i) AddFile(absl::StrFormat("%02d.png", i), 3);
+  }
 };
 
 TEST_F(CliClassifyTest, ClassifiesFilesAndFolders) {
@@ -94,6 +102,8 @@ TEST_F(CliClassifyTest, CountsWhatIsRightByFolder) {
                                                "--alias",  "odd=class 4", folder_};
   EXPECT_EQ(Run(with_alias), 0);
   EXPECT_THAT(out(), HasSubstr("all           3      2   66.67 %"));
+  EXPECT_THAT(out(), HasSubstr("class 1      30.00 %  class 1  yes\n"));
+  EXPECT_THAT(out(), HasSubstr("class 2      30.00 %  class 1  no\n"));
   EXPECT_EQ(Run({"classify", "--truth", "folder", "--alias", "odd=class 4,even=class 2",
                  folder_ + "/odd/c.png", folder_ + "/class_1"}),
             0)
@@ -142,16 +152,110 @@ TEST_F(CliClassifyTest, ABadFileLeavesTheOthersTheirAnswers) {
     }
     return AnswerByRule(request, response);
   };
-  EXPECT_EQ(Run({"classify", "--truth", "folder", folder_}), 2);
+  EXPECT_EQ(Run({"classify", "--truth", "folder", folder_}), 7);
   EXPECT_THAT(out(), HasSubstr("class_1/bad.png  error: is no PNG"));
   EXPECT_THAT(out(), HasSubstr("class 3"));
   EXPECT_THAT(out(), HasSubstr("all           2      2  100.00 %"));
   EXPECT_THAT(err(), HasSubstr("1 of 3 files failed; the first is "));
-  EXPECT_EQ(Run({"--json", "classify", folder_}), 2);
+  EXPECT_EQ(Run({"--json", "classify", "--truth", "folder", folder_}), 7);
+  EXPECT_EQ(Json::parse(err())["error"]["reason"], "FILES_FAILED");
+  EXPECT_EQ(Json::parse(err())["error"]["metadata"]["failed"], "1");
   const Json json = OutJson();
+  EXPECT_EQ(json["answered"], 2);
+  EXPECT_EQ(json["failed"], 1);
+  EXPECT_EQ(json["images"][0]["right"], true);
+  EXPECT_FALSE(json["images"][1].contains("right")) << "it has no answer";
   EXPECT_EQ(json["images"][0]["classes"][0]["index"], 1);
   EXPECT_EQ(json["images"][1]["error"], "is no PNG");
   EXPECT_EQ(json["images"][2]["classes"][0]["index"], 3);
+}
+
+TEST_F(CliClassifyTest, AMissingFileLeavesTheOthersTheirAnswers) {
+  AddFile("class_1/a.png", 1);
+  const std::string missing = folder_ + "/class_1/missing.png";
+  EXPECT_EQ(Run({"classify", missing, "--truth", "folder", folder_ + "/class_1"}), 7);
+  EXPECT_THAT(out(), HasSubstr("missing.png  error: there is no such file or folder"));
+  EXPECT_THAT(out(), HasSubstr("30.00 %  class 1  yes"));
+  EXPECT_THAT(err(), HasSubstr("1 of 2 files failed; the first is " + missing));
+}
+
+TEST_F(CliClassifyTest, PrintsWhatHasComeWhenTheServiceGoesAway) {
+  AddFilesOfTwoRequests();
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    if (request.images_size() < 64) {
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+    }
+    return AnswerByRule(request, response);
+  };
+  EXPECT_EQ(Run({"classify", folder_}), 4);
+  EXPECT_THAT(out(), HasSubstr("63.png  class 3"));
+  EXPECT_THAT(out(), HasSubstr("64.png  error: not classified"));
+  EXPECT_THAT(out(), HasSubstr("64 images by blood@2"));
+  EXPECT_THAT(err(), HasSubstr("lost the connection to cytopressd at 127.0.0.1:8500: Socket"));
+  EXPECT_THAT(err(), Not(HasSubstr("TLS")));
+  EXPECT_EQ(Run({"--json", "classify", folder_}), 4);
+  EXPECT_EQ(OutJson()["answered"], 64);
+  EXPECT_EQ(OutJson()["failed"], 6);
+}
+
+TEST_F(CliClassifyTest, PrintsWhatHasComeWhenItIsInterrupted) {
+  AddFilesOfTwoRequests();
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    raise(SIGINT);
+    return AnswerByRule(request, response);
+  };
+  EXPECT_EQ(Run({"classify", folder_}), 130);
+  EXPECT_THAT(out(), HasSubstr("63.png  class 3"));
+  EXPECT_THAT(out(), HasSubstr("64.png  error: not classified: interrupted"));
+  EXPECT_EQ(service_.inference.requests().size(), 1u);
+}
+
+TEST_F(CliClassifyTest, WritesItsAnswersAsCsv) {
+  AddFile("class_1/a.png", 1);
+  AddFile("class_1/b, \"c\".png", 2);
+  const std::string csv = folder_ + "/answers.csv";
+  const std::string cells = folder_ + "/class_1";
+  EXPECT_EQ(Run({"classify", "--top", "2", "--csv", csv, "--summary", cells, folder_ + "/no"}), 7);
+  const std::string quoted = absl::StrCat("\"", cells, "/b, \"\"c\"\".png\"");
+  EXPECT_EQ(*ReadFile(csv, 1 << 20),
+            absl::StrCat("file,class,probability,error\n",            //
+                         cells, "/a.png,class 1,0.300000012,\n",      //
+                         cells, "/a.png,class 2,0.100000001,\n",      //
+                         quoted, ",class 2,0.300000012,\n",           //
+                         quoted, ",class 3,0.100000001,\n", folder_,  //
+                         "/no,,,there is no such file or folder\n"));
+  EXPECT_EQ(Run({"classify", "--csv", "-", "--truth", "folder", cells}), 0);
+  EXPECT_EQ(out(), absl::StrCat("file,class,probability,truth,right,error\n", cells,
+                                "/a.png,class 1,0.300000012,class 1,true,\n", quoted,
+                                ",class 2,0.300000012,class 1,false,\n"));
+  EXPECT_THAT(err(), HasSubstr("2 images by blood@2"));
+}
+
+TEST_F(CliClassifyTest, WantsAPlaceForItsCsvBeforeItStarts) {
+  AddFile("a.png", 1);
+  EXPECT_EQ(Run({"classify", "--csv", folder_ + "/missing/a.csv", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("missing/a.csv"));
+  EXPECT_EQ(Run({"--json", "classify", "--csv", "-", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("--csv"));
+  EXPECT_TRUE(service_.inference.requests().empty());
+}
+
+TEST_F(CliClassifyTest, SaysWhatIsOddAboutTheFiles) {
+  const Image image{13, 13, 3, std::vector<uint8_t>(13 * 13 * 3, 0)};
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/large.png", *EncodePng(image)).ok());
+  AddFile("photo.tif", 1);
+  v1::Preprocessing* const preprocessing = service_.models.model.mutable_preprocessing();
+  preprocessing->set_width(2);
+  preprocessing->set_height(2);
+  preprocessing->set_center_crop(4);
+  EXPECT_EQ(Run({"classify", folder_}), 0);
+  EXPECT_THAT(err(), HasSubstr("left out: 1 file (.tif) is not called"));
+  EXPECT_THAT(err(), HasSubstr("1 of 1 images are more than three times as wide as the 4x4"));
+  EXPECT_EQ(Run({"--json", "classify", folder_}), 0);
+  EXPECT_EQ(err(), "");
+  EXPECT_EQ(OutJson()["notes"].size(), 2u);
 }
 
 TEST_F(CliClassifyTest, AsksForTheModelAndVersionThatAreNamed) {
@@ -307,6 +411,18 @@ TEST_F(EvaluateFolderTest, MatchesClassesByName) {
   EXPECT_DOUBLE_EQ(OutJson()["measured"]["accuracy"], 1);
   // Its columns are the data set's classes: the first image is of the first, "b".
   EXPECT_THAT(*ReadFile(csv, 1000), HasSubstr("0,0.300000012,0.100000001,"));
+}
+
+TEST_F(EvaluateFolderTest, SaysHowFilesOfSomeClassesAreCompared) {
+  TakeImagesOf(4, 0);
+  Write("test/class 0/a.png", Image{4, 4, 3, std::vector<uint8_t>(48, 0)});
+  EXPECT_EQ(Evaluate(), 2);
+  EXPECT_THAT(err(), HasSubstr("no folder train"));
+  EXPECT_THAT(err(), HasSubstr("cytopress classify --truth folder"));
+  WriteFolders({"class 0", "class 1"});
+  EXPECT_EQ(Evaluate(), 2);
+  EXPECT_THAT(err(), HasSubstr("has the 8 classes"));
+  EXPECT_THAT(err(), HasSubstr("cytopress classify --truth folder"));
 }
 
 TEST_F(EvaluateFolderTest, ClassesWithoutNamesGoByTheirPosition) {

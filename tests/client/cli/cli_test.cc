@@ -82,6 +82,7 @@ TEST_F(CliTest, WrongFlagsAreUsageErrors) {
   EXPECT_EQ(Run({"watch", "a", "--watch"}), 2);
   for (const char* timeout : {"0", "nan", "inf", "1e9"}) {
     EXPECT_EQ(Run({"jobs", "--timeout", timeout}), 2) << timeout;
+    EXPECT_THAT(err(), HasSubstr("is not a number of seconds from 0.001 to 2592000"));
   }
 }
 
@@ -262,6 +263,19 @@ TEST_F(CliTest, ExitCodeSaysWhatWentWrong) {
       4);
   EXPECT_THAT(err(), HasSubstr("no answer from 127.0.0.1:8500 within 25 s (too slow)"));
   EXPECT_THAT(err(), HasSubstr("Allow more with --timeout."));
+  service_.jobs.compress_error =
+      grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "no answer within 30s");
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_THAT(err(), HasSubstr("within 30 s\n"));
+}
+
+TEST_F(CliTest, SaysWhereJobsAreListed) {
+  google::rpc::ErrorInfo info;
+  info.set_reason("JOB_NOT_FOUND");
+  const grpc::Status missing = RichStatus(grpc::StatusCode::NOT_FOUND, "no job \"123\"", {&info});
+  service_.jobs.scripts = {{{}, missing}};
+  EXPECT_EQ(Run({"watch", "123"}), 3);
+  EXPECT_THAT(err(), HasSubstr("`cytopress jobs` lists those that there are."));
 }
 
 TEST_F(CliTest, ErrorsAreJsonWhereThatIsAskedFor) {
@@ -330,6 +344,11 @@ TEST_F(CliTest, OnlyAServiceIsOverloaded) {
   EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 4);
   EXPECT_EQ(ExitCodeOf(absl::ResourceExhaustedError("cannot write: no space left")),
             ExitCode::kFailed);
+  info.set_reason("DISK_FULL");
+  service_.jobs.compress_error =
+      RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "database or disk is full", {&info});
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 1);
+  EXPECT_EQ(ExitCodeOf(FilesFailed(1, 3, "1 of 3")), ExitCode::kFilesFailed);
 }
 
 TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
@@ -426,6 +445,17 @@ TEST_F(CliTest, ModelsListsAllPagesAndShowsOne) {
   EXPECT_EQ(Run({"models", "blood"}), 0);
   EXPECT_THAT(out(), HasSubstr("ACC 96.12 %"));
   EXPECT_THAT(out(), HasSubstr("1 monocyte  94.8 %   3  55"));
+  EXPECT_THAT(out(), Not(HasSubstr("images:")));
+  v1::Preprocessing* const preprocessing = service_.models.model.mutable_preprocessing();
+  preprocessing->set_width(28);
+  preprocessing->set_height(28);
+  preprocessing->set_center_crop(200);
+  preprocessing->set_jpeg_quality(75);
+  EXPECT_EQ(Run({"models", "blood"}), 0);
+  EXPECT_THAT(out(),
+              HasSubstr("images:     RGB, 28x28 pixels as they are; of others 200x200 pixels "
+                        "from the centre, scaled to 28x28 and saved once as JPEG of quality "
+                        "75\n"));
   EXPECT_EQ(Run({"models", "blood@2"}), 0);
   EXPECT_EQ(Run({"models", "blood@1"}), 3);
   EXPECT_EQ(Run({"models", "bone"}), 3);
@@ -491,8 +521,10 @@ TEST_F(CliTest, DownloadVerifies) {
   EXPECT_EQ(Run({"download", "blood", "-o", path}), 0);
   EXPECT_EQ(*ReadFile(path, 100), "bytes");
   const std::string nowhere = folder_ + "/no/blood.cyp";
-  EXPECT_EQ(Run({"download", "blood", "-o", nowhere}), 3);
-  EXPECT_THAT(err(), HasSubstr("cannot create " + nowhere + ": "));
+  EXPECT_EQ(Run({"download", "blood", "-o", nowhere}), 2) << "as evaluate --csv";
+  EXPECT_THAT(err(), HasSubstr("cannot write " + nowhere + ": "));
+  EXPECT_EQ(Run({"download", "blood", "-o", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("it is a folder"));
   service_.models.chunks = {"other"};
   EXPECT_EQ(Run({"download", "blood", "-o", path}), 1);
   EXPECT_EQ(*ReadFile(path, 100), "bytes");

@@ -53,6 +53,14 @@ TEST(Table, AlignsTextLeftAndNumbersRight) {
             "x       1234\n");
 }
 
+TEST(Table, ARemarkWidensNoColumn) {
+  Table table({"name", "class", ">size"});
+  table.AddRow({"x", "a", "7"});
+  table.AddRemark("longer", "error: much longer than a class\n");
+  EXPECT_EQ(table.Lines(), (std::vector<std::string>{"name    class  size", "x       a         7",
+                                                     "longer  error: much longer than a class?"}));
+}
+
 TEST(Table, CountsCharactersNotBytes) {
   Table table({"name", ">size"});
   table.AddRow({"好中球", "7"});

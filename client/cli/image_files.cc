@@ -1,0 +1,123 @@
+#include "client/cli/image_files.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace cytopress {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMostEndings = 8;  // to be named
+
+std::string EndingOf(const fs::path& path) {
+  return absl::AsciiStrToLower(path.extension().string());
+}
+
+bool IsImageName(const fs::path& path) {
+  const std::string ending = EndingOf(path);
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
+// A link to nothing and a link to itself are as files that are not there.
+absl::Status CheckIsThere(const std::string& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (type == fs::file_type::not_found) {
+    return absl::NotFoundError("there is no such file or folder");
+  }
+  if (type == fs::file_type::none) return absl::ErrnoToStatus(error.value(), "cannot be read");
+  return absl::OkStatus();
+}
+
+// Pipes and devices in a folder would be waited for.
+absl::Status CheckIsFile(const fs::directory_entry& entry) {
+  std::error_code error;
+  if (entry.is_regular_file(error)) return absl::OkStatus();
+  const absl::Status there = CheckIsThere(entry.path().string());
+  return there.ok() ? absl::InvalidArgumentError("this is no file with content") : there;
+}
+
+void ReadFolder(const std::string& folder, ImageFiles* found);
+
+void AddEntry(const fs::directory_entry& entry, ImageFiles* found) {
+  const fs::path& path = entry.path();
+  // The Finder puts a ._NAME, which is no image, beside each file on a stick.
+  if (absl::StartsWith(path.filename().string(), ".")) return;
+  std::error_code error;
+  if (entry.is_directory(error)) {
+    if (!entry.is_symlink(error)) ReadFolder(path.string(), found);
+    return;
+  }
+  if (IsImageName(path)) {
+    found->files.push_back({path.string(), CheckIsFile(entry)});
+    return;
+  }
+  ++found->left_out;
+  found->left_out_endings.insert(path.has_extension() ? EndingOf(path) : "no ending");
+}
+
+void ReadFolder(const std::string& folder, ImageFiles* found) {
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    AddEntry(*entry, found);
+  }
+  if (error) {
+    found->files.push_back({folder, absl::ErrnoToStatus(error.value(), "cannot read the folder")});
+  }
+}
+
+ImageFiles FindInFolder(const std::string& folder) {
+  ImageFiles found;
+  ReadFolder(folder, &found);
+  std::sort(found.files.begin(), found.files.end(),
+            [](const ImageFile& a, const ImageFile& b) { return a.path < b.path; });
+  if (found.files.empty()) {
+    const std::string others = LeftOutInWords(found);
+    found.files.push_back(
+        {folder, absl::NotFoundError(absl::StrCat("there is no .png, .jpg or .jpeg in the folder",
+                                                  others.empty() ? "" : "; ", others))});
+  }
+  return found;
+}
+
+}  // namespace
+
+ImageFiles FindImageFiles(const std::vector<std::string>& paths) {
+  ImageFiles all;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      all.files.push_back({path, CheckIsThere(path)});
+      continue;
+    }
+    ImageFiles found = FindInFolder(path);
+    std::move(found.files.begin(), found.files.end(), std::back_inserter(all.files));
+    all.left_out += found.left_out;
+    all.left_out_endings.merge(found.left_out_endings);
+  }
+  return all;
+}
+
+std::string LeftOutInWords(const ImageFiles& files) {
+  if (files.left_out == 0) return "";
+  std::vector<std::string> named(files.left_out_endings.begin(), files.left_out_endings.end());
+  if (named.size() > kMostEndings) {
+    named.resize(kMostEndings);
+    named.push_back("...");
+  }
+  return absl::StrCat(files.left_out, files.left_out == 1 ? " file (" : " files (",
+                      absl::StrJoin(named, ", "), files.left_out == 1 ? ") is" : ") are",
+                      " not called .png, .jpg or .jpeg");
+}
+
+}  // namespace cytopress

@@ -1,0 +1,42 @@
+#include "client/cli/scale_notes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace cytopress {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+v1::Model ModelThatCuts(int square) {
+  v1::Model model;
+  model.set_name("blood");
+  model.set_version(2);
+  model.mutable_preprocessing()->set_width(28);
+  model.mutable_preprocessing()->set_height(28);
+  model.mutable_preprocessing()->set_center_crop(square);
+  return model;
+}
+
+TEST(ScaleNotes, TellsImagesThatAreMuchSmallerOrLarger) {
+  const std::vector<ImageSize> sizes = {
+      {360, 363},  // the photographs of the ready-made models
+      {28, 28},   {200, 200}, {600, 600}, {199, 900}, {601, 602}, {720, 726},
+  };
+  EXPECT_THAT(ScaleNotes(ModelThatCuts(200), sizes),
+              ElementsAre(AllOf(HasSubstr("1 of 7 images are smaller than the 200x200 pixels"),
+                                HasSubstr("blood@2")),
+                          HasSubstr("2 of 7 images are more than three times as wide")));
+}
+
+TEST(ScaleNotes, IsSilentAboutWhatItCannotKnow) {
+  EXPECT_THAT(ScaleNotes(ModelThatCuts(0), {{10, 10}, {9000, 9000}}), IsEmpty());
+  EXPECT_THAT(ScaleNotes(ModelThatCuts(200), {{28, 28}, {300, 250}}), IsEmpty());
+  EXPECT_THAT(ScaleNotes(ModelThatCuts(200), {}), IsEmpty());
+}
+
+}  // namespace
+}  // namespace cytopress
