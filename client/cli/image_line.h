@@ -5,40 +5,24 @@
 
 #include <cstdint>
 
-#include "absl/time/time.h"
 #include "client/cli/console.h"
-#include "core/base/clock.h"
+#include "client/cli/redrawn_line.h"
 
 namespace cytopress {
 
 // Not thread-safe.
 class ImageLine {
  public:
-  // Of `total` images. Nothing is drawn of what takes less than a second.
+  // Of `total` images.
   ImageLine(const Console& console, int64_t total, const Clock* clock = RealClock())
-      : console_(console),
-        total_(total),
-        clock_(clock),
-        started_(clock->Steady()),
-        due_(started_ + kFirst) {}
-  // Takes the line away.
-  ~ImageLine();
-  ImageLine(const ImageLine&) = delete;
-  ImageLine& operator=(const ImageLine&) = delete;
+      : total_(total), line_(console.err, console.err_terminal, console.columns, clock) {}
 
   // "classifying [####....] 1200 of 3840 images  430/s  ETA 6.1 s"; `images` are done.
   void Show(int64_t images);
 
  private:
-  static constexpr absl::Duration kFirst = absl::Seconds(1);
-  static constexpr absl::Duration kInterval = absl::Milliseconds(200);
-
-  const Console console_;
   const int64_t total_;
-  const Clock* const clock_;
-  const absl::Duration started_;
-  absl::Duration due_;  // of the next drawing
-  bool drawn_ = false;
+  RedrawnLine line_;
 };
 
 }  // namespace cytopress

@@ -7,40 +7,24 @@
 #include <string>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "client/cli/console.h"
-#include "core/base/clock.h"
+#include "client/cli/redrawn_line.h"
 
 namespace cytopress {
 
 // Not thread-safe.
 class TransferLine {
  public:
-  // `action` begins the line ("sending"). Nothing is drawn of what takes less than a second.
+  // `action` begins the line ("sending").
   TransferLine(const Console& console, std::string action, const Clock* clock = RealClock())
-      : console_(console),
-        action_(std::move(action)),
-        clock_(clock),
-        started_(clock->Steady()),
-        due_(started_ + kFirst) {}
-  // Takes the line away.
-  ~TransferLine();
-  TransferLine(const TransferLine&) = delete;
-  TransferLine& operator=(const TransferLine&) = delete;
+      : action_(std::move(action)), line_(console.out, console.terminal, console.columns, clock) {}
 
   // "sending [####....] 12.3 MB of 41.0 MB  2.1 MB/s  ETA 13.7 s"; a `total` of 0 is not known.
   void Show(int64_t bytes, int64_t total);
 
  private:
-  static constexpr absl::Duration kFirst = absl::Seconds(1);
-  static constexpr absl::Duration kInterval = absl::Milliseconds(200);
-
-  const Console console_;
   const std::string action_;
-  const Clock* const clock_;
-  const absl::Duration started_;
-  absl::Duration due_;  // of the next drawing
-  bool drawn_ = false;
+  RedrawnLine line_;
 };
 
 }  // namespace cytopress
