@@ -13,6 +13,7 @@
 #include "core/dataset/zip.h"
 #include "core/image/codec.h"
 #include "core/image/image.h"
+#include "core/image/png_chunks.h"
 #include "tests/core/artifact/sample_artifact.h"
 #include "tests/core/dataset/npz_builder.h"
 
@@ -27,8 +28,12 @@ void Require(bool promise) {
 void RunImage(absl::string_view bytes) {
   DecodeLimits limits;
   limits.max_pixels = 1 << 16;
+  const absl::StatusOr<ImageSize> size = ReadImageSize(bytes);
+  HasCompressedExtras(bytes);
   const absl::StatusOr<Image> image = DecodeImage(bytes, limits);
   if (!image.ok()) return;
+  Require(size.ok());
+  Require(int64_t{size->width} * size->height == int64_t{image->width} * image->height);
   Require(CheckImage(*image).ok());
   Require(int64_t{image->width} * image->height <= limits.max_pixels);
   const absl::StatusOr<Image> small = Preprocess(*image, Preprocessing{});
