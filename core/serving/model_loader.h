@@ -62,7 +62,8 @@ class RegistryModelLoader : public ModelLoader {
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override;
   // Before this returns the first engine has computed a batch of every size that engines compute,
   // and each of them one image and its preferred batch, so that a model's first requests are as
-  // fast as the others. How long the first engine takes for those two has been measured.
+  // fast as the others. How long the first engine takes for an image, alone and in a half full
+  // batch, has been measured by then.
   absl::StatusOr<LoadedModel> Load(const ModelVersion& version) override;
 
  private:
