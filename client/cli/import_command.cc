@@ -161,7 +161,8 @@ void AddImportCommand(CLI::App* app, CliContext* context) {
       ->allow_extra_args(false)
       ->group(kWeightsGroup);
   command->footer(
-      "Weights are those of torchvision's or MedMNIST's ResNet-18, -34, -50 or -101, with their\n"
+      "Weights are those of torchvision's or MedMNIST's ResNet-18, -20, -34, -50 or -101, with "
+      "their\n"
       "batch norms. In Python:\n"
       "  safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")\n"
       "Examples:\n"

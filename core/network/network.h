@@ -1,6 +1,7 @@
 // The ResNet family (He et al., "Deep Residual Learning for Image Recognition", 2015; the
-// bottleneck's stride in its 3x3 convolution, as torchvision has it) as plain data. LibTorch trains
-// it, the artifact stores it, the engines run it; none of them is known here.
+// bottleneck's stride in its 3x3 convolution, as torchvision has it; resnet20 is section 4.2's for
+// small images, with projections as shortcuts) as plain data. LibTorch trains it, the artifact
+// stores it, the engines run it; none of them is known here.
 #ifndef CYTOPRESS_CORE_NETWORK_NETWORK_H_
 #define CYTOPRESS_CORE_NETWORK_NETWORK_H_
 
@@ -24,7 +25,7 @@ absl::string_view StemName(Stem stem);
 absl::StatusOr<Stem> ParseStem(absl::string_view name);
 
 struct NetworkSpec {
-  std::string architecture = "resnet50";  // resnet18, resnet34, resnet50 or resnet101
+  std::string architecture = "resnet50";  // resnet18, -20, -34, -50 or -101
   Stem stem = Stem::kImagenet;
   int classes = 0;
   int input_channels = 3;

@@ -9,15 +9,15 @@ namespace {
 
 struct Architecture {
   absl::string_view name;
-  std::array<int, 4> blocks;
+  std::array<int, 4> blocks;  // of each stage
   bool bottleneck;
+  int width;  // channels of the stem and of the first stage's 3x3 convolutions
 };
 
 constexpr Architecture kArchitectures[] = {
-    {"resnet18", {2, 2, 2, 2}, false},
-    {"resnet34", {3, 4, 6, 3}, false},
-    {"resnet50", {3, 4, 6, 3}, true},
-    {"resnet101", {3, 4, 23, 3}, true},
+    {"resnet18", {2, 2, 2, 2}, false, 64},  {"resnet20", {3, 3, 3, 0}, false, 16},
+    {"resnet34", {3, 4, 6, 3}, false, 64},  {"resnet50", {3, 4, 6, 3}, true, 64},
+    {"resnet101", {3, 4, 23, 3}, true, 64},
 };
 
 constexpr int kBottleneckExpansion = 4;
@@ -28,7 +28,7 @@ absl::StatusOr<Architecture> FindArchitecture(const std::string& name) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("network.architecture: '", name,
-                   "' is unknown; use resnet18, resnet34, resnet50 or resnet101"));
+                   "' is unknown; use resnet18, resnet20, resnet34, resnet50 or resnet101"));
 }
 
 absl::Status CheckSpec(const NetworkSpec& spec) {
@@ -125,10 +125,10 @@ class Builder {
   Network network_;
 };
 
-int AppendStem(Builder& builder, Stem stem) {
+int AppendStem(Builder& builder, Stem stem, int width) {
   const int kernel = stem == Stem::kImagenet ? 7 : 3;
   const int stride = stem == Stem::kCifar ? 1 : 2;
-  const int conv = builder.Conv("conv1", "bn1", 0, {64, kernel, stride});
+  const int conv = builder.Conv("conv1", "bn1", 0, {width, kernel, stride});
   return stem == Stem::kImagenet ? builder.MaxPool("maxpool", conv, 3, 2) : conv;
 }
 
@@ -167,11 +167,11 @@ absl::StatusOr<Network> BuildNetwork(const NetworkSpec& spec) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Architecture architecture, FindArchitecture(spec.architecture));
   CYTOPRESS_RETURN_IF_ERROR(CheckSpec(spec));
   Builder builder(spec);
-  int last = AppendStem(builder, spec.stem);
+  int last = AppendStem(builder, spec.stem, architecture.width);
   for (int stage = 0; stage < 4; ++stage) {
     for (int block = 0; block < architecture.blocks[stage]; ++block) {
       last = AppendBlock(builder, last,
-                         {absl::StrCat("layer", stage + 1, ".", block), 64 << stage,
+                         {absl::StrCat("layer", stage + 1, ".", block), architecture.width << stage,
                           stage > 0 && block == 0 ? 2 : 1, architecture.bottleneck});
     }
   }

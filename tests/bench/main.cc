@@ -86,7 +86,7 @@ void AddOptions(Options& options, CLI::App& app) {
       ->check(CLI::ExistingFile)
       ->needs(model);
   app.add_option("--architecture", options.architecture,
-                 "of random weights: resnet18, resnet34, resnet50 or resnet101")
+                 "of random weights: resnet18, resnet20, resnet34, resnet50 or resnet101")
       ->capture_default_str();
   app.add_option("--stem", options.stem, "of random weights: imagenet, cifar or stride2")
       ->capture_default_str();

@@ -31,7 +31,8 @@ struct Options {
 };
 
 void AddOptions(Options& options, CLI::App& app) {
-  app.add_option("--architecture", options.architecture, "resnet18, resnet34, resnet50, resnet101")
+  app.add_option("--architecture", options.architecture,
+                 "resnet18, resnet20, resnet34, resnet50, resnet101")
       ->capture_default_str();
   app.add_option("--stem", options.stem, "imagenet, cifar or stride2")->capture_default_str();
   app.add_option("--size", options.size, "side of the images in pixels")->capture_default_str();

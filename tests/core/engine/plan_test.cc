@@ -120,6 +120,7 @@ std::vector<Case> Cases() {
       {"Resnet18Stride2Gray", Spec("resnet18", Stem::kStride2, 20, 1)},
       {"Resnet18Oblong", oblong},
       {"Resnet18Int4", Spec("resnet18", Stem::kStride2, 16), v1::WEIGHT_TYPE_INT4},
+      {"Resnet20Cifar", Spec("resnet20", Stem::kCifar, 28)},
       {"Resnet50Imagenet", Spec("resnet50", Stem::kImagenet, 28)},
       {"Resnet50Stride2", Spec("resnet50", Stem::kStride2, 28)},
   };

@@ -51,6 +51,20 @@ TEST(BuildNetworkTest, HasTorchvisionsParameterCounts) {
   }
 }
 
+// He et al., section 4.2, with ten classes; projections as shortcuts have 2560 weights of it.
+TEST(BuildNetworkTest, HasTheSmallNetworkOfThePaper) {
+  const Network network = *BuildNetwork(Spec("resnet20", Stem::kCifar, 10, 32));
+  int64_t channels = 0, layers = 0;
+  for (const Layer& layer : network.layers) {
+    if (!layer.batch_norm.empty()) channels += layer.out_channels;
+    const bool is_shortcut = layer.name.find("downsample") != std::string::npos;
+    layers += layer.weight_count() > 0 && !is_shortcut;
+  }
+  EXPECT_EQ(layers, 20);
+  EXPECT_EQ(WeightCount(network) + 2 * channels + 10, 272474);
+  EXPECT_EQ(network.layers.back().in_channels, 64);
+}
+
 // 4.09 GMAC at 224 px is the figure everybody quotes; 79.2 MMAC at 28 px is ours.
 TEST(BuildNetworkTest, CountsMultiplyAccumulates) {
   EXPECT_NEAR(BuildNetwork(Spec("resnet50", Stem::kImagenet, 1000, 224))->macs() / 1e9, 4.09, 0.01);

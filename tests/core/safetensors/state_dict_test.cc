@@ -40,7 +40,7 @@ bool Same(const TensorMap& a, const TensorMap& b) {
 }
 
 TEST(RecognizeNetwork, KnowsEveryArchitectureAndStem) {
-  for (const char* architecture : {"resnet18", "resnet34", "resnet50", "resnet101"}) {
+  for (const char* architecture : {"resnet18", "resnet20", "resnet34", "resnet50", "resnet101"}) {
     for (const Stem stem : {Stem::kImagenet, Stem::kCifar, Stem::kStride2}) {
       if (stem != Stem::kImagenet && std::string(architecture) != "resnet18") continue;
       const TensorMap tensors = StateDict(architecture, stem, 5, 1);
