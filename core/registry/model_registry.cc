@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <map>
@@ -102,6 +103,9 @@ class ModelRegistry::ManifestCache {
     entries_.erase(path);
   }
 
+  void NoteChange() { ++changes_; }
+  int64_t changes() const { return changes_; }
+
  private:
   using Identity = std::pair<uint64_t, int64_t>;  // inode, size
   struct Entry {
@@ -122,6 +126,7 @@ class ModelRegistry::ManifestCache {
     return Identity{info.st_ino, info.st_size};
   }
 
+  std::atomic<int64_t> changes_{0};
   absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Folder> folders_ ABSL_GUARDED_BY(mutex_);
@@ -174,7 +179,10 @@ absl::StatusOr<ModelVersion> ModelRegistry::Publish(absl::string_view name,
   CYTOPRESS_RETURN_IF_ERROR(ParseArtifact(artifact_bytes).status());
   CYTOPRESS_ASSIGN_OR_RETURN(LockedModelFolder folder, LockedModelFolder::Open(FolderOf(name)));
   ModelVersion model{std::string(name)};
-  CYTOPRESS_ASSIGN_OR_RETURN(model.version, folder.Add(artifact_bytes, publication_key));
+  const absl::StatusOr<int64_t> version = folder.Add(artifact_bytes, publication_key);
+  cache_->NoteChange();  // also after an error: the file may be there for all that
+  CYTOPRESS_RETURN_IF_ERROR(version.status());
+  model.version = *version;
   return model;
 }
 
@@ -280,10 +288,14 @@ absl::Status ModelRegistry::Delete(const ModelVersion& model) {
   const std::string folder = FolderOf(resolved.name);
   {
     CYTOPRESS_ASSIGN_OR_RETURN(LockedModelFolder locked, LockedModelFolder::Open(folder));
-    CYTOPRESS_RETURN_IF_ERROR(locked.Delete(resolved.version));
+    const absl::Status status = locked.Delete(resolved.version);
+    cache_->NoteChange();  // also after an error, as when publishing
+    CYTOPRESS_RETURN_IF_ERROR(status);
   }
   cache_->Forget(ArtifactPath(folder, resolved.version));
   return absl::OkStatus();
 }
+
+int64_t ModelRegistry::changes() const { return cache_->changes(); }
 
 }  // namespace cytopress

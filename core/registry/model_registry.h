@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +21,9 @@ struct ModelVersion {
   int64_t version = 0;  // 0 = the newest
 
   bool operator==(const ModelVersion& o) const { return name == o.name && version == o.version; }
+  bool operator<(const ModelVersion& o) const {
+    return std::tie(name, version) < std::tie(o.name, o.version);
+  }
 };
 
 // "blood@3" or "blood" (version 0). INVALID_ARGUMENT otherwise.
@@ -35,7 +39,7 @@ inline ModelVersion VersionOf(const v1::Model& model) { return {model.name(), mo
 inline std::string ToString(const v1::Model& model) { return ToString(VersionOf(model)); }
 
 // Thread-safe; several processes may use one root, which wants a file system with hard links and
-// flock. Copies share what they remember of the files' manifests.
+// flock. Copies share what they remember of the files' manifests, and the count of changes.
 class ModelRegistry {
  public:
   // Creates the folder if needed.
@@ -70,6 +74,10 @@ class ModelRegistry {
   absl::StatusOr<std::string> PathOf(const ModelVersion& model) const;
   // Version must be given. The number is not used again.
   absl::Status Delete(const ModelVersion& model);
+
+  // Counts calls of Publish and Delete that may have changed what there is: what was asked before
+  // one of them may be wrong after it. Those of other processes are not counted.
+  int64_t changes() const;
 
  private:
   class ManifestCache;

@@ -47,10 +47,8 @@ absl::Status Admission::Refusal(const AdmissionRequest& request) {
   if (request.budget > absl::ZeroDuration() && request.predicted > request.budget) {
     return WithReason(
         Full(absl::StrCat(
-                 "the answer would take about ",
-                 absl::FormatDuration(absl::Trunc(request.predicted, absl::Milliseconds(1))),
-                 " and the deadline is in ",
-                 absl::FormatDuration(absl::Trunc(request.budget, absl::Milliseconds(1)))),
+                 "the answer would take about ", absl::ToInt64Milliseconds(request.predicted),
+                 " ms and the deadline is in ", absl::ToInt64Milliseconds(request.budget), " ms"),
              request.predicted - request.budget),
         "DEADLINE_UNREACHABLE");
   }

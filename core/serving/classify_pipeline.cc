@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -12,6 +13,7 @@
 #include "core/base/status_macros.h"
 #include "core/image/png_chunks.h"
 #include "core/serving/error_details.h"
+#include "core/serving/image_errors.h"
 
 namespace cytopress {
 namespace {
@@ -22,8 +24,6 @@ constexpr int kImagesPerTurn = 8;
 // that either and nothing else in the file expands: waking another would take longer.
 constexpr int64_t kQuickBytes = 16 << 10;
 constexpr int64_t kQuickPixels = 128 * 128;
-// An answer has room for so many complaints about images.
-constexpr int kMaxReportedImages = 8;
 // Of one image in the running mean of the time that decoding a byte takes.
 constexpr double kDecodeWeight = 0.05;
 // What one image takes a byte counts as at most so many times the mean: a few bytes can hold a
@@ -96,6 +96,9 @@ absl::Status PrepareImage(const InputImage& input, const Preprocessing& preproce
 }  // namespace
 
 struct ClassifyPipeline::Request {
+  Request(ClassifyTask what, const Amount& how_much, absl::Duration now, absl::Duration budget)
+      : task(std::move(what)), admitted(now), deadline(now + budget), amount(how_much) {}
+
   ClassifyTask task;
   std::unique_ptr<Admission::Ticket> ticket;
   absl::Duration admitted;  // steady time
@@ -124,6 +127,7 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
       observer_(observer),
       clock_(clock),
       admission_(options.admission),
+      recent_(options.versions_fresh_for, loader, clock),
       models_(options.models, loader,
               {[observer](const ModelVersion& model, int images, absl::Duration cpu) {
                  observer->OnBatch(model, images, cpu);
@@ -131,50 +135,64 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
                [observer](const ModelVersion& model) { observer->OnUnloaded(model); },
                [this] { ReturnMemoryOfRequests(); }},
               clock),
-      decoders_("decode", std::max(1, options.decode_threads)) {}
+      decoders_("decode", std::max(1, options.decode_threads)),
+      lookups_("lookup", 1) {}
 
 ClassifyPipeline::~ClassifyPipeline() { Drain(absl::InfiniteDuration()); }
 
 void ClassifyPipeline::Submit(ClassifyTask task) {
-  auto request = std::make_shared<Request>();
-  request->admitted = clock_->Steady();
+  const absl::Duration now = clock_->Steady();
   const absl::Duration budget = task.deadline - clock_->Now();
-  request->deadline = request->admitted + budget;
-  request->amount = AmountOf(task.images);
-  request->task = std::move(task);
-  const auto images = static_cast<int64_t>(request->task.images.size());
-  if (request->task.bulk) {
+  const Amount amount = AmountOf(task.images);
+  const auto images = static_cast<int64_t>(task.images.size());
+  if (task.bulk) {
+    const auto request = std::make_shared<Request>(std::move(task), amount, now, budget);
     admission_.AdmitInTurn(
-        images, request->amount.bytes,
+        images, amount.bytes,
         [this, request](absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket) {
           if (!ticket.ok()) return request->task.done(ticket.status());
           Start(request, *std::move(ticket));
         });
     return;
   }
+  const ModelHandle model = models_.Find(recent_.WithName(task.model));
   AdmissionRequest wish;
   wish.images = images;
-  wish.bytes = request->amount.bytes;
+  wish.bytes = amount.bytes;
   wish.budget = budget;
-  wish.predicted = PredictedTime(request->task.model, images, request->amount.encoded_bytes);
-  // The end of what had expired before says nothing of the prediction.
-  if (budget > absl::ZeroDuration()) request->predicted = wish.predicted;
+  wish.predicted = Predict(model, images, amount.encoded_bytes);
   absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
-    request->task.done(ticket.status());
+    task.done(ticket.status());
     return;
   }
-  request->quick =
-      IsQuick(request->task.images) && models_.Find(OrDefault(request->task.model)) != nullptr;
+  const auto request = std::make_shared<Request>(std::move(task), amount, now, budget);
+  // The end of what had expired before says nothing of the prediction.
+  if (budget > absl::ZeroDuration()) request->predicted = wish.predicted;
+  request->quick = model != nullptr && IsQuick(request->task.images);
   Start(request, *std::move(ticket));
 }
 
 void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket) {
   request->ticket = std::move(ticket);
   CountUndecoded(request.get(), true);
-  if (request->quick) return FindModel(request);
-  decoders_.Schedule([this, request] { FindModel(request); });
+  const std::optional<ModelVersion> version = recent_.Find(request->task.model);
+  if (version.has_value()) return GoOn(request, *version);
+  lookups_.Schedule([this, request] { LookUp(request); });
+}
+
+void ClassifyPipeline::LookUp(const RequestPtr& request) {
+  // First of all, whatever has become of the request: others rely on it (RecentVersions::Find).
+  const absl::StatusOr<ModelVersion> version = recent_.Look(request->task.model);
+  ++request->looks;
+  if (!version.ok()) return Finish(request, version.status());
+  GoOn(request, *version);
+}
+
+void ClassifyPipeline::GoOn(const RequestPtr& request, const ModelVersion& version) {
+  if (request->quick) return FindModel(request, version);
+  decoders_.Schedule([this, request, version] { FindModel(request, version); });
 }
 
 void ClassifyPipeline::CountUndecoded(Request* request, bool counts) {
@@ -189,14 +207,14 @@ void ClassifyPipeline::CountUndecoded(Request* request, bool counts) {
   undecoded_bytes_ += sign * request->amount.encoded_bytes;
 }
 
-ModelVersion ClassifyPipeline::OrDefault(ModelVersion model) const {
-  absl::MutexLock lock(&mutex_);
-  if (model.name.empty()) model.name = default_model_;
-  return model;
-}
-
 absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_t images,
                                                int64_t encoded_bytes) const {
+  return Predict(models_.Find(recent_.WithName(model)), images, encoded_bytes);
+}
+
+absl::Duration ClassifyPipeline::Predict(const ModelHandle& model, int64_t images,
+                                         int64_t encoded_bytes) const {
+  if (model == nullptr) return absl::ZeroDuration();
   double margin;
   double seconds_per_byte;
   int64_t undecoded_images;
@@ -208,9 +226,7 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
     undecoded_images = undecoded_images_;
     undecoded_bytes = undecoded_bytes_;
   }
-  const ModelHandle handle = models_.Find(OrDefault(model));
-  if (handle == nullptr) return absl::ZeroDuration();
-  const BatchLoad load = handle->scheduler.load();
+  const BatchLoad load = model->scheduler.load();
   // Without anything before it, a request is welcome whatever the means say: it corrects them.
   if (load.images + undecoded_images + undecoded_bytes == 0) return absl::ZeroDuration();
   // Decoding and computing go on side by side: whichever has more to do decides. Those not yet
@@ -222,7 +238,7 @@ absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_
   const absl::Duration computing = load.running + (before - beside) * load.image;
   const absl::Duration own =
       absl::Seconds(encoded_bytes * seconds_per_byte) +
-      std::max(handle->scheduler.BatchTime(beside + images), (beside + images) * load.image);
+      std::max(model->scheduler.BatchTime(beside + images), (beside + images) * load.image);
   return margin * (std::max(decoding, computing) + own);
 }
 
@@ -277,20 +293,13 @@ absl::Status ClassifyPipeline::WhyDrop(const Request& request) const {
   return absl::OkStatus();
 }
 
-void ClassifyPipeline::FindModel(const RequestPtr& request) {
+void ClassifyPipeline::FindModel(const RequestPtr& request, const ModelVersion& version) {
   if (absl::Status drop = WhyDrop(*request); !drop.ok()) return Finish(request, std::move(drop));
   const ModelVersion& wanted = request->task.model;
-  const absl::StatusOr<ModelVersion> version = loader_->Resolve(wanted);
-  if (!version.ok()) return Finish(request, version.status());
-  if (wanted.name.empty()) {
-    absl::MutexLock lock(&mutex_);
-    default_model_ = version->name;
-  }
-  ++request->looks;
   // Who waits for a model is in nobody's way, nor may it be here any more once it waits.
-  const bool must_wait = models_.Find({version->name, wanted.version}) == nullptr;
+  const bool must_wait = models_.Find({version.name, wanted.version}) == nullptr;
   if (must_wait) {
-    if (absl::Status full = StepAside(request, *version); !full.ok()) {
+    if (absl::Status full = StepAside(request, version); !full.ok()) {
       return Finish(request, std::move(full));
     }
   }
@@ -303,13 +312,13 @@ void ClassifyPipeline::FindModel(const RequestPtr& request) {
       if (model.ok()) return Prepare(request, *model);
       const bool look_again = absl::IsNotFound(model.status()) &&
                               request->task.model.version == 0 && request->looks < kMaxLooks;
-      if (look_again) return FindModel(request);
-      Finish(request, model.status());
+      if (!look_again) return Finish(request, model.status());
+      lookups_.Schedule([this, request] { LookUp(request); });
     });
   };
   const WaitLimits limits = {request->deadline, request->task.cancelled};
-  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(*version, on_loaded, limits)
-                                          : models_.Acquire(*version, on_loaded, limits);
+  ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(version, on_loaded, limits)
+                                          : models_.Acquire(version, on_loaded, limits);
   if (model == nullptr) return;
   if (must_wait) StepBack(request);
   Prepare(request, std::move(model));
@@ -405,37 +414,6 @@ void ClassifyPipeline::NoteIfBad(Request& request, int index, absl::Status statu
   absl::MutexLock lock(&request.mutex);
   request.bad_images.emplace(index, std::move(status));
 }
-
-namespace {
-
-std::string WhatIsWrong(const absl::Status& status) {
-  if (!absl::IsOutOfRange(status)) return std::string(status.message());
-  return absl::StrCat(status.message(),
-                      "; send a smaller one, or start cytopressd with a larger "
-                      "--max-image-megapixels");
-}
-
-// One error of the errors of several images.
-absl::Status Summarize(const std::map<int, absl::Status>& bad_images) {
-  absl::Status summary;
-  int reported = 0;
-  for (const auto& [index, status] : bad_images) {
-    if (absl::IsCancelled(status) || absl::IsDeadlineExceeded(status)) return status;
-    const std::string field = absl::StrCat("images[", index, "]");
-    if (absl::IsResourceExhausted(status)) {
-      return absl::ResourceExhaustedError(absl::StrCat(field, ": ", status.message()));
-    }
-    if (summary.ok()) {
-      summary = InvalidField(field, WhatIsWrong(status));
-    } else if (reported < kMaxReportedImages) {
-      summary = WithFieldViolation(std::move(summary), field, WhatIsWrong(status));
-    }
-    ++reported;
-  }
-  return summary;
-}
-
-}  // namespace
 
 void ClassifyPipeline::Enqueue(const RequestPtr& request) {
   request->decode = clock_->Steady() - request->decode_start;

@@ -1,7 +1,7 @@
 // The way of a request from bytes to probabilities:
-//   admission -> decoding and preprocessing on a pool -> the model's batcher -> an engine ->
-//   callback.
-// Nothing here blocks its caller.
+//   admission -> the model -> decoding and preprocessing on a pool -> the model's batcher -> an
+//   engine -> callback.
+// Nothing here blocks its caller: the registry is asked on a thread of its own.
 #ifndef CYTOPRESS_CORE_SERVING_CLASSIFY_PIPELINE_H_
 #define CYTOPRESS_CORE_SERVING_CLASSIFY_PIPELINE_H_
 
@@ -23,6 +23,7 @@
 #include "core/serving/admission.h"
 #include "core/serving/model_host.h"
 #include "core/serving/prediction_margin.h"
+#include "core/serving/recent_versions.h"
 #include "core/serving/running_mean.h"
 #include "core/serving/thread_pool.h"
 
@@ -84,6 +85,9 @@ class ServingObserver {
 };
 
 struct ClassifyPipelineOptions {
+  // So long after another process has published or deleted, requests may not know of it: short
+  // against the time that loading takes, long against that between the requests of a busy server.
+  absl::Duration versions_fresh_for = absl::Milliseconds(20);
   int decode_threads = 1;
   DecodeLimits decode = {int64_t{16} << 20};  // an image
   AdmissionOptions admission;
@@ -131,12 +135,17 @@ class ClassifyPipeline {
   struct Request;
   using RequestPtr = std::shared_ptr<Request>;
 
+  // PredictedTime of a model that is in memory, or null.
+  absl::Duration Predict(const ModelHandle& model, int64_t images, int64_t encoded_bytes) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket);
-  // With the name that an empty one meant last, which is empty until then.
-  ModelVersion OrDefault(ModelVersion model) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether the request is one of those that will have to be decoded before one that comes now.
   void CountUndecoded(Request* request, bool counts);
-  void FindModel(const RequestPtr& request);
+  // Asks the registry, on the thread for that.
+  void LookUp(const RequestPtr& request);
+  // `version` is what the request means. Goes on where it is to be decoded: here, or by a decoder.
+  void GoOn(const RequestPtr& request, const ModelVersion& version);
+  void FindModel(const RequestPtr& request, const ModelVersion& version);
   // While it waits for a model, a request is not among those that wait to be decoded and computed.
   // RESOURCE_EXHAUSTED when too much waits for that model.
   absl::Status StepAside(const RequestPtr& request, const ModelVersion& model);
@@ -161,16 +170,18 @@ class ClassifyPipeline {
   Clock* const clock_;
   Admission admission_;
   int64_t unreturned_bytes_ = 0;  // of the host's thread: the most that requests held
+  RecentVersions recent_;
   ModelHost models_;
 
   mutable absl::Mutex mutex_;
-  std::string default_model_ ABSL_GUARDED_BY(mutex_);  // what an empty name meant last
   PredictionMargin margin_ ABSL_GUARDED_BY(mutex_);
   RunningMean decode_seconds_per_byte_ ABSL_GUARDED_BY(mutex_);  // of one thread
   int64_t undecoded_images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t undecoded_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of PNG and JPEG
 
   ThreadPool decoders_;
+  // For the registry: a file system that stalls must not take the decoders with it.
+  ThreadPool lookups_;
 };
 
 }  // namespace cytopress

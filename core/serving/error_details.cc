@@ -9,8 +9,10 @@ namespace cytopress {
 namespace {
 
 template <typename Message>
-std::string UrlOf() {
-  return absl::StrCat("type.googleapis.com/", Message::descriptor()->full_name());
+const std::string& UrlOf() {
+  static const auto* const url =
+      new std::string(absl::StrCat("type.googleapis.com/", Message::descriptor()->full_name()));
+  return *url;
 }
 
 template <typename Message>

@@ -4,7 +4,6 @@
 #include <new>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
@@ -45,16 +44,6 @@ absl::StatusOr<Artifact> ReadArtifact(const ModelRegistry& registry, const Model
   return absl::FailedPreconditionError(artifact.status().message());
 }
 
-// The version in ".../<version>.cyp".
-absl::StatusOr<int64_t> VersionOfPath(const std::string& path) {
-  const size_t slash = path.rfind('/') + 1;
-  int64_t version = 0;
-  if (!absl::SimpleAtoi(path.substr(slash, path.rfind('.') - slash), &version)) {
-    return absl::InternalError(absl::StrCat("model file ", path, " has no version in its name"));
-  }
-  return version;
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> RegistryModelLoader::DefaultName() const {
@@ -69,17 +58,15 @@ absl::StatusOr<std::string> RegistryModelLoader::DefaultName() const {
 }
 
 absl::StatusOr<ModelVersion> RegistryModelLoader::Resolve(const ModelVersion& wanted) {
-  ModelVersion version = wanted;
-  if (version.name.empty()) {
-    version.name = options_.default_model;
-    if (version.name.empty()) {
-      CYTOPRESS_ASSIGN_OR_RETURN(version.name, DefaultName());
+  ModelVersion named = wanted;
+  if (named.name.empty()) {
+    named.name = options_.default_model;
+    if (named.name.empty()) {
+      CYTOPRESS_ASSIGN_OR_RETURN(named.name, DefaultName());
     }
   }
-  const absl::StatusOr<std::string> path = registry_->PathOf(version);
-  if (absl::IsNotFound(path.status())) return WithReason(path.status(), "MODEL_NOT_FOUND");
-  CYTOPRESS_RETURN_IF_ERROR(path.status());
-  CYTOPRESS_ASSIGN_OR_RETURN(version.version, VersionOfPath(*path));
+  absl::StatusOr<ModelVersion> version = registry_->Resolve(named);
+  if (absl::IsNotFound(version.status())) return WithReason(version.status(), "MODEL_NOT_FOUND");
   return version;
 }
 

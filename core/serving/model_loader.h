@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CORE_SERVING_MODEL_LOADER_H_
 #define CYTOPRESS_CORE_SERVING_MODEL_LOADER_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,8 +32,12 @@ class ModelLoader {
   virtual ~ModelLoader() = default;
 
   // The version that a request means now: an empty name is the default model, version 0 the newest.
-  // Called for every request. NOT_FOUND or INVALID_ARGUMENT names what there is instead.
+  // May wait for a file system. NOT_FOUND or INVALID_ARGUMENT names what there is instead.
   virtual absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) = 0;
+
+  // Counts what this process has published and deleted: what Resolve answered before may be wrong
+  // after it. Waits for nothing.
+  virtual int64_t changes() const = 0;
 
   // Takes its time. RESOURCE_EXHAUSTED when there is no memory for it. REQUIRES: `version` is what
   // Resolve answered.
@@ -60,6 +65,7 @@ class RegistryModelLoader : public ModelLoader {
       : options_(options), registry_(registry) {}
 
   absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) override;
+  int64_t changes() const override { return registry_->changes(); }
   // Before this returns the first engine has computed a batch of every size that engines compute,
   // and each of them one image and its preferred batch, so that a model's first requests are as
   // fast as the others. How long the first engine takes for an image, alone and in a half full

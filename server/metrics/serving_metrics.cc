@@ -60,14 +60,14 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
                    .Help("Classify requests, and streams, that were not let in, by reason")
                    .Register(*registry)) {
   // From the start, so that the first refusal is a change and not the birth of a series.
-  for (const char* reason : {"deadline_unreachable", "out_of_memory", "queue_full", "shutting_down",
-                             "too_many_streams"}) {
-    refused_.Add({{"reason", reason}});
+  for (const char* reason : {"DEADLINE_UNREACHABLE", "OUT_OF_MEMORY", "QUEUE_FULL", "SHUTTING_DOWN",
+                             "TOO_MANY_STREAMS"}) {
+    refusals_[reason] = &refused_.Add({{"reason", absl::AsciiStrToLower(reason)}});
   }
 }
 
 const ServingMetrics::OfModel& ServingMetrics::Of(const ModelVersion& model) {
-  const auto [it, is_new] = models_.try_emplace({model.name, model.version});
+  const auto [it, is_new] = models_.try_emplace(model);
   if (is_new) {
     const prometheus::Labels labels = {{"model", model.name},
                                        {"version", absl::StrCat(model.version)}};
@@ -110,7 +110,7 @@ void ServingMetrics::OnClassified(const ModelVersion& model, int images, bool bu
 
 void ServingMetrics::OnUnloaded(const ModelVersion& model) {
   absl::MutexLock lock(&mutex_);
-  const auto it = models_.find({model.name, model.version});
+  const auto it = models_.find(model);
   if (it == models_.end() || it->second.unloaded) return;
   it->second.unloaded = true;
   unloaded_.push_back(it);
@@ -133,7 +133,7 @@ void ServingMetrics::Remove(Models::iterator model) {
 }
 
 void ServingMetrics::OnRefused(const std::string& reason) {
-  // Looks the series up; the reasons are few.
+  if (const auto it = refusals_.find(reason); it != refusals_.end()) return it->second->Increment();
   refused_.Add({{"reason", absl::AsciiStrToLower(reason)}}).Increment();
 }
 

@@ -7,14 +7,13 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
-#include <cstdint>
 #include <deque>
 #include <map>
 #include <string>
-#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "core/registry/model_registry.h"
 #include "core/serving/classify_pipeline.h"
 
 namespace cytopress {
@@ -45,7 +44,7 @@ class ServingMetrics : public ServingObserver {
     prometheus::Counter* cpu;
     bool unloaded;
   };
-  using Models = std::map<std::pair<std::string, int64_t>, OfModel>;
+  using Models = std::map<ModelVersion, OfModel>;
 
   const OfModel& Of(const ModelVersion& model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(Models::iterator model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -58,6 +57,8 @@ class ServingMetrics : public ServingObserver {
   prometheus::Family<prometheus::Counter>& images_;
   prometheus::Family<prometheus::Counter>& cpu_;
   prometheus::Family<prometheus::Counter>& refused_;
+  // By reason. Not changed after the constructor, so that whoever refuses needs no lock.
+  std::map<std::string, prometheus::Counter*> refusals_;
 
   // Held while a series is observed, so that it is not removed meanwhile.
   absl::Mutex mutex_;

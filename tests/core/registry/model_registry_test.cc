@@ -117,6 +117,20 @@ TEST_F(ModelRegistryTest, DeletedNumbersAreNotUsedAgain) {
   EXPECT_EQ(Publish("blood"), 4);
 }
 
+TEST_F(ModelRegistryTest, CountsItsOwnChanges) {
+  ModelRegistry other = ModelRegistry::Open(root_).value();
+  const ModelRegistry copy = registry_;
+  const int64_t before = registry_.changes();
+  Publish("blood");
+  const int64_t published = registry_.changes();
+  EXPECT_GT(published, before);
+  ASSERT_TRUE(other.Publish("blood", SampleFile(), "").ok());
+  EXPECT_EQ(registry_.changes(), published) << "it is another's";
+  ASSERT_TRUE(registry_.Delete({"blood", 2}).ok());
+  EXPECT_GT(registry_.changes(), published);
+  EXPECT_EQ(copy.changes(), registry_.changes());
+}
+
 TEST_F(ModelRegistryTest, DeleteWantsAVersionThatExists) {
   Publish("blood");
   EXPECT_EQ(registry_.Delete({"blood", 0}).code(), absl::StatusCode::kInvalidArgument);

@@ -40,6 +40,7 @@ class ClassifyPipelineTest : public testing::Test {
   ~ClassifyPipelineTest() override {
     puppet_.LetAllGo();
     loader_.Hold(false);
+    loader_.HoldLooks(false);
     LetDecoderGo();
   }
 

@@ -258,6 +258,31 @@ TEST_F(ClassifyPipelineTest, SaysThatAModelCannotBeLoaded) {
   EXPECT_EQ(Send({Raw(one_)})->Get().status(), absl::DataLossError("damaged"));
 }
 
+TEST_F(ClassifyPipelineTest, ManyRequestsAskTheRegistryOnce) {
+  options_.versions_fresh_for = absl::InfiniteDuration();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(Send({Raw(one_)})->Get().ok());
+  EXPECT_EQ(loader_.looks(), 1 + 1) << "and the host, before it loads";
+}
+
+TEST_F(ClassifyPipelineTest, ARegistryThatStallsHoldsUpNoModelThatIsInMemory) {
+  options_.versions_fresh_for = absl::ZeroDuration();  // every answer is old at once
+  options_.decode_threads = 1;
+  ASSERT_TRUE(Send({Raw(one_)})->Get().ok());
+  loader_.HoldLooks(true);
+  const auto looking = Send({Raw(one_)});
+  ASSERT_TRUE(loader_.AwaitLooks(2 + 1));
+  EXPECT_TRUE(Send({Raw(two_)})->Get().ok()) << "decoded by who sends it";
+  EXPECT_TRUE(Send({Raw(two_), Raw(three_)})->Get().ok()) << "by a decoder";
+  const auto unknown = Send({Raw(one_)}, "another");
+  EXPECT_FALSE(looking->IsSet());
+  EXPECT_FALSE(unknown->IsSet());
+  loader_.HoldLooks(false);
+  for (const auto& answer : {looking, unknown}) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    answer->Get() = absl::CancelledError();
+  }
+}
+
 TEST_F(ClassifyPipelineTest, WaitsForAModelWithoutHoldingUpOthers) {
   options_.admission.max_waiting_images = 6;
   const auto warm = Send({Raw(one_)}, "warm");

@@ -138,7 +138,7 @@ inline std::vector<std::unique_ptr<Engine>> PuppetEngines(Puppet* puppet, int en
   return made;
 }
 
-// Any version of any model, run by one puppet; loading can be held, too. Thread-safe.
+// Any version of any model, run by one puppet; looks and loads can be held, too. Thread-safe.
 class FakeModelLoader : public ModelLoader {
  public:
   explicit FakeModelLoader(Puppet* puppet, int engines = 1, int preferred_batch = kFakeBatch)
@@ -148,8 +148,18 @@ class FakeModelLoader : public ModelLoader {
     if (wanted.name == "missing") return absl::NotFoundError("there is no model 'missing'");
     absl::MutexLock lock(&mutex_);
     ++looks_;
+    const auto may_go = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !looks_held_; };
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&may_go), kPatience)) {
+      ADD_FAILURE() << "nobody let the look at " << ToString(wanted) << " go on";
+    }
     return ModelVersion{wanted.name.empty() ? "default" : wanted.name,
                         wanted.version == 0 ? newest_ : wanted.version};
+  }
+  int64_t changes() const override { return 0; }
+  // As a file system that stalls.
+  void HoldLooks(bool held) {
+    absl::MutexLock lock(&mutex_);
+    looks_held_ = held;
   }
   // What version 0 means from now on.
   void SetNewest(int64_t version) {
@@ -204,6 +214,11 @@ class FakeModelLoader : public ModelLoader {
     absl::MutexLock lock(&mutex_);
     return looks_;
   }
+  bool AwaitLooks(int count) {
+    absl::MutexLock lock(&mutex_);
+    const auto reached = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return looks_ >= count; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&reached), kPatience);
+  }
   int loads(const std::string& version) const {
     absl::MutexLock lock(&mutex_);
     const auto it = loads_.find(version);
@@ -224,6 +239,7 @@ class FakeModelLoader : public ModelLoader {
   mutable absl::Mutex mutex_;
   int64_t newest_ ABSL_GUARDED_BY(mutex_) = 1;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
+  bool looks_held_ ABSL_GUARDED_BY(mutex_) = false;
   ImageTimes times_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);

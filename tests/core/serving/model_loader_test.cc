@@ -70,6 +70,13 @@ TEST_F(RegistryModelLoaderTest, ResolvesTheNewest) {
   EXPECT_EQ(ErrorInfoOf(missing).reason(), "MODEL_NOT_FOUND");
 }
 
+TEST_F(RegistryModelLoaderTest, TellsOfChanges) {
+  RegistryModelLoader loader = Make();
+  const int64_t before = loader.changes();
+  Publish("cells");
+  EXPECT_GT(loader.changes(), before);
+}
+
 TEST_F(RegistryModelLoaderTest, TheOnlyModelIsTheDefault) {
   RegistryModelLoader loader = Make();
   EXPECT_EQ(loader.Resolve({}).status().code(), absl::StatusCode::kNotFound);

@@ -24,6 +24,8 @@ class FakeTimeTest : public ClassifyPipelineTest {
  protected:
   FakeTimeTest() {
     options_.decode_threads = 1;
+    // However time passes, a lone image is decoded where it is sent.
+    options_.versions_fresh_for = absl::InfiniteDuration();
     options_.admission.max_waiting_images = 100;
     pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, &clock_);
     puppet_.Hold();
@@ -320,6 +322,7 @@ class DecodingTest : public ClassifyPipelineTest {
 
   void Start(int decode_threads) {
     options_.decode_threads = decode_threads;
+    options_.versions_fresh_for = absl::InfiniteDuration();
     pipeline_ = std::make_unique<ClassifyPipeline>(options_, &loader_, &observer_, &clock_);
     ASSERT_TRUE(Send({Raw(one_)})->Get().ok());
   }

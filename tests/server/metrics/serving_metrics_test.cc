@@ -49,6 +49,16 @@ class ServingMetricsTest : public testing::Test {
     return -1;
   }
 
+  double Refused(const std::string& reason) {
+    for (const prometheus::MetricFamily& family : registry_.Collect()) {
+      if (family.name != "cytopress_classify_refused_total") continue;
+      for (const prometheus::ClientMetric& metric : family.metric) {
+        if (metric.label.at(0).value == reason) return metric.counter.value;
+      }
+    }
+    return -1;
+  }
+
   prometheus::Registry registry_;
   ServingMetrics metrics_{&registry_};
 };
@@ -112,6 +122,12 @@ TEST_F(ServingMetricsTest, EveryReasonOfARefusalIsThereBeforeTheFirst) {
     metrics_.OnRefused(reason);
   }
   EXPECT_EQ(reasons(), before);
+  // Another one comes with its first refusal.
+  metrics_.OnRefused("TOO_LATE");
+  EXPECT_EQ(reasons().count("too_late"), 1u);
+  metrics_.OnRefused("QUEUE_FULL");
+  EXPECT_EQ(Refused("queue_full"), 2);
+  EXPECT_EQ(Refused("too_late"), 1);
 }
 
 TEST_F(ServingMetricsTest, VersionsAreUnloadedWhileOthersAreServed) {
