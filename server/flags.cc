@@ -24,7 +24,8 @@ namespace {
 
 constexpr char kFooter[] = R"(Exit codes:
   0  ended by SIGTERM, SIGINT or SIGHUP
-  1  cannot serve: a port is taken, a folder or the job database cannot be written, ...
+  1  cannot serve: a port is taken, a folder or the job database cannot be written, the GPU of
+     --inference-device is lost, ...
   2  wrong flags: to start it again will not help
 
 Examples:
@@ -34,6 +35,9 @@ Examples:
   cytopressd --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --ready-file /run/cytopress.json)";
 
 constexpr int kMaxDefaultEngines = 4;
+// One's batch is copied and answered while the GPU computes the other's. More would only share the
+// GPU, and each takes memory for its activations and time to load.
+constexpr int kDefaultGpuEngines = 2;
 
 // $XDG_STATE_HOME/cytopress, or ~/.local/state/cytopress.
 std::string DefaultStateFolder() {
@@ -172,7 +176,7 @@ void DeclareInference(CLI::App* app, Flags* flags, Extra* extra) {
       ->capture_default_str();
   app->add_option("--inference-threads", options->engines,
                   "batches of a model that are computed at the same time; the threads share its "
-                  "weights; default: the cores that serve, at most 4")
+                  "weights; default: the cores that serve, at most 4, or 2 on a GPU")
       ->check(CLI::Range(1, 256));
   app->add_option("--engine-threads", options->engine_threads,
                   "cores that compute one batch together")
@@ -217,14 +221,17 @@ void ApplyCores(const Extra& extra, Flags* flags) {
   }
 }
 
-// For as many cores as serving gets.
+// For as many cores as serving gets, which those that wait for a GPU do not need.
 void ApplyDefaultThreads(const CLI::App& app, Flags* flags) {
   int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   if (!flags->serving_cores.empty()) {
     cores = std::min(cores, static_cast<int>(flags->serving_cores.size()));
   }
   DaemonOptions& options = flags->daemon;
-  if (app.count("--inference-threads") == 0) options.engines = std::min(cores, kMaxDefaultEngines);
+  const bool on_gpu = GpuIndex(flags->inference_device).has_value();
+  if (app.count("--inference-threads") == 0) {
+    options.engines = on_gpu ? kDefaultGpuEngines : std::min(cores, kMaxDefaultEngines);
+  }
   if (app.count("--decode-threads") == 0) {
     options.serving.decode_threads = std::min(cores, 2 * kMaxDefaultEngines);
   }

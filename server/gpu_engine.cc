@@ -5,14 +5,55 @@
 #include <filesystem>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "core/base/status_macros.h"
+#include "core/engine/engine.h"
 #include "core/gpu/engine_module.h"
 
 namespace cytopress {
+namespace {
 
-absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu) {
+// Tells when its device is lost.
+class WatchedEngine : public Engine {
+ public:
+  WatchedEngine(std::unique_ptr<Engine> engine, std::function<void()> on_lost)
+      : engine_(std::move(engine)), on_lost_(std::move(on_lost)) {}
+
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override {
+    absl::Status status = engine_->Classify(pixels, count, probabilities);
+    if (absl::IsUnavailable(status)) on_lost_();
+    return status;
+  }
+  absl::StatusOr<std::unique_ptr<Engine>> Clone() override {
+    return Watch(engine_->Clone(), on_lost_);
+  }
+  std::string name() const override { return engine_->name(); }
+  int classes() const override { return engine_->classes(); }
+  int64_t image_bytes() const override { return engine_->image_bytes(); }
+  int preferred_batch() const override { return engine_->preferred_batch(); }
+
+  // What making an engine has come to.
+  static absl::StatusOr<std::unique_ptr<Engine>> Watch(absl::StatusOr<std::unique_ptr<Engine>> made,
+                                                       const std::function<void()>& on_lost) {
+    if (absl::IsUnavailable(made.status())) on_lost();
+    CYTOPRESS_RETURN_IF_ERROR(made.status());
+    return std::make_unique<WatchedEngine>(*std::move(made), on_lost);
+  }
+
+ private:
+  const std::unique_ptr<Engine> engine_;
+  const std::function<void()> on_lost_;
+};
+
+}  // namespace
+
+absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu,
+                                            std::function<void()> on_lost) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     return absl::FailedPreconditionError(
@@ -27,12 +68,13 @@ absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu) {
     return absl::FailedPreconditionError(absl::StrCat(path, " cannot be loaded: ", dlerror(),
                                                       "; build it together with this cytopressd"));
   }
-  return EngineFactory([create = reinterpret_cast<CreateGpuEngineFunction*>(function), gpu](
-                           const Artifact& artifact, const EngineOptions&) {
-    absl::StatusOr<std::unique_ptr<Engine>> engine = absl::UnknownError("not made");
-    create(artifact, gpu, &engine);
-    return engine;
-  });
+  return EngineFactory(
+      [create = reinterpret_cast<CreateGpuEngineFunction*>(function), gpu,
+       on_lost = std::move(on_lost)](const Artifact& artifact, const EngineOptions&) {
+        absl::StatusOr<std::unique_ptr<Engine>> engine = absl::UnknownError("not made");
+        create(artifact, gpu, &engine);
+        return WatchedEngine::Watch(std::move(engine), on_lost);
+      });
 }
 
 }  // namespace cytopress

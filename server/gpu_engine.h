@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_SERVER_GPU_ENGINE_H_
 #define CYTOPRESS_SERVER_GPU_ENGINE_H_
 
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -9,9 +10,12 @@
 
 namespace cytopress {
 
-// Loads the module at `path` (core/gpu/engine_module.h), for good. FAILED_PRECONDITION, with what
-// to do, where there is none or it does not fit. Not thread-safe.
-absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu);
+// Loads the module at `path` (core/gpu/engine_module.h), for good. `on_lost` is called when the GPU
+// is lost to this process (UNAVAILABLE of Engine::Classify), by any thread, perhaps by several and
+// again and again; it must be short. FAILED_PRECONDITION, with what to do, where there is no module
+// or it does not fit. Not thread-safe.
+absl::StatusOr<EngineFactory> LoadGpuEngine(
+    const std::string& path, int gpu, std::function<void()> on_lost = [] {});
 
 }  // namespace cytopress
 

@@ -3,7 +3,9 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -23,10 +25,19 @@
 namespace cytopress {
 namespace {
 
+// Only another process can use the GPU again.
+std::atomic<bool> gpu_lost{false};
+
+void EndWithoutGpu() {
+  if (gpu_lost.exchange(true)) return;
+  spdlog::critical("the GPU is lost to this process, which stops; start it anew");
+  kill(getpid(), SIGTERM);
+}
+
 absl::StatusOr<EngineFactory> FactoryFor(const Flags& flags) {
   const std::optional<int> gpu = GpuIndex(flags.inference_device);
   if (!gpu.has_value()) return EngineFactory(CreateEngine);
-  return LoadGpuEngine(flags.gpu_module, *gpu);
+  return LoadGpuEngine(flags.gpu_module, *gpu, EndWithoutGpu);
 }
 
 // What ends the server.
@@ -93,5 +104,5 @@ int main(int argc, char** argv) {
   sigdelset(&signals, SIGHUP);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   (*daemon)->Shutdown();
-  return 0;
+  return cytopress::gpu_lost ? 1 : 0;
 }

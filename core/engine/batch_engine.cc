@@ -12,14 +12,11 @@
 namespace cytopress {
 namespace {
 
-// Large images are computed in smaller batches, so that no map of a batch exceeds this.
-constexpr int64_t kLargestMapBytes = int64_t{64} << 20;
-
 int64_t ImageBytes(const NetworkSpec& spec) {
   return int64_t{spec.input_channels} * spec.input_height * spec.input_width;
 }
 
-int LargestBatch(const DenseModel& model, int wanted) {
+int LargestBatch(const DenseModel& model, const BatchLimits& limits) {
   int64_t largest_map = 0;
   for (size_t i = 0; i < model.network.layers.size(); ++i) {
     const Layer& layer = model.network.layers[i];
@@ -27,8 +24,8 @@ int LargestBatch(const DenseModel& model, int wanted) {
     largest_map =
         std::max(largest_map, values * static_cast<int64_t>(NumberBytes(model.grids[i].number)));
   }
-  int batch = wanted;
-  while (batch > 1 && batch * largest_map > kLargestMapBytes) batch /= 2;
+  int batch = limits.images;
+  while (batch > 1 && batch * largest_map > limits.map_bytes) batch /= 2;
   return batch;
 }
 
@@ -42,11 +39,12 @@ ScopedThreads::~ScopedThreads() {
   if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
 }
 
-BatchEngine::BatchEngine(std::shared_ptr<const DenseModel> model, int threads, int largest_batch)
+BatchEngine::BatchEngine(std::shared_ptr<const DenseModel> model, int threads,
+                         const BatchLimits& limits)
     : model_(std::move(model)),
       threads_(threads),
       image_bytes_(ImageBytes(model_->network.spec)),
-      largest_batch_(LargestBatch(*model_, largest_batch)) {}
+      largest_batch_(LargestBatch(*model_, limits)) {}
 
 absl::Status BatchEngine::Classify(absl::Span<const uint8_t> pixels, int count,
                                    absl::Span<float> probabilities) {

@@ -22,11 +22,18 @@ class ScopedThreads {
   const int before_;
 };
 
+// Of the batches that are computed in one go. The defaults are for CPUs, whose caches are small.
+struct BatchLimits {
+  int images = 32;  // a power of two
+  // Of the largest map of a batch, in the model's numbers: large images are computed in smaller
+  // batches.
+  int64_t map_bytes = int64_t{64} << 20;
+};
+
 // Checks requests and cuts them into batches. Thread-compatible, as every engine.
 class BatchEngine : public Engine {
  public:
-  // Batches have at most `largest_batch` images, a power of two, or fewer where images are large.
-  BatchEngine(std::shared_ptr<const DenseModel> model, int threads, int largest_batch = 32);
+  BatchEngine(std::shared_ptr<const DenseModel> model, int threads, const BatchLimits& limits = {});
 
   absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                         absl::Span<float> probabilities) override;

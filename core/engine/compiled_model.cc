@@ -24,6 +24,11 @@ std::string NameOf(DenseArithmetic arithmetic, const PackedModel& packed) {
                       has_matrices ? packed.kernel->matrix_name : packed.kernel->name);
 }
 
+void DropWeights(Convolution* convolution) {
+  std::vector<int8_t>().swap(convolution->integer_weights);
+  std::vector<float>().swap(convolution->float_weights);
+}
+
 }  // namespace
 
 CompiledModel::CompiledModel(DenseModel model, const LayerWays& choice, const BlockKernel& kernel)
@@ -36,15 +41,25 @@ CompiledModel::CompiledModel(const std::shared_ptr<DenseModel>& model, const Lay
       engine_name_(NameOf(model_->arithmetic, packed_)) {
   for (size_t i = 0; i < choice.size(); ++i) {
     if (!choice[i].in_blocks && packed_.of_windows[i] == nullptr) continue;
-    std::vector<int8_t>().swap(model->convolutions[i].integer_weights);
-    std::vector<float>().swap(model->convolutions[i].float_weights);
+    DropWeights(&model_->convolutions[i]);
+  }
+}
+
+void CompiledModel::DropPackedWeights() {
+  for (size_t i = 0; i < packed_.onednn.size(); ++i) {
+    if (packed_.onednn[i] == nullptr || packed_.onednn[i]->needs_plain_weights()) continue;
+    Convolution* const of_windows = packed_.of_windows[i].get();
+    DropWeights(of_windows != nullptr ? of_windows : &model_->convolutions[i]);
   }
 }
 
 std::unique_ptr<Plan> CompiledModel::PlanFor(int batch) {
   absl::MutexLock lock(&mutex_);
   std::unique_ptr<const Plan>& plan = plans_[batch];
-  if (plan == nullptr) plan = std::make_unique<const Plan>(*model_, packed_, batch);
+  if (plan == nullptr) {
+    plan = std::make_unique<const Plan>(*model_, packed_, batch);
+    DropPackedWeights();
+  }
   return std::make_unique<Plan>(*plan);
 }
 

@@ -21,8 +21,8 @@ class CompiledModel {
   CompiledModel(DenseModel model, const LayerWays& choice,
                 const BlockKernel& kernel = BestBlockKernel());
 
-  // Without the weights that are packed and not read again.
-  const std::shared_ptr<const DenseModel>& model() const { return model_; }
+  // Its weights are not for others to read: they go when they are packed.
+  std::shared_ptr<const DenseModel> model() const { return model_; }
   // Engine::name of its engines.
   const std::string& engine_name() const { return engine_name_; }
 
@@ -34,8 +34,11 @@ class CompiledModel {
  private:
   CompiledModel(const std::shared_ptr<DenseModel>& model, const LayerWays& choice,
                 const BlockKernel& kernel);
+  // Of the layers that oneDNN computes. Nothing but what compiles a plan reads them.
+  void DropPackedWeights() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const std::shared_ptr<const DenseModel> model_;
+  // Changes by its convolutions' weights alone.
+  const std::shared_ptr<DenseModel> model_;
   absl::Mutex mutex_;
   // Grows by the layouts that oneDNN's primitives of further batch sizes ask for.
   PackedModel packed_ ABSL_GUARDED_BY(mutex_);

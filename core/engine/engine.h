@@ -24,7 +24,8 @@ class Engine {
   // turns. The same image gets the same probabilities alone and in any batch: exactly in INT8, to
   // 1e-6 in FP32, to about 1e-2 in BF16. The first call with a new batch size compiles a plan for
   // it (up to a few hundred milliseconds), so warm up with the powers of two up to
-  // preferred_batch(). INVALID_ARGUMENT for sizes that do not fit.
+  // preferred_batch(). INVALID_ARGUMENT for sizes that do not fit; UNAVAILABLE when the device is
+  // lost to this process, which only another one can use again.
   virtual absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
                                 absl::Span<float> probabilities) = 0;
 

@@ -24,7 +24,9 @@ DataType ToDataType(Number number) {
   return DataType::f32;
 }
 
-bool IsInteger(const Convolution& c) { return !c.integer_weights.empty(); }
+bool IsInteger(const Convolution& c) {
+  return c.source == Number::kUint8 || c.source == Number::kInt8;
+}
 
 // oneDNN 2.x adds the bias before it multiplies, 3.x after.
 std::vector<float> BiasForVersion(const Convolution& c) {
@@ -64,6 +66,14 @@ dnnl::primitive_attr MakeAttributes(const Convolution& c) {
 
 dnnl::memory::desc DescribeWeights(const Convolution& c, DataType type, Tag tag) {
   return {{c.out_channels, c.in_channels, c.kernel_height, c.kernel_width}, type, tag};
+}
+
+// The convolution's own.
+dnnl::memory PlainWeights(const Convolution& c) {
+  const void* const plain = IsInteger(c) ? static_cast<const void*>(c.integer_weights.data())
+                                         : static_cast<const void*>(c.float_weights.data());
+  const DataType type = IsInteger(c) ? DataType::s8 : DataType::f32;
+  return {DescribeWeights(c, type, Tag::oihw), CpuEngine(), const_cast<void*>(plain)};
 }
 
 // Of the weights as they are multiplied: like the source, but integers are signed.
@@ -206,15 +216,16 @@ PackedConstants::PackedConstants(const Convolution& convolution)
   if (IsInteger(convolution)) multiplier_ = CopyOf(convolution.multiplier);
 }
 
+bool PackedConstants::needs_plain_weights() const {
+  // Where sources are signed, oneDNN packs sums of the weights with them, and reads no such layout.
+  return layouts_.empty() || convolution_->source == Number::kInt8;
+}
+
 dnnl::memory PackedConstants::Weights(const dnnl::memory::desc& layout) {
   for (const auto& [known, memory] : layouts_) {
     if (known == layout) return memory;
   }
-  const Convolution& c = *convolution_;
-  const void* plain = IsInteger(c) ? static_cast<const void*>(c.integer_weights.data())
-                                   : static_cast<const void*>(c.float_weights.data());
-  const DataType type = IsInteger(c) ? DataType::s8 : DataType::f32;
-  dnnl::memory from(DescribeWeights(c, type, Tag::oihw), CpuEngine(), const_cast<void*>(plain));
+  dnnl::memory from = needs_plain_weights() ? PlainWeights(*convolution_) : layouts_.front().second;
   dnnl::memory to(layout, CpuEngine());
   dnnl::stream stream(CpuEngine());
   dnnl::reorder(from, to).execute(stream, from, to);

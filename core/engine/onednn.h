@@ -66,12 +66,16 @@ class Operation {
 // several batch sizes share them.
 class PackedConstants {
  public:
-  // `convolution` must outlive the object.
+  // `convolution` must outlive the object, its weights as long as they are needed.
   explicit PackedConstants(const Convolution& convolution);
 
   const Convolution& convolution() const { return *convolution_; }
-  // The weights in `layout`, reordered at the first request.
+  // The weights in `layout`, reordered at the first request: the same numbers, whatever they are
+  // reordered from.
   dnnl::memory Weights(const dnnl::memory::desc& layout);
+  // Whether the convolution's own weights may be read again: at first, and for ever where other
+  // layouts cannot be made of a packed one.
+  bool needs_plain_weights() const;
   const dnnl::memory& bias() const { return bias_; }
   const dnnl::memory& multiplier() const { return multiplier_; }
 

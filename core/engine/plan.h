@@ -58,8 +58,8 @@ struct PackedModel {
   std::vector<bool> in_blocks() const;
 };
 
-// `model` must outlive the result; the integer weights of layers in blocks and of those that are
-// computed by windows are not read again.
+// `model` must outlive the result; the weights of layers in blocks and of those that are computed
+// by windows are not read again, those of the others as long as PackedConstants needs them.
 // Blocks: REQUIRES kInt8 arithmetic. Matrices: and kernel.run_matrix.
 PackedModel PackModel(const DenseModel& model, const LayerWays& choice,
                       const BlockKernel& kernel = BestBlockKernel());

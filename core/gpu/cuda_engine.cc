@@ -9,7 +9,9 @@
 #include <torch/torch.h>
 #include <torch/version.h>
 
+#include <cstdint>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,8 +21,10 @@
 #include "absl/base/attributes.h"
 #include "absl/base/const_init.h"
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/engine/batch_engine.h"
@@ -30,15 +34,29 @@
 namespace cytopress {
 namespace {
 
-constexpr int kLargestBatch = 128;
+// Counted in FP32, of which FP16 takes half: a map of 128 images at 224x224 pixels has 411 MB.
+constexpr BatchLimits kLimits = {/*images=*/128, /*map_bytes=*/int64_t{512} << 20};
 // cuDNN chooses and compiles its kernels in the first passes, which a graph must not record.
 constexpr int kWarmUpPasses = 3;
+
+// Held while a graph is recorded: what others allocate or free on the device meanwhile could spoil
+// it.
+ABSL_CONST_INIT absl::Mutex recording(absl::kConstInit);
+
+// After an error: whether it stays. A kernel's illegal access or a device that fell off its bus
+// ends what CUDA does for this process; every call answers with that error from then on.
+bool IsLost(int gpu) {
+  absl::MutexLock lock(&recording);
+  // Forgets an error that does not stay.
+  (void)cudaGetLastError();
+  return cudaSetDevice(gpu) != cudaSuccess || cudaDeviceSynchronize() != cudaSuccess;
+}
 
 // Memory may be free later, so that it is worth another try.
 absl::Status Failed(int gpu, const std::exception& error) {
   const std::string message = absl::StrCat("cuda:", gpu, " failed: ", error.what());
-  return SaysOutOfMemory(error.what()) ? absl::ResourceExhaustedError(message)
-                                       : absl::InternalError(message);
+  if (SaysOutOfMemory(error.what())) return absl::ResourceExhaustedError(message);
+  return IsLost(gpu) ? absl::UnavailableError(message) : absl::InternalError(message);
 }
 
 // A stream for one owner. LibTorch's pool hands out the same 32 in turns, so that what one engine
@@ -87,9 +105,6 @@ class OwnStream {
   cudaStream_t const stream_;
 };
 
-// Held while a graph is recorded: what others allocate on the device meanwhile could spoil it.
-ABSL_CONST_INIT absl::Mutex recording(absl::kConstInit);
-
 using GraphPool = decltype(at::cuda::graph_pool_handle());
 
 void BeginCapture(GraphPool pool, at::cuda::CUDAGraph& graph) {
@@ -115,17 +130,28 @@ class CudaEngine : public BatchEngine {
   // `torch_model` is `model` on that GPU. Records the graphs of all batch sizes. Throws c10::Error.
   CudaEngine(std::shared_ptr<const DenseModel> model, std::shared_ptr<const TorchModel> torch_model,
              int gpu)
-      : BatchEngine(std::move(model), /*threads=*/1, kLargestBatch),
+      : BatchEngine(std::move(model), /*threads=*/1, kLimits),
         torch_model_(std::move(torch_model)),
         gpu_(gpu),
         stream_(static_cast<c10::DeviceIndex>(gpu)) {
     const c10::cuda::CUDAStreamGuard guard(stream_.get());  // of its device, too
     const torch::NoGradGuard no_grad;
     absl::MutexLock lock(&recording);
+    for (int batch = preferred_batch(); batch >= 1; batch /= 2) WarmUp(batch, plans_[batch]);
+    stream_.get().synchronize();
+    // Graphs allocate from a pool of their own: what the passes have left would lie idle. Once,
+    // since it makes the whole device wait.
+    c10::cuda::CUDACachingAllocator::emptyCache();
     // The largest first: its memory serves the others.
-    for (int batch = preferred_batch(); batch >= 1; batch /= 2) Record(batch, plans_[batch]);
+    for (auto plan = plans_.rbegin(); plan != plans_.rend(); ++plan) Record(plan->second);
   }
 
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override {
+    absl::Status status = BatchEngine::Classify(pixels, count, probabilities);
+    const bool lost = absl::IsInternal(status) && IsLost(gpu_);
+    return lost ? absl::UnavailableError(status.message()) : status;
+  }
   absl::StatusOr<std::unique_ptr<Engine>> Clone() override {
     try {
       return std::make_unique<CudaEngine>(shared_model(), torch_model_, gpu_);
@@ -159,19 +185,20 @@ class CudaEngine : public BatchEngine {
                 sizeof(float) * count * classes());
   }
 
-  void Record(int batch, Plan& plan) {
+  // Makes the buffers, and passes that no graph is to record.
+  void WarmUp(int batch, Plan& plan) {
     const NetworkSpec& spec = model().network.spec;
     const std::vector<int64_t> shape = {batch, spec.input_height, spec.input_width,
                                         spec.input_channels};
     const auto pinned = torch::TensorOptions().pinned_memory(true);
     plan.host_pixels = torch::zeros(shape, pinned.dtype(torch::kUInt8));
     plan.host_probabilities = torch::zeros({batch, classes()}, pinned.dtype(torch::kFloat32));
-    const c10::cuda::CUDAStream stream = stream_.get();
-    plan.pixels = torch::zeros(shape, torch::TensorOptions(stream.device()).dtype(torch::kUInt8));
+    plan.pixels =
+        torch::zeros(shape, torch::TensorOptions(stream_.get().device()).dtype(torch::kUInt8));
     for (int pass = 0; pass < kWarmUpPasses; ++pass) torch_model_->Classify(plan.pixels);
-    stream.synchronize();
-    // A graph allocates from a pool of its own: what the passes before have left would lie idle.
-    c10::cuda::CUDACachingAllocator::emptyCache();
+  }
+
+  void Record(Plan& plan) {
     BeginCapture(pool_, plan.graph);
     try {
       plan.probabilities = torch_model_->Classify(plan.pixels);
@@ -191,6 +218,27 @@ class CudaEngine : public BatchEngine {
   std::map<int, Plan> plans_;  // by batch size
 };
 
+// Onto the GPU, whose memory the device gets back with the last engine: LibTorch would keep it, and
+// other processes lack it.
+std::shared_ptr<const TorchModel> Upload(const DenseModel& model, int gpu) {
+  const auto device = static_cast<c10::DeviceIndex>(gpu);
+  const auto destroy = [device](const TorchModel* torch_model) {
+    delete torch_model;
+    absl::MutexLock lock(&recording);
+    try {
+      const c10::cuda::CUDAGuard guard(device);
+      c10::cuda::CUDACachingAllocator::emptyCache();
+    } catch (const std::exception&) {
+      // A device that is lost has none to give.
+    }
+  };
+  std::shared_ptr<const TorchModel> torch_model(
+      new TorchModel(model, torch::Device(torch::kCUDA, device), torch::kFloat16), destroy);
+  // Engines' streams do not wait for this one.
+  c10::cuda::getCurrentCUDAStream(device).synchronize();
+  return torch_model;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> CreateCudaEngine(const Artifact& artifact, int gpu) {
@@ -201,8 +249,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CreateCudaEngine(const Artifact& artifac
   }
   CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, DenseArithmetic::kFp32));
   try {
-    auto torch_model = std::make_shared<const TorchModel>(
-        model, torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)), torch::kFloat16);
+    std::shared_ptr<const TorchModel> torch_model = Upload(model, gpu);
     // They are on the device now.
     for (Convolution& convolution : model.convolutions) {
       std::vector<float>().swap(convolution.float_weights);

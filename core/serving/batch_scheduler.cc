@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <new>
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 
 namespace cytopress {
@@ -30,12 +32,13 @@ absl::Duration ThreadCpu() {
 }  // namespace
 
 BatchScheduler::BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch,
-                               Clock* clock, const ImageTimes& times)
+                               Clock* clock, const ImageTimes& times, std::string model)
     : engines_(std::move(engines)),
       on_batch_(std::move(on_batch)),
       clock_(clock),
       classes_(engines_.at(0)->classes()),
       image_bytes_(engines_.at(0)->image_bytes()),
+      model_(std::move(model)),
       running_(engines_.size()) {
   {
     absl::MutexLock lock(&mutex_);
@@ -259,7 +262,19 @@ void BatchScheduler::Finish(const Batch& batch, const absl::Status& status) {
       if (task->handed_out_ == task->images) ended.push_back(task);
     }
   }
-  for (BatchTask* task : ended) task->done(task->status_);
+  for (BatchTask* task : ended) {
+    task->done(task->status_.ok() ? CheckProbabilities(*task) : task->status_);
+  }
+}
+
+absl::Status BatchScheduler::CheckProbabilities(const BatchTask& task) const {
+  const bool finite = std::all_of(task.probabilities.begin(), task.probabilities.end(),
+                                  [](float probability) { return std::isfinite(probability); });
+  if (finite) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat(model_,
+                   " computes infinite or undefined probabilities for these images; publish "
+                   "another version of it, or compute it on another device"));
 }
 
 }  // namespace cytopress

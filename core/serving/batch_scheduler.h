@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -43,7 +44,7 @@ struct BatchTask {
   // the scheduler's lock, before `done`: it must be short.
   std::function<void(int count)> on_left_queue;
   // Once, on a thread of the scheduler and without a lock held. DEADLINE_EXCEEDED or CANCELLED when
-  // the task was dropped.
+  // the task was dropped, INTERNAL when probabilities are no numbers.
   std::function<void(const absl::Status& status)> done;
 
   // Results.
@@ -71,10 +72,11 @@ class BatchScheduler {
   using OnBatch = std::function<void(int images, absl::Duration cpu)>;
 
   // Starts one thread an engine; throws std::system_error when there is none for it.
-  // `times` is what load() and BatchTime() go by until batches have been measured. `clock` must
-  // outlive the scheduler. REQUIRES: engines of the same model, at least one.
+  // `times` is what load() and BatchTime() go by until batches have been measured; `model` is the
+  // name of it in errors. `clock` must outlive the scheduler. REQUIRES: engines of the same model,
+  // at least one.
   BatchScheduler(std::vector<std::unique_ptr<Engine>> engines, OnBatch on_batch, Clock* clock,
-                 const ImageTimes& times = {});
+                 const ImageTimes& times = {}, std::string model = "the model");
   // REQUIRES: every task is done.
   ~BatchScheduler();
   BatchScheduler(const BatchScheduler&) = delete;
@@ -137,6 +139,8 @@ class BatchScheduler {
   absl::Status WhyDrop(const BatchTask& task, absl::Duration now) const;
   absl::Status Compute(Engine* engine, const Batch& batch, Buffers* buffers) const;
   void Finish(const Batch& batch, const absl::Status& status);
+  // Whatever the engine says: FP16 overflows, and hardware fails.
+  absl::Status CheckProbabilities(const BatchTask& task) const;
   void Measure(size_t engine, const Batch& batch) ABSL_LOCKS_EXCLUDED(mutex_);
   // Of one engine, for an image of a batch with so many.
   double SecondsPerImage(int images) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -146,6 +150,7 @@ class BatchScheduler {
   Clock* const clock_;
   const int classes_;
   const int64_t image_bytes_;
+  const std::string model_;
 
   mutable absl::Mutex mutex_;
   Queue queue_ ABSL_GUARDED_BY(mutex_);

@@ -345,6 +345,8 @@ void ModelHost::LoadNext() {
     spdlog::warn("cannot load {}: {}", ToString(version), std::string(model.status().message()));
   }
   Conclude(version, model);
+  // What reading and packing took, often more than the model keeps.
+  ReturnFreedMemory();
 }
 
 void ModelHost::Reload(const ModelVersion& replaced) {

@@ -30,7 +30,8 @@ struct ServedModel {
       : version(std::move(model.version)),
         preprocessing(std::move(model.preprocessing)),
         class_names(std::move(model.class_names)),
-        scheduler(std::move(model.engines), std::move(on_batch), clock, model.times) {}
+        scheduler(std::move(model.engines), std::move(on_batch), clock, model.times,
+                  ToString(version)) {}
 
   const ModelVersion version;
   const Preprocessing preprocessing;

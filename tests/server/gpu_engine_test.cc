@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/types/span.h"
 #include "core/base/file.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/temporary_folder.h"
@@ -35,6 +38,35 @@ TEST(GpuEngineTest, ItsErrorsArrive) {
   ASSERT_TRUE(factory.ok()) << factory.status();
   EXPECT_EQ((*factory)(SmallModel(), {}).status(),
             absl::FailedPreconditionError("there is one GPU"));
+}
+
+TEST(GpuEngineTest, ALostGpuIsToldOf) {
+  int told = 0;
+  const absl::StatusOr<EngineFactory> factory =
+      LoadGpuEngine(FAKE_GPU_MODULE, 2, [&told] { ++told; });
+  ASSERT_TRUE(factory.ok()) << factory.status();
+  const absl::StatusOr<std::unique_ptr<Engine>> engine = (*factory)(SmallModel(), {});
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  const absl::StatusOr<std::unique_ptr<Engine>> other = (*engine)->Clone();
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_EQ(told, 0);
+  const std::vector<uint8_t> pixels(1);
+  std::vector<float> probabilities(2);
+  int expected = 0;
+  for (Engine* const lost : {engine->get(), other->get()}) {
+    EXPECT_EQ(lost->Classify(pixels, 1, absl::MakeSpan(probabilities)).code(),
+              absl::StatusCode::kUnavailable);
+    EXPECT_EQ(told, ++expected);
+  }
+}
+
+TEST(GpuEngineTest, AGpuThatIsLostBeforeIsToldOf) {
+  int told = 0;
+  const absl::StatusOr<EngineFactory> factory =
+      LoadGpuEngine(FAKE_GPU_MODULE, 3, [&told] { ++told; });
+  ASSERT_TRUE(factory.ok()) << factory.status();
+  EXPECT_EQ((*factory)(SmallModel(), {}).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(told, 1);
 }
 
 TEST(GpuEngineTest, WhatIsNoModuleIsNamedWithTheRemedy) {

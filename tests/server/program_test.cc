@@ -269,5 +269,19 @@ TEST(FlagsTest, ThreadsAreNoMoreThanTheCoresThatServe) {
   EXPECT_EQ(std::get<Flags>(parsed).daemon.serving.decode_threads, 5);
 }
 
+TEST(FlagsTest, AGpuHasTwoEnginesHoweverManyCoresServe) {
+  std::vector<const char*> arguments = {
+      "cytopressd",         "--state", "/tmp/s",          "--workers", "0",
+      "--inference-device", "cuda:0",  "--serving-cores", "0"};
+  auto parsed = ParseFlags(static_cast<int>(arguments.size()), arguments.data());
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.engines, 2);
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.serving.decode_threads, 1);
+  arguments.insert(arguments.end(), {"--inference-threads", "3"});
+  parsed = ParseFlags(static_cast<int>(arguments.size()), arguments.data());
+  ASSERT_TRUE(std::holds_alternative<Flags>(parsed));
+  EXPECT_EQ(std::get<Flags>(parsed).daemon.engines, 3) << "what is given is kept";
+}
+
 }  // namespace
 }  // namespace cytopress

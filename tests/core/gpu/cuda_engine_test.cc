@@ -1,9 +1,12 @@
 #include "core/gpu/cuda_engine.h"
 
+#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include <cmath>
+#include <cstdint>
+#include <thread>
 #include <vector>
 
 #include "tests/core/engine/random_artifact.h"
@@ -39,6 +42,59 @@ TEST_F(CudaEngineTest, IsNearTheReferenceInEveryBatch) {
     ASSERT_TRUE(status.ok()) << status;
     for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 0.01) << i;
   }
+}
+
+TEST_F(CudaEngineTest, AnotherComputesBesideTheFirstAndOutlivesIt) {
+  NetworkSpec spec;
+  spec.stem = Stem::kStride2;
+  spec.classes = 8;
+  constexpr int kImages = 33, kRounds = 20;
+  const std::vector<uint8_t> pixels = RandomPixels(spec, kImages);
+  auto first = CreateCudaEngine(RandomArtifact(spec, v1::WEIGHT_TYPE_INT8), 0);
+  ASSERT_TRUE(first.ok()) << first.status();
+  auto second = (*first)->Clone();
+  ASSERT_TRUE(second.ok()) << second.status();
+  std::vector<float> expected(kImages * spec.classes);
+  ASSERT_TRUE((*first)->Classify(pixels, kImages, absl::MakeSpan(expected)).ok());
+  const auto repeat = [&](Engine& engine) {
+    std::vector<float> got(expected.size());
+    for (int i = 0; i < kRounds; ++i) {
+      EXPECT_TRUE(engine.Classify(pixels, kImages, absl::MakeSpan(got)).ok());
+      for (size_t j = 0; j < got.size(); ++j) EXPECT_NEAR(got[j], expected[j], 0.01) << j;
+    }
+  };
+  std::thread thread([&] { repeat(**second); });
+  repeat(**first);
+  thread.join();
+  first->reset();
+  repeat(**second);
+}
+
+// What no process has taken of the GPU.
+int64_t FreeBytes() {
+  size_t free = 0, total = 0;
+  EXPECT_EQ(cudaMemGetInfo(&free, &total), cudaSuccess);
+  return static_cast<int64_t>(free);
+}
+
+TEST_F(CudaEngineTest, TheDeviceGetsItsMemoryBack) {
+  NetworkSpec spec;
+  spec.classes = 8;
+  auto engine = CreateCudaEngine(RandomArtifact(spec, v1::WEIGHT_TYPE_FP16), 0);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  const int64_t loaded = FreeBytes();
+  engine->reset();
+  EXPECT_GT(FreeBytes() - loaded, int64_t{24} << 20) << "the weights alone take 36 MB";
+}
+
+TEST_F(CudaEngineTest, LargeImagesAreComputedInLargeBatches) {
+  NetworkSpec spec;
+  spec.architecture = "resnet18";
+  spec.classes = 2;
+  spec.input_height = spec.input_width = 224;
+  const auto engine = CreateCudaEngine(RandomArtifact(spec, v1::WEIGHT_TYPE_FP16), 0);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_EQ((*engine)->preferred_batch(), 128);
 }
 
 TEST_F(CudaEngineTest, AGpuThatIsNotThereIsAnError) {

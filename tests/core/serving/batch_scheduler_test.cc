@@ -3,17 +3,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "tests/core/serving/fakes.h"
 
 namespace cytopress {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // A task with the promise of its end. The first pixels of its images are first, first + 1, ...
@@ -203,6 +208,42 @@ class OutOfMemoryEngine : public PuppetEngine {
     throw std::bad_alloc();
   }
 };
+
+// Has no number for an image whose first pixel is 255.
+class OverflowingEngine : public PuppetEngine {
+ public:
+  using PuppetEngine::PuppetEngine;
+  absl::Status Classify(absl::Span<const uint8_t> pixels, int count,
+                        absl::Span<float> probabilities) override {
+    absl::Status status = PuppetEngine::Classify(pixels, count, probabilities);
+    for (int i = 0; i < count; ++i) {
+      if (pixels[i * kFakeImageBytes] == 255) {
+        probabilities[i * kFakeClasses] = std::numeric_limits<float>::quiet_NaN();
+      }
+    }
+    return status;
+  }
+};
+
+TEST_F(BatchSchedulerTest, ProbabilitiesThatAreNoNumbersAreAnErrorOfTheirRequestAlone) {
+  std::vector<std::unique_ptr<Engine>> engines;
+  engines.push_back(std::make_unique<OverflowingEngine>(&puppet_, 8));
+  BatchScheduler scheduler(
+      std::move(engines), [](int, absl::Duration) {}, &clock_, ImageTimes{}, "cells@3");
+  puppet_.Hold();
+  Sent first(1), bad(2, 254), good(1, 1);
+  scheduler.Enqueue(first.task);
+  ASSERT_TRUE(puppet_.AwaitBatches(1));
+  scheduler.Enqueue(bad.task);
+  scheduler.Enqueue(good.task);
+  puppet_.LetAllGo();
+  EXPECT_EQ(first.done.Get(), absl::OkStatus());
+  EXPECT_EQ(bad.done.Get().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(bad.done.Get().message()), HasSubstr("cells@3"));
+  EXPECT_EQ(good.done.Get(), absl::OkStatus());
+  EXPECT_THAT(good.Classes(), ElementsAre(1));
+  EXPECT_THAT(puppet_.batches(), ElementsAre(1, 3));
+}
 
 TEST_F(BatchSchedulerTest, ALackOfMemoryIsAnErrorOfTheBatch) {
   std::vector<std::unique_ptr<Engine>> engines;
