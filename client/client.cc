@@ -65,6 +65,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
 
 Client::Client(std::shared_ptr<grpc::ChannelInterface> channel, const ClientOptions& options)
     : deadline_(options.deadline),
+      sleep_(options.sleep),
       jobs_(v1::JobService::NewStub(channel)),
       models_(v1::ModelService::NewStub(channel)),
       inference_(v1::InferenceService::NewStub(channel)) {}

@@ -34,9 +34,11 @@ struct TlsFiles {
 struct ClientOptions {
   std::string target = "127.0.0.1:8500";  // "host:port" or "unix:/path"
   // Of each call but WatchJob; of DownloadModel, UploadModel and ClassifyAll, the longest wait for
-  // the server to send or take in something.
+  // the server to send or take in something; of ClassifyAll also that for a server that went away.
   absl::Duration deadline = absl::Seconds(30);
   std::optional<TlsFiles> tls;  // unset: no encryption
+  // Waits between attempts to reach a server that went away.
+  std::function<void(absl::Duration)> sleep = absl::SleepFor;
 };
 
 struct WatchOptions {
@@ -45,7 +47,6 @@ struct WatchOptions {
   absl::Duration reconnect_for = absl::Minutes(10);
   // Called before each new attempt.
   std::function<void(const absl::Status& why)> on_disconnect;
-  std::function<void(absl::Duration)> sleep = absl::SleepFor;
 };
 
 struct DownloadedModel {
@@ -83,6 +84,8 @@ struct ClassifyOptions {
   // Called after the results of each answer with what there is so far: all that is known of a run
   // that ends with an error.
   std::function<void(const ClassifySummary&)> on_progress;
+  // Called before each new attempt to reach a server that went away; false ends the run with `why`.
+  std::function<bool(const absl::Status& why)> on_disconnect;
 };
 
 // Whether `target` is on this machine's loopback, where no proxy has anything to do.
@@ -96,7 +99,7 @@ class Client {
   static absl::StatusOr<std::unique_ptr<Client>> Create(const ClientOptions& options);
 
   // Over a channel that is already there, such as one within the process. Of the options only
-  // `deadline` is used.
+  // `deadline` and `sleep` are used.
   explicit Client(std::shared_ptr<grpc::ChannelInterface> channel,
                   const ClientOptions& options = {});
 
@@ -133,8 +136,9 @@ class Client {
   // Classifies `count` images in several requests at a time on one ClassifyStream, which a busy
   // server slows down instead of refusing. `load(i)` is called once for each
   // image, in order, when its request is put together; `on_result(i, ...)` once for each image, in
-  // the order in which answers come. Both on the caller's thread. The first error
-  // ends it, but for those of single images when `options` takes them.
+  // the order in which answers come. Both on the caller's thread. The first error ends it, but for
+  // those of single images when `options` takes them, and for UNAVAILABLE of a server that has
+  // answered before: what has no answer yet is sent again once the server is back.
   absl::StatusOr<ClassifySummary> ClassifyAll(
       int64_t count, absl::FunctionRef<absl::StatusOr<v1::ImageInput>(int64_t)> load,
       absl::FunctionRef<void(int64_t, const v1::Classification&)> on_result,
@@ -144,6 +148,7 @@ class Client {
   void SetDeadline(grpc::ClientContext* context) const;
 
   const absl::Duration deadline_;
+  const std::function<void(absl::Duration)> sleep_;
   const std::unique_ptr<v1::JobService::StubInterface> jobs_;
   const std::unique_ptr<v1::ModelService::StubInterface> models_;
   const std::unique_ptr<v1::InferenceService::StubInterface> inference_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "client/client.h"
 #include "client/patience.h"
+#include "client/reconnection.h"
 #include "client/status.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
@@ -129,6 +131,12 @@ bool ParseImageField(absl::string_view field, int64_t* index) {
          absl::SimpleAtoi(field.substr(0, field.find(']')), index);
 }
 
+// Why a request has no answer; OK where it has one.
+absl::Status ErrorIn(const absl::StatusOr<v1::ClassifyStreamResponse>& answer) {
+  if (!answer.ok()) return answer.status();
+  return answer->has_error() ? ToAbslStatus(answer->error()) : absl::OkStatus();
+}
+
 // What the server says of single images of a request, by their place in it.
 std::map<int64_t, std::string> ImageProblems(const google::rpc::Status& error, const Batch& batch) {
   std::map<int64_t, std::string> problems;
@@ -151,13 +159,14 @@ class ClassifyRun {
   ClassifyRun(int64_t count, absl::FunctionRef<absl::StatusOr<v1::ImageInput>(int64_t)> load,
               absl::FunctionRef<void(int64_t, const v1::Classification&)> on_result,
               const ClassifyOptions& options, v1::InferenceService::StubInterface* stub,
-              absl::Duration deadline)
+              absl::Duration deadline, const std::function<void(absl::Duration)>& sleep)
       : count_(count),
         load_(load),
         on_result_(on_result),
         options_(options),
         stub_(stub),
-        deadline_(deadline) {
+        deadline_(deadline),
+        reconnection_(deadline, sleep) {
     summary_.model = options.model;
     summary_.version = options.version;
   }
@@ -167,24 +176,30 @@ class ClassifyRun {
     while (MayHaveMore() || !running_.empty()) {
       while (MaySend()) {
         CYTOPRESS_RETURN_IF_ERROR(LoadImages());
-        if (waiting_.images.empty()) break;
+        if (waiting_.empty()) break;
         if (!stream.has_value()) stream.emplace(stub_, deadline_);
         stream->Write(NextRequest());
       }
       if (running_.empty()) break;  // none of the rest could be loaded
-      absl::StatusOr<v1::ClassifyStreamResponse> answer = stream->Next();
-      if (!answer.ok()) return answer.status();
+      const absl::StatusOr<v1::ClassifyStreamResponse> answer = stream->Next();
+      if (const absl::Status error = ErrorIn(answer); IsLost(error)) {
+        stream.reset();
+        CYTOPRESS_RETURN_IF_ERROR(AwaitServer(error));
+        continue;
+      }
+      CYTOPRESS_RETURN_IF_ERROR(answer.status());
       CYTOPRESS_RETURN_IF_ERROR(Handle(*answer));
     }
-    if (stream.has_value()) CYTOPRESS_RETURN_IF_ERROR(stream->Close());
+    if (stream.has_value()) {
+      // All answers are there: whoever goes away now takes nothing along.
+      if (const absl::Status end = stream->Close(); !end.ok() && !IsLost(end)) return end;
+    }
     summary_.elapsed = RealClock()->Steady() - start_;
     return std::move(summary_);
   }
 
  private:
-  bool MayHaveMore() const {
-    return !waiting_.images.empty() || held_back_.has_value() || next_ < count_;
-  }
+  bool MayHaveMore() const { return !waiting_.empty() || held_back_.has_value() || next_ < count_; }
 
   // The first request goes alone while the version is open: its answer says which one it is.
   bool MaySend() const {
@@ -194,11 +209,25 @@ class ClassifyRun {
     return static_cast<int>(running_.size()) < allowed;
   }
 
+  // Puts what was on its way back to what waits, and waits for the server itself; `why` when there
+  // is nothing more to be hoped for.
+  absl::Status AwaitServer(const absl::Status& why) {
+    for (auto batch = running_.rbegin(); batch != running_.rend(); ++batch) {
+      waiting_.push_front(std::move(batch->second));
+    }
+    running_.clear();
+    if (!reconnection_.MayTry()) return why;
+    if (options_.on_disconnect && !options_.on_disconnect(why)) return why;
+    reconnection_.Pause();
+    return absl::OkStatus();
+  }
+
   // Fills `waiting_`, unless there is something in it to be sent again.
   absl::Status LoadImages() {
-    if (!waiting_.images.empty()) return absl::OkStatus();
+    if (!waiting_.empty()) return absl::OkStatus();
+    Batch batch;
     int64_t bytes = 0;
-    while (waiting_.request.images_size() < std::max(options_.batch_images, 1)) {
+    while (batch.request.images_size() < std::max(options_.batch_images, 1)) {
       if (!held_back_.has_value()) {
         if (next_ >= count_) break;
         absl::StatusOr<v1::ImageInput> image = load_(next_++);
@@ -210,29 +239,27 @@ class ClassifyRun {
         held_back_ = *std::move(image);
       }
       bytes += held_back_->ByteSizeLong();
-      if (waiting_.request.images_size() > 0 && bytes > options_.batch_bytes) break;
-      *waiting_.request.add_images() = *std::move(held_back_);
-      waiting_.images.push_back(next_ - 1);
+      if (batch.request.images_size() > 0 && bytes > options_.batch_bytes) break;
+      *batch.request.add_images() = *std::move(held_back_);
+      batch.images.push_back(next_ - 1);
       held_back_.reset();
     }
+    if (!batch.images.empty()) waiting_.push_back(std::move(batch));
     return absl::OkStatus();
   }
 
-  // `waiting_` is on its way from here on.
+  // The first of `waiting_` is on its way from here on.
   v1::ClassifyStreamRequest NextRequest() {
-    v1::ClassifyRequest* const request = &waiting_.request;
-    request->set_model(summary_.model);
-    request->set_model_version(summary_.version);
-    request->set_top_k(options_.top_k);
+    Batch batch = std::move(waiting_.front());
+    waiting_.pop_front();
+    batch.request.set_model(summary_.model);
+    batch.request.set_model_version(summary_.version);
+    batch.request.set_top_k(options_.top_k);
     v1::ClassifyStreamRequest item;
     item.set_id(next_id_);
-    // Kept only for whoever wants the good images of a refused request sent again.
-    if (options_.on_bad_image) {
-      *item.mutable_request() = *request;
-    } else {
-      item.mutable_request()->Swap(request);
-    }
-    running_[next_id_++] = std::exchange(waiting_, {});
+    // A copy: the images, or the good ones among them, may have to be sent again.
+    *item.mutable_request() = batch.request;
+    running_[next_id_++] = std::move(batch);
     return item;
   }
 
@@ -282,7 +309,7 @@ class ClassifyRun {
       rest.images.push_back(batch.images[i]);
       *rest.request.add_images() = std::move(*batch.request.mutable_images(static_cast<int>(i)));
     }
-    waiting_ = std::move(rest);
+    if (!rest.images.empty()) waiting_.push_back(std::move(rest));
     return absl::OkStatus();
   }
 
@@ -291,6 +318,7 @@ class ClassifyRun {
   }
 
   void Count(const v1::ClassifyResponse& response) {
+    reconnection_.Heard();
     summary_.model = response.model();
     summary_.version = response.model_version();
     summary_.images += response.results_size();
@@ -310,8 +338,9 @@ class ClassifyRun {
   v1::InferenceService::StubInterface* const stub_;
   const absl::Duration deadline_;
   const absl::Duration start_ = RealClock()->Steady();
+  Reconnection reconnection_;
   std::map<int64_t, Batch> running_;         // by the id of the request
-  Batch waiting_;                            // not yet sent, or to be sent again
+  std::deque<Batch> waiting_;                // not yet sent, or to be sent again
   int64_t next_id_ = 0;                      // of a request
   int64_t next_ = 0;                         // first image not yet loaded
   std::optional<v1::ImageInput> held_back_;  // loaded, and too large for the request before
@@ -324,7 +353,7 @@ absl::StatusOr<ClassifySummary> Client::ClassifyAll(
     int64_t count, absl::FunctionRef<absl::StatusOr<v1::ImageInput>(int64_t)> load,
     absl::FunctionRef<void(int64_t, const v1::Classification&)> on_result,
     const ClassifyOptions& options) {
-  return ClassifyRun(count, load, on_result, options, inference_.get(), deadline_).Run();
+  return ClassifyRun(count, load, on_result, options, inference_.get(), deadline_, sleep_).Run();
 }
 
 }  // namespace cytopress

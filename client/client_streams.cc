@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -15,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "client/patience.h"
+#include "client/reconnection.h"
 #include "client/status.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -24,8 +24,6 @@
 namespace cytopress {
 namespace {
 
-constexpr absl::Duration kFirstPause = absl::Milliseconds(250);
-constexpr absl::Duration kLongestPause = absl::Seconds(5);
 constexpr size_t kChunkBytes = 256 << 10;
 constexpr mode_t kFileMode = 0666;  // less what the umask takes away
 
@@ -59,13 +57,6 @@ WatchAttempt WatchOnce(v1::JobService::StubInterface* stub, const std::string& i
   if (attempt.stopped) context.TryCancel();
   attempt.status = reader->Finish();
   return attempt;
-}
-
-// What a service that stops, or a network that breaks, ends a stream with. A stream that ends well
-// before the job has ended was cut short as well.
-bool MayReconnect(const grpc::Status& status) {
-  return status.ok() || status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-         status.error_code() == grpc::StatusCode::CANCELLED;
 }
 
 // A file that takes its name only when it is complete; a device or pipe, which cannot, gets the
@@ -161,25 +152,18 @@ absl::Status ServesWithoutFormats(v1::ModelFormat format) {
 absl::StatusOr<v1::Job> Client::WatchJob(const std::string& id,
                                          absl::FunctionRef<bool(const v1::Job&)> on_change,
                                          const WatchOptions& options) {
-  bool ever_heard = false;
-  absl::Duration waited = absl::ZeroDuration();
-  absl::Duration pause = kFirstPause;
+  Reconnection reconnection(options.reconnect_for, sleep_);
   while (true) {
     WatchAttempt attempt = WatchOnce(jobs_.get(), id, on_change);
     if (attempt.stopped || (attempt.heard && HasEnded(attempt.job))) return std::move(attempt.job);
-    if (attempt.heard) {
-      ever_heard = true;
-      waited = absl::ZeroDuration();
-      pause = kFirstPause;
-    }
+    if (attempt.heard) reconnection.Heard();
+    // A stream that ends well before the job has ended was cut short as well.
     const absl::Status why =
         attempt.status.ok() ? absl::UnavailableError("the server ended the watch before the job")
                             : ToAbslStatus(attempt.status);
-    if (!ever_heard || !MayReconnect(attempt.status) || waited >= options.reconnect_for) return why;
+    if (!IsLost(why) || !reconnection.MayTry()) return why;
     if (options.on_disconnect) options.on_disconnect(why);
-    options.sleep(pause);
-    waited += pause;
-    pause = std::min(2 * pause, kLongestPause);
+    reconnection.Pause();
   }
 }
 

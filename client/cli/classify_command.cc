@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
 #include "client/cli/classify_results.h"
+#include "client/cli/colour_notes.h"
 #include "client/cli/commands.h"
 #include "client/cli/image_files.h"
 #include "client/cli/image_line.h"
@@ -44,6 +45,7 @@ absl::StatusOr<v1::ImageInput> LoadFile(FileResult* file) {
   // What is no image the service refuses.
   if (const absl::StatusOr<ImageSize> size = ReadImageSize(input.encoded()); size.ok()) {
     file->size = *size;
+    file->kind = ReadImageKind(input.encoded());
   }
   return input;
 }
@@ -84,6 +86,10 @@ absl::Status ClassifyFiles(CliContext* context, Client* client, const ClassifyFl
     context->set_reached();
     results->summary = so_far;
     line.Show(so_far.images);
+  };
+  options.on_disconnect = [&](const absl::Status&) {
+    line.ShowWaiting(results->summary.images);
+    return !interrupt.raised();
   };
   const absl::StatusOr<ClassifySummary> done = client->ClassifyAll(
       static_cast<int64_t>(files.size()),
@@ -167,14 +173,18 @@ std::vector<std::string> Notes(Client* client, const ImageFiles& found,
     notes.push_back(absl::StrCat("left out: ", left_out));
   }
   std::vector<ImageSize> sizes;
+  std::vector<ImageKind> kinds;
   for (const FileResult& file : results.files) {
-    if (file.error.ok() && file.size.has_value()) sizes.push_back(*file.size);
+    if (!file.error.ok() || !file.size.has_value()) continue;
+    sizes.push_back(*file.size);
+    kinds.push_back(file.kind);
   }
   if (sizes.empty()) return notes;
   const absl::StatusOr<v1::Model> model =
       client->GetModel(results.summary.model, results.summary.version);
   if (!model.ok()) return notes;  // it may be deleted by now; the answers are there
   for (std::string& note : ScaleNotes(*model, sizes)) notes.push_back(std::move(note));
+  for (std::string& note : ColourNotes(*model, kinds)) notes.push_back(std::move(note));
   return notes;
 }
 
@@ -225,7 +235,7 @@ absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flag
   const ImageFiles found = FindImageFiles(flags.paths);
   ClassifyResults results;
   for (const ImageFile& file : found.files) {
-    results.files.push_back({file.path, file.error, {}, std::nullopt, std::nullopt});
+    results.files.push_back({file.path, file.error, {}, std::nullopt, std::nullopt, {}});
   }
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   const bool names_model = !flags.model.empty();
@@ -237,8 +247,8 @@ absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flag
   if (!end.ok() && results.summary.images == 0) return names_model ? end : NamingModelFlag(end);
   if (end.ok()) results.notes = Notes(client, found, results);
   CYTOPRESS_RETURN_IF_ERROR(PrintResults(context, flags, results));
-  CYTOPRESS_RETURN_IF_ERROR(end);
   if (interrupt.raised()) return ExitCode::kInterrupted;
+  CYTOPRESS_RETURN_IF_ERROR(end);
   CYTOPRESS_RETURN_IF_ERROR(Failures(results));
   return ExitCode::kOk;
 }
@@ -279,11 +289,14 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
   command->footer(
       "A model looks at a square in the centre of an image, as large as `cytopress models NAME`\n"
       "says. There has to be one cell, in colour, at the scale of the photographs that the model\n"
-      "was trained on: scale others first.\n"
+      "was trained on: scale others first. Of 16 bits a channel the upper 8 are read. It warns of\n"
+      "other scales, of gray images for a model that takes colour, and of PNGs of 16 bits that\n"
+      "use less than an eighth of the range.\n"
       "A file that cannot be read or classified has an error in its row, and the others go on:\n"
-      "exit code 7, or that of the first error when no file has an answer. When the service goes\n"
-      "away, or after Ctrl-C, the answers that have come are printed. In folders, names that\n"
-      "begin with a dot are passed over.\n"
+      "exit code 7, or that of the first error when no file has an answer. A service that goes\n"
+      "away is waited for, as long as --timeout says, and gets what has no answer yet; if it does\n"
+      "not come back, and after Ctrl-C, the answers that have come are printed. In folders, names\n"
+      "that begin with a dot are passed over.\n"
       "Beginnings and initials of a class name need no --alias.\n"
       "Examples:\n  cytopress classify --model blood-cells cell.png\n"
       "  cytopress classify --model blood@2 --top 3 "

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "client/cli/colour_notes.h"
 #include "client/cli/console.h"
 #include "client/client.h"
 #include "core/image/image.h"
@@ -22,6 +23,7 @@ struct FileResult {
   v1::Classification answer;
   std::optional<int> truth;       // a class
   std::optional<ImageSize> size;  // where the file says it
+  ImageKind kind;                 // that goes with it
 
   bool right() const {
     return truth.has_value() && error.ok() && answer.classes(0).index() == *truth;

@@ -133,7 +133,8 @@ struct Complaint {
 // What a deadline's error says besides that it has passed, in parentheses; empty for nothing.
 std::string BesidesDeadline(absl::string_view message) {
   const bool nothing = message.empty() || message == "Deadline Exceeded" ||  // gRPC's own words
-                       absl::StartsWith(message, "no answer within ");       // the client's
+                       absl::StartsWith(message, "no answer within ") ||     // the client's
+                       absl::StartsWith(message, "nothing moved for ");
   return nothing ? "" : absl::StrCat(" (", message, ")");
 }
 

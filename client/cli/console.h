@@ -24,9 +24,11 @@ struct Console {
 // Clears a terminal's line from the cursor on.
 constexpr char kClearToEnd[] = "\x1b[K";
 
-// Characters of UTF-8.
+// Columns of a terminal that UTF-8 takes: two for a character that is wide or full-width by
+// Unicode's East Asian Width (UAX #11), none for one that combines with the one before, one for
+// others.
 size_t WidthOf(const std::string& text);
-// With blanks behind, or before it, to `width` characters.
+// With blanks behind, or before it, to `width` columns.
 std::string Padded(const std::string& text, size_t width, bool right = false);
 
 // Where a command writes that is given `path` for its output: "-" is standard output, as is the

@@ -77,6 +77,7 @@ std::string WhyNoNetworkTakes(const Dataset& dataset) {
 }
 
 absl::StatusOr<ExitCode> Show(CliContext* context, const DatasetFlags& flags) {
+  if (!flags.svg.empty()) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.svg));
   CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, Load(flags));
   const std::vector<SplitCounts> splits = CountSplits(dataset);
   if (!flags.svg.empty()) {

@@ -1,11 +1,15 @@
 // evaluate
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -27,6 +31,8 @@ namespace {
 // For whoever has files of some classes, or no splits.
 constexpr char kOtherWay[] =
     "; to compare all files of a folder with its classes: `cytopress classify --truth folder`";
+
+constexpr char kAllSplits[] = "all";
 
 struct EvaluateFlags {
   std::string model;
@@ -136,6 +142,23 @@ absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::
   return matched;
 }
 
+// Takes the split away from the data set, which may be large; of "all" each, in their order.
+Split TakeSplit(const std::string& name, Dataset* dataset) {
+  Split taken;
+  const std::array<Split*, 3> splits = dataset->splits();
+  for (size_t i = 0; i < splits.size(); ++i) {
+    if (name != kAllSplits && name != kSplitNames[i]) continue;
+    Split split = std::exchange(*splits[i], {});
+    if (taken.size() == 0) {
+      taken = std::move(split);
+      continue;
+    }
+    taken.pixels.insert(taken.pixels.end(), split.pixels.begin(), split.pixels.end());
+    taken.labels.insert(taken.labels.end(), split.labels.begin(), split.labels.end());
+  }
+  return taken;
+}
+
 v1::ImageInput RawInput(const Dataset& dataset, const Split& split, int64_t index) {
   v1::ImageInput input;
   v1::RawImage* raw = input.mutable_raw();
@@ -215,6 +238,21 @@ void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* store
   table.Print(out);
 }
 
+// What the figures depend on. `seen`: how many of the images the model was trained on.
+void PrintCaveats(const v1::Model& model, const Dataset& dataset, int64_t seen, std::ostream* out) {
+  if (HasNamelessClasses(model, dataset)) {
+    *out << "the model's classes have no names: those of the data set go by their position, "
+         << Printable(dataset.class_names[0]) << " first\n";
+  }
+  if (!IsMadeFrom(model, dataset) && !model.provenance().dataset_hash().empty()) {
+    *out << "not the data that the model was made from (its content hash differs)\n";
+  }
+  if (seen > 0) {
+    *out << "the model was trained on " << FormatImages(seen)
+         << " of these: expect less of others; --split test has none of them\n";
+  }
+}
+
 void PrintReport(const Measured& measured, const v1::Evaluation& message,
                  const v1::Evaluation* stored, const v1::Model& model, const Dataset& dataset,
                  std::ostream* out) {
@@ -256,15 +294,17 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model,
                              client->GetModel(version.name, version.version));
   context->set_reached();
-  CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, LoadForModel(flags.dataset, model));
+  CYTOPRESS_ASSIGN_OR_RETURN(Dataset dataset, LoadForModel(flags.dataset, model));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<int> class_of,
                              MatchClasses(dataset, model, aliases));
-  CYTOPRESS_ASSIGN_OR_RETURN(const Split* const split, dataset.split(flags.split));
   // Figures of other data are not put beside these.
   const bool same_data = IsMadeFrom(model, dataset);
+  const bool has_train = flags.split == "train" || flags.split == kAllSplits;
+  const int64_t seen = same_data && has_train ? dataset.train.size() : 0;
+  const Split split = TakeSplit(flags.split, &dataset);
   const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
   CYTOPRESS_ASSIGN_OR_RETURN(const Measured measured,
-                             Measure(client, model, dataset, *split, class_of, flags));
+                             Measure(client, model, dataset, split, class_of, flags));
   v1::Evaluation message = ToProto(measured.evaluation, flags.split, /*engine=*/"");
   message.clear_right();  // means nothing to a reader
   if (!flags.csv.empty()) {
@@ -275,6 +315,7 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
     json["model"] = model.name();
     json["model_version"] = absl::StrCat(model.version());  // as in Protobuf's JSON
     json["dataset_hash"] = dataset.content_hash;
+    if (seen > 0) json["seen_in_training"] = seen;
     json["seconds"] = absl::ToDoubleSeconds(measured.summary.elapsed);
     json["measured"] = ToJson(message);
     for (const char* not_measured : {"auc_low", "auc_high", "engine", "right"}) {
@@ -283,14 +324,7 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
     json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
     PrintJson(json, &context->out());
   } else {
-    if (HasNamelessClasses(model, dataset)) {
-      context->out() << "the model's classes have no names: those of the data set go by their "
-                        "position, "
-                     << Printable(dataset.class_names[0]) << " first\n";
-    }
-    if (!same_data && !model.provenance().dataset_hash().empty()) {
-      context->out() << "not the data that the model was made from (its content hash differs)\n";
-    }
+    PrintCaveats(model, dataset, seen, &context->out());
     PrintReport(measured, message, stored, model, dataset, &context->out());
     if (same_data && stored == nullptr) {
       context->out() << "(the model stores no figures of this split)\n";
@@ -315,8 +349,8 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
           "on this machine: a MedMNIST .npz, a folder of images by class, or \"synthetic\"")
       ->envname("CYTOPRESS_DATASET")
       ->required();
-  command->add_option("--split", flags->split, "train, val or test")
-      ->check(CLI::IsMember({"train", "val", "test"}))
+  command->add_option("--split", flags->split, "train, val or test, or all: one after the other")
+      ->check(CLI::IsMember({"train", "val", "test", kAllSplits}))
       ->capture_default_str();
   command->add_option(
       "--csv", flags->csv,
@@ -334,10 +368,11 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
                       "fail when ACC or AUC differ by more from what the model stores");
   command->footer(
       "The data need all classes of the model. A folder without train, val and test is split\n"
-      "about 70/10/20, and only the part of --split is scored; `classify --truth folder` compares\n"
-      "all files of a folder, or those of some classes.\n"
+      "about 70/10/20, and only the part of --split is scored; --split all scores every image.\n"
+      "`classify --truth folder` compares all files of a folder, or those of some classes.\n"
       "Every image travels to the service as raw pixels, those of a folder cut and scaled as the\n"
       "model takes them. Classes are matched by name, as `classify --truth folder` does.\n"
+      "A service that goes away is waited for, as long as --timeout says.\n"
       "`stored` are the figures that the worker measured when it published the model, on the same\n"
       "data.\n"
       "Examples:\n  cytopress evaluate --model blood --dataset bloodmnist.npz\n"

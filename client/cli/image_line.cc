@@ -1,7 +1,5 @@
 #include "client/cli/image_line.h"
 
-#include <string>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -12,17 +10,24 @@ constexpr int kBarWidth = 24;
 
 }  // namespace
 
+std::string ImageLine::Done(int64_t images) const {
+  const double share = static_cast<double>(images) / static_cast<double>(total_);
+  return absl::StrFormat("classifying [%s] %d of %s", FormatBar(share, kBarWidth), images,
+                         FormatImages(total_));
+}
+
 void ImageLine::Show(int64_t images) {
-  if (total_ <= 0 || !line_.IsDue()) return;
+  if (!IsDue()) return;
   const double rate = static_cast<double>(images) / line_.seconds();
-  std::string text = absl::StrFormat(
-      "classifying [%s] %d of %s  %.0f/s",
-      FormatBar(static_cast<double>(images) / static_cast<double>(total_), kBarWidth), images,
-      FormatImages(total_), rate);
+  std::string text = absl::StrFormat("%s  %.0f/s", Done(images), rate);
   if (images < total_ && rate > 0) {
     absl::StrAppend(&text, "  ETA ", FormatSeconds(static_cast<double>(total_ - images) / rate));
   }
   line_.Draw(text);
+}
+
+void ImageLine::ShowWaiting(int64_t images) {
+  if (IsDue()) line_.Draw(absl::StrCat(Done(images), "  waiting for the server ..."));
 }
 
 }  // namespace cytopress

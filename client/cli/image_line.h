@@ -4,6 +4,7 @@
 #define CYTOPRESS_CLIENT_CLI_IMAGE_LINE_H_
 
 #include <cstdint>
+#include <string>
 
 #include "client/cli/console.h"
 #include "client/cli/redrawn_line.h"
@@ -19,8 +20,13 @@ class ImageLine {
 
   // "classifying [####....] 1200 of 3840 images  430/s  ETA 6.1 s"; `images` are done.
   void Show(int64_t images);
+  // "classifying [####....] 1200 of 3840 images  waiting for the server ...".
+  void ShowWaiting(int64_t images);
 
  private:
+  bool IsDue() const { return total_ > 0 && line_.IsDue(); }
+  std::string Done(int64_t images) const;
+
   const int64_t total_;
   RedrawnLine line_;
 };

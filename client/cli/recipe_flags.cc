@@ -93,8 +93,9 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
 
 void AddTraining(CLI::App* command, CompressFlags* flags) {
   command
-      ->add_option("--architecture", flags->architecture,
-                   "resnet18, resnet34, resnet50 (default) or resnet101")
+      ->add_option(
+          "--architecture", flags->architecture,
+          "resnet18, resnet20 (0.27 million weights), resnet34, resnet50 (default) or resnet101")
       ->group(kTraining);
   AddChoice(command, "--stem", &flags->stem, StemsByName(),
             "first layer: imagenet (default), cifar or stride2; with --base: go on under this one "
@@ -250,7 +251,8 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--time-budget", flags->time_budget_seconds,
                    "of the search, e.g. 2h, 30min: no try begins that would end later, but for the "
-                   "first. Training the dense model is not counted")
+                   "first, which trains for fewer epochs if it has to. Training the dense model is "
+                   "not counted")
       ->transform(NumberWithUnit({{"s", 1}, {"min", 60}, {"h", 3600}}))
       ->group(kGoal);
   command->add_option("--max-tries", flags->max_tries, "of the search (6), at most 50")

@@ -2,8 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <map>
 #include <memory>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -19,6 +23,8 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Eq;
 using ::testing::Pair;
+
+const grpc::Status kGone(grpc::StatusCode::UNAVAILABLE, "shutting down");
 
 // Image i is the text of i; the fake reads it and answers class i.
 grpc::Status AnswerNumbers(const v1::ClassifyRequest& request, v1::ClassifyResponse* response) {
@@ -60,6 +66,7 @@ class ClassifyAllTest : public ::testing::Test {
           return image;
         },
         [this](int64_t i, const v1::Classification& answer) {
+          EXPECT_EQ(answers_[i], -1) << "image " << i << " is answered twice";
           answers_[i] = answer.classes(0).index();
         },
         options_);
@@ -79,8 +86,15 @@ class ClassifyAllTest : public ::testing::Test {
     EXPECT_EQ(answers_, expected);
   }
 
+  ClientOptions WithoutSleep() {
+    ClientOptions options;
+    options.sleep = [this](absl::Duration pause) { slept_ += pause; };
+    return options;
+  }
+
   FakeService service_;
-  Client client_{service_.channel()};
+  absl::Duration slept_;
+  Client client_{service_.channel(), WithoutSleep()};
   ClassifyOptions options_;
   std::vector<int> answers_;
   int64_t unreadable_ = -1;
@@ -166,8 +180,78 @@ TEST_F(ClassifyAllTest, NamesTheImageThatTheServerRefused) {
 }
 
 TEST_F(ClassifyAllTest, EndsWithTheErrorOfTheStream) {
-  service_.inference.stream_end = grpc::Status(grpc::StatusCode::UNAVAILABLE, "shutting down");
+  service_.inference.stream_end = [](const v1::ClassifyRequest*) { return kGone; };
   EXPECT_EQ(Run(2).status(), absl::UnavailableError("shutting down"));
+  EXPECT_EQ(slept_, absl::ZeroDuration()) << "it was never there";
+  options_.batch_images = 1;
+  const grpc::Status broken(grpc::StatusCode::INTERNAL, "broken");
+  service_.inference.stream_end = [broken](const v1::ClassifyRequest* request) {
+    return request != nullptr && request->images(0).encoded() == "1" ? broken : grpc::Status::OK;
+  };
+  EXPECT_EQ(Run(2).status(), absl::InternalError("broken"));
+  EXPECT_EQ(slept_, absl::ZeroDuration()) << "the same would happen again";
+}
+
+TEST_F(ClassifyAllTest, GoesOnWhenTheServerIsBack) {
+  options_.batch_images = 1;
+  options_.version = 7;
+  options_.in_flight = 3;
+  std::atomic<int> gone = 0;  // while it is starting again, new streams find nothing
+  service_.inference.stream_end = [&gone](const v1::ClassifyRequest* request) {
+    if (request == nullptr) return grpc::Status::OK;
+    const bool breaks = gone == 0 ? request->images(0).encoded() == "4" : gone < 3;
+    if (breaks) ++gone;
+    return breaks ? kGone : grpc::Status::OK;
+  };
+  std::vector<absl::Status> told;
+  options_.on_disconnect = [&told](const absl::Status& why) {
+    told.push_back(why);
+    return true;
+  };
+  const absl::StatusOr<ClassifySummary> summary = Run(10);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  ExpectAllAnswered();
+  EXPECT_EQ(summary->images, 10);
+  EXPECT_EQ(summary->requests, 10);
+  EXPECT_EQ(told, std::vector<absl::Status>(3, absl::UnavailableError("shutting down")));
+  EXPECT_EQ(slept_, absl::Milliseconds(250 + 500 + 1000));
+}
+
+TEST_F(ClassifyAllTest, SendsAgainWhatAServerThatStopsRefuses) {
+  options_.batch_images = 2;
+  std::atomic<int> refused = 0;
+  service_.inference.answer = [&refused](const v1::ClassifyRequest& request,
+                                         v1::ClassifyResponse* response) {
+    if (request.images(0).encoded() == "2" && refused++ == 0) return kGone;
+    return AnswerNumbers(request, response);
+  };
+  const absl::StatusOr<ClassifySummary> summary = Run(7);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  ExpectAllAnswered();
+  EXPECT_EQ(summary->images, 7);
+}
+
+TEST_F(ClassifyAllTest, WaitsForAServerAsLongAsItIsTo) {
+  options_.batch_images = 1;
+  service_.inference.stream_end = [](const v1::ClassifyRequest* request) {
+    return request == nullptr || request->images(0).encoded() == "0" ? grpc::Status::OK : kGone;
+  };
+  EXPECT_EQ(Run(2).status(), absl::UnavailableError("shutting down"));
+  EXPECT_GE(slept_, ClientOptions().deadline);
+  EXPECT_LT(slept_, ClientOptions().deadline + absl::Seconds(5));
+  slept_ = absl::ZeroDuration();
+  options_.on_disconnect = [this](const absl::Status&) { return slept_ < absl::Seconds(1); };
+  EXPECT_EQ(Run(2).status(), absl::UnavailableError("shutting down"));
+  EXPECT_EQ(slept_, absl::Milliseconds(250 + 500 + 1000));
+}
+
+TEST_F(ClassifyAllTest, HasAllAnswersWhenTheServerGoesAwayAfterThem) {
+  service_.inference.stream_end = [](const v1::ClassifyRequest* request) {
+    return request == nullptr ? kGone : grpc::Status::OK;
+  };
+  const absl::StatusOr<ClassifySummary> summary = Run(2);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  ExpectAllAnswered();
 }
 
 TEST_F(ClassifyAllTest, DoesNotWaitForASilentServerForEver) {

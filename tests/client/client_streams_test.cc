@@ -40,7 +40,6 @@ class WatchTest : public ::testing::Test {
     WatchOptions options;
     options.reconnect_for = absl::Seconds(1);
     options.on_disconnect = [this](const absl::Status&) { ++disconnects_; };
-    options.sleep = [this](absl::Duration pause) { slept_ += pause; };
     return client_.WatchJob(
         "job-1",
         [this](const v1::Job& job) {
@@ -50,12 +49,18 @@ class WatchTest : public ::testing::Test {
         options);
   }
 
+  ClientOptions WithoutSleep() {
+    ClientOptions options;
+    options.sleep = [this](absl::Duration pause) { slept_ += pause; };
+    return options;
+  }
+
   FakeService service_;
-  Client client_{service_.channel()};
+  absl::Duration slept_;
+  Client client_{service_.channel(), WithoutSleep()};
   std::vector<double> seen_;
   double stop_at_ = 2;
   int disconnects_ = 0;
-  absl::Duration slept_;
 };
 
 TEST_F(WatchTest, SeesEveryChangeToTheEnd) {

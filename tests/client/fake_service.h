@@ -220,8 +220,10 @@ class FakeInference : public v1::InferenceService::Service {
     absl::Mutex writing;
     v1::ClassifyStreamRequest request;
     if (before_reading) before_reading();
+    grpc::Status end;
     while (stream->Read(&request)) {
-      if (!stream_end.ok()) break;
+      end = stream_end(&request.request());
+      if (!end.ok()) break;
       threads.emplace_back([this, request, stream, &writing] {
         v1::ClassifyStreamResponse answer;
         answer.set_id(request.id());
@@ -239,7 +241,7 @@ class FakeInference : public v1::InferenceService::Service {
     }
     for (std::thread& thread : threads) thread.join();
     if (before_stream_end) before_stream_end();
-    return stream_end;
+    return end.ok() ? stream_end(nullptr) : end;
   }
 
   std::vector<v1::ClassifyRequest> requests() {
@@ -264,7 +266,10 @@ class FakeInference : public v1::InferenceService::Service {
   Answer answer;
   std::function<void()> before_reading;  // of a stream
   std::function<void()> before_stream_end;
-  grpc::Status stream_end;  // an error ends a stream instead of its first answer
+  // An error ends a stream instead of answering this request, or (nullptr) when the client has sent
+  // everything.
+  std::function<grpc::Status(const v1::ClassifyRequest*)> stream_end =
+      [](const v1::ClassifyRequest*) { return grpc::Status::OK; };
 
  private:
   absl::Mutex mutex_;

@@ -4,10 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "client/cli/cli.h"
 #include "core/base/file.h"
 #include "tests/client/fake_service.h"
@@ -31,7 +34,8 @@ class CliTest : public ::testing::Test {
     return RunCli(static_cast<int>(argv.size()), argv.data(), console,
                   [this](const ClientOptions& options) -> absl::StatusOr<std::unique_ptr<Client>> {
                     client_options_ = options;
-                    return std::make_unique<Client>(service_.channel(), options);
+                    client_options_.sleep = sleep_;
+                    return std::make_unique<Client>(service_.channel(), client_options_);
                   });
   }
 
@@ -46,6 +50,8 @@ class CliTest : public ::testing::Test {
       ScopedEnvironment("http_proxy"),       ScopedEnvironment("no_proxy")};
   FakeService service_;
   ClientOptions client_options_;  // of the last call
+  // Between attempts to reach a service that went away.
+  std::function<void(absl::Duration)> sleep_ = [](absl::Duration) {};
   const TemporaryFolder temporary_;
   const std::string folder_ = temporary_.path();
 

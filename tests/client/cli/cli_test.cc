@@ -410,6 +410,8 @@ TEST_F(CliTest, DatasetsNeedNoService) {
   EXPECT_THAT(out(), HasSubstr("8 classes, 200 images"));
   EXPECT_THAT(out(), HasSubstr("SYNTHETIC"));
   EXPECT_THAT(*ReadFile(svg, 1 << 20), HasSubstr("</svg>"));
+  EXPECT_EQ(Run({"datasets", "show", "synthetic:200", "--svg", folder_ + "/missing/a.svg"}), 2)
+      << "as for all files that cannot be written";
   EXPECT_EQ(Run({"datasets", "show", "synthetic:200", "--json"}), 0);
   EXPECT_EQ(OutJson()["class_names"].size(), 8u);
   EXPECT_EQ(Run({"datasets", "show", folder_ + "/missing.npz"}), 3);

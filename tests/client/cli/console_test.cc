@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "cytopress/v1/job.pb.h"
+#include "tests/scoped_environment.h"
 
 namespace cytopress {
 namespace {
@@ -25,6 +26,14 @@ TEST(Format, Numbers) {
   EXPECT_EQ(FormatMilliseconds(0.00325), "3.25 ms");
   EXPECT_EQ(FormatImages(1), "1 image");
   EXPECT_EQ(FormatImages(0), "0 images");
+}
+
+TEST(Format, TimesHaveTheirZone) {
+  const ScopedEnvironment zone("TZ", "UTC");
+  google::protobuf::Timestamp time;
+  EXPECT_EQ(FormatTimestamp(time), "-");
+  time.set_seconds(1700000000);
+  EXPECT_EQ(FormatTimestamp(time), "2023-11-14 22:13 UTC");
 }
 
 TEST(Format, BarStaysWithinItsWidth) {
@@ -61,12 +70,26 @@ TEST(Table, ARemarkWidensNoColumn) {
                                                      "longer  error: much longer than a class?"}));
 }
 
-TEST(Table, CountsCharactersNotBytes) {
+TEST(Table, CountsColumnsNotBytes) {
   Table table({"name", ">size"});
   table.AddRow({"好中球", "7"});
   table.AddRow({"Größe", "8"});
   EXPECT_EQ(table.Lines(),
-            (std::vector<std::string>{"name   size", "好中球       7", "Größe     8"}));
+            (std::vector<std::string>{"name    size", "好中球     7", "Größe      8"}));
+}
+
+TEST(WidthOf, IsThatOfATerminal) {
+  EXPECT_EQ(WidthOf(""), 0u);
+  EXPECT_EQ(WidthOf("Zelle-üß"), 8u);
+  EXPECT_EQ(WidthOf("u\u0308"), 1u) << "as macOS spells an umlaut in file names";
+  EXPECT_EQ(WidthOf("か\u3099"), 2u);
+  EXPECT_EQ(WidthOf("細胞 한국 ＡＢ"), 14u);
+  EXPECT_EQ(WidthOf("\U0001F52C"), 2u);
+  EXPECT_EQ(WidthOf("ﾊﾝ –"), 4u) << "half-width";
+  EXPECT_EQ(WidthOf("cut \xe7\xb4"), 5u);
+  EXPECT_EQ(WidthOf("\xff\xfe"), 2u);
+  EXPECT_EQ(Padded("細胞", 6), "細胞  ");
+  EXPECT_EQ(Padded("細胞", 6, /*right=*/true), "  細胞");
 }
 
 TEST(ToJson, KeepsFieldNamesAndZeros) {

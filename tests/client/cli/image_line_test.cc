@@ -46,6 +46,16 @@ TEST_F(ImageLineTest, ShowsHowManyAreDone) {
   EXPECT_EQ(Drawn(), "\r\x1b[K") << "the line is gone when it is done";
 }
 
+TEST_F(ImageLineTest, SaysThatTheServerIsWaitedFor) {
+  ImageLine line(MakeConsole(true), 3840, &clock_);
+  clock_.Advance(absl::Seconds(4));
+  line.ShowWaiting(960);
+  EXPECT_EQ(
+      Drawn(),
+      "\rclassifying [######..................] 960 of 3840 images  waiting for the server ..."
+      "\x1b[K");
+}
+
 TEST_F(ImageLineTest, DrawsNothingElsewhere) {
   {
     ImageLine line(MakeConsole(false), 10, &clock_);
