@@ -101,6 +101,24 @@ absl::Status CheckFits(const Artifact& artifact, const PipelineState& state) {
 
 }  // namespace
 
+std::optional<double> SparsityBeforeRounding(const std::vector<v1::LedgerEntry>& ledger) {
+  std::optional<double> sparsity;
+  for (const v1::LedgerEntry& line : ledger) {
+    switch (line.kind()) {
+      case v1::STAGE_KIND_LOAD:
+      case v1::STAGE_KIND_TRAIN:
+      case v1::STAGE_KIND_RESTART:
+      case v1::STAGE_KIND_PRUNE:
+      case v1::STAGE_KIND_FINE_TUNE:
+        sparsity = line.sparsity();
+        break;
+      default:
+        break;
+    }
+  }
+  return sparsity;
+}
+
 absl::Status TakeWeights(const Artifact& artifact, PipelineState& state) {
   const TensorMap tensors = DecodeTensors(artifact.tensors);
   CYTOPRESS_RETURN_IF_ERROR(state.network->Import(tensors));
@@ -127,6 +145,7 @@ absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
   state.network =
       std::make_unique<TorchNetwork>(std::move(network), state.device, state.spec.recipe().seed());
   CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));
+  state.base_sparsity = SparsityBeforeRounding(artifact.ledger);
   return RemarkOnData(artifact, state);
 }
 

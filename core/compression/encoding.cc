@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "core/artifact/container.h"
+#include "core/artifact/tensor_codec.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
@@ -70,6 +72,18 @@ TensorMap DecodeTensors(const std::map<std::string, StoredTensor>& tensors) {
   TensorMap decoded;
   for (const auto& [name, tensor] : tensors) decoded[name] = Dequantize(tensor);
   return decoded;
+}
+
+absl::StatusOr<StoredBytes> MeasureBytes(const std::map<std::string, StoredTensor>& tensors) {
+  StoredBytes bytes;
+  std::string raw;
+  for (const auto& [name, tensor] : tensors) {
+    bytes.packed += PackedBytes({tensor.encoding, tensor.shape, false, 0, tensor.group_size});
+    AppendPacked(tensor, ChooseLayout(tensor), raw);
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string stored, Compress(raw, Packing::kQuick));
+  bytes.disk = static_cast<int64_t>(stored.size());
+  return bytes;
 }
 
 }  // namespace cytopress

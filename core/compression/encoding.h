@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CORE_COMPRESSION_ENCODING_H_
 #define CYTOPRESS_CORE_COMPRESSION_ENCODING_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -23,6 +24,16 @@ absl::StatusOr<std::map<std::string, StoredTensor>> EncodeIntegers(const Network
 
 // The FP32 values of stored tensors, for LibTorch.
 TensorMap DecodeTensors(const std::map<std::string, StoredTensor>& tensors);
+
+struct StoredBytes {
+  int64_t packed = 0;  // bit-packed, before zstd, zeros too
+  int64_t disk = 0;    // in a file
+};
+
+// What a file's tensors take, without writing one: packed as the writer lays them out, but by
+// zstd's quick level, which takes a second or less where the thorough one takes many. A file of
+// many zeros is smaller by a tenth or so.
+absl::StatusOr<StoredBytes> MeasureBytes(const std::map<std::string, StoredTensor>& tensors);
 
 }  // namespace cytopress
 

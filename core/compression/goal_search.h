@@ -37,6 +37,9 @@ struct GoalProgress {
   absl::Duration longest_try = absl::ZeroDuration();
   std::optional<size_t> out_of_time_at;  // the first try that was left out
   double least_bytes = 0;                // as GoalSizes has it
+  // Of fine-tuning, where the time budget has no room for those of the recipe: of the first try,
+  // then of all, so that they compare. 0: the recipe's.
+  int epochs = 0;
 };
 
 // The bytes to give the layers of the next try, or nothing when the search is over. Without a bound

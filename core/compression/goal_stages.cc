@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/compression/goal_search.h"
@@ -21,6 +22,12 @@ namespace cytopress {
 namespace {
 
 constexpr int64_t kSensitivityImages = 512;
+// Of measuring what the layers can spare, for each of these images: they come in small batches, and
+// then every weight is priced.
+constexpr double kSensitivityCost = 10;
+// How far a try is when its dense model is loaded, and when that is measured.
+constexpr double kRestarted = 0.01;
+constexpr double kMeasured = 0.03;
 
 double LeastOf(const LayerSensitivity& layer) {
   double least = layer.choices.front().bytes;
@@ -112,8 +119,8 @@ class TryStage : public Stage {
   double Cost(const PipelineState& state) const override {
     v1::QuantizeOptions quantize = recipe_.quantize();
     quantize.set_weights(v1::WEIGHT_TYPE_INT4);
-    return Finetune({})->Cost(state) + Cell(state, quantize)->Cost(state) +
-           3 * static_cast<double>(kSensitivityImages);
+    return Finetune(state, {})->Cost(state) + Cell(state, quantize)->Cost(state) +
+           kSensitivityCost * static_cast<double>(kSensitivityImages);
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
@@ -135,16 +142,23 @@ class TryStage : public Stage {
     state.goal.spent = search_->spent();
     if (IsModelRefused(status)) {  // this is too little
       absl::StrAppend(&outcome.note, "; not published: ", status.message());
-      return outcome;
+    } else {
+      CYTOPRESS_RETURN_IF_ERROR(status);
     }
-    CYTOPRESS_RETURN_IF_ERROR(status);
+    if (state.goal.spent > Budget(state)) {
+      absl::StrAppendFormat(&outcome.note, "; ended %.0f s after the time budget",
+                            absl::ToDoubleSeconds(state.goal.spent - Budget(state)));
+    }
     return outcome;
   }
 
  private:
-  std::unique_ptr<Stage> Finetune(const v1::PruneOptions& prune) const {
+  std::unique_ptr<Stage> Finetune(const PipelineState& state, const v1::PruneOptions& prune,
+                                  absl::Duration time_limit = absl::InfiniteDuration()) const {
     FinetuneOptions options;
     options.train = recipe_.finetune();
+    if (state.goal.epochs > 0) options.train.set_epochs(state.goal.epochs);
+    options.time_limit = time_limit;
     options.gradual = prune;
     options.reestimate_batch_norm = recipe_.reestimate_batch_norm();
     return MakeFinetuneStage(absl::StrCat(name(), " fine-tune"), options);
@@ -154,12 +168,20 @@ class TryStage : public Stage {
     return MakeCellStage(NameOfTry(state, index_), quantize);
   }
 
-  bool OutOfTime(const PipelineState& state) const {
+  static absl::Duration Budget(const PipelineState& state) {
     const double seconds = state.spec.goal().time_budget_seconds();
-    if (seconds <= 0) return false;
+    return seconds > 0 ? absl::Seconds(seconds) : absl::InfiniteDuration();
+  }
+
+  bool OutOfTime(const PipelineState& state) const {
     // Once a try was left out, all that follow are: their budgets would come from it.
     return state.goal.out_of_time_at.has_value() ||
-           search_->spent() + state.goal.longest_try > absl::Seconds(seconds);
+           search_->spent() + state.goal.longest_try > Budget(state);
+  }
+
+  // Only the first try is cut: it is made in any case, and the others train as long as it did.
+  absl::Duration TimeLeft(const PipelineState& state) const {
+    return index_ == 0 ? Budget(state) - search_->spent() : absl::InfiniteDuration();
   }
 
   // Where the search is.
@@ -195,9 +217,10 @@ class TryStage : public Stage {
 
   absl::Status Try(PipelineState& state, StageContext& context, StageOutcome& outcome) {
     const auto restart = MakeRestartStage(absl::StrCat(name(), " restart"));
-    CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, nullptr, 0, 0.01));
-    CYTOPRESS_RETURN_IF_ERROR(search_->Measure(
-        state, [&](double done) { return context.progress(0.01 + 0.01 * done, {}); }));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*restart, nullptr, 0, kRestarted));
+    CYTOPRESS_RETURN_IF_ERROR(search_->Measure(state, [&](double done) {
+      return context.progress(kRestarted + (kMeasured - kRestarted) * done, {});
+    }));
     // Again: only now is the least known.
     CYTOPRESS_ASSIGN_OR_RETURN(const Next next, FindNext(state));
     if (!next.budget) {
@@ -212,11 +235,13 @@ class TryStage : public Stage {
       CYTOPRESS_RETURN_IF_ERROR(PublishAgain(*same, state));
       return Summarize(state, outcome);
     }
-    const auto finetune = Finetune(plan.prune);
     const auto cell = Cell(state, plan.quantize);
-    const double share = finetune->Cost(state) / (finetune->Cost(state) + cell->Cost(state));
-    CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), 0.02, share));
-    CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, share, 1));
+    const double training = Finetune(state, plan.prune)->Cost(state);
+    const double share = training / (training + cell->Cost(state));
+    const double trained = kMeasured + (1 - kMeasured) * share;
+    const auto finetune = Finetune(state, plan.prune, share * TimeLeft(state));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), kMeasured, trained));
+    CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, trained, 1));
     return Summarize(state, outcome);
   }
 

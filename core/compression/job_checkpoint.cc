@@ -65,6 +65,7 @@ void PutGoal(const GoalProgress& goal, TensorTable& table) {
   table["goal"] = ToTensor<double>(
       {absl::ToDoubleSeconds(goal.spent), absl::ToDoubleSeconds(goal.longest_try),
        goal.out_of_time_at ? static_cast<double>(*goal.out_of_time_at) : kNever, goal.least_bytes});
+  table["goal_epochs"] = ToTensor<int64_t>({goal.epochs});
 }
 
 absl::StatusOr<GoalProgress> TakeGoal(const TensorTable& table) {
@@ -75,6 +76,11 @@ absl::StatusOr<GoalProgress> TakeGoal(const TensorTable& table) {
   goal.longest_try = absl::Seconds(numbers[1]);
   if (numbers[2] >= 0) goal.out_of_time_at = static_cast<size_t>(numbers[2]);
   goal.least_bytes = numbers[3];
+  if (table.count("goal_epochs") != 0) {  // not in checkpoints of earlier releases
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<int64_t> epochs,
+                               Values<int64_t>(table, "goal_epochs", 1));
+    goal.epochs = static_cast<int>(epochs[0]);
+  }
   return goal;
 }
 

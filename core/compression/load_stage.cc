@@ -7,6 +7,7 @@
 #include "core/base/status_macros.h"
 #include "core/compression/base_model.h"
 #include "core/compression/pruning.h"
+#include "core/compression/publishing.h"
 #include "core/compression/sensitivity.h"
 #include "core/compression/stages.h"
 #include "core/compression/weight_rounding.h"
@@ -32,6 +33,7 @@ class LoadStage : public Stage {
       CYTOPRESS_RETURN_IF_ERROR(MakeFreshNetwork(state));
     } else {
       CYTOPRESS_ASSIGN_OR_RETURN(outcome.remark, LoadBaseModel(state));
+      CYTOPRESS_RETURN_IF_ERROR(AddBytesOfParent(state, outcome));
       outcome.score = state.dense;
     }
     CYTOPRESS_RETURN_IF_ERROR(CheckLayers(*state.network, state.spec.recipe().prune()));

@@ -1,18 +1,23 @@
 #include "core/compression/pipeline.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
+#include "core/compression/encoding.h"
 #include "core/compression/job_checkpoint.h"
+#include "core/compression/job_estimate.h"
 #include "core/compression/mending.h"
 #include "core/compression/precision.h"
 #include "core/compression/stage.h"
@@ -79,6 +84,8 @@ class PipelineRun {
     const bool done_before = index < resume_index_;
     if (done_before && stage.skipped_on_resume()) return absl::OkStatus();
     stage_index_ = index;
+    stage_start_ = RealClock()->Steady();
+    spent_before_ = state_.goal.spent;
     StageContext context;
     if (index == resume_index_ && resumed.count("epoch") != 0) context.resumed = resumed;
     context.progress = [this](double fraction, v1::Progress progress) {
@@ -106,7 +113,8 @@ class PipelineRun {
   absl::Status RunNested(Stage& stage, const Stage* next, double begin, double end) {
     StageContext context;
     context.progress = [&](double fraction, v1::Progress progress) {
-      progress.set_stage(absl::StrCat(stages_[stage_index_]->name(), ": ", stage.name()));
+      const std::string outer = stages_[stage_index_]->name(), inner = stage.name();
+      progress.set_stage(absl::StrCat(outer, ": ", absl::StripPrefix(inner, outer + " ")));
       return Report(begin + fraction * (end - begin), std::move(progress));
     };
     context.checkpoint = [](const TensorTable&) { return absl::OkStatus(); };
@@ -128,7 +136,9 @@ class PipelineRun {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<Finding> remark,
                                JudgeAndMend(stage, state_, context, sequel, outcome));
     if (!enter) return absl::OkStatus();
-    return AddLedgerLine(stage, outcome, remark, RealClock()->Steady() - start);
+    const absl::Duration duration = RealClock()->Steady() - start;
+    CYTOPRESS_RETURN_IF_ERROR(AddBytesAsItStands(stage, outcome));
+    return AddLedgerLine(stage, outcome, remark, duration);
   }
 
   // The stage that goes on training right after this one, if there is one. Of several models that
@@ -146,38 +156,63 @@ class PipelineRun {
     return mender;
   }
 
-  // What the job has cost, in the units of Stage::Cost, before this stage and in all. Whatever an
-  // earlier attempt did is in both: progress goes on from there.
-  std::pair<double, double> CostBeforeAndTotal() const {
-    double before = 0, total = 0;
+  bool IsTry(size_t index) const { return stages_[index]->kind() == v1::STAGE_KIND_TRY; }
+
+  // Whatever an earlier attempt did counts as done: progress goes on from there.
+  JobWork WorkAt(double fraction) const {
+    JobWork work;
     for (size_t i = 0; i < stages_.size(); ++i) {
-      const double cost = stages_[i]->Cost(state_);
-      if (i < stage_index_) before += cost;
-      total += cost;
+      work.costs.push_back(stages_[i]->Cost(state_));
+      if (!IsTry(i)) continue;
+      if (work.tries_end == 0) work.tries_begin = i;
+      work.tries_end = i + 1;
+      const std::optional<size_t> left_out = state_.goal.out_of_time_at;
+      if (left_out && i >= work.tries_begin + *left_out) work.costs.back() = 0;
     }
-    return {before, total};
+    work.index = stage_index_;
+    work.fraction = fraction;
+    work.longest_try = state_.goal.longest_try;
+    const double budget_seconds = state_.spec.goal().time_budget_seconds();
+    if (budget_seconds > 0) {
+      work.budget_left = absl::Seconds(budget_seconds) - spent_before_;
+      if (IsTry(stage_index_)) work.budget_left -= RealClock()->Steady() - stage_start_;
+    }
+    return work;
   }
 
   absl::Status Report(double fraction, v1::Progress progress) {
     if (state_.context.observer->ShouldStop()) return absl::CancelledError("the job was stopped");
-    const auto [before, total] = CostBeforeAndTotal();
-    const double done = before + fraction * stages_[stage_index_]->Cost(state_);
+    const JobEstimate::Result estimate = estimate_.Update(WorkAt(fraction));
     if (progress.stage().empty()) progress.set_stage(stages_[stage_index_]->name());
     progress.set_stage_index(static_cast<int>(stage_index_));
     progress.set_stage_count(static_cast<int>(stages_.size()));
-    progress.set_fraction(done / total);
-    // Before the data set is loaded nobody knows how much there is to do; from then on the pace of
-    // this attempt tells how long the rest takes.
-    // The first report of real work sets the start: a resumed stage begins with much of it done.
-    if (stage_index_ > 0 && fraction > 0 && !pace_start_) {
-      pace_start_ = {RealClock()->Steady(), done};
-    }
-    progress.set_eta_seconds(-1);
-    if (pace_start_ && done > pace_start_->second) {
-      const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - pace_start_->first);
-      progress.set_eta_seconds(seconds * (total - done) / (done - pace_start_->second));
-    }
+    progress.set_fraction(estimate.fraction);
+    progress.set_eta_seconds(estimate.eta_seconds);
     return state_.context.observer->OnProgress(progress);
+  }
+
+  // What the model takes where a stage has changed its weights and written no file.
+  absl::Status AddBytesAsItStands(const Stage& stage, StageOutcome& outcome) const {
+    switch (stage.kind()) {
+      case v1::STAGE_KIND_TRAIN:
+      case v1::STAGE_KIND_PRUNE:
+      case v1::STAGE_KIND_FINE_TUNE:
+      case v1::STAGE_KIND_QUANTIZATION_AWARE_TRAINING:
+        return AddBytesOf(EncodeFloats(state_.network->Export(), v1::WEIGHT_TYPE_FP16), outcome);
+      case v1::STAGE_KIND_QUANTIZE:
+      case v1::STAGE_KIND_TEMPERATURE:
+        return AddBytesOf(state_.artifact.tensors, outcome);
+      default:
+        return absl::OkStatus();
+    }
+  }
+
+  static absl::Status AddBytesOf(const std::map<std::string, StoredTensor>& tensors,
+                                 StageOutcome& outcome) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const StoredBytes bytes, MeasureBytes(tensors));
+    outcome.packed_bytes = bytes.packed;
+    outcome.disk_bytes = bytes.disk;
+    return absl::OkStatus();
   }
 
   absl::Status AddLedgerLine(const Stage& stage, const StageOutcome& outcome,
@@ -225,9 +260,11 @@ class PipelineRun {
 
   PipelineState state_;
   std::vector<std::unique_ptr<Stage>> stages_;
-  std::optional<std::pair<absl::Duration, double>> pace_start_;  // time and cost done
+  JobEstimate estimate_{RealClock()};
   const std::string checkpoint_path_;
   size_t stage_index_ = 0;
+  absl::Duration stage_start_;
+  absl::Duration spent_before_;  // by the search for a goal, before this stage
   size_t resume_index_ = 0;
 };
 

@@ -129,15 +129,15 @@ torch::Tensor BlockScores(const torch::Tensor& weight, int block) {
 }
 
 double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options) {
-  if (options.layer_sparsity().empty() && options.method() != v1::PRUNE_METHOD_LAYER_MAGNITUDE) {
-    return options.sparsity();
-  }
+  const bool one_threshold =
+      options.layer_sparsity().empty() && options.method() != v1::PRUNE_METHOD_LAYER_MAGNITUDE;
   double removed = 0, all = 0;
   for (const auto& [name, weight] : PrunableWeights(network)) {
     const auto count = static_cast<double>(weight.numel());
     removed += std::max(0.0, LayerSparsity(options, name, options.sparsity()) * count - kBlock);
     all += count;
   }
+  if (one_threshold) removed = std::max(0.0, options.sparsity() * all - kBlock);
   return removed / all;
 }
 

@@ -46,8 +46,8 @@ int BlockSize(v1::PrunePattern pattern);
 // magnitudes, float [out, blocks, kh, kw], contiguous.
 torch::Tensor BlockScores(const torch::Tensor& weight, int block);
 
-// What MagnitudeMasks removes at options.sparsity(), at the least: where each layer has a threshold
-// of its own, each rounds to whole groups by itself.
+// What MagnitudeMasks removes at options.sparsity(), at the least: each threshold, one for all
+// layers or one a layer, rounds to whole groups.
 double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options);
 
 // INVALID_ARGUMENT, naming the field, if options.layer_sparsity() has a layer that the network

@@ -55,6 +55,9 @@ v1::Provenance MakeProvenance(const PipelineState& state) {
   provenance.set_dataset_hash(state.dataset.content_hash);
   provenance.set_synthetic_data(state.dataset.synthetic);
   *provenance.mutable_spec() = state.spec;
+  if (state.goal.epochs > 0) {  // what was trained, so that it can be done again
+    provenance.mutable_spec()->mutable_recipe()->mutable_finetune()->set_epochs(state.goal.epochs);
+  }
   auto& versions = *provenance.mutable_versions();
   versions["cytopress"] = CYTOPRESS_VERSION;
   versions["libtorch"] = TORCH_VERSION;
@@ -123,6 +126,13 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
 void AddBytes(const v1::ModelSize& size, StageOutcome& outcome) {
   outcome.packed_bytes = size.packed_bytes();
   outcome.disk_bytes = size.disk_bytes();
+}
+
+absl::Status AddBytesOfParent(const PipelineState& state, StageOutcome& outcome) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(state.parent));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model parent, state.context.registry->Get(version));
+  AddBytes(parent.size(), outcome);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> PublishFile(const PipelineState& state, const std::string& path,

@@ -32,6 +32,8 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
 
 // The sizes of a published model, for its ledger line.
 void AddBytes(const v1::ModelSize& size, StageOutcome& outcome);
+// Those of the dense parent's file. REQUIRES: state.parent is not empty.
+absl::Status AddBytesOfParent(const PipelineState& state, StageOutcome& outcome);
 
 // Publishes the file under `name`; idempotent for the job.
 absl::StatusOr<std::string> PublishFile(const PipelineState& state, const std::string& path,

@@ -1,10 +1,14 @@
 // From stored weights to a published model.
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "core/artifact/weight_type.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/compression/calibration.h"
 #include "core/compression/encoding.h"
 #include "core/compression/publishing.h"
 #include "core/compression/stages.h"
@@ -75,6 +79,8 @@ class PackageStage : public Stage {
 
 class EvaluateStage : public Stage {
  public:
+  explicit EvaluateStage(const v1::QuantizeOptions& options) : options_(options) {}
+
   v1::StageKind kind() const override { return v1::STAGE_KIND_EVALUATE; }
   std::string name() const override { return "evaluate"; }
   double Cost(const PipelineState& state) const override {
@@ -83,6 +89,37 @@ class EvaluateStage : public Stage {
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
+    return Evaluate(state, context);
+  }
+
+  // Other ranges of the activations: only here are those rounded, too.
+  absl::StatusOr<std::optional<StageOutcome>> Mend(PipelineState& state, StageContext& context,
+                                                   int attempt) override {
+    const std::vector<v1::RangeMethod> others = OtherRanges();
+    if (attempt >= static_cast<int>(others.size())) return std::nullopt;
+    v1::QuantizeOptions options = options_;
+    options.set_activation_range(others[attempt]);
+    state.artifact.activation_ranges =
+        CalibrateActivations(*state.network, state.dataset, options, state.spec.recipe().seed());
+    CYTOPRESS_RETURN_IF_ERROR(WriteAndReadBack(state.artifact, state.artifact_path).status());
+    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, Evaluate(state, context));
+    absl::StrAppend(&outcome.note, ", ranges of the activations by ",
+                    absl::StripPrefix(v1::RangeMethod_Name(others[attempt]), "RANGE_METHOD_"));
+    return std::optional<StageOutcome>(std::move(outcome));
+  }
+
+ private:
+  std::vector<v1::RangeMethod> OtherRanges() const {
+    std::vector<v1::RangeMethod> others;
+    if (!IsInteger(options_.weights())) return others;  // their activations stay floating-point
+    for (const v1::RangeMethod method : {v1::RANGE_METHOD_MSE, v1::RANGE_METHOD_MIN_MAX}) {
+      if (method != options_.activation_range()) others.push_back(method);
+    }
+    return others;
+  }
+
+  static absl::StatusOr<StageOutcome> Evaluate(const PipelineState& state,
+                                               const StageContext& context) {
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Evaluation evaluation,
                                EvaluateFile(state, state.artifact_path, [&](double fraction) {
                                  return context.progress(fraction, {});
@@ -92,6 +129,8 @@ class EvaluateStage : public Stage {
     outcome.note = absl::StrCat("the file, by ", evaluation.engine());
     return outcome;
   }
+
+  const v1::QuantizeOptions options_;
 };
 
 class PublishStage : public Stage {
@@ -129,7 +168,9 @@ std::unique_ptr<Stage> MakePublishParentStage() { return std::make_unique<Publis
 
 std::unique_ptr<Stage> MakePackageStage() { return std::make_unique<PackageStage>(); }
 
-std::unique_ptr<Stage> MakeEvaluateStage() { return std::make_unique<EvaluateStage>(); }
+std::unique_ptr<Stage> MakeEvaluateStage(const v1::QuantizeOptions& options) {
+  return std::make_unique<EvaluateStage>(options);
+}
 
 std::unique_ptr<Stage> MakePublishStage(const std::string& model_name) {
   return std::make_unique<PublishStage>(model_name);

@@ -27,6 +27,7 @@ class RestartStage : public Stage {
     state.masks.clear();
     StageOutcome outcome;
     outcome.score = state.dense;
+    CYTOPRESS_RETURN_IF_ERROR(AddBytesOfParent(state, outcome));
     outcome.note = absl::StrCat("from ", state.parent, " again");
     return outcome;
   }

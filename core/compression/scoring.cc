@@ -16,15 +16,19 @@ constexpr uint64_t kBootstrapSeed = 1;
 }  // namespace
 
 torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, const Split& split,
-                       bool bfloat16, const TorchNetwork::Hooks& hooks) {
+                       bool bfloat16, const TorchNetwork::Hooks& hooks,
+                       const std::function<bool(double)>& progress) {
   torch::NoGradGuard no_grad;
   AutocastScope autocast(network.device(), bfloat16);
   BatchLoader loader(dataset, split, kEvaluationBatch, /*seed=*/0, /*max_images=*/0,
                      network.device());
   std::vector<torch::Tensor> logits;
-  for (int64_t step = 0; step < loader.evaluation_steps(); ++step) {
+  const int64_t steps = loader.evaluation_steps();
+  for (int64_t step = 0; step < steps; ++step) {
     const Batch batch = loader.EvaluationBatch(step);
     logits.push_back(network.Forward(batch.images, TorchNetwork::Mode::kEvaluate, hooks));
+    const double done = static_cast<double>(step + 1) / static_cast<double>(steps);
+    if (progress != nullptr && !progress(done)) break;
   }
   return torch::cat(logits).to(torch::kCPU, torch::kFloat32);
 }

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CORE_COMPRESSION_SCORING_H_
 #define CYTOPRESS_CORE_COMPRESSION_SCORING_H_
 
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -15,9 +16,11 @@
 namespace cytopress {
 
 // Logits of a split's images in file order, float [images, classes] on the CPU, with running
-// batch-norm statistics; in bfloat16 when asked.
+// batch-norm statistics; in bfloat16 when asked. `progress` hears the share that is done, batch by
+// batch, and may answer false to stop: the logits then are those of the images so far.
 torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, const Split& split,
-                       bool bfloat16, const TorchNetwork::Hooks& hooks = {});
+                       bool bfloat16, const TorchNetwork::Hooks& hooks = {},
+                       const std::function<bool(double)>& progress = nullptr);
 
 // Scores of a split's logits, as LogitsOf returns them.
 absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits, const Split& split);

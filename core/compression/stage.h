@@ -42,6 +42,10 @@ struct PipelineState {
   torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
   std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
 
+  // Share of the prunable weights that the base model had lost before it was rounded, as its own
+  // ledger says; nothing where that says nothing.
+  std::optional<double> base_sparsity;
+
   GoalProgress goal;  // of the search for a goal
 
   TensorMap unrounded;        // what weights were before the last quantize stage, if it may mend
@@ -54,7 +58,7 @@ struct PipelineState {
 struct StageOutcome {
   std::optional<Score> score;
   std::optional<double> sparsity;  // the network's when it is not said
-  int64_t packed_bytes = 0;        // 0 until there is a file
+  int64_t packed_bytes = 0;  // of the file; 0 without one: the pipeline then measures the weights
   int64_t disk_bytes = 0;
   double images_per_second = 0;
   std::string note;

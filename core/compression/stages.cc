@@ -84,7 +84,7 @@ void AddServedModel(const std::string& model_name, const v1::QuantizeOptions& op
   stages.push_back(MakeQuantizeStage(options));
   if (options.temperature_scaling()) stages.push_back(MakeTemperatureStage());
   stages.push_back(MakePackageStage());
-  stages.push_back(MakeEvaluateStage());
+  stages.push_back(MakeEvaluateStage(options));
   stages.push_back(MakePublishStage(model_name));
 }
 

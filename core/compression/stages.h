@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/compression/stage.h"
 
 namespace cytopress {
@@ -32,8 +33,11 @@ struct FinetuneOptions {
   v1::TrainOptions train;
   std::optional<v1::PruneOptions> gradual;  // prunes on the way
   bool reestimate_batch_norm = false;       // afterwards
+  // For all of it. Epochs that there is no time for are left out, but for one at least; how many
+  // are trained then stands in state.goal.epochs.
+  absl::Duration time_limit = absl::InfiniteDuration();
 };
-// Trains what is left.
+// Trains what is left, on a learning-rate schedule of its own (LearningRateFactor in trainer.h).
 std::unique_ptr<Stage> MakeFinetuneStage(const std::string& name, const FinetuneOptions& options);
 
 // Quantization-aware training on scales found at its start; leaves rounded weights.
@@ -54,8 +58,9 @@ std::unique_ptr<Stage> MakePublishParentStage();
 
 // Writes the file and reads it back.
 std::unique_ptr<Stage> MakePackageStage();
-// Scores the file as it will be served, and certifies what compression cost.
-std::unique_ptr<Stage> MakeEvaluateStage();
+// Scores the file as it will be served, and certifies what compression cost. Its remedies are other
+// ranges of the activations.
+std::unique_ptr<Stage> MakeEvaluateStage(const v1::QuantizeOptions& options);
 std::unique_ptr<Stage> MakePublishStage(const std::string& model_name);
 
 // Those five, as the options ask for them: from the network to a published model.

@@ -22,6 +22,13 @@ namespace cytopress {
 
 // The share of the peak learning rate at `step` of `steps`: linear warm-up over the first
 // `warmup_fraction`, then half a cosine to zero (Loshchilov and Hutter, "SGDR", 2017).
+//
+// Every round has a schedule of its own from warm-up to zero. Fine-tuning a trained network so is
+// learning-rate rewinding (Renda et al., "Comparing Rewinding and Fine-tuning in Neural Network
+// Pruning", 2020) in that the weights stay and the rate goes up again instead of staying at its
+// last, smallest value. It differs in what is rewound to: they repeat the last epochs of the
+// original schedule as they were, here a whole schedule is run in fewer epochs to a peak of its own
+// (as Le and Hua, "Network Pruning That Matters", 2021, restart theirs).
 double LearningRateFactor(int64_t step, int64_t steps, double warmup_fraction);
 
 struct StepReport {

@@ -1,6 +1,8 @@
 // The stages that change the network's floating-point weights.
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -24,6 +26,10 @@ namespace {
 constexpr double kTrainingCost = 3;
 // The share of the prunable weights from which on it is worth a word that zeros are none any more.
 constexpr double kLeastRevived = 0.0005;
+// The share from which on a base model counts as pruned: training itself leaves a few zeros.
+constexpr double kLeastPruned = 0.01;
+// Steps that tell how long an epoch takes. The first sets everything up and does not count.
+constexpr int64_t kTimedSteps = 12;
 
 // The remedy of every stage that leaves floating-point weights.
 absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, int attempt) {
@@ -35,13 +41,24 @@ absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, 
   return std::optional<StageOutcome>(std::move(outcome));
 }
 
-double TrainingCost(const v1::TrainOptions& options, const PipelineState& state) {
+double TeacherCost(const v1::TrainOptions& options, const PipelineState& state) {
+  return options.distillation() > 0 ? static_cast<double>(state.dataset.train.size()) : 0;
+}
+
+// Of an epoch's steps, without its validation.
+double StepsCost(const v1::TrainOptions& options, const PipelineState& state) {
   const int64_t all = state.dataset.train.size();
   const int64_t images =
       options.max_images() > 0 ? std::min<int64_t>(options.max_images(), all) : all;
-  const double teacher = options.distillation() > 0 ? static_cast<double>(all) : 0;
-  return teacher + options.epochs() * (kTrainingCost * static_cast<double>(images) +
-                                       static_cast<double>(state.dataset.val.size()));
+  return kTrainingCost * static_cast<double>(images);
+}
+
+double EpochCost(const v1::TrainOptions& options, const PipelineState& state) {
+  return StepsCost(options, state) + static_cast<double>(state.dataset.val.size());
+}
+
+double TrainingCost(const v1::TrainOptions& options, const PipelineState& state) {
+  return TeacherCost(options, state) + options.epochs() * EpochCost(options, state);
 }
 
 v1::Progress ToProgress(const StepReport& report) {
@@ -57,10 +74,13 @@ v1::Progress ToProgress(const StepReport& report) {
   return progress;
 }
 
-std::string Describe(const v1::TrainOptions& options) {
-  std::string text =
-      absl::StrFormat("%d %s, peak learning rate %g", options.epochs(),
-                      options.epochs() == 1 ? "epoch" : "epochs", options.learning_rate());
+// `epochs` of those asked for were trained.
+std::string Describe(const v1::TrainOptions& options, int epochs) {
+  std::string text = absl::StrCat(epochs);
+  if (epochs < options.epochs()) absl::StrAppend(&text, " of ", options.epochs());
+  text += options.epochs() == 1 ? " epoch" : " epochs";
+  if (epochs < options.epochs()) text += ", to keep to the time budget";
+  absl::StrAppendFormat(&text, ", peak learning rate %g", options.learning_rate());
   if (options.distillation() > 0) {
     absl::StrAppendFormat(&text, ", %g of the loss from the dense model's answers",
                           options.distillation());
@@ -73,7 +93,8 @@ std::string Describe(const v1::TrainOptions& options) {
 }
 
 // The dense parent's answers for the training images, once a job attempt.
-absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& state) {
+absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& state,
+                            const std::function<absl::Status(double)>& progress) {
   if (options.distillation() <= 0 || state.parent.empty() || state.teacher_logits.defined()) {
     return absl::OkStatus();
   }
@@ -81,17 +102,71 @@ absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& stat
   CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
   TorchNetwork teacher(std::move(network), state.device, /*seed=*/0);
   CYTOPRESS_RETURN_IF_ERROR(teacher.Import(DecodeTensors(artifact.tensors)));
-  state.teacher_logits = LogitsOf(teacher, state.dataset, state.dataset.train, state.bfloat16);
+  absl::Status status;
+  const torch::Tensor logits =
+      LogitsOf(teacher, state.dataset, state.dataset.train, state.bfloat16, {}, [&](double done) {
+        status = progress(done);
+        return status.ok();
+      });
+  CYTOPRESS_RETURN_IF_ERROR(status);
+  state.teacher_logits = logits;
   return absl::OkStatus();
 }
 
-// Trains with progress, and checkpoints between epochs.
-absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, TrainerSetup setup,
-                                         PipelineState& state, StageContext& context) {
-  CYTOPRESS_RETURN_IF_ERROR(PrepareTeacher(options, state));
+// How many of the epochs end by `deadline` (of RealClock()->Steady()), at least one. A few steps
+// tell; the network is left as it was, so that the time changes nothing but the number.
+absl::StatusOr<int> EpochsUntil(absl::Duration deadline, const v1::TrainOptions& options,
+                                TrainerSetup setup, PipelineState& state,
+                                const std::function<absl::Status()>& check) {
+  const TensorMap before = state.network->Export();
+  Masks masks = *setup.masks;
+  setup.masks = &masks;
+  absl::Duration start = RealClock()->Steady();
+  std::optional<double> epoch_seconds;
+  Trainer::Hooks hooks;
+  hooks.on_epoch = [] { return absl::OkStatus(); };
+  hooks.on_step = [&](const StepReport& report) -> absl::Status {
+    CYTOPRESS_RETURN_IF_ERROR(check());
+    if (report.step < std::min(report.steps, kTimedSteps)) {
+      if (report.step == 1) start = RealClock()->Steady();
+      return absl::OkStatus();
+    }
+    const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - start);
+    const double timed = static_cast<double>(std::max<int64_t>(report.step - 1, 1));
+    epoch_seconds = seconds / timed * static_cast<double>(report.steps) *
+                    EpochCost(options, state) / StepsCost(options, state);
+    return absl::CancelledError("timed");
+  };
+  const absl::Status status =
+      Trainer(*state.network, state.dataset, options, std::move(setup)).Run(hooks);
+  if (!epoch_seconds) return status;
+  CYTOPRESS_RETURN_IF_ERROR(state.network->Import(before));
+  const double left = absl::ToDoubleSeconds(deadline - RealClock()->Steady());
+  return static_cast<int>(
+      std::clamp(left / *epoch_seconds, 1.0, static_cast<double>(options.epochs())));
+}
+
+// Trains with progress, and checkpoints between epochs; `time_limit` as FinetuneOptions has it.
+absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& asked, TrainerSetup setup,
+                                         PipelineState& state, StageContext& context,
+                                         absl::Duration time_limit = absl::InfiniteDuration()) {
+  v1::TrainOptions options = asked;
+  const absl::Duration begin = RealClock()->Steady();
+  const double teacher = TeacherCost(options, state) / TrainingCost(options, state);
+  CYTOPRESS_RETURN_IF_ERROR(PrepareTeacher(options, state, [&](double done) {
+    // A resumed round is further than that.
+    return context.resumed.empty() ? context.progress(teacher * done, {}) : absl::OkStatus();
+  }));
   setup.seed = state.spec.recipe().seed();
   setup.masks = &state.masks;
   setup.teacher_logits = state.teacher_logits;
+  if (time_limit < absl::InfiniteDuration()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const int epochs,
+                               EpochsUntil(begin + time_limit, asked, setup, state,
+                                           [&] { return context.progress(teacher, {}); }));
+    options.set_epochs(epochs);
+    if (epochs < asked.epochs()) state.goal.epochs = epochs;
+  }
   Trainer trainer(*state.network, state.dataset, options, std::move(setup));
   if (!context.resumed.empty()) CYTOPRESS_RETURN_IF_ERROR(trainer.Load(context.resumed));
   Trainer::Hooks hooks;
@@ -99,7 +174,7 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, Traine
     const double steps = static_cast<double>(report.epochs) * static_cast<double>(report.steps);
     const double done = static_cast<double>(report.epoch - 1) * static_cast<double>(report.steps) +
                         static_cast<double>(report.step);
-    return context.progress(done / steps, ToProgress(report));
+    return context.progress(teacher + (1 - teacher) * done / steps, ToProgress(report));
   };
   CheckpointPace pace(RealClock());
   hooks.on_epoch = [&]() -> absl::Status {
@@ -117,7 +192,7 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& options, Traine
   StageOutcome outcome;
   outcome.score = ScoreOf(trainer.best());
   outcome.images_per_second = trainer.images_per_second();
-  outcome.note = Describe(options);
+  outcome.note = Describe(asked, options.epochs());
   return outcome;
 }
 
@@ -247,8 +322,9 @@ class FinetuneStage : public Stage {
     const double sparsity_before = SparsityBefore(state);
     TrainerSetup setup;
     setup.gradual = options_.gradual;
-    CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome,
-                               RunTraining(options_.train, std::move(setup), state, context));
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        StageOutcome outcome,
+        RunTraining(options_.train, std::move(setup), state, context, options_.time_limit));
     if (options_.gradual) {
       outcome.note = absl::StrCat(Describe(*options_.gradual), ", cubic schedule; ", outcome.note);
     }
@@ -293,8 +369,10 @@ class QatStage : public Stage {
     // A resumed attempt has both in its checkpoint: the weights have moved on since.
     if (state.frozen_grids.empty()) {
       state.frozen_grids = FindWeightGrids(*state.network, options_);
-      // What a base model was pruned of before this job stays zero, too.
-      if (state.masks.empty()) state.masks = MasksOfZeros(*state.network);
+      // What a base model was pruned of before this job stays zero, too. Zeros of one that was only
+      // rounded are weights that are small; in a pruned one they cannot be told apart.
+      const bool only_rounded = state.base_sparsity && *state.base_sparsity < kLeastPruned;
+      if (state.masks.empty() && !only_rounded) state.masks = MasksOfZeros(*state.network);
     }
     TrainerSetup setup;
     setup.hooks = FakeQuantizationHooks(*state.network, options_, state.frozen_grids);

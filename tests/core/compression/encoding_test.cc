@@ -33,6 +33,20 @@ TEST(EncodeFloatsTest, PrunedWeightsAreZeroWithoutASign) {
   }
 }
 
+TEST(MeasureBytesTest, PruningSavesOnDiskAndNotBeforeZstd) {
+  const TorchNetwork network = SmallNetwork();
+  const auto dense = MeasureBytes(EncodeFloats(network.Export(), v1::WEIGHT_TYPE_FP16));
+  ASSERT_TRUE(dense.ok()) << dense.status();
+  ApplyMasks(MagnitudeMasks(network, {}, 0.9), network);
+  const auto pruned = MeasureBytes(EncodeFloats(network.Export(), v1::WEIGHT_TYPE_FP16));
+  ASSERT_TRUE(pruned.ok()) << pruned.status();
+  EXPECT_NEAR(static_cast<double>(dense->packed), static_cast<double>(network.dense_bytes()) / 2,
+              0.01 * network.dense_bytes());
+  EXPECT_EQ(pruned->packed, dense->packed);
+  EXPECT_GT(dense->disk, 0.8 * dense->packed);
+  EXPECT_LT(pruned->disk, 0.2 * dense->disk);
+}
+
 // Folding must keep the function: signs of the batch norm move into the integers.
 TEST(EncodeIntegersTest, FoldedIntegersComputeWhatTheNetworkComputes) {
   torch::NoGradGuard no_grad;

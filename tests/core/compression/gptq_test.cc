@@ -94,7 +94,8 @@ double Distance(const torch::Tensor& a, const torch::Tensor& b) {
 TEST(RoundWithGptqTest, BringsTheNetworkCloserToWhatItWasThanTheNearest) {
   torch::NoGradGuard no_grad;
   const Dataset dataset = SpotDataset();
-  const TorchNetwork network = SmallNetwork(), nearest = SmallNetwork(), gptq = SmallNetwork();
+  const TorchNetwork network = SmallNetwork("resnet20"), nearest = SmallNetwork("resnet20"),
+                     gptq = SmallNetwork("resnet20");
   for (const TorchNetwork* each : {&network, &nearest, &gptq}) {
     // The last batch norm of a block starts at zero, where nothing would matter.
     for (const auto& [name, tensor] : each->tensors()) {
@@ -132,7 +133,7 @@ TEST(RoundWithGptqTest, BringsTheNetworkCloserToWhatItWasThanTheNearest) {
 }
 
 TEST(RoundWithGptqTest, EndsWithTheErrorOfItsProgress) {
-  const TorchNetwork network = SmallNetwork();
+  const TorchNetwork network = SmallNetwork("resnet20");
   int reports = 0;
   const auto integers = RoundWithGptq(
       network, SpotDataset(), Int4(), FindWeightGrids(network, Int4()), 1,

@@ -33,7 +33,7 @@ class JobCheckpointTest : public ::testing::Test {
     state.published_parent = state.parent = "tiny-dense@3";
     state.published = "tiny-s50-int8@4";
     state.dense = {0.97, 0.998, 5, 0.3, 0.2, 6};
-    state.goal = {absl::Seconds(12.5), absl::Seconds(3.5), size_t{7}, 1234};
+    state.goal = {absl::Seconds(12.5), absl::Seconds(3.5), size_t{7}, 1234, 2};
     state.ledger[0].set_note("of the first attempt");
     state.ledger.emplace_back().set_stage("train");
     return state;
@@ -75,6 +75,7 @@ TEST_F(JobCheckpointTest, EveryFieldSurvives) {
   EXPECT_EQ(taken.goal.longest_try, absl::Seconds(3.5));
   EXPECT_EQ(taken.goal.out_of_time_at, 7u);
   EXPECT_EQ(taken.goal.least_bytes, 1234);
+  EXPECT_EQ(taken.goal.epochs, 2);
   ASSERT_EQ(taken.ledger.size(), 2u);
   EXPECT_EQ(taken.ledger[0].note(), "of the first attempt");
   EXPECT_EQ(taken.ledger[1].stage(), "train");
@@ -90,6 +91,18 @@ TEST_F(JobCheckpointTest, AJobThatHasNotGotFarKeepsItsParent) {
   EXPECT_EQ(taken.published, "");
   EXPECT_TRUE(taken.masks.empty());
   EXPECT_FALSE(taken.goal.out_of_time_at.has_value());
+}
+
+TEST_F(JobCheckpointTest, ACheckpointOfAnEarlierReleaseHasTheRecipesEpochs) {
+  const PipelineState put = Working();
+  TensorTable table;
+  PutState(9, put, table);
+  ASSERT_EQ(table.erase("goal_epochs"), 1u);
+  PipelineState taken = Loaded(2);
+  const absl::StatusOr<size_t> next = TakeState(table, taken);
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_EQ(taken.goal.epochs, 0);
+  EXPECT_EQ(taken.goal.least_bytes, 1234);
 }
 
 TEST_F(JobCheckpointTest, DamageIsNamedAndLeavesTheStateAlone) {

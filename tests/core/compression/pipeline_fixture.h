@@ -60,7 +60,7 @@ class PipelineTest : public ::testing::Test {
     v1::JobSpec spec;
     spec.set_model_name("tiny");
     spec.mutable_dataset()->set_uri("synthetic:400");
-    spec.mutable_network()->set_architecture("resnet18");
+    spec.mutable_network()->set_architecture("resnet20");
     v1::Recipe& recipe = *spec.mutable_recipe();
     recipe.set_seed(5);
     recipe.mutable_train()->set_epochs(2);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
@@ -36,6 +37,15 @@ TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   EXPECT_EQ(packed.kind(), v1::STAGE_KIND_PACKAGE);
   EXPECT_EQ(packed.verdict(), v1::GUARD_VERDICT_UNSPECIFIED) << "there is nothing to judge";
   EXPECT_FALSE(packed.has_validation_accuracy());
+  // What changes weights says what they take: as FP16 until they are quantized.
+  EXPECT_NEAR(Line(observer, "train").disk_bytes(), dense_line.disk_bytes(),
+              0.02 * dense_line.disk_bytes());
+  EXPECT_EQ(Line(observer, "prune").packed_bytes(), dense_line.packed_bytes());
+  EXPECT_LT(Line(observer, "prune").disk_bytes(), 0.8 * dense_line.disk_bytes());
+  EXPECT_GT(Line(observer, "fine-tune").disk_bytes(), packed.disk_bytes());
+  EXPECT_EQ(Line(observer, "quantize").packed_bytes(), packed.packed_bytes());
+  EXPECT_NEAR(Line(observer, "quantize").disk_bytes(), packed.disk_bytes(),
+              0.15 * packed.disk_bytes());
   EXPECT_EQ(Line(observer, "publish").published(), "tiny@1");
 
   const v1::Model model = *registry_->Get({"tiny", 1});
@@ -131,6 +141,8 @@ TEST_F(PipelineTest, CompressesAPublishedBaseModelWithoutTrainingIt) {
   EXPECT_THAT(second.Stages(), ElementsAre("load", "prune", "fine-tune", "quantize", "package",
                                            "evaluate", "publish"));
   EXPECT_EQ(Line(second, "load").guard(), "");
+  EXPECT_EQ(Line(second, "load").disk_bytes(),
+            registry_->Get({"tiny-dense", 1})->size().disk_bytes());
   // What is made from it is compared with the file.
   EXPECT_DOUBLE_EQ(Line(second, "load").validation_accuracy(),
                    registry_->Get({"tiny-dense", 1})->evaluations(0).accuracy());
@@ -306,7 +318,7 @@ TEST_F(PipelineTest, StartsOverFromACheckpointThatLacksSomething) {
 TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
   RecordingObserver observer;
   v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.99);
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.9999);
   spec.mutable_recipe()->clear_finetune();
   spec.mutable_recipe()->set_max_accuracy_drop(0.001);
   const absl::Status status = Run(spec, observer).status();
@@ -410,6 +422,13 @@ TEST_F(PipelineTest, TheLosslessStagesRunInTheirOrder) {
                                              "quantization-aware training", "quantize",
                                              "temperature", "package", "evaluate", "publish"));
   EXPECT_THAT(Line(observer, "fine-tune").note(), HasSubstr("1x4 blocks"));
+  // The dense model's answers are part of the way.
+  const auto trains = std::find_if(
+      observer.progresses.begin(), observer.progresses.end(),
+      [](const v1::Progress& now) { return now.stage() == "fine-tune" && now.epoch() > 0; });
+  ASSERT_NE(trains, observer.progresses.end());
+  EXPECT_EQ(std::prev(trains)->stage(), "fine-tune");
+  EXPECT_GT(std::prev(trains)->fraction(), std::prev(trains, 2)->fraction());
   EXPECT_GE(registry_->Get({"tiny", 1})->size().sparsity(), 0.8 - 1e-6);
   // The frozen scales are those that the weights were trained on: nothing is lost any more.
   EXPECT_NEAR(Line(observer, "quantize").validation_accuracy(),

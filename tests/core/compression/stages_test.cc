@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/artifact/artifact.h"
+#include "core/compression/base_model.h"
 #include "core/compression/pruning.h"
 #include "core/compression/scoring.h"
 #include "core/jobs/job_defaults.h"
@@ -32,7 +34,7 @@ class StagesTest : public PipelineTest {
     EXPECT_TRUE(MakeDirectories(context_.work_folder).ok());
     spec_.set_model_name("tiny");
     state_.dataset = SpotDataset();
-    state_.network = std::make_unique<TorchNetwork>(SmallNetwork());
+    state_.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20"));
     stage_context_.progress = [](double, const v1::Progress&) { return absl::OkStatus(); };
   }
 
@@ -107,6 +109,33 @@ TEST_F(PrunedBaseTest, QuantizationAwareTrainingKeepsItsZeros) {
   EXPECT_THAT(outcome->note, HasSubstr("zeros kept"));
 }
 
+TEST_F(PrunedBaseTest, QuantizationAwareTrainingKeepsNoZerosThatOnlyRoundingMade) {
+  state_.base_sparsity = 0;
+  const auto outcome = MakeQatStage(spec_.recipe().quantize())->Run(state_, stage_context_);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_TRUE(state_.masks.empty());
+  EXPECT_THAT(outcome->note, Not(HasSubstr("zeros kept")));
+}
+
+TEST(SparsityBeforeRoundingTest, IsThatOfTheLastLineBeforeQuantization) {
+  std::vector<v1::LedgerEntry> ledger;
+  const auto add = [&](v1::StageKind kind, double sparsity) {
+    ledger.emplace_back().set_kind(kind);
+    ledger.back().set_sparsity(sparsity);
+  };
+  add(v1::STAGE_KIND_UNSPECIFIED, 0.3);
+  EXPECT_FALSE(SparsityBeforeRounding(ledger).has_value());
+  add(v1::STAGE_KIND_LOAD, 0);
+  add(v1::STAGE_KIND_QUANTIZE, 0.25);
+  EXPECT_EQ(SparsityBeforeRounding(ledger), 0);
+  ledger.pop_back();
+  add(v1::STAGE_KIND_FINE_TUNE, 0.5);
+  add(v1::STAGE_KIND_QUANTIZATION_AWARE_TRAINING, 0.6);
+  add(v1::STAGE_KIND_QUANTIZE, 0.7);
+  add(v1::STAGE_KIND_PACKAGE, 0.7);
+  EXPECT_EQ(SparsityBeforeRounding(ledger), 0.5);
+}
+
 TEST_F(PrunedBaseTest, FineTuningWithoutPruningSaysThatItTrainsTheZerosAgain) {
   FinetuneOptions options;
   options.train = spec_.recipe().finetune();
@@ -116,6 +145,38 @@ TEST_F(PrunedBaseTest, FineTuningWithoutPruningSaysThatItTrainsTheZerosAgain) {
   EXPECT_LT(Sparsity(*state_.network), 0.75);
   EXPECT_THAT(outcome->note,
               HasSubstr("zeros trained again: 80.0 % of the prunable weights before, "));
+}
+
+// What a search for a goal does with its time budget.
+TEST_F(PrunedBaseTest, ATimeLimitLeavesOutEpochsAndChangesNothingElse) {
+  const TensorMap before = state_.network->Export();
+  FinetuneOptions options;
+  options.train = spec_.recipe().finetune();
+  options.gradual.emplace();
+  options.gradual->set_sparsity(0.5);
+  options.gradual->set_gradual_fraction(0.4);
+  const auto train = [&](int epochs, absl::Duration limit) {
+    EXPECT_TRUE(state_.network->Import(before).ok());
+    state_.masks.clear();
+    options.train.set_epochs(epochs);
+    options.time_limit = limit;
+    const auto outcome = MakeFinetuneStage("fine-tune", options)->Run(state_, stage_context_);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_GE(Sparsity(*state_.network), 0.5 - 1e-6);
+    return outcome.ok() ? outcome->note : "";
+  };
+  const auto weight = [this] {
+    return state_.network->tensors().at("layer1.0.conv1.weight").detach().clone();
+  };
+  train(1, absl::InfiniteDuration());
+  const torch::Tensor one_epoch = weight();
+  EXPECT_THAT(train(2, absl::ZeroDuration()), HasSubstr("1 of 2 epochs, to keep to the time"));
+  EXPECT_EQ(state_.goal.epochs, 1);
+  EXPECT_TRUE(torch::allclose(weight(), one_epoch, 1e-3, 1e-5));
+  state_.goal.epochs = 0;
+  EXPECT_THAT(train(1, absl::Hours(1)), HasSubstr("1 epoch, peak"));
+  EXPECT_EQ(state_.goal.epochs, 0);
+  EXPECT_TRUE(torch::allclose(weight(), one_epoch, 1e-3, 1e-5));
 }
 
 // As a full disk is; what was saved before is intact.
@@ -178,6 +239,41 @@ TEST_F(StagesTest, QuantizationIsMendedByEverBetterRoundingOfTheUnroundedWeights
   ASSERT_TRUE(second->has_value());
   EXPECT_THAT((*second)->note, HasSubstr("ranges by MSE, rounded with compensated errors"));
 
+  const auto third = stage->Mend(state_, stage_context_, 2);
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_FALSE(third->has_value());
+}
+
+TEST_F(StagesTest, AServedFileIsMendedByOtherRangesOfItsActivations) {
+  torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : state_.network->tensors()) {
+    if (tensor.dim() == 4 && name != "conv1.weight") tensor.zero_();  // takes no time to compress
+  }
+  v1::QuantizeOptions& options = *spec_.mutable_recipe()->mutable_quantize();
+  options.set_weights(v1::WEIGHT_TYPE_INT8);
+  options.set_calibration_images(16);
+  options.set_activation_percentile(90);
+  spec_ = WithDefaults(spec_);
+  ASSERT_TRUE(MakeQuantizeStage(spec_.recipe().quantize())->Run(state_, stage_context_).ok());
+  ASSERT_TRUE(MakePackageStage()->Run(state_, stage_context_).ok());
+  const std::unique_ptr<Stage> stage = MakeEvaluateStage(spec_.recipe().quantize());
+  const auto range = [this] {
+    return ParseArtifact(*ReadFile(state_.artifact_path, kMaxArtifactFileBytes))
+        ->activation_ranges.at("conv1");
+  };
+  const float percentile = range();
+  float last = percentile;
+  const std::vector<std::string> methods = {"MSE", "MIN_MAX"};
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto mended = stage->Mend(state_, stage_context_, attempt);
+    ASSERT_TRUE(mended.ok()) << mended.status();
+    ASSERT_TRUE(mended->has_value());
+    EXPECT_THAT((*mended)->note, HasSubstr("ranges of the activations by " + methods[attempt]));
+    EXPECT_TRUE((*mended)->score.has_value());
+    EXPECT_GE(range(), last);
+    EXPECT_GT(range(), percentile) << "the file has the new ones";
+    last = range();
+  }
   const auto third = stage->Mend(state_, stage_context_, 2);
   ASSERT_TRUE(third.ok()) << third.status();
   EXPECT_FALSE(third->has_value());

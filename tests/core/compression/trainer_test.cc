@@ -49,7 +49,7 @@ TEST(LearningRateTest, MayWarmUpToTheEnd) {
 
 TEST(TrainerTest, LearnsWhatCanBeLearned) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   const v1::TrainOptions options = Options(4);
   Trainer trainer(network, dataset, options, Seeded());
   ASSERT_TRUE(trainer.Run(NoHooks()).ok());
@@ -59,7 +59,7 @@ TEST(TrainerTest, LearnsWhatCanBeLearned) {
 
 TEST(TrainerTest, LearnsFromMixedImages) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork(), plain = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20"), plain = SmallNetwork("resnet20");
   v1::TrainOptions options = Options(4);
   Trainer plain_trainer(plain, dataset, options, Seeded());
   ASSERT_TRUE(plain_trainer.Run(NoHooks()).ok());
@@ -72,7 +72,7 @@ TEST(TrainerTest, LearnsFromMixedImages) {
 
 TEST(TrainerTest, MasksHoldThroughTraining) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   Masks masks = MagnitudeMasks(network, {}, 0.8);
   ApplyMasks(masks, network);
   const v1::TrainOptions options = Options(1);
@@ -104,7 +104,7 @@ TEST(TrainerTest, RefusesStepsWithoutStatistics) {
 
 TEST(TrainerTest, DivergenceIsAnErrorThatSaysWhatToDo) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   v1::TrainOptions options = Options(3);
   options.set_learning_rate(1e30);
   Trainer trainer(network, dataset, options, Seeded());
@@ -115,7 +115,7 @@ TEST(TrainerTest, DivergenceIsAnErrorThatSaysWhatToDo) {
 
 TEST(TrainerTest, DivergenceInTheLastStepIsTheSameError) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   v1::TrainOptions options = Options(1);
   options.set_max_images(options.batch_size());
   options.set_learning_rate(1e30);
@@ -166,12 +166,12 @@ class ResumedTrainingTest : public testing::TestWithParam<WayOfTraining> {
 // network.
 TEST_P(ResumedTrainingTest, EndsAsIfItHadNeverStopped) {
   Masks whole_masks, masks;
-  TorchNetwork whole = SmallNetwork();
+  TorchNetwork whole = SmallNetwork("resnet20");
   Trainer whole_trainer(whole, dataset_, options_, SetupWith(&whole_masks));
   ASSERT_TRUE(whole_trainer.Run(NoHooks()).ok());
 
   TensorTable saved;
-  TorchNetwork first = SmallNetwork();
+  TorchNetwork first = SmallNetwork("resnet20");
   Trainer first_trainer(first, dataset_, options_, SetupWith(&masks));
   Trainer::Hooks stop = NoHooks();
   stop.on_epoch = [&] {
@@ -182,7 +182,7 @@ TEST_P(ResumedTrainingTest, EndsAsIfItHadNeverStopped) {
   };
   EXPECT_TRUE(absl::IsCancelled(first_trainer.Run(stop)));
 
-  TorchNetwork second = SmallNetwork("resnet18", 1234);
+  TorchNetwork second = SmallNetwork("resnet20", 1234);
   Trainer second_trainer(second, dataset_, options_, SetupWith(&masks));
   ASSERT_TRUE(second_trainer.Load(saved).ok());
   EXPECT_EQ(second_trainer.best().confusion, first_trainer.best().confusion);
@@ -204,7 +204,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, ResumedTrainingTest,
 
 TEST(TrainerTest, DivergenceWhilePruningIsTheSameError) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   v1::TrainOptions options = Options(3);
   options.set_learning_rate(1e30);
   Masks masks;
@@ -214,7 +214,7 @@ TEST(TrainerTest, DivergenceWhilePruningIsTheSameError) {
 
 TEST(TrainerTest, GradualPruningReachesItsTargetInTimeAndCountsOnlyWhatIsPruned) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   const v1::TrainOptions options = Options(4);
   Masks masks;
   Trainer trainer(network, dataset, options, Gradual(0.9, 0.5, &masks));
@@ -234,7 +234,7 @@ TEST(TrainerTest, GradualPruningReachesItsTargetInTimeAndCountsOnlyWhatIsPruned)
 
 TEST(TrainerTest, AScheduleOverAllStepsIsDoneBeforeTheLast) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   const v1::TrainOptions options = Options(2);
   Masks masks;
   Trainer trainer(network, dataset, options, Gradual(0.5, 1, &masks));
@@ -248,7 +248,7 @@ TEST(TrainerTest, DistillationTeachesWithoutLabels) {
   torch::Tensor teacher = torch::zeros({dataset.train.size(), 2});
   for (int64_t i = 0; i < dataset.train.size(); ++i) teacher[i][dataset.train.labels[i]] = 6;
   for (size_t i = 0; i < dataset.train.labels.size(); ++i) dataset.train.labels[i] = i % 2;
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   v1::TrainOptions options = Options(4);
   options.set_distillation(1);
   options.set_distillation_temperature(2);
@@ -261,7 +261,7 @@ TEST(TrainerTest, DistillationTeachesWithoutLabels) {
 
 TEST(TrainerTest, TheAverageIsWhatIsValidatedAndKept) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork(), plain = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20"), plain = SmallNetwork("resnet20");
   const torch::Tensor start = network.tensors().at("fc.weight").detach().clone();
   v1::TrainOptions options = Options(4);
   Trainer plain_trainer(plain, dataset, options, Seeded());
@@ -281,7 +281,7 @@ TEST(TrainerTest, TheAverageIsWhatIsValidatedAndKept) {
 
 TEST(TrainerTest, FrozenBatchNormsStayAsTheyAreWhileWeightsLearn) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   const v1::TrainOptions usual = Options(4);
   Trainer first(network, dataset, usual, Seeded());
   ASSERT_TRUE(first.Run(NoHooks()).ok());
@@ -314,7 +314,7 @@ TEST(TrainerTest, FrozenBatchNormsStayAsTheyAreWhileWeightsLearn) {
 // Four bits from the start of training: the network learns to live with them.
 TEST(TrainerTest, QuantizationAwareTrainingEndsOnTheGrid) {
   const Dataset dataset = SpotDataset();
-  TorchNetwork network = SmallNetwork();
+  TorchNetwork network = SmallNetwork("resnet20");
   v1::QuantizeOptions quantize;
   quantize.set_weights(v1::WEIGHT_TYPE_INT4);
   const WeightGrids grids = FindWeightGrids(network, quantize);
