@@ -39,6 +39,16 @@ bool CpuHasBfloat16() {
 #endif
 }
 
+}  // namespace
+
+bool CpuHasAvx2() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+
 bool CpuHasAvx512() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -47,8 +57,6 @@ bool CpuHasAvx512() {
   return false;
 #endif
 }
-
-}  // namespace
 
 absl::StatusOr<bool> UseBfloat16(const std::string& precision, torch::Device device) {
   if (precision == "fp32") return false;

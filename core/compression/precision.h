@@ -38,6 +38,10 @@ bool AutocastEnabled(torch::Device device);
 // "cpu" or "cuda:N" -> a device that is there. FAILED_PRECONDITION says what is missing.
 absl::StatusOr<torch::Device> ParseDevice(const std::string& device);
 
+// What the libraries below LibTorch have kernels for: AVX2 with FMA, and the AVX-512 of servers.
+bool CpuHasAvx2();
+bool CpuHasAvx512();
+
 // Lets ATen use AVX-512 where the CPU has it (it stays at AVX2 on its own) and sets the number of
 // threads; 0 = all cores. Call before the first tensor is made.
 void ConfigureTorch(int threads);

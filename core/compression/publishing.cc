@@ -1,13 +1,8 @@
 #include "core/compression/publishing.h"
 
-#include <dlfcn.h>
 #include <google/protobuf/stubs/common.h>
 #include <torch/version.h>
 
-#include <filesystem>
-#include <system_error>
-
-#include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -15,26 +10,12 @@
 #include "core/base/file.h"
 #include "core/base/processor.h"
 #include "core/base/status_macros.h"
+#include "core/compression/blas.h"
 #include "core/compression/certificate.h"
 #include "core/compression/scoring.h"
 
 namespace cytopress {
 namespace {
-
-// Of the library that multiplies matrices, which a package may replace below the same LibTorch:
-// OpenBLAS tells what it is, of others the file says it.
-std::string BlasVersion() {
-  if (at::hasMKL()) return at::get_mkl_version();
-  void* const sgemm = dlsym(RTLD_DEFAULT, "sgemm_");
-  Dl_info library;
-  if (sgemm == nullptr || dladdr(sgemm, &library) == 0) return "unknown";
-  std::error_code error;
-  const std::filesystem::path path = std::filesystem::canonical(library.dli_fname, error);
-  using GetConfig = char* (*)();
-  const auto get_config = reinterpret_cast<GetConfig>(dlsym(RTLD_DEFAULT, "openblas_get_config"));
-  const bool is_openblas = absl::StrContains(path.string(), "openblas");
-  return is_openblas && get_config != nullptr ? get_config() : path.filename().string();
-}
 
 // The instruction set of LibTorch's own loops, such as "AVX512", which the environment may change.
 std::string InstructionSet() {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
+#include "core/compression/blas.h"
 #include "core/compression/pipeline.h"
 #include "core/compression/precision.h"
 #include "core/registry/model_registry.h"
@@ -51,5 +52,6 @@ absl::StatusOr<RunJob> MakeRunJob(const WorkerSettings& settings) {
 }  // namespace cytopress
 
 int main(int argc, char** argv) {
+  cytopress::UseBlasKernelsOfThisCpu(argv);
   return cytopress::RunWorkerProgram(argc, argv, cytopress::MakeRunJob);
 }

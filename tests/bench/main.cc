@@ -18,6 +18,7 @@
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/compression/blas.h"
 #include "core/engine/engine.h"
 #ifdef CYTOPRESS_CUDA
 #include "core/gpu/cuda_engine.h"
@@ -467,6 +468,7 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
 }  // namespace cytopress
 
 int main(int argc, char** argv) {
+  cytopress::UseBlasKernelsOfThisCpu(argv);  // for LibTorch, as a worker has it
   cytopress::Options options;
   CLI::App app(
       "Measures our engines, LibTorch (eager, frozen TorchScript, quantized) and ONNX Runtime on "

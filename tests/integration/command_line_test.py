@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import pathlib
 import re
 import signal
 import subprocess
@@ -60,6 +61,16 @@ class CommandLineTest(unittest.TestCase):
         model = json.loads(self.run_ok("--json", "download", "cells", "-o", path))
         self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), model["sha256"])
         self.assertEqual(path.stat().st_size, int(model["size"]["disk_bytes"]))
+
+    def test_workers_multiply_with_kernels_that_fit_the_processor(self):
+        flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+        if not {"avx2", "fma"} <= set(flags):
+            self.skipTest("needs a processor with AVX2")
+        versions = json.loads(self.run_ok("--json", "models", "cells"))["provenance"]["versions"]
+        if "OpenBLAS" not in versions["blas"]:
+            self.skipTest(f"needs OpenBLAS, not {versions['blas']}")
+        # What OpenBLAS takes a processor for that is newer than itself.
+        self.assertNotIn("Prescott", versions["blas"].split())
 
     def test_interrupting_a_watch_leaves_the_job(self):
         job_id = self.detached("interrupted", epochs=200)

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
+#include "core/compression/blas.h"
 #include "core/compression/precision.h"
 #include "core/compression/torch_network.h"
 #include "core/compression/trainer.h"
@@ -205,6 +206,7 @@ absl::Status Run(const Options& options) {
 }  // namespace cytopress
 
 int main(int argc, char** argv) {
+  cytopress::UseBlasKernelsOfThisCpu(argv);
   cytopress::Options options;
   CLI::App app(
       "Trains the same network with the pipeline's trainer and with a bare LibTorch loop, in "
