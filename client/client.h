@@ -84,7 +84,8 @@ struct ClassifyOptions {
   // Called after the results of each answer with what there is so far: all that is known of a run
   // that ends with an error.
   std::function<void(const ClassifySummary&)> on_progress;
-  // Called before each new attempt to reach a server that went away; false ends the run with `why`.
+  // Asked several times a second while a server that went away is waited for; false ends the run
+  // with `why`.
   std::function<bool(const absl::Status& why)> on_disconnect;
 };
 

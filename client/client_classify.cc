@@ -216,10 +216,8 @@ class ClassifyRun {
       waiting_.push_front(std::move(batch->second));
     }
     running_.clear();
-    if (!reconnection_.MayTry()) return why;
-    if (options_.on_disconnect && !options_.on_disconnect(why)) return why;
-    reconnection_.Pause();
-    return absl::OkStatus();
+    const auto goes_on = [&] { return !options_.on_disconnect || options_.on_disconnect(why); };
+    return reconnection_.MayTry() && reconnection_.Pause(goes_on) ? absl::OkStatus() : why;
   }
 
   // Fills `waiting_`, unless there is something in it to be sent again.

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CLIENT_RECONNECTION_H_
 #define CYTOPRESS_CLIENT_RECONNECTION_H_
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -19,7 +20,7 @@ inline bool IsLost(const absl::Status& why) {
 // Not thread-safe.
 class Reconnection {
  public:
-  // Waits for `longest` in all between two answers; `sleep` waits.
+  // Waits for `longest` in all between two answers, without what the attempts take; `sleep` waits.
   Reconnection(absl::Duration longest, std::function<void(absl::Duration)> sleep)
       : longest_(longest), sleep_(std::move(sleep)) {}
 
@@ -33,12 +34,17 @@ class Reconnection {
   // A server that never answered is not waited for.
   bool MayTry() const { return heard_ && waited_ < longest_; }
 
-  // Before a new attempt.
-  void Pause() {
-    const absl::Duration pause =
-        BackoffAfter(++failures_, absl::Milliseconds(250), absl::Seconds(5));
-    sleep_(pause);
+  // Before a new attempt. False when `goes_on`, which is asked several times a second, has ended
+  // it.
+  bool Pause(const std::function<bool()>& goes_on = [] { return true; }) {
+    constexpr absl::Duration kSlice = absl::Milliseconds(250);
+    const absl::Duration pause = BackoffAfter(++failures_, kSlice, absl::Seconds(5));
+    for (absl::Duration left = pause; left > absl::ZeroDuration(); left -= kSlice) {
+      if (!goes_on()) return false;
+      sleep_(std::min(left, kSlice));
+    }
     waited_ += pause;
+    return goes_on();
   }
 
  private:

@@ -66,14 +66,6 @@ int main(int argc, char** argv) {
   // Debian's Abseil looks for cycles in the order of locks at every lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
-  absl::StatusOr<cytopress::EngineFactory> factory = cytopress::FactoryFor(flags);
-  if (!factory.ok()) {
-    spdlog::error("--inference-device {}: {}", flags.inference_device,
-                  std::string(factory.status().message()));
-    return 2;
-  }
-  flags.daemon.make_engine = *std::move(factory);
-
   // Before there is any other thread: they inherit it.
   if (!flags.serving_cores.empty()) {
     const absl::Status status = cytopress::UseCores(0, flags.serving_cores);
@@ -91,6 +83,14 @@ int main(int argc, char** argv) {
   // A client that goes away must not end the server.
   signal(SIGPIPE, SIG_IGN);
 
+  absl::StatusOr<cytopress::EngineFactory> factory = cytopress::FactoryFor(flags);
+  if (!factory.ok()) {
+    spdlog::error("--inference-device {}: {}", flags.inference_device,
+                  std::string(factory.status().message()));
+    return 2;
+  }
+  flags.daemon.make_engine = *std::move(factory);
+
   absl::StatusOr<std::unique_ptr<cytopress::Daemon>> daemon =
       cytopress::Daemon::Start(flags.daemon);
   if (!daemon.ok()) {
@@ -99,10 +99,11 @@ int main(int argc, char** argv) {
   }
   int signal_number = 0;
   sigwait(&signals, &signal_number);
+  const bool lost = cytopress::gpu_lost.exchange(true);  // from here on it ends nothing more
   spdlog::info("{}: stopping; another signal ends it at once", strsignal(signal_number));
   // A terminal that is closed may send several.
   sigdelset(&signals, SIGHUP);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   (*daemon)->Shutdown();
-  return cytopress::gpu_lost ? 1 : 0;
+  return lost ? 1 : 0;
 }

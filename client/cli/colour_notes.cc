@@ -71,7 +71,7 @@ std::vector<std::string> ColourNotes(const v1::Model& model, const std::vector<I
   std::vector<std::string> notes;
   if (gray > 0 && model.preprocessing().channels() == 3) {
     notes.push_back(absl::StrFormat(
-        "%d of %d images are gray, and %s takes colour: the answers are wrong unless it was "
+        "%d of %d images are gray, and %s takes colour: expect wrong answers unless it was "
         "trained on gray ones, too; take the photographs in colour",
         gray, kinds.size(), ToString(model)));
   }

@@ -248,7 +248,7 @@ void PrintCaveats(const v1::Model& model, const Dataset& dataset, int64_t seen, 
     *out << "not the data that the model was made from (its content hash differs)\n";
   }
   if (seen > 0) {
-    *out << "the model was trained on " << FormatImages(seen)
+    *out << "the model was trained on up to " << FormatImages(seen)
          << " of these: expect less of others; --split test has none of them\n";
   }
 }

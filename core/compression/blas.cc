@@ -50,8 +50,10 @@ void UseBlasKernelsOfThisCpu(char** argv) {
   const bool is_taken_for_another =
       chosen != nullptr && absl::string_view(chosen) == "Prescott" && fitting != nullptr;
   if (!is_taken_for_another || std::getenv(kVariable) != nullptr) return;
-  if (setenv(kVariable, fitting, /*overwrite=*/0) != 0) return;
-  execv("/proc/self/exe", argv);  // returns only where it fails: slow is better than nothing
+  std::error_code error;  // by its own name, which lists of processes show
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  if (error || setenv(kVariable, fitting, /*overwrite=*/0) != 0) return;
+  execv(program.c_str(), argv);  // returns only where it fails: slow is better than nothing
 }
 
 }  // namespace cytopress

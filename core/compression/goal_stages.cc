@@ -154,11 +154,13 @@ class TryStage : public Stage {
 
  private:
   std::unique_ptr<Stage> Finetune(const PipelineState& state, const v1::PruneOptions& prune,
-                                  absl::Duration time_limit = absl::InfiniteDuration()) const {
+                                  absl::Duration time_limit = absl::InfiniteDuration(),
+                                  double cost_after = 0) const {
     FinetuneOptions options;
     options.train = recipe_.finetune();
     if (state.goal.epochs > 0) options.train.set_epochs(state.goal.epochs);
     options.time_limit = time_limit;
+    options.cost_after = cost_after;
     options.gradual = prune;
     options.reestimate_batch_norm = recipe_.reestimate_batch_norm();
     return MakeFinetuneStage(absl::StrCat(name(), " fine-tune"), options);
@@ -174,6 +176,7 @@ class TryStage : public Stage {
   }
 
   bool OutOfTime(const PipelineState& state) const {
+    if (index_ == 0) return false;  // made in any case
     // Once a try was left out, all that follow are: their budgets would come from it.
     return state.goal.out_of_time_at.has_value() ||
            search_->spent() + state.goal.longest_try > Budget(state);
@@ -239,7 +242,7 @@ class TryStage : public Stage {
     const double training = Finetune(state, plan.prune)->Cost(state);
     const double share = training / (training + cell->Cost(state));
     const double trained = kMeasured + (1 - kMeasured) * share;
-    const auto finetune = Finetune(state, plan.prune, share * TimeLeft(state));
+    const auto finetune = Finetune(state, plan.prune, TimeLeft(state), cell->Cost(state));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), kMeasured, trained));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, trained, 1));
     return Summarize(state, outcome);

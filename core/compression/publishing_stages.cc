@@ -112,8 +112,12 @@ class EvaluateStage : public Stage {
   std::vector<v1::RangeMethod> OtherRanges() const {
     std::vector<v1::RangeMethod> others;
     if (!IsInteger(options_.weights())) return others;  // their activations stay floating-point
+    const bool clips_nothing = options_.activation_range() == v1::RANGE_METHOD_PERCENTILE &&
+                               options_.activation_percentile() >= 100;
+    const v1::RangeMethod now =
+        clips_nothing ? v1::RANGE_METHOD_MIN_MAX : options_.activation_range();
     for (const v1::RangeMethod method : {v1::RANGE_METHOD_MSE, v1::RANGE_METHOD_MIN_MAX}) {
-      if (method != options_.activation_range()) others.push_back(method);
+      if (method != now) others.push_back(method);
     }
     return others;
   }

@@ -185,7 +185,6 @@ class QuantizeStage : public Stage {
       state.artifact.activation_ranges =
           CalibrateActivations(network, state.dataset, options, state.spec.recipe().seed());
     }
-    outcome.packed_bytes = MeasureSize(state.artifact, 0).packed_bytes();
     outcome.note = Describe(options, state);
     return outcome;
   }

@@ -33,9 +33,11 @@ struct FinetuneOptions {
   v1::TrainOptions train;
   std::optional<v1::PruneOptions> gradual;  // prunes on the way
   bool reestimate_batch_norm = false;       // afterwards
-  // For all of it. Epochs that there is no time for are left out, but for one at least; how many
-  // are trained then stands in state.goal.epochs.
+  // For all of it and for `cost_after`, of what follows, as Stage::Cost has it. Epochs that there
+  // is no time for are left out, but for one at least; how many are trained then stands in
+  // state.goal.epochs.
   absl::Duration time_limit = absl::InfiniteDuration();
+  double cost_after = 0;
 };
 // Trains what is left, on a learning-rate schedule of its own (LearningRateFactor in trainer.h).
 std::unique_ptr<Stage> MakeFinetuneStage(const std::string& name, const FinetuneOptions& options);

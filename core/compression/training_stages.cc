@@ -28,8 +28,9 @@ constexpr double kTrainingCost = 3;
 constexpr double kLeastRevived = 0.0005;
 // The share from which on a base model counts as pruned: training itself leaves a few zeros.
 constexpr double kLeastPruned = 0.01;
-// Steps that tell how long an epoch takes. The first sets everything up and does not count.
-constexpr int64_t kTimedSteps = 12;
+// Steps that tell how long an epoch takes. The first sets everything up and does not count; a GPU
+// is waited for after it and after every eighth from there.
+constexpr int64_t kTimedSteps = 17;
 
 // The remedy of every stage that leaves floating-point weights.
 absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, int attempt) {
@@ -113,11 +114,12 @@ absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& stat
   return absl::OkStatus();
 }
 
-// How many of the epochs end by `deadline` (of RealClock()->Steady()), at least one. A few steps
-// tell; the network is left as it was, so that the time changes nothing but the number.
-absl::StatusOr<int> EpochsUntil(absl::Duration deadline, const v1::TrainOptions& options,
-                                TrainerSetup setup, PipelineState& state,
-                                const std::function<absl::Status()>& check) {
+// How many of the epochs end so long before `deadline` (of RealClock()->Steady()) that there is
+// time for `cost_after`; at least one. A few steps tell; the network is left as it was, so that the
+// time changes nothing but the number.
+absl::StatusOr<int> EpochsUntil(absl::Duration deadline, double cost_after,
+                                const v1::TrainOptions& options, TrainerSetup setup,
+                                PipelineState& state, const std::function<absl::Status()>& check) {
   const TensorMap before = state.network->Export();
   Masks masks = *setup.masks;
   setup.masks = &masks;
@@ -142,14 +144,16 @@ absl::StatusOr<int> EpochsUntil(absl::Duration deadline, const v1::TrainOptions&
   if (!epoch_seconds) return status;
   CYTOPRESS_RETURN_IF_ERROR(state.network->Import(before));
   const double left = absl::ToDoubleSeconds(deadline - RealClock()->Steady());
-  return static_cast<int>(
-      std::clamp(left / *epoch_seconds, 1.0, static_cast<double>(options.epochs())));
+  return static_cast<int>(std::clamp(left / *epoch_seconds - cost_after / EpochCost(options, state),
+                                     1.0, static_cast<double>(options.epochs())));
 }
 
-// Trains with progress, and checkpoints between epochs; `time_limit` as FinetuneOptions has it.
+// Trains with progress, and checkpoints between epochs; `time_limit` and `cost_after` as
+// FinetuneOptions has them.
 absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& asked, TrainerSetup setup,
                                          PipelineState& state, StageContext& context,
-                                         absl::Duration time_limit = absl::InfiniteDuration()) {
+                                         absl::Duration time_limit = absl::InfiniteDuration(),
+                                         double cost_after = 0) {
   v1::TrainOptions options = asked;
   const absl::Duration begin = RealClock()->Steady();
   const double teacher = TeacherCost(options, state) / TrainingCost(options, state);
@@ -160,9 +164,9 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& asked, TrainerS
   setup.seed = state.spec.recipe().seed();
   setup.masks = &state.masks;
   setup.teacher_logits = state.teacher_logits;
-  if (time_limit < absl::InfiniteDuration()) {
+  if (time_limit < absl::InfiniteDuration() && asked.epochs() > 1) {
     CYTOPRESS_ASSIGN_OR_RETURN(const int epochs,
-                               EpochsUntil(begin + time_limit, asked, setup, state,
+                               EpochsUntil(begin + time_limit, cost_after, asked, setup, state,
                                            [&] { return context.progress(teacher, {}); }));
     options.set_epochs(epochs);
     if (epochs < asked.epochs()) state.goal.epochs = epochs;
@@ -314,8 +318,7 @@ class FinetuneStage : public Stage {
   bool skipped_on_resume() const override { return true; }
   bool trains() const override { return true; }
   double Cost(const PipelineState& state) const override {
-    return TrainingCost(options_.train, state) +
-           (options_.reestimate_batch_norm ? static_cast<double>(kReestimationImages) : 0);
+    return TrainingCost(options_.train, state) + ReestimationCost();
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
@@ -324,7 +327,8 @@ class FinetuneStage : public Stage {
     setup.gradual = options_.gradual;
     CYTOPRESS_ASSIGN_OR_RETURN(
         StageOutcome outcome,
-        RunTraining(options_.train, std::move(setup), state, context, options_.time_limit));
+        RunTraining(options_.train, std::move(setup), state, context, options_.time_limit,
+                    options_.cost_after + ReestimationCost()));
     if (options_.gradual) {
       outcome.note = absl::StrCat(Describe(*options_.gradual), ", cubic schedule; ", outcome.note);
     }
@@ -349,6 +353,10 @@ class FinetuneStage : public Stage {
   }
 
  private:
+  double ReestimationCost() const {
+    return options_.reestimate_batch_norm ? static_cast<double>(kReestimationImages) : 0;
+  }
+
   const std::string name_;
   const FinetuneOptions options_;
 };

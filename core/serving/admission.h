@@ -72,7 +72,7 @@ class Admission {
 
     Admission* const admission_;
     const bool bulk_;
-    std::string aside_for_;  // the model that it waits for; empty: none
+    std::string aside_for_;  // what it waits for, as a model; empty: nothing
     int64_t waiting_images_;
     int64_t bytes_;
   };

@@ -179,12 +179,22 @@ void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admissio
   CountUndecoded(request.get(), true);
   const std::optional<ModelVersion> version = recent_.Find(request->task.model);
   if (version.has_value()) return GoOn(request, *version);
+  ScheduleLookUp(request);
+}
+
+void ClassifyPipeline::ScheduleLookUp(const RequestPtr& request) {
+  // Who waits for the registry is in nobody's way.
+  if (absl::Status full = StepAside(request, "the list of models"); !full.ok()) {
+    recent_.Forgo(request->task.model);
+    return Finish(request, std::move(full));
+  }
   lookups_.Schedule([this, request] { LookUp(request); });
 }
 
 void ClassifyPipeline::LookUp(const RequestPtr& request) {
   // First of all, whatever has become of the request: others rely on it (RecentVersions::Find).
   const absl::StatusOr<ModelVersion> version = recent_.Look(request->task.model);
+  StepBack(request);
   ++request->looks;
   if (!version.ok()) return Finish(request, version.status());
   GoOn(request, *version);
@@ -299,7 +309,7 @@ void ClassifyPipeline::FindModel(const RequestPtr& request, const ModelVersion& 
   // Who waits for a model is in nobody's way, nor may it be here any more once it waits.
   const bool must_wait = models_.Find({version.name, wanted.version}) == nullptr;
   if (must_wait) {
-    if (absl::Status full = StepAside(request, version); !full.ok()) {
+    if (absl::Status full = StepAside(request, ToString(version)); !full.ok()) {
       return Finish(request, std::move(full));
     }
   }
@@ -313,7 +323,7 @@ void ClassifyPipeline::FindModel(const RequestPtr& request, const ModelVersion& 
       const bool look_again = absl::IsNotFound(model.status()) &&
                               request->task.model.version == 0 && request->looks < kMaxLooks;
       if (!look_again) return Finish(request, model.status());
-      lookups_.Schedule([this, request] { LookUp(request); });
+      ScheduleLookUp(request);
     });
   };
   const WaitLimits limits = {request->deadline, request->task.cancelled};
@@ -324,12 +334,12 @@ void ClassifyPipeline::FindModel(const RequestPtr& request, const ModelVersion& 
   Prepare(request, std::move(model));
 }
 
-absl::Status ClassifyPipeline::StepAside(const RequestPtr& request, const ModelVersion& model) {
-  absl::Status full = request->ticket->StepAside(ToString(model));
+absl::Status ClassifyPipeline::StepAside(const RequestPtr& request, const std::string& what) {
+  absl::Status full = request->ticket->StepAside(what);
   if (!full.ok()) {
     // Perhaps of what nobody waits for any more.
     models_.DropWaiting();
-    full = request->ticket->StepAside(ToString(model));
+    full = request->ticket->StepAside(what);
   }
   if (full.ok()) CountUndecoded(request.get(), false);
   return full;

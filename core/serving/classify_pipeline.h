@@ -142,13 +142,14 @@ class ClassifyPipeline {
   // Whether the request is one of those that will have to be decoded before one that comes now.
   void CountUndecoded(Request* request, bool counts);
   // Asks the registry, on the thread for that.
+  void ScheduleLookUp(const RequestPtr& request);
   void LookUp(const RequestPtr& request);
   // `version` is what the request means. Goes on where it is to be decoded: here, or by a decoder.
   void GoOn(const RequestPtr& request, const ModelVersion& version);
   void FindModel(const RequestPtr& request, const ModelVersion& version);
-  // While it waits for a model, a request is not among those that wait to be decoded and computed.
-  // RESOURCE_EXHAUSTED when too much waits for that model.
-  absl::Status StepAside(const RequestPtr& request, const ModelVersion& model);
+  // While it waits for a model, or for what the registry says, a request is not among those that
+  // wait to be decoded and computed. RESOURCE_EXHAUSTED when too much waits for that.
+  absl::Status StepAside(const RequestPtr& request, const std::string& what);
   void StepBack(const RequestPtr& request);
   void Prepare(const RequestPtr& request, ModelHandle model);
   void DecodeQuickly(const RequestPtr& request);

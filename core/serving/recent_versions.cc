@@ -49,6 +49,12 @@ absl::StatusOr<ModelVersion> RecentVersions::Look(const ModelVersion& wanted) {
   return version;
 }
 
+void RecentVersions::Forgo(const ModelVersion& wanted) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = known_.find(wanted);
+  if (it != known_.end()) it->second.asking = false;
+}
+
 ModelVersion RecentVersions::WithName(ModelVersion model) const {
   if (!model.name.empty()) return model;
   absl::MutexLock lock(&mutex_);

@@ -1,5 +1,5 @@
 // What the registry said a moment ago of the models that requests name, so that few requests ask a
-// file system, and none waits for one that stalls while its model is in memory.
+// file system, and while one stalls only that which asks waits, where the answer was known before.
 #ifndef CYTOPRESS_CORE_SERVING_RECENT_VERSIONS_H_
 #define CYTOPRESS_CORE_SERVING_RECENT_VERSIONS_H_
 
@@ -27,12 +27,15 @@ class RecentVersions {
   // What `wanted` means (ModelLoader::Resolve), if the loader was asked no longer than `fresh_for`
   // ago. After that one caller gets nothing, and until it has looked the others get the old answer,
   // however long its look takes. Nobody gets an answer from before a change that this process has
-  // made. REQUIRES: who gets nothing calls Look.
+  // made. REQUIRES: who gets nothing calls Look, or Forgo.
   std::optional<ModelVersion> Find(const ModelVersion& wanted) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Asks the loader. A registry that cannot be read means what it meant before, if that is known.
   // REQUIRES: not by two threads at once, of which the slower one might bring the older answer.
   absl::StatusOr<ModelVersion> Look(const ModelVersion& wanted) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Leaves it to the next to look.
+  void Forgo(const ModelVersion& wanted) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // With the name that an empty one meant last, which is empty until then.
   ModelVersion WithName(ModelVersion model) const ABSL_LOCKS_EXCLUDED(mutex_);

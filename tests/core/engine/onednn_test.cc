@@ -58,8 +58,8 @@ TEST(PackedConstantsTest, OnePackedLayoutIsEnoughToMakeTheOthers) {
     EXPECT_TRUE(constants.needs_plain_weights());
     Weights(constants, c.type, c.packed);
     EXPECT_FALSE(constants.needs_plain_weights());
-    convolution.integer_weights.clear();
-    convolution.float_weights.clear();
+    convolution.integer_weights.assign(original.integer_weights.size(), 0);
+    convolution.float_weights.assign(original.float_weights.size(), 0);
     EXPECT_EQ(Weights(constants, c.type, Tag::oihw), Weights(of_plain, c.type, Tag::oihw));
   }
 }

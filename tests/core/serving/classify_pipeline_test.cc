@@ -267,6 +267,7 @@ TEST_F(ClassifyPipelineTest, ManyRequestsAskTheRegistryOnce) {
 TEST_F(ClassifyPipelineTest, ARegistryThatStallsHoldsUpNoModelThatIsInMemory) {
   options_.versions_fresh_for = absl::ZeroDuration();  // every answer is old at once
   options_.decode_threads = 1;
+  options_.admission.max_waiting_images = 4;
   ASSERT_TRUE(Send({Raw(one_)})->Get().ok());
   loader_.HoldLooks(true);
   const auto looking = Send({Raw(one_)});
@@ -274,6 +275,8 @@ TEST_F(ClassifyPipelineTest, ARegistryThatStallsHoldsUpNoModelThatIsInMemory) {
   EXPECT_TRUE(Send({Raw(two_)})->Get().ok()) << "decoded by who sends it";
   EXPECT_TRUE(Send({Raw(two_), Raw(three_)})->Get().ok()) << "by a decoder";
   const auto unknown = Send({Raw(one_)}, "another");
+  EXPECT_TRUE(Send({Raw(one_), Raw(two_), Raw(three_)})->Get().ok())
+      << "who waits for a look takes no place in the queue";
   EXPECT_FALSE(looking->IsSet());
   EXPECT_FALSE(unknown->IsSet());
   loader_.HoldLooks(false);
