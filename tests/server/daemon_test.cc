@@ -1,29 +1,28 @@
-// What belongs to the server as a whole: health, reflection, metrics, TLS, starting and stopping.
+// What belongs to the server as a whole: health, reflection, starting and stopping.
 #include "server/daemon.h"
 
 #include <gmock/gmock.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/support/byte_buffer.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
+#include "core/engine/engine.h"
 #include "tests/as_nobody.h"
 #include "tests/captured_log.h"
-#include "tests/eventually.h"
-#include "tests/server/certificates.h"
+#include "tests/server/daemon_fixture.h"
+#include "tests/server/generic_call.h"
 #include "tests/server/test_server.h"
 
 namespace cytopress {
@@ -31,100 +30,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-grpc::ByteBuffer ToBuffer(const std::string& bytes) {
-  const grpc::Slice slice(bytes);
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-std::string ToString(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(buffer.Dump(&slices).ok());
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
-
-// Sends one message to a method whose generated code is not at hand and takes one message.
-grpc::Status CallGeneric(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
-                         const std::string& request, std::string* response) {
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
-  grpc::CompletionQueue queue;
-  grpc::GenericStub stub(channel);
-  const auto call = stub.PrepareCall(&context, method, &queue);
-  grpc::ByteBuffer answer;
-  grpc::Status status;
-  const auto wait = [&queue] {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue.Next(&tag, &ok) && ok;
-  };
-  call->StartCall(nullptr);
-  wait();
-  call->Write(ToBuffer(request), nullptr);
-  wait();
-  call->Read(&answer, nullptr);
-  if (wait()) *response = ToString(answer);
-  call->WritesDone(nullptr);
-  wait();
-  call->Finish(&status, nullptr);
-  wait();
-  return status;
-}
-
-// "SERVING", "NOT_SERVING" or the error's message.
-std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
-  // HealthCheckRequest{service = 1}, HealthCheckResponse{status = 1}.
-  const std::string request =
-      service.empty() ? "" : absl::StrCat("\n", std::string(1, char(service.size())), service);
-  std::string response;
-  const grpc::Status status =
-      CallGeneric(channel, "/grpc.health.v1.Health/Check", request, &response);
-  if (!status.ok()) return absl::StrCat(static_cast<int>(status.error_code()));
-  if (response == "\x08\x01") return "SERVING";
-  return response == "\x08\x02" ? "NOT_SERVING" : response;
-}
-
-class DaemonTest : public ServerTest {
- protected:
-  void Configure(DaemonOptions* options) override {
-    if (configure_) configure_(options);
-  }
-  std::function<void(DaemonOptions*)> configure_;
-
-  // Of another server than that of Start().
-  DaemonOptions SomeOptions() const {
-    DaemonOptions options;
-    options.workers = 0;
-    options.state_folder = folder_;
-    options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
-    return options;
-  }
-
-  void AwaitServing() {
-    const absl::Time give_up = absl::Now() + absl::Seconds(30);
-    while (Health(channel_, "cytopress.v1.InferenceService") != "SERVING") {
-      ASSERT_LT(absl::Now(), give_up);
-      absl::SleepFor(absl::Milliseconds(20));
-    }
-  }
-
-  void ClassifyOnce(const std::string& model) {
-    v1::ClassifyRequest request;
-    request.set_model(model);
-    v1::RawImage* const raw = request.add_images()->mutable_raw();
-    raw->set_width(28);
-    raw->set_height(28);
-    raw->set_channels(3);
-    raw->set_pixels(std::string(28 * 28 * 3, 'x'));
-    v1::ClassifyResponse response;
-    const grpc::Status status = inference_->Classify(Context().get(), request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-  }
-};
 
 TEST_F(DaemonTest, EveryServiceIsHealthy) {
   Start();
@@ -234,118 +139,6 @@ TEST_F(DaemonTest, ADefaultModelThatLackedMemoryIsTriedAgain) {
   ClassifyOnce("");
 }
 
-TEST_F(DaemonTest, MetricsTellOfRequestsModelsAndJobs) {
-  Publish("cells");
-  Start();
-  ClassifyOnce("cells");
-  ClassifyOnce("cells");
-  MustCompress();
-  v1::GetJobRequest missing;
-  missing.set_id("nothing");
-  v1::Job job;
-  jobs_->GetJob(Context().get(), missing, &job);
-
-  const std::string text = HttpGet(daemon_->metrics_port(), "/metrics");
-  EXPECT_EQ(MetricValue(text, "cytopress_requests_total{code=\"OK\",method=\"Classify\"}"), 2);
-  EXPECT_EQ(MetricValue(text, "cytopress_requests_total{code=\"NOT_FOUND\",method=\"GetJob\"}"), 1);
-  EXPECT_EQ(MetricValue(text, "cytopress_request_seconds_count{method=\"Compress\"}"), 1);
-  const std::string labels = "{model=\"cells\",version=\"1\"}";
-  const std::string request = "cytopress_classify_request_seconds_count";
-  EXPECT_EQ(MetricValue(text, request + "{call=\"unary\",model=\"cells\",version=\"1\"}"), 2);
-  EXPECT_EQ(MetricValue(text, request + "{call=\"stream\",model=\"cells\",version=\"1\"}"), 0);
-  for (const char* part : {"queue", "decode", "compute"}) {
-    const std::string name = absl::StrCat("cytopress_classify_", part, "_seconds_count");
-    EXPECT_EQ(MetricValue(text, name + labels), 2) << name;
-  }
-  EXPECT_THAT(text, HasSubstr("cytopress_classify_request_seconds_bucket{call=\"unary\",model="
-                              "\"cells\",version=\"1\",le=\"0.025\"}"));
-  EXPECT_EQ(MetricValue(text, "cytopress_classify_images_total" + labels), 2);
-  EXPECT_EQ(MetricValue(text, "cytopress_classify_batch_size_sum" + labels), 2);
-  EXPECT_GT(MetricValue(text, "cytopress_classify_engine_cpu_seconds_total" + labels), 0);
-  EXPECT_EQ(MetricValue(text, "cytopress_classify_queue_depth"), 0);
-  EXPECT_EQ(MetricValue(text, "cytopress_classify_predicted_seconds" + labels), 0);
-  EXPECT_GE(MetricValue(text, "cytopress_classify_prediction_margin_ratio"), 1);
-  EXPECT_EQ(MetricValue(text, "cytopress_model_loaded" + labels), 1);
-  EXPECT_EQ(MetricValue(text,
-                        "cytopress_model_accuracy_ratio{model=\"cells\",version=\"1\","
-                        "split=\"test\"}"),
-            0.875);
-  EXPECT_EQ(MetricValue(text,
-                        "cytopress_model_auc_ratio{model=\"cells\",version=\"1\","
-                        "split=\"test\"}"),
-            0.9375);
-  EXPECT_NEAR(MetricValue(text, "cytopress_model_sparsity_ratio" + labels),
-              MeasureSize(*ParseArtifact(TestArtifact()), 0).sparsity(), 1e-6);
-  EXPECT_EQ(MetricValue(text, "cytopress_model_disk_bytes" + labels), TestArtifact().size());
-  EXPECT_EQ(MetricValue(text, "cytopress_jobs{state=\"queued\"}"), 1);
-  EXPECT_EQ(MetricValue(text, "cytopress_jobs{state=\"failed\"}"), 0);
-  EXPECT_EQ(MetricValue(text, "cytopress_job_queue_depth"), 1);
-  EXPECT_GE(MetricValue(text, "cytopress_job_queue_oldest_age_seconds"), 0);
-  EXPECT_GT(MetricValue(text, "process_resident_memory_bytes"), 1e6);
-  EXPECT_GT(MetricValue(text, "process_cpu_seconds_total"), 0);
-  EXPECT_GT(MetricValue(text, "process_start_time_seconds"), 1.6e9);
-  EXPECT_EQ(MetricValue(text, "cytopress_build_info{version=\"" CYTOPRESS_VERSION "\"}"), 1);
-}
-
-TEST_F(DaemonTest, MetricsCountTheStagesThatEndWhileTheServerRuns) {
-  // The line that is in the database already is not counted.
-  const std::unique_ptr<JobStore> store = [this] {
-    std::filesystem::create_directories(folder_);
-    return OpenStore();
-  }();
-  const auto report = [&](const std::string& stage, v1::StageKind kind, double seconds) {
-    ASSERT_TRUE(store->Submit(ValidCompress().spec(), "").ok());
-    const auto leased = store->AcquireLease("w", "cpu", absl::Seconds(30));
-    ASSERT_TRUE(leased.ok() && leased->has_value());
-    v1::LedgerEntry line;
-    line.set_stage(stage);
-    line.set_kind(kind);
-    line.set_seconds(seconds);
-    line.set_images_per_second(kind == v1::STAGE_KIND_TRAIN ? 123 : 0);
-    ASSERT_TRUE(store->Start((*leased)->lease).ok());
-    ASSERT_TRUE(store->AppendLedger((*leased)->lease, line).ok());
-    ASSERT_TRUE(store->Succeed((*leased)->lease, "cells@1", "").ok());
-  };
-  report("train", v1::STAGE_KIND_TRAIN, 1000);
-  Start();
-  ASSERT_TRUE(store->Heartbeat("far-1", "cuda:0", "").ok());
-  report("train", v1::STAGE_KIND_TRAIN, 50);
-  report("prune", v1::STAGE_KIND_PRUNE, 2);
-  report("prune 80 %", v1::STAGE_KIND_PRUNE, 3);
-  report("try 2 fine-tune", v1::STAGE_KIND_FINE_TUNE, 4);
-  report("try 2", v1::STAGE_KIND_TRY, 5);
-  report("blood-s80-int4", v1::STAGE_KIND_CELL, 6);
-  const std::string text = HttpGet(daemon_->metrics_port(), "/metrics");
-  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_count{stage=\"train\"}"), 1);
-  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"train\"}"), 50);
-  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"prune\"}"), 5);
-  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"fine-tune\"}"), 4);
-  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"try\"}"), 5);
-  EXPECT_EQ(MetricValue(text, "cytopress_stage_seconds_sum{stage=\"cell\"}"), 6);
-  EXPECT_EQ(MetricValue(text, "cytopress_training_images_per_second{stage=\"train\"}"), 123);
-  EXPECT_TRUE(
-      std::isnan(MetricValue(text, "cytopress_training_images_per_second{stage=\"prune\"}")));
-  EXPECT_EQ(MetricValue(text, "cytopress_worker_up{worker=\"far-1\",device=\"cuda:0\"}"), 1);
-}
-
-TEST_F(DaemonTest, TheMetricsPortServesNothingElse) {
-  Start();
-  EXPECT_THAT(HttpGet(daemon_->metrics_port(), "/metrics"), HasSubstr("200 OK"));
-  EXPECT_THAT(HttpGet(daemon_->metrics_port(), "/"), HasSubstr("404"));
-  EXPECT_THAT(HttpGet(daemon_->metrics_port(), "/../../etc/passwd"), Not(HasSubstr("root:")));
-}
-
-TEST_F(DaemonTest, UnknownMethodsMakeNoMetrics) {
-  Start();
-  std::string response;
-  for (const char* method : {"/made.Up/Method", "/cytopress.v1.MadeUp/Method",
-                             "/cytopress.v1.JobService/MadeUpMethod"}) {
-    EXPECT_EQ(CallGeneric(channel_, method, "", &response).error_code(),
-              grpc::StatusCode::UNIMPLEMENTED);
-  }
-  EXPECT_THAT(HttpGet(daemon_->metrics_port(), "/metrics"), Not(HasSubstr("Method")));
-}
-
 TEST_F(DaemonTest, TheReadyFileHasThePorts) {
   configure_ = [this](DaemonOptions* options) { options->ready_file = folder_ + "/ready.json"; };
   Start();
@@ -400,24 +193,6 @@ TEST_F(DaemonTest, FoldersThatCannotBeWrittenAreErrorsWithTheRemedy) {
   EXPECT_EQ(start(options), absl::OkStatus()) << "it may serve what others publish there";
   options.workers = 1;
   EXPECT_THAT(std::string(start(options).message()), HasSubstr("--models"));
-}
-
-TEST_F(DaemonTest, ACallThatRunsIntoItsDeadlineIsCountedAsSuch) {
-  Start();
-  v1::WatchJobRequest request;
-  request.set_id(MustCompress().id());
-  const std::unique_ptr<grpc::ClientContext> context = Context();
-  context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
-  const auto stream = jobs_->WatchJob(context.get(), request);
-  v1::WatchJobResponse response;
-  while (stream->Read(&response)) {
-  }
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
-  EXPECT_TRUE(Eventually([this] {
-    return MetricValue(
-               HttpGet(daemon_->metrics_port(), "/metrics"),
-               "cytopress_requests_total{code=\"DEADLINE_EXCEEDED\",method=\"WatchJob\"}") == 1;
-  }));
 }
 
 TEST_F(DaemonTest, ATakenPortIsAnError) {
@@ -497,69 +272,6 @@ TEST_F(DaemonTest, AStoppedServerIsUnavailable) {
   daemon_->Shutdown();
   v1::Job job;
   EXPECT_EQ(Compress(ValidCompress(), &job).error_code(), grpc::StatusCode::UNAVAILABLE);
-}
-
-class TlsTest : public DaemonTest {
- protected:
-  void SetUp() override {
-    std::filesystem::create_directories(folder_);
-    pair_ = SelfSigned();
-    ASSERT_TRUE(WriteFileAtomically(folder_ + "/cert.pem", pair_.certificate).ok());
-    ASSERT_TRUE(WriteFileAtomically(folder_ + "/key.pem", pair_.key).ok());
-  }
-  // Answers ListJobs.
-  grpc::Status CallWith(const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-    const auto stub = v1::JobService::NewStub(
-        OpenChannel(absl::StrCat("localhost:", daemon_->port()), credentials));
-    v1::ListJobsResponse response;
-    return stub->ListJobs(Context().get(), v1::ListJobsRequest(), &response);
-  }
-  grpc::SslCredentialsOptions Trusting() const {
-    grpc::SslCredentialsOptions options;
-    options.pem_root_certs = pair_.certificate;
-    return options;
-  }
-
-  CertificateAndKey pair_;
-};
-
-TEST_F(TlsTest, EncryptsAndRefusesPlainText) {
-  configure_ = [this](DaemonOptions* options) {
-    options->grpc.tls.certificate = folder_ + "/cert.pem";
-    options->grpc.tls.key = folder_ + "/key.pem";
-  };
-  Start();
-  const grpc::Status status = CallWith(grpc::SslCredentials(Trusting()));
-  EXPECT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(CallWith(grpc::InsecureChannelCredentials()).error_code(),
-            grpc::StatusCode::UNAVAILABLE);
-}
-
-TEST_F(TlsTest, AsksClientsForACertificate) {
-  configure_ = [this](DaemonOptions* options) {
-    options->grpc.tls.certificate = options->grpc.tls.client_ca = folder_ + "/cert.pem";
-    options->grpc.tls.key = folder_ + "/key.pem";
-  };
-  Start();
-  EXPECT_EQ(CallWith(grpc::SslCredentials(Trusting())).error_code(), grpc::StatusCode::UNAVAILABLE);
-  grpc::SslCredentialsOptions mutual = Trusting();
-  mutual.pem_cert_chain = pair_.certificate;
-  mutual.pem_private_key = pair_.key;
-  const grpc::Status status = CallWith(grpc::SslCredentials(mutual));
-  EXPECT_TRUE(status.ok()) << status.error_message();
-}
-
-TEST_F(TlsTest, HalfOfAPairIsAnError) {
-  DaemonOptions options = SomeOptions();
-  options.grpc.tls.certificate = folder_ + "/cert.pem";
-  EXPECT_EQ(Daemon::Start(options).status().code(), absl::StatusCode::kInvalidArgument);
-  options.grpc.tls.key = folder_ + "/nothing.pem";
-  EXPECT_EQ(Daemon::Start(options).status().code(), absl::StatusCode::kNotFound);
-  ASSERT_TRUE(WriteFileAtomically(folder_ + "/key.der", "0\x82").ok());
-  options.grpc.tls.key = folder_ + "/key.der";
-  const absl::Status no_pem = Daemon::Start(options).status();
-  EXPECT_EQ(no_pem.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(no_pem.message()), HasSubstr("--tls-key: "));
 }
 
 }  // namespace

@@ -5,20 +5,24 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <functional>
 #include <iterator>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/artifact/artifact.h"
-#include "core/compression/checkpoint.h"
+#include "core/base/file.h"
+#include "core/dataset/dataset.h"
+#include "core/image/image.h"
 #include "tests/core/compression/pipeline_fixture.h"
+#include "tests/core/compression/test_data.h"
 
 namespace cytopress {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 TEST_F(PipelineTest, TrainsCompressesAndPublishesWithALedgerLineForEveryStage) {
   RecordingObserver observer;
@@ -113,208 +117,6 @@ TEST_F(PipelineTest, ProgressNeverGoesBackAndTellsTheTimeLeft) {
   EXPECT_NEAR(last, 1, 1e-9);
 }
 
-TEST_F(PipelineTest, ProgressOfAResumedJobGoesOnFromWhereItWas) {
-  RecordingObserver stopped, resumed;
-  stopped.stop_in_stage = "fine-tune";
-  EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped).status()));
-  ASSERT_TRUE(Run(TinySpec(), resumed, "job-1", 2).ok());
-  const auto is_loaded = [](const v1::Progress& progress) { return progress.stage() != "load"; };
-  const auto first = std::find_if(resumed.progresses.begin(), resumed.progresses.end(), is_loaded);
-  ASSERT_NE(first, resumed.progresses.end());
-  EXPECT_EQ(first->stage(), "fine-tune");
-  EXPECT_GT(first->fraction(), 0.1);
-  EXPECT_DOUBLE_EQ(first->fraction(), stopped.progresses.back().fraction());
-}
-
-TEST_F(PipelineTest, CompressesAPublishedBaseModelWithoutTrainingIt) {
-  RecordingObserver first, second;
-  ASSERT_TRUE(Run(TinySpec(), first).ok());
-  v1::JobSpec spec = TinySpec();
-  spec.set_model_name("again");
-  spec.set_base_model("tiny-dense");
-  spec.clear_network();
-  spec.mutable_recipe()->clear_train();
-  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.8);
-  spec.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT4);
-  const auto result = Run(spec, second, "job-2");
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(second.Stages(), ElementsAre("load", "prune", "fine-tune", "quantize", "package",
-                                           "evaluate", "publish"));
-  EXPECT_EQ(Line(second, "load").guard(), "");
-  EXPECT_EQ(Line(second, "load").disk_bytes(),
-            registry_->Get({"tiny-dense", 1})->size().disk_bytes());
-  // What is made from it is compared with the file.
-  EXPECT_DOUBLE_EQ(Line(second, "load").validation_accuracy(),
-                   registry_->Get({"tiny-dense", 1})->evaluations(0).accuracy());
-  const v1::Model model = *registry_->Get({"again", 1});
-  EXPECT_EQ(model.provenance().parent(), "tiny-dense@1");
-  EXPECT_GE(model.size().sparsity(), 0.8 - 1e-6);
-  EXPECT_LT(model.size().disk_bytes(), registry_->Get({"tiny", 1})->size().disk_bytes());
-}
-
-TEST_F(PipelineTest, ABaseModelOfOtherDataIsRemarkedOn) {
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->mutable_train()->set_epochs(1);
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_recipe()->clear_finetune();
-  RecordingObserver first, second;
-  ASSERT_TRUE(Run(spec, first).ok());
-  Dataset changed = SpotDataset();
-  std::swap(changed.train, changed.test);
-  spec.set_model_name("again");
-  spec.set_base_model("tiny");
-  spec.clear_network();
-  *spec.mutable_dataset() = LearningSpec(changed).dataset();
-  ASSERT_TRUE(Run(spec, second, "job-2").ok());
-  EXPECT_THAT(Line(second, "load").guard(), HasSubstr("other data: tiny@1 was made from spots"));
-  EXPECT_EQ(Line(second, "load").verdict(), v1::GUARD_VERDICT_OTHER_DATA);
-  EXPECT_EQ(registry_->Get({"again", 1})->ledger(0).guard(), Line(second, "load").guard());
-}
-
-TEST_F(PipelineTest, ABaseModelsClassesAreFoundByTheirNames) {
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_recipe()->clear_finetune();
-  for (const char* name : {"dark", "bright"}) spec.mutable_dataset()->add_class_names(name);
-  RecordingObserver first, second, third;
-  ASSERT_TRUE(Run(spec, first).ok());
-  Dataset turned = SpotDataset();
-  for (Split* split : {&turned.train, &turned.val, &turned.test}) {
-    for (int& label : split->labels) label = 1 - label;
-  }
-  *spec.mutable_dataset() = LearningSpec(turned).dataset();
-  for (const char* name : {"bright", "dark"}) spec.mutable_dataset()->add_class_names(name);
-  spec.set_model_name("again");
-  spec.set_base_model("tiny");
-  spec.clear_network();
-  ASSERT_TRUE(Run(spec, second, "job-2").ok());
-  EXPECT_EQ(Line(second, "load").validation_accuracy(),
-            registry_->Get({"tiny", 1})->evaluations(0).accuracy());
-  EXPECT_THAT(Line(second, "load").guard(), Not(HasSubstr("by their position")));
-  EXPECT_THAT(registry_->Get({"again", 1})->class_names(), ElementsAre("dark", "bright"));
-
-  spec.mutable_dataset()->set_class_names(0, "day");
-  spec.mutable_dataset()->set_class_names(1, "night");
-  spec.set_model_name("other");
-  Run(spec, third, "job-3").IgnoreError();  // the guard may refuse what it makes of them
-  EXPECT_THAT(Line(third, "load").guard(),
-              HasSubstr("classes go by their position: 'day' for 'dark', 'night' for 'bright'"));
-  EXPECT_LT(Line(third, "load").validation_accuracy(), 0.5);
-}
-
-TEST_F(PipelineTest, ABaseModelSeesImagesAsItIsUsedTo) {
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_recipe()->clear_finetune();
-  spec.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_FP32);
-  RecordingObserver first, second;
-  ASSERT_TRUE(Run(spec, first).ok());
-  // One from elsewhere, where images of a .npz were not normalized as they are here.
-  Artifact artifact = *ParseArtifact(*registry_->Read({"tiny", 1}));
-  artifact.preprocessing.mean = {0.1f, 0.2f, 0.3f};
-  artifact.preprocessing.stddev = {0.9f, 0.8f, 0.7f};
-  artifact.evaluations.clear();
-  artifact.certificate.reset();
-  artifact.provenance.Clear();
-  ASSERT_TRUE(registry_->Publish("elsewhere", *SerializeArtifact(artifact), "").ok());
-  spec.set_model_name("again");
-  spec.set_base_model("elsewhere");
-  spec.clear_network();
-  spec.mutable_recipe()->clear_train();
-  const auto result = Run(spec, second, "job-2");
-  ASSERT_TRUE(result.ok()) << result.status();
-  const v1::Model again = *registry_->Get({"again", 1});
-  EXPECT_THAT(again.preprocessing().mean(), ElementsAre(0.1f, 0.2f, 0.3f));
-  EXPECT_THAT(again.preprocessing().stddev(), ElementsAre(0.9f, 0.8f, 0.7f));
-  EXPECT_DOUBLE_EQ(again.evaluations(0).accuracy(), Line(second, "load").validation_accuracy());
-  // By LibTorch, which normalizes by itself.
-  EXPECT_NEAR(again.certificate().weights_only_test().auc(), again.evaluations(1).auc(), 1e-3);
-  EXPECT_EQ(Line(second, "load").guard(), "") << "nothing is known of its data";
-}
-
-TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
-  RecordingObserver first, second;
-  v1::JobSpec spec = TinySpec();
-  spec.mutable_network()->set_stem(v1::STEM_STRIDE2);
-  ASSERT_TRUE(Run(spec, first).ok());
-  spec.set_model_name("finer");
-  spec.set_base_model("tiny-dense");
-  spec.clear_network();
-  spec.mutable_network()->set_stem(v1::STEM_CIFAR);
-  spec.mutable_recipe()->clear_train();
-  spec.mutable_recipe()->clear_prune();
-  const auto result = Run(spec, second, "job-2");
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(registry_->Get({"tiny-dense", 1})->network().stem(), v1::STEM_STRIDE2);
-  EXPECT_EQ(registry_->Get({"finer", 1})->network().stem(), v1::STEM_CIFAR);
-}
-
-// Stopped in the second epoch, resumed by another attempt: the same file as without the stop.
-TEST_F(PipelineTest, AResumedJobEndsWithTheSameWeights) {
-  RecordingObserver whole, stopped, resumed;
-  ASSERT_TRUE(Run(TinySpec(), whole, "job-whole").ok());
-  v1::JobSpec spec = TinySpec();
-  spec.set_model_name("resumed");
-  stopped.stop_in_stage = "train";
-  stopped.stop_in_epoch = 2;
-  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped, "job-2").status()));
-  EXPECT_THAT(stopped.Stages(), ElementsAre("load"));
-  ASSERT_TRUE(Run(spec, resumed, "job-2", 2).ok());
-  int first_epoch = 0;
-  for (const v1::Progress& progress : resumed.progresses) {
-    if (progress.stage() == "train" && progress.epoch() > 0 && first_epoch == 0) {
-      first_epoch = progress.epoch();
-    }
-  }
-  EXPECT_EQ(first_epoch, 2);
-  const Artifact a = *ParseArtifact(*registry_->Read({"tiny", 1}));
-  const Artifact b = *ParseArtifact(*registry_->Read({"resumed", 1}));
-  ASSERT_EQ(a.tensors.size(), b.tensors.size());
-  for (const auto& [name, tensor] : a.tensors) {
-    EXPECT_EQ(tensor.integers, b.tensors.at(name).integers) << name;
-    EXPECT_EQ(tensor.scales, b.tensors.at(name).scales) << name;
-  }
-}
-
-TEST_F(PipelineTest, StartsOverOnlyFromADamagedCheckpointAndKeepsIt) {
-  RecordingObserver stopped, failed, resumed;
-  stopped.stop_in_stage = "train";
-  stopped.stop_in_epoch = 2;
-  EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped).status()));
-  const std::string path = WorkFolder("job-1") + "/checkpoint.pt";
-  ASSERT_TRUE(std::filesystem::remove(path));
-  std::filesystem::create_directory(path);
-  EXPECT_THAT(Run(TinySpec(), failed, "job-1", 2).status().message(),
-              HasSubstr("checkpoint.pt is not a regular file"));
-  EXPECT_THAT(failed.Stages(), ElementsAre());
-  std::filesystem::remove(path);
-  ASSERT_TRUE(WriteFileAtomically(path, "damaged").ok());
-  const auto result = Run(TinySpec(), resumed, "job-1", 3);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(resumed.Stages(), Contains("train"));
-  EXPECT_EQ(*ReadFile(path + ".bad", 100), "damaged");
-}
-
-TEST_F(PipelineTest, StartsOverFromACheckpointThatLacksSomething) {
-  for (const std::string key : {"dense", "momentum/fc.weight"}) {
-    const std::string job = "job-" + key.substr(0, 1);
-    RecordingObserver stopped, second;
-    stopped.stop_in_stage = second.stop_in_stage = "train";
-    stopped.stop_in_epoch = 2;
-    second.stop_in_epoch = 1;
-    EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped, job).status()));
-    const std::string path = WorkFolder(job) + "/checkpoint.pt";
-    TensorTable table = *LoadTensors(path);
-    ASSERT_EQ(table.erase(key), 1u) << key;
-    ASSERT_TRUE(SaveTensors(table, path).ok());
-    // What training itself has saved is looked at only when it begins, which takes the attempt.
-    const absl::Status status = Run(TinySpec(), second, job, 2).status();
-    EXPECT_TRUE(key == "dense" ? absl::IsCancelled(status) : absl::IsDataLoss(status)) << status;
-    EXPECT_TRUE(std::filesystem::exists(path + ".bad")) << key;
-    EXPECT_FALSE(std::filesystem::exists(path)) << key;
-  }
-}
-
 TEST_F(PipelineTest, RefusesToPublishWhatLostTooMuch) {
   RecordingObserver observer;
   v1::JobSpec spec = LearningSpec();
@@ -370,35 +172,6 @@ TEST_F(PipelineTest, FineTuningIsTheRemedyOfPruning) {
   EXPECT_EQ(Line(observer, "prune").verdict(), v1::GUARD_VERDICT_TRAINING_FOLLOWS);
   EXPECT_EQ(Line(observer, "fine-tune").guard(), "");
   EXPECT_EQ(Line(observer, "fine-tune").verdict(), v1::GUARD_VERDICT_FINE);
-}
-
-// What is half mended when the job stops is no dense model when it goes on.
-TEST_F(PipelineTest, AResumedJobKeepsTheParentThatItPublished) {
-  RecordingObserver stopped, resumed;
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.9);
-  *spec.mutable_recipe()->mutable_finetune() = spec.recipe().train();
-  spec.mutable_recipe()->set_max_accuracy_drop(0.1);
-  stopped.stop_in_stage = "fine-tune";
-  EXPECT_TRUE(absl::IsCancelled(Run(spec, stopped).status()));
-  EXPECT_THAT(Line(stopped, "prune").guard(), HasSubstr("; fine-tune follows"));
-  const auto result = Run(spec, resumed, "job-1", 2);
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->parent_model, "tiny-dense@1");
-  EXPECT_THAT(resumed.Stages(), Not(Contains("publish-dense")));
-  EXPECT_EQ(registry_->Get({"tiny", 1})->certificate().parent(), "tiny-dense@1");
-}
-
-TEST_F(PipelineTest, AJobDoesNotGoOnWithOtherData) {
-  RecordingObserver stopped, resumed;
-  stopped.stop_in_stage = "train";
-  stopped.stop_in_epoch = 2;
-  EXPECT_TRUE(absl::IsCancelled(Run(LearningSpec(), stopped).status()));
-  Dataset changed = SpotDataset();
-  std::swap(changed.train, changed.test);
-  const absl::Status status = Run(LearningSpec(changed), resumed, "job-1", 2).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(status.message(), HasSubstr("dataset.uri: the data at "));
 }
 
 TEST_F(PipelineTest, TheLosslessStagesRunInTheirOrder) {

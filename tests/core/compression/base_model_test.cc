@@ -1,0 +1,144 @@
+// Jobs that begin with a published model.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "core/artifact/artifact.h"
+#include "core/compression/pipeline.h"
+#include "core/dataset/dataset.h"
+#include "tests/core/compression/pipeline_fixture.h"
+#include "tests/core/compression/test_data.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST_F(PipelineTest, CompressesAPublishedBaseModelWithoutTrainingIt) {
+  RecordingObserver first, second;
+  ASSERT_TRUE(Run(TinySpec(), first).ok());
+  v1::JobSpec spec = TinySpec();
+  spec.set_model_name("again");
+  spec.set_base_model("tiny-dense");
+  spec.clear_network();
+  spec.mutable_recipe()->clear_train();
+  spec.mutable_recipe()->mutable_prune()->set_sparsity(0.8);
+  spec.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_INT4);
+  const auto result = Run(spec, second, "job-2");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(second.Stages(), ElementsAre("load", "prune", "fine-tune", "quantize", "package",
+                                           "evaluate", "publish"));
+  EXPECT_EQ(Line(second, "load").guard(), "");
+  EXPECT_EQ(Line(second, "load").disk_bytes(),
+            registry_->Get({"tiny-dense", 1})->size().disk_bytes());
+  // What is made from it is compared with the file.
+  EXPECT_DOUBLE_EQ(Line(second, "load").validation_accuracy(),
+                   registry_->Get({"tiny-dense", 1})->evaluations(0).accuracy());
+  const v1::Model model = *registry_->Get({"again", 1});
+  EXPECT_EQ(model.provenance().parent(), "tiny-dense@1");
+  EXPECT_GE(model.size().sparsity(), 0.8 - 1e-6);
+  EXPECT_LT(model.size().disk_bytes(), registry_->Get({"tiny", 1})->size().disk_bytes());
+}
+
+TEST_F(PipelineTest, ABaseModelOfOtherDataIsRemarkedOn) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->mutable_train()->set_epochs(1);
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  RecordingObserver first, second;
+  ASSERT_TRUE(Run(spec, first).ok());
+  Dataset changed = SpotDataset();
+  std::swap(changed.train, changed.test);
+  spec.set_model_name("again");
+  spec.set_base_model("tiny");
+  spec.clear_network();
+  *spec.mutable_dataset() = LearningSpec(changed).dataset();
+  ASSERT_TRUE(Run(spec, second, "job-2").ok());
+  EXPECT_THAT(Line(second, "load").guard(), HasSubstr("other data: tiny@1 was made from spots"));
+  EXPECT_EQ(Line(second, "load").verdict(), v1::GUARD_VERDICT_OTHER_DATA);
+  EXPECT_EQ(registry_->Get({"again", 1})->ledger(0).guard(), Line(second, "load").guard());
+}
+
+TEST_F(PipelineTest, ABaseModelsClassesAreFoundByTheirNames) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  for (const char* name : {"dark", "bright"}) spec.mutable_dataset()->add_class_names(name);
+  RecordingObserver first, second, third;
+  ASSERT_TRUE(Run(spec, first).ok());
+  Dataset turned = SpotDataset();
+  for (Split* split : {&turned.train, &turned.val, &turned.test}) {
+    for (int& label : split->labels) label = 1 - label;
+  }
+  *spec.mutable_dataset() = LearningSpec(turned).dataset();
+  for (const char* name : {"bright", "dark"}) spec.mutable_dataset()->add_class_names(name);
+  spec.set_model_name("again");
+  spec.set_base_model("tiny");
+  spec.clear_network();
+  ASSERT_TRUE(Run(spec, second, "job-2").ok());
+  EXPECT_EQ(Line(second, "load").validation_accuracy(),
+            registry_->Get({"tiny", 1})->evaluations(0).accuracy());
+  EXPECT_THAT(Line(second, "load").guard(), Not(HasSubstr("by their position")));
+  EXPECT_THAT(registry_->Get({"again", 1})->class_names(), ElementsAre("dark", "bright"));
+
+  spec.mutable_dataset()->set_class_names(0, "day");
+  spec.mutable_dataset()->set_class_names(1, "night");
+  spec.set_model_name("other");
+  Run(spec, third, "job-3").IgnoreError();  // the guard may refuse what it makes of them
+  EXPECT_THAT(Line(third, "load").guard(),
+              HasSubstr("classes go by their position: 'day' for 'dark', 'night' for 'bright'"));
+  EXPECT_LT(Line(third, "load").validation_accuracy(), 0.5);
+}
+
+TEST_F(PipelineTest, ABaseModelSeesImagesAsItIsUsedTo) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  spec.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_FP32);
+  RecordingObserver first, second;
+  ASSERT_TRUE(Run(spec, first).ok());
+  // One from elsewhere, where images of a .npz were not normalized as they are here.
+  Artifact artifact = *ParseArtifact(*registry_->Read({"tiny", 1}));
+  artifact.preprocessing.mean = {0.1f, 0.2f, 0.3f};
+  artifact.preprocessing.stddev = {0.9f, 0.8f, 0.7f};
+  artifact.evaluations.clear();
+  artifact.certificate.reset();
+  artifact.provenance.Clear();
+  ASSERT_TRUE(registry_->Publish("elsewhere", *SerializeArtifact(artifact), "").ok());
+  spec.set_model_name("again");
+  spec.set_base_model("elsewhere");
+  spec.clear_network();
+  spec.mutable_recipe()->clear_train();
+  const auto result = Run(spec, second, "job-2");
+  ASSERT_TRUE(result.ok()) << result.status();
+  const v1::Model again = *registry_->Get({"again", 1});
+  EXPECT_THAT(again.preprocessing().mean(), ElementsAre(0.1f, 0.2f, 0.3f));
+  EXPECT_THAT(again.preprocessing().stddev(), ElementsAre(0.9f, 0.8f, 0.7f));
+  EXPECT_DOUBLE_EQ(again.evaluations(0).accuracy(), Line(second, "load").validation_accuracy());
+  // By LibTorch, which normalizes by itself.
+  EXPECT_NEAR(again.certificate().weights_only_test().auc(), again.evaluations(1).auc(), 1e-3);
+  EXPECT_EQ(Line(second, "load").guard(), "") << "nothing is known of its data";
+}
+
+TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
+  RecordingObserver first, second;
+  v1::JobSpec spec = TinySpec();
+  spec.mutable_network()->set_stem(v1::STEM_STRIDE2);
+  ASSERT_TRUE(Run(spec, first).ok());
+  spec.set_model_name("finer");
+  spec.set_base_model("tiny-dense");
+  spec.clear_network();
+  spec.mutable_network()->set_stem(v1::STEM_CIFAR);
+  spec.mutable_recipe()->clear_train();
+  spec.mutable_recipe()->clear_prune();
+  const auto result = Run(spec, second, "job-2");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(registry_->Get({"tiny-dense", 1})->network().stem(), v1::STEM_STRIDE2);
+  EXPECT_EQ(registry_->Get({"finer", 1})->network().stem(), v1::STEM_CIFAR);
+}
+
+}  // namespace
+}  // namespace cytopress
