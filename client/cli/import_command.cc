@@ -14,6 +14,7 @@
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/network/network.h"
 #include "core/registry/model_registry.h"
 #include "core/safetensors/import.h"
 
@@ -160,16 +161,16 @@ void AddImportCommand(CLI::App* app, CliContext* context) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->group(kWeightsGroup);
-  command->footer(
-      "Weights are those of torchvision's or MedMNIST's ResNet-18, -20, -34, -50 or -101, with "
-      "their\n"
-      "batch norms. In Python:\n"
+  command->footer(absl::StrCat(
+      "Weights are those of a ResNet as torchvision or MedMNIST build it, with its batch norms\n(",
+      absl::StrJoin(ArchitectureNames(), ", "),
+      "). In Python:\n"
       "  safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")\n"
       "Examples:\n"
       "  cytopress import blood.cyp --name blood\n"
       "  cytopress import weights.safetensors --name cells --image-size 224 "
       "--mean 0.485,0.456,0.406 \\\n"
-      "    --stddev 0.229,0.224,0.225 --class-names basophil,eosinophil,lymphocyte");
+      "    --stddev 0.229,0.224,0.225 --class-names basophil,eosinophil,lymphocyte"));
   command->callback([context, flags] {
     context->set_command([context, flags] { return Import(context, *flags); });
   });

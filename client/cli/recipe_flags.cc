@@ -13,6 +13,7 @@
 #include "client/cli/checks.h"
 #include "client/names.h"
 #include "core/jobs/recipes.h"
+#include "core/network/network.h"
 
 namespace cytopress {
 namespace {
@@ -93,9 +94,9 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
 
 void AddTraining(CLI::App* command, CompressFlags* flags) {
   command
-      ->add_option(
-          "--architecture", flags->architecture,
-          "resnet18, resnet20 (0.27 million weights), resnet34, resnet50 (default) or resnet101")
+      ->add_option("--architecture", flags->architecture,
+                   absl::StrCat("one of ", absl::StrJoin(ArchitectureNames(), ", "),
+                                "; default: resnet50. resnet20 has 0.27 million weights"))
       ->group(kTraining);
   AddChoice(command, "--stem", &flags->stem, StemsByName(),
             "first layer: imagenet (default), cifar or stride2; with --base: go on under this one "

@@ -24,8 +24,11 @@ enum class Stem {
 absl::string_view StemName(Stem stem);
 absl::StatusOr<Stem> ParseStem(absl::string_view name);
 
+// "resnet18" and so on, by depth.
+std::vector<std::string> ArchitectureNames();
+
 struct NetworkSpec {
-  std::string architecture = "resnet50";  // resnet18, -20, -34, -50 or -101
+  std::string architecture = "resnet50";  // one of ArchitectureNames()
   Stem stem = Stem::kImagenet;
   int classes = 0;
   int input_channels = 3;

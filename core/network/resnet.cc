@@ -1,6 +1,10 @@
 #include <array>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/network/network.h"
 
@@ -26,9 +30,9 @@ absl::StatusOr<Architecture> FindArchitecture(const std::string& name) {
   for (const Architecture& architecture : kArchitectures) {
     if (architecture.name == name) return architecture;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("network.architecture: '", name,
-                   "' is unknown; use resnet18, resnet20, resnet34, resnet50 or resnet101"));
+  return absl::InvalidArgumentError(absl::StrCat("network.architecture: '", name,
+                                                 "' is unknown; use one of ",
+                                                 absl::StrJoin(ArchitectureNames(), ", ")));
 }
 
 absl::Status CheckSpec(const NetworkSpec& spec) {
@@ -162,6 +166,12 @@ int AppendBlock(Builder& builder, int input, const BlockOptions& options) {
 }
 
 }  // namespace
+
+std::vector<std::string> ArchitectureNames() {
+  std::vector<std::string> names;
+  for (const Architecture& architecture : kArchitectures) names.emplace_back(architecture.name);
+  return names;
+}
 
 absl::StatusOr<Network> BuildNetwork(const NetworkSpec& spec) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Architecture architecture, FindArchitecture(spec.architecture));

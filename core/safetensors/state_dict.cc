@@ -161,7 +161,7 @@ absl::StatusOr<RecognizedNetwork> RecognizeNetwork(TensorMap tensors, std::optio
   spec.classes = static_cast<int>(std::min<int64_t>(classifier->second.shape[0], INT32_MAX));
   std::optional<Difference> nearest;
   std::string nearest_name;
-  for (const char* architecture : {"resnet18", "resnet20", "resnet34", "resnet50", "resnet101"}) {
+  for (const std::string& architecture : ArchitectureNames()) {
     spec.architecture = architecture;
     CYTOPRESS_ASSIGN_OR_RETURN(const Network network, BuildNetwork(spec));
     Difference difference = Compare(tensors, ShapesOf(network));
@@ -170,9 +170,9 @@ absl::StatusOr<RecognizedNetwork> RecognizeNetwork(TensorMap tensors, std::optio
     nearest = std::move(difference);
     nearest_name = architecture;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("the weights are not those of a ResNet-18, -20, -34, -50 or -101; of ",
-                   nearest_name, ", the nearest, ", nearest->text));
+  return absl::InvalidArgumentError(absl::StrCat("the weights fit none of ",
+                                                 absl::StrJoin(ArchitectureNames(), ", "), "; of ",
+                                                 nearest_name, ", the nearest, ", nearest->text));
 }
 
 }  // namespace cytopress

@@ -51,6 +51,13 @@ TEST(BuildNetworkTest, HasTorchvisionsParameterCounts) {
   }
 }
 
+TEST(BuildNetworkTest, BuildsWhatIsNamed) {
+  EXPECT_THAT(ArchitectureNames(), testing::IsSupersetOf({"resnet18", "resnet20", "resnet101"}));
+  for (const std::string& name : ArchitectureNames()) {
+    EXPECT_TRUE(BuildNetwork(Spec(name, Stem::kCifar, 8, 28)).ok()) << name;
+  }
+}
+
 // He et al., section 4.2, with ten classes; projections as shortcuts have 2560 weights of it.
 TEST(BuildNetworkTest, HasTheSmallNetworkOfThePaper) {
   const Network network = *BuildNetwork(Spec("resnet20", Stem::kCifar, 10, 32));
@@ -102,6 +109,9 @@ TEST(BuildNetworkTest, RefusesBadSpecsByField) {
   auto error = [](NetworkSpec spec) { return std::string(BuildNetwork(spec).status().message()); };
   EXPECT_THAT(error(Spec("vgg16", Stem::kCifar, 8, 28)),
               HasSubstr("network.architecture: 'vgg16'"));
+  for (const std::string& name : ArchitectureNames()) {
+    EXPECT_THAT(error(Spec("vgg16", Stem::kCifar, 8, 28)), HasSubstr(name));
+  }
   EXPECT_THAT(error(Spec("resnet18", Stem::kCifar, 1, 28)), HasSubstr("network.classes: 1"));
   EXPECT_THAT(error(Spec("resnet18", Stem::kCifar, 8, 4)), HasSubstr("4 pixels"));
   NetworkSpec spec = Spec("resnet18", Stem::kCifar, 8, 28);

@@ -40,9 +40,9 @@ bool Same(const TensorMap& a, const TensorMap& b) {
 }
 
 TEST(RecognizeNetwork, KnowsEveryArchitectureAndStem) {
-  for (const char* architecture : {"resnet18", "resnet20", "resnet34", "resnet50", "resnet101"}) {
+  for (const std::string& architecture : ArchitectureNames()) {
     for (const Stem stem : {Stem::kImagenet, Stem::kCifar, Stem::kStride2}) {
-      if (stem != Stem::kImagenet && std::string(architecture) != "resnet18") continue;
+      if (stem != Stem::kImagenet && architecture != "resnet18") continue;
       const TensorMap tensors = StateDict(architecture, stem, 5, 1);
       const auto said = stem == Stem::kImagenet ? std::nullopt : std::optional(stem);
       const absl::StatusOr<RecognizedNetwork> network = RecognizeNetwork(tensors, said);
@@ -96,8 +96,10 @@ TEST(RecognizeNetwork, NamesWhatDoesNotFit) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     return std::string(status.message());
   };
-  EXPECT_THAT(complaint([](TensorMap* t) { t->erase("layer3.0.bn2.running_var"); }),
-              HasSubstr("of resnet18, the nearest, missing are layer3.0.bn2.running_var"));
+  EXPECT_THAT(
+      complaint([](TensorMap* t) { t->erase("layer3.0.bn2.running_var"); }),
+      HasSubstr("fit none of resnet18, resnet20, resnet34, resnet50, resnet101; of resnet18, "
+                "the nearest, missing are layer3.0.bn2.running_var"));
   EXPECT_THAT(complaint([](TensorMap* t) {
                 (*t)["layer1.0.se.weight"] = {{1}, {1}};
               }),
