@@ -42,43 +42,49 @@ torch::Tensor GramMatrix(const Layer& layer, const torch::Tensor& input) {
 
 // A few columns, row by row, on the CPU; all float64, contiguous.
 struct Columns {
-  torch::Tensor left;     // [rows, width]: in, what is to be rounded
+  torch::Tensor weights;  // [rows, width]
+  torch::Tensor targets;  // [rows, width]: in, the weights with what makes up for errors before
   torch::Tensor steps;    // [rows, width]
   torch::Tensor factor;   // [width, width], upper triangular
-  torch::Tensor rounded;  // [rows, width]: out
-  torch::Tensor errors;   // [rows, width]: out, what each lost, to be passed on
+  torch::Tensor rounded;  // [rows, width]: out, zeros before
+  torch::Tensor errors;   // [rows, width]: out, zeros before; to be passed on
 };
 
-// Rounds one row from left to right, passing on each error within it. What is zero stays zero.
+// Rounds one row from left to right, passing on each error within it. What is zero stays zero; the
+// weights after it make up for what it would have.
 void RoundRow(int levels, int64_t row, const Columns& columns) {
-  const int64_t width = columns.left.size(1);
-  double* const left = columns.left.data_ptr<double>() + row * width;
+  const int64_t width = columns.weights.size(1);
+  const double* const weights = columns.weights.data_ptr<double>() + row * width;
+  double* const targets = columns.targets.data_ptr<double>() + row * width;
   const double* const steps = columns.steps.data_ptr<double>() + row * width;
   const double* const factor = columns.factor.data_ptr<double>();
   double* const rounded = columns.rounded.data_ptr<double>() + row * width;
   double* const errors = columns.errors.data_ptr<double>() + row * width;
   const double bound = levels;
-  // `rounded` says on the way in what is kept.
   for (int64_t column = 0; column < width; ++column) {
+    if (weights[column] == 0) continue;
     const double step = steps[column];
-    const double integer = std::clamp(std::nearbyint(left[column] / step), -bound, bound);
-    rounded[column] *= integer * step;
-    const double error = (left[column] - rounded[column]) / factor[column * width + column];
+    rounded[column] = std::clamp(std::nearbyint(targets[column] / step), -bound, bound) * step;
+    const double error = weights[column] - rounded[column];
     errors[column] = error;
-    for (int64_t i = column + 1; i < width; ++i) left[i] -= error * factor[column * width + i];
+    for (int64_t i = column + 1; i < width; ++i) targets[i] += error * factor[column * width + i];
   }
 }
 
-// Upper triangular U with U^T U = inverse of the damped Hessian.
-torch::Tensor InverseFactor(const torch::Tensor& gram) {
-  torch::Tensor hessian = gram.clone();
+// Upper triangular U with ones on its diagonal and U D U^T = the damped Hessian in `order`, for
+// some diagonal D: its column j says how much of each error before it weight j makes up for.
+torch::Tensor CompensationFactor(const torch::Tensor& gram, const torch::Tensor& order) {
+  // Cholesky's factor is lower triangular: upper once both orders are turned round.
+  const torch::Tensor backwards = order.flip(0);
+  torch::Tensor hessian = gram.index_select(0, backwards).index_select(1, backwards);
   torch::Tensor diagonal = hessian.diagonal();
   const double mean = diagonal.mean().item<double>();
   // Inputs that are always zero: nothing to compensate with.
   diagonal.masked_fill_(diagonal == 0, mean > 0 ? mean : 1.0);
   diagonal.add_(kDamping * (mean > 0 ? mean : 1.0));
-  const torch::Tensor inverse = at::cholesky_inverse(at::linalg_cholesky(hessian));
-  return at::linalg_cholesky(inverse).t().contiguous();
+  torch::Tensor lower = at::linalg_cholesky(hessian);
+  lower.div_(lower.diagonal().clone());
+  return lower.flip({0, 1});
 }
 
 // The integers that rounded values are multiples of.
@@ -96,30 +102,31 @@ StoredTensor ToIntegers(const torch::Tensor& rounded, const torch::Tensor& weigh
 torch::Tensor GptqRound(const torch::Tensor& weight, const torch::Tensor& gram,
                         const torch::Tensor& steps, int levels) {
   const torch::Tensor order = std::get<1>(gram.diagonal().sort(0, /*descending=*/true));
-  torch::Tensor left = weight.to(torch::kFloat64).index_select(1, order).contiguous();
-  const torch::Tensor kept = (left != 0).to(torch::kFloat64);
-  const torch::Tensor factor = InverseFactor(gram.index_select(0, order).index_select(1, order));
+  const torch::Tensor weights = weight.to(torch::kFloat64).index_select(1, order);
+  const torch::Tensor factor = CompensationFactor(gram, order);
   const torch::Tensor ordered_steps =
-      steps.to(torch::kFloat64).expand({left.size(0), left.size(1)}).index_select(1, order);
-  torch::Tensor rounded = torch::zeros_like(left);
-  const int64_t fan_in = left.size(1);
+      steps.to(torch::kFloat64).expand(weights.sizes()).index_select(1, order);
+  torch::Tensor targets = weights.clone();
+  torch::Tensor rounded = torch::zeros_like(weights);
+  const int64_t fan_in = weights.size(1);
   const auto on_cpu = [](const torch::Tensor& part) { return part.to(torch::kCPU).contiguous(); };
   for (int64_t begin = 0; begin < fan_in; begin += kColumns) {
     const int64_t width = std::min(kColumns, fan_in - begin);
     Columns columns;
-    columns.left = on_cpu(left.narrow(1, begin, width)).clone();
+    columns.weights = on_cpu(weights.narrow(1, begin, width));
+    columns.targets = on_cpu(targets.narrow(1, begin, width)).clone();
     columns.steps = on_cpu(ordered_steps.narrow(1, begin, width));
     columns.factor = on_cpu(factor.narrow(0, begin, width).narrow(1, begin, width));
-    columns.rounded = on_cpu(kept.narrow(1, begin, width)).clone();
-    columns.errors = torch::empty_like(columns.left);
-    at::parallel_for(0, left.size(0), kRows, [&](int64_t first, int64_t last) {
+    columns.rounded = torch::zeros_like(columns.weights);
+    columns.errors = torch::zeros_like(columns.weights);
+    at::parallel_for(0, weights.size(0), kRows, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; ++row) RoundRow(levels, row, columns);
     });
     rounded.narrow(1, begin, width).copy_(columns.rounded);
     const int64_t rest = fan_in - begin - width;
     if (rest > 0) {
-      left.narrow(1, begin + width, rest)
-          .sub_(at::mm(columns.errors.to(left.device()),
+      targets.narrow(1, begin + width, rest)
+          .add_(at::mm(columns.errors.to(targets.device()),
                        factor.narrow(0, begin, width).narrow(1, begin + width, rest)));
     }
   }

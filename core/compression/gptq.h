@@ -13,16 +13,19 @@
 namespace cytopress {
 
 // Rounds weight by weight and lets the weights that are still to come make up for each error, as
-// far as the layer's inputs on the calibration images allow: the inverse Hessian of the layer's
-// squared output error says how much (Frantar et al., "GPTQ: Accurate Post-Training Quantization
-// for Generative Pre-trained Transformers", 2023; with the order by the Hessian's diagonal, largest
-// first). Weights that are zero now stay zero, and the others make up for what compensation would
-// have put there (Frantar and Alistarh, "SparseGPT", 2023).
+// far as the layer's inputs on the calibration images allow: the Hessian of the layer's squared
+// output error says how much (Frantar et al., "GPTQ: Accurate Post-Training Quantization for
+// Generative Pre-trained Transformers", 2023; with the order by the Hessian's diagonal, largest
+// first). It is computed as LDLQ, which is shown to be the same and needs no inverse (Chee et al.,
+// "QuIP: 2-Bit Quantization of Large Language Models With Guarantees", 2023). Weights that are zero
+// now stay zero, and the others make up for what compensation would have put there (Frantar and
+// Alistarh, "SparseGPT", 2023).
 //
 // Layers are rounded in the network's order, each on the inputs that the rounded layers before it
 // give. Leaves the rounded values in the network. `images` training images are used; memory holds
-// all their activations of two layers, and twice the squared fan-in of the widest layer in doubles.
-// `progress` gets the share of the layers that is done, before each; its error ends the rounding.
+// all their activations of two layers, and four times the squared fan-in of the widest layer in
+// doubles. `progress` gets the share of the layers that is done, before each; its error ends the
+// rounding.
 absl::StatusOr<IntegerWeights> RoundWithGptq(const TorchNetwork& network, const Dataset& dataset,
                                              const v1::QuantizeOptions& options,
                                              const WeightGrids& grids, uint64_t seed,

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/compression/batch_loader.h"
 #include "core/compression/pruning.h"
@@ -34,6 +35,39 @@ Case MakeCase() {
 
 double OutputError(const Case& c, const torch::Tensor& rounded) {
   return at::mm(rounded.to(torch::kFloat32) - c.weight, c.inputs).norm().item<double>();
+}
+
+// Optimal brain quantization (Frantar and Alistarh, "Optimal Brain Compression", 2022) in GPTQ's
+// order, by its definition: an inverse of what is left of the Hessian for each column.
+torch::Tensor ByInverses(const torch::Tensor& weight, const torch::Tensor& gram,
+                         const torch::Tensor& scales, int levels) {
+  const torch::Tensor order = std::get<1>(gram.diagonal().sort(0, /*descending=*/true));
+  const int64_t width = weight.size(1);
+  const torch::Tensor damping = 0.01 * gram.diagonal().mean() * torch::eye(width, torch::kFloat64);
+  const torch::Tensor hessian = (gram + damping).index_select(0, order).index_select(1, order);
+  torch::Tensor left = weight.to(torch::kFloat64).index_select(1, order);
+  const torch::Tensor kept = (left != 0).to(torch::kFloat64);
+  torch::Tensor rounded = torch::zeros_like(left);
+  for (int64_t i = 0; i < width; ++i) {
+    const torch::Tensor inverse =
+        at::linalg_inv(hessian.narrow(0, i, width - i).narrow(1, i, width - i));
+    const torch::Tensor integers = (left.select(1, i) / scales).round().clamp(-levels, levels);
+    rounded.select(1, i).copy_(integers * scales * kept.select(1, i));
+    const torch::Tensor error = (left.select(1, i) - rounded.select(1, i)) / inverse[0][0];
+    left.narrow(1, i, width - i).sub_(at::outer(error, inverse[0]));
+  }
+  return torch::zeros_like(rounded).index_copy_(1, order, rounded);
+}
+
+TEST(GptqRoundTest, IsOptimalBrainQuantizationColumnByColumn) {
+  Case c = MakeCase();  // has more columns than are rounded between two products
+  c.weight = c.weight * (torch::rand({16, 200}) > 0.3);
+  const torch::Tensor inputs = c.inputs.to(torch::kFloat64);
+  const torch::Tensor gram = at::mm(inputs, inputs.t());
+  const torch::Tensor rounded = GptqRound(c.weight, gram, c.scales.unsqueeze(1), 7);
+  const torch::Tensor expected = ByInverses(c.weight, gram, c.scales.to(torch::kFloat64), 7);
+  EXPECT_LT((rounded - expected).abs().max().item<double>(), 1e-9);
+  EXPECT_GT((rounded - c.nearest * (c.weight != 0)).abs().max().item<double>(), 0.1);
 }
 
 TEST(GptqRoundTest, HalvesTheErrorOfTheOutput) {
