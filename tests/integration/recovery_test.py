@@ -10,6 +10,7 @@ from cytopress.v1 import job_pb2, jobs_pb2, models_pb2
 from service import BIN, CALL_SECONDS, JOB_SECONDS, Service, tiny_spec, wait_until
 
 EPOCHS = 4
+IMAGES = 4000  # an epoch outlasts the time between two looks at the job
 
 
 class RecoveryTest(unittest.TestCase):
@@ -20,7 +21,7 @@ class RecoveryTest(unittest.TestCase):
 
     def submit_and_wait_for_epoch(self, epoch):
         """Returns the id of a job that has finished the epochs before `epoch`."""
-        job_id = self.service.compress(tiny_spec("cells", images=400, epochs=EPOCHS)).id
+        job_id = self.service.compress(tiny_spec("cells", images=IMAGES, epochs=EPOCHS)).id
 
         def reached():
             progress = self.service.get_job(job_id).progress

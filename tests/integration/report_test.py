@@ -45,7 +45,7 @@ class ReportTest(unittest.TestCase):
         cls.report = cls.service.folder / "report.html"
         cls.swept = cls.service.cytopress(
             "sweep", "--name", "cells", "--dataset", DATASET, "--recipe", "quick", "--architecture",
-            "resnet18", "--epochs", "1", "--finetune-epochs", "1", "--batch-size", "32",
+            "resnet20", "--epochs", "1", "--finetune-epochs", "1", "--batch-size", "32",
             "--calibration-images", "64", "--sparsities", "0,0.5", "--weights", "fp16,int8",
             "--report", cls.report)
 

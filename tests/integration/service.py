@@ -151,7 +151,7 @@ def tiny_spec(name, images=400, epochs=1, **recipe):
     return job_pb2.JobSpec(
         model_name=name,
         dataset=job_pb2.DatasetSource(uri=f"synthetic:{images}"),
-        network=network_pb2.NetworkSpec(architecture="resnet18"),
+        network=network_pb2.NetworkSpec(architecture="resnet20"),
         recipe=recipe_pb2.Recipe(
             train=training,
             prune=recipe_pb2.PruneOptions(sparsity=0.5),
