@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/strings/cord.h"
@@ -19,6 +20,11 @@ constexpr double kMoreThanDense = 0.2;
 constexpr double kMoreThanImages = 0.1;
 // What has to be reachable where one class is (nearly) everything.
 constexpr double kAlmostAll = 0.99;
+// What the dense model has to know of a class, and how much more of it than a model that has lost
+// it. Less is for the tolerance to judge: of many images, any difference is beyond chance.
+constexpr int64_t kLeastClassImages = 5;
+constexpr double kLeastClassRecall = 0.5;
+constexpr double kLostRecall = 0.3;
 constexpr char kRefusal[] = "cytopress/model-refused";
 
 template <typename Counts>
@@ -34,7 +40,9 @@ Score MakeScore(double accuracy, double auc, const Counts& confusion) {
       own += confusion[truth * classes + prediction];
     }
     most_images = std::max(most_images, own);
-    if (own > 0 && confusion[truth * classes + truth] == 0) score.missed = truth;
+    const int64_t right = confusion[truth * classes + truth];
+    score.by_class.push_back({right, own});
+    if (own > 0 && right == 0) score.missed = truth;
   }
   for (int prediction = 0; prediction < classes; ++prediction) {
     int64_t answered = 0;
@@ -52,6 +60,42 @@ Score MakeScore(double accuracy, double auc, const Counts& confusion) {
     score.class_share = static_cast<double>(most_images) / static_cast<double>(images);
   }
   return score;
+}
+
+// REQUIRES: the class has images.
+double RecallOf(const ClassScore& score) {
+  return static_cast<double>(score.right) / static_cast<double>(score.images);
+}
+
+bool IsLost(const ClassScore& score, const ClassScore& dense) {
+  if (score.images == 0 || dense.images < kLeastClassImages) return false;
+  if (RecallOf(dense) < kLeastClassRecall) return false;
+  if (IsWithin(RecallOf(dense) - RecallOf(score), kLostRecall)) return false;
+  return WilsonInterval(score.right, score.images).high <
+         WilsonInterval(dense.right, dense.images).low;
+}
+
+// Names the class that lost most.
+std::optional<Finding> FindLostClass(const Score& score, const Score& dense,
+                                     const std::vector<std::string>& class_names) {
+  if (dense.accuracy < kLeastDenseAccuracy) return std::nullopt;
+  double most = 0;
+  size_t worst = 0;
+  for (size_t c = 0; c < std::min(score.by_class.size(), dense.by_class.size()); ++c) {
+    if (!IsLost(score.by_class[c], dense.by_class[c])) continue;
+    const double loss = RecallOf(dense.by_class[c]) - RecallOf(score.by_class[c]);
+    if (loss > most) {
+      most = loss;
+      worst = c;
+    }
+  }
+  if (most == 0) return std::nullopt;
+  return Finding{
+      v1::GUARD_VERDICT_LOST_TOO_MUCH,
+      absl::StrFormat(
+          "class '%s' is lost: %d of %d right on the validation split, %d by the dense model",
+          class_names[worst], score.by_class[worst].right, score.by_class[worst].images,
+          dense.by_class[worst].right)};
 }
 
 }  // namespace
@@ -76,12 +120,13 @@ std::optional<Finding> FindCollapse(const Score& score, const Score& dense, doub
                    absl::StrFormat("collapsed: %.0f %% of the answers are '%s' (%s)",
                                    100 * score.answer_share, class_names[score.answer], measured)};
   }
-  if (tolerance > 0 && !IsWithin(dense.accuracy - score.accuracy, tolerance)) {
+  if (tolerance <= 0) return std::nullopt;
+  if (!IsWithin(dense.accuracy - score.accuracy, tolerance)) {
     return Finding{v1::GUARD_VERDICT_LOST_TOO_MUCH,
                    absl::StrFormat("lost too much: %s, and recipe.max_accuracy_drop is %g",
                                    measured, tolerance)};
   }
-  return std::nullopt;
+  return FindLostClass(score, dense, class_names);
 }
 
 absl::Status RefuseModel(absl::string_view message) {

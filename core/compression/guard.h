@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CORE_COMPRESSION_GUARD_H_
 #define CYTOPRESS_CORE_COMPRESSION_GUARD_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,12 @@
 
 namespace cytopress {
 
+// The images of one class.
+struct ClassScore {
+  int64_t right = 0;
+  int64_t images = 0;
+};
+
 // What a stage's model scores on the validation split, as far as the guard and the ledger need it.
 struct Score {
   double accuracy = 0;
@@ -22,6 +29,7 @@ struct Score {
   double answer_share = 0;  // the share of the images that get it
   double class_share = 0;   // the share of the images that are of the most frequent class
   int missed = -1;          // a class with images of which none is right; -1 when there is none
+  std::vector<ClassScore> by_class;  // empty where it is not known
 };
 
 Score ScoreOf(const Evaluation& evaluation);
@@ -34,9 +42,12 @@ struct Finding {
 };
 
 // Why `score` is that of a broken model, or nothing: (nearly) one answer for all images, which the
-// dense model does not give (COLLAPSED), or an accuracy that is more than `tolerance` (0 = not
-// checked) below the dense model's (LOST_TOO_MUCH). A dense model that is right on less than half
-// of the images is no measure of the answers, only of the accuracy.
+// dense model does not give (COLLAPSED); or, unless `tolerance` is 0, an accuracy that is more than
+// that below the dense model's, or a class that is lost (both LOST_TOO_MUCH). Lost is a class of at
+// least 5 images that the dense model knows (recall of 0.5 and more), whose recall is more than 0.3
+// below the dense model's, and by more than chance: their 95 % Wilson intervals are disjoint. A
+// dense model that is right on less than half of the images is no measure of the answers, only of
+// the accuracy.
 std::optional<Finding> FindCollapse(const Score& score, const Score& dense, double tolerance,
                                     const std::vector<std::string>& class_names);
 

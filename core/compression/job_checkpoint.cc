@@ -52,13 +52,31 @@ void PutScore(const Score& score, TensorTable& table) {
   table["dense"] =
       ToTensor<double>({score.accuracy, score.auc, static_cast<double>(score.answer),
                         score.answer_share, score.class_share, static_cast<double>(score.missed)});
+  std::vector<int64_t> counts;
+  for (const ClassScore& own : score.by_class) {
+    counts.push_back(own.right);
+    counts.push_back(own.images);
+  }
+  table["dense_classes"] = ToTensor(counts);
 }
 
 absl::StatusOr<Score> TakeScore(const TensorTable& table) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<double> numbers,
                              Values<double>(table, "dense", kScoreNumbers));
-  return Score{numbers[0], numbers[1], static_cast<int>(numbers[2]),
-               numbers[3], numbers[4], static_cast<int>(numbers[5])};
+  Score score{numbers[0], numbers[1], static_cast<int>(numbers[2]),
+              numbers[3], numbers[4], static_cast<int>(numbers[5]),
+              {}};
+  if (table.count("dense_classes") == 0) return score;  // not in checkpoints of earlier releases
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<int64_t> counts,
+                             Values<int64_t>(table, "dense_classes"));
+  if (counts.size() % 2 != 0) {
+    return absl::DataLossError(absl::StrCat("the checkpoint has ", counts.size(),
+                                            " numbers in dense_classes, not two a class"));
+  }
+  for (size_t i = 0; i < counts.size(); i += 2) {
+    score.by_class.push_back({counts[i], counts[i + 1]});
+  }
+  return score;
 }
 
 void PutGoal(const GoalProgress& goal, TensorTable& table) {

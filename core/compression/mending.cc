@@ -71,9 +71,10 @@ absl::StatusOr<std::optional<Finding>> JudgeAndMend(Stage& stage, PipelineState&
   CYTOPRESS_ASSIGN_OR_RETURN(const Finding remark,
                              Mend(stage, state, context, sequel.judged_later, *finding, outcome));
   if (remark.verdict == v1::GUARD_VERDICT_MENDED || sequel.judged_later) return remark;
-  return RefuseModel(absl::StrCat(
-      "the collapse guard refuses the model after the stage ", stage.name(), ": ", remark.text,
-      "; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop"));
+  return RefuseModel(absl::StrCat("the collapse guard refuses the model after the stage ",
+                                  stage.name(), ": ", remark.text,
+                                  "; prune less, fine-tune longer, keep more bits, or raise "
+                                  "recipe.max_accuracy_drop (0 allows any loss)"));
 }
 
 }  // namespace cytopress

@@ -61,7 +61,8 @@ class PipelineRun {
     if (state_.published.empty()) {
       return absl::FailedPreconditionError(
           "the sweep has published no model: the collapse guard refused each, and the ledger says "
-          "why; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop");
+          "why; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop (0 "
+          "allows any loss)");
     }
     return PipelineResult{state_.published, state_.published_parent};
   }

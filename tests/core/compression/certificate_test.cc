@@ -21,7 +21,7 @@ class CertificateTest : public PipelineTest {
   CertificateTest() : state_(spec_, context_, torch::kCPU) {
     context_.registry = registry_.get();
     state_.dataset = SpotDataset();
-    state_.network = std::make_unique<TorchNetwork>(SmallNetwork());
+    state_.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20"));
     artifact_ = DescribeArtifact(state_, v1::WEIGHT_TYPE_FP16);
     artifact_.tensors = EncodeFloats(state_.network->Export(), v1::WEIGHT_TYPE_FP16);
     measured_ = *EvaluateArtifact(artifact_, state_.dataset, "test", {});

@@ -30,6 +30,17 @@ TEST(ScoreOfTest, FindsTheMostFrequentAnswer) {
   EXPECT_DOUBLE_EQ(score.accuracy, 0.75);
   EXPECT_DOUBLE_EQ(score.auc, 0.875);
   EXPECT_EQ(score.missed, -1);
+  ASSERT_EQ(score.by_class.size(), 2u);
+  EXPECT_EQ(score.by_class[0].right, 1);
+  EXPECT_EQ(score.by_class[0].images, 2);
+  EXPECT_EQ(score.by_class[1].right, 2);
+  EXPECT_EQ(score.by_class[1].images, 2);
+}
+
+TEST(ScoreOfTest, AStoredEvaluationWithoutAConfusionMatrixSaysNothingOfClasses) {
+  v1::Evaluation evaluation;
+  evaluation.set_accuracy(0.75);
+  EXPECT_TRUE(ScoreOf(evaluation).by_class.empty());
 }
 
 TEST(FindCollapseTest, SeesOneAnswerForEverything) {
@@ -99,6 +110,58 @@ TEST(FindCollapseTest, ComparesTheLossWithTheTolerance) {
   ASSERT_TRUE(finding);
   EXPECT_EQ(finding->verdict, v1::GUARD_VERDICT_LOST_TOO_MUCH);
   EXPECT_THAT(finding->text, HasSubstr("recipe.max_accuracy_drop is 0.03"));
+}
+
+const std::vector<std::string> kThree = {"basophil", "eosinophil", "platelet"};
+
+// Of 1,000 images, `rare` are basophils, and all others are right. No answer is given to most.
+Score WithRare(int64_t rare, int64_t rare_right) {
+  v1::Evaluation evaluation;
+  evaluation.set_accuracy(static_cast<double>(1000 - rare + rare_right) / 1000);
+  const std::vector<int64_t> confusion = {rare_right, rare - rare_right, 0, 0, 500, 0, 0,
+                                          0,          500 - rare};
+  for (const int64_t count : confusion) evaluation.add_confusion(count);
+  return ScoreOf(evaluation);
+}
+
+TEST(FindCollapseTest, ARareClassIsLostWhateverTheAccuracySays) {
+  const auto finding = FindCollapse(WithRare(30, 6), WithRare(30, 24), 0.02, kThree);
+  ASSERT_TRUE(finding);
+  EXPECT_EQ(finding->verdict, v1::GUARD_VERDICT_LOST_TOO_MUCH);
+  EXPECT_EQ(finding->text,
+            "class 'basophil' is lost: 6 of 30 right on the validation split, 24 by the dense "
+            "model");
+  EXPECT_TRUE(FindCollapse(WithRare(15, 0), WithRare(15, 14), 0.02, kThree));
+  EXPECT_FALSE(FindCollapse(WithRare(30, 6), WithRare(30, 24), 0, kThree)) << "losses are allowed";
+}
+
+TEST(FindCollapseTest, AClassIsLostBeyondChanceOnly) {
+  EXPECT_TRUE(FindCollapse(WithRare(5, 0), WithRare(5, 5), 0.5, kThree));
+  EXPECT_FALSE(FindCollapse(WithRare(5, 1), WithRare(5, 5), 0.5, kThree));
+  EXPECT_FALSE(FindCollapse(WithRare(4, 0), WithRare(4, 4), 0.5, kThree));  // however sure
+  EXPECT_TRUE(FindCollapse(WithRare(200, 69), WithRare(200, 130), 0.5, kThree));
+  EXPECT_FALSE(FindCollapse(WithRare(200, 70), WithRare(200, 130), 0.5, kThree)) << "just 0.3";
+}
+
+TEST(FindCollapseTest, OnlyAClassThatTheDenseModelKnowsCanBeLost) {
+  EXPECT_TRUE(FindCollapse(WithRare(100, 0), WithRare(100, 50), 0.5, kThree));
+  EXPECT_FALSE(FindCollapse(WithRare(100, 0), WithRare(100, 49), 0.5, kThree));
+  Score chance = WithRare(100, 90);
+  chance.accuracy = 0.49;
+  EXPECT_FALSE(FindCollapse(WithRare(100, 0), chance, 0.5, kThree));
+  Score unknown = WithRare(100, 90);
+  unknown.by_class.clear();
+  EXPECT_FALSE(FindCollapse(WithRare(100, 0), unknown, 0.5, kThree)) << "of an earlier release";
+}
+
+TEST(FindCollapseTest, OfLostClassesThatWithTheLargestLossIsNamed) {
+  Score dense, score;
+  dense.accuracy = score.accuracy = 0.9;
+  dense.by_class = {{0, 0}, {95, 100}, {48, 50}, {19, 20}};
+  score.by_class = {{0, 0}, {60, 100}, {2, 50}, {3, 20}};
+  const auto finding = FindCollapse(score, dense, 0.02, {"none", "some", "most", "less"});
+  ASSERT_TRUE(finding);
+  EXPECT_THAT(finding->text, HasSubstr("'most' is lost: 2 of 50 right"));
 }
 
 TEST(FindCollapseTest, ABadDenseModelIsNoMeasureOfTheAnswers) {

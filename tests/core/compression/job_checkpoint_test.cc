@@ -18,7 +18,7 @@ class JobCheckpointTest : public ::testing::Test {
   PipelineState Loaded(uint64_t seed) const {
     PipelineState state(spec_, context_, torch::kCPU);
     state.dataset = SpotDataset();
-    state.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet18", seed));
+    state.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20", seed));
     state.parent = "base@1";
     state.ledger.emplace_back().set_stage("load");
     return state;
@@ -32,7 +32,7 @@ class JobCheckpointTest : public ::testing::Test {
     state.frozen_grids["fc.weight"] = {{0.125f}, 0, {}};
     state.published_parent = state.parent = "tiny-dense@3";
     state.published = "tiny-s50-int8@4";
-    state.dense = {0.97, 0.998, 5, 0.3, 0.2, 6};
+    state.dense = {0.97, 0.998, 5, 0.3, 0.2, 6, {{40, 41}, {22, 23}}};
     state.goal = {absl::Seconds(12.5), absl::Seconds(3.5), size_t{7}, 1234, 2};
     state.ledger[0].set_note("of the first attempt");
     state.ledger.emplace_back().set_stage("train");
@@ -71,6 +71,11 @@ TEST_F(JobCheckpointTest, EveryFieldSurvives) {
   EXPECT_EQ(taken.dense.answer_share, 0.3);
   EXPECT_EQ(taken.dense.class_share, 0.2);
   EXPECT_EQ(taken.dense.missed, 6);
+  ASSERT_EQ(taken.dense.by_class.size(), 2u);
+  EXPECT_EQ(taken.dense.by_class[0].right, 40);
+  EXPECT_EQ(taken.dense.by_class[0].images, 41);
+  EXPECT_EQ(taken.dense.by_class[1].right, 22);
+  EXPECT_EQ(taken.dense.by_class[1].images, 23);
   EXPECT_EQ(taken.goal.spent, absl::Seconds(12.5));
   EXPECT_EQ(taken.goal.longest_try, absl::Seconds(3.5));
   EXPECT_EQ(taken.goal.out_of_time_at, 7u);
@@ -103,6 +108,32 @@ TEST_F(JobCheckpointTest, ACheckpointOfAnEarlierReleaseHasTheRecipesEpochs) {
   ASSERT_TRUE(next.ok()) << next.status();
   EXPECT_EQ(taken.goal.epochs, 0);
   EXPECT_EQ(taken.goal.least_bytes, 1234);
+}
+
+TEST_F(JobCheckpointTest, ACheckpointOfAnEarlierReleaseKnowsNothingOfClasses) {
+  const PipelineState put = Working();
+  TensorTable table;
+  PutState(9, put, table);
+  ASSERT_EQ(table.erase("dense_classes"), 1u);
+  PipelineState taken = Loaded(2);
+  const absl::StatusOr<size_t> next = TakeState(table, taken);
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_TRUE(taken.dense.by_class.empty());
+  EXPECT_EQ(taken.dense.accuracy, 0.97);
+}
+
+TEST_F(JobCheckpointTest, ClassesHaveTwoNumbersEach) {
+  const PipelineState put = Working();
+  for (const torch::Tensor& damaged :
+       {torch::zeros({3}, torch::kInt64), torch::zeros({4}, torch::kInt16)}) {
+    TensorTable table;
+    PutState(9, put, table);
+    table["dense_classes"] = damaged;
+    PipelineState taken = Loaded(2);
+    const absl::Status status = TakeState(table, taken).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(status.message(), HasSubstr("dense_classes"));
+  }
 }
 
 TEST_F(JobCheckpointTest, DamageIsNamedAndLeavesTheStateAlone) {

@@ -117,7 +117,7 @@ TEST_F(MendingTest, WithoutARemedyThatHelpsTheModelIsRefused) {
 }
 
 TEST_F(MendingTest, WhereModelsAreJudgedLaterABetterOneStaysWithItsFinding) {
-  state_.network = std::make_unique<TorchNetwork>(SmallNetwork());
+  state_.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20"));
   spec_.mutable_recipe()->set_max_accuracy_drop(0.01);
   stage_.remedies = {Outcome("scales of channels", 0.9, 0.3)};
   const auto remark = Judge({"", /*judged_later=*/true});
@@ -129,7 +129,7 @@ TEST_F(MendingTest, WhereModelsAreJudgedLaterABetterOneStaysWithItsFinding) {
 }
 
 TEST_F(MendingTest, WhereModelsAreJudgedLaterRemediesThatMakeItWorseAreUndone) {
-  state_.network = std::make_unique<TorchNetwork>(SmallNetwork());
+  state_.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20"));
   SetBias(state_, 0.5f);
   spec_.mutable_recipe()->set_max_accuracy_drop(0.01);
   outcome_ = Outcome("to the nearest", 0.95, 0.3);
