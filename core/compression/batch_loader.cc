@@ -54,9 +54,7 @@ BatchLoader::BatchLoader(const Dataset& dataset, const Split& split, int batch_s
   shuffled_ = order_;
 }
 
-int64_t BatchLoader::train_steps() const { return std::max<int64_t>(images() / batch_size_, 1); }
-
-int64_t BatchLoader::evaluation_steps() const { return (images() + batch_size_ - 1) / batch_size_; }
+int64_t BatchLoader::steps() const { return (images() + batch_size_ - 1) / batch_size_; }
 
 void BatchLoader::StartEpoch(int epoch) {
   ahead_.clear();  // waits for what is under way
@@ -73,7 +71,7 @@ Batch BatchLoader::TrainBatch(int64_t step, const Augmentation& augmentation) {
     next_ = step;
   }
   for (int64_t s = next_ + static_cast<int64_t>(ahead_.size());
-       s < std::min(step + batches_ahead_, train_steps()); ++s) {
+       s < std::min(step + batches_ahead_, steps()); ++s) {
     ahead_.push_back(std::async(std::launch::async,
                                 [this, s, &augmentation] { return Augmented(s, augmentation); }));
   }
@@ -84,7 +82,8 @@ Batch BatchLoader::TrainBatch(int64_t step, const Augmentation& augmentation) {
 }
 
 Batch BatchLoader::EvaluationBatch(int64_t step) const {
-  Images batch = Select(order_, step);
+  const int64_t begin = step * batch_size_;
+  Images batch = Select(order_, begin, std::min(batch_size_, images() - begin));
   const int64_t bytes = dataset_.image_bytes();
   for (size_t i = 0; i < batch.numbers.size(); ++i) {
     std::copy_n(&split_.pixels[batch.numbers[i] * bytes], bytes, &batch.pixels[i * bytes]);
@@ -92,20 +91,20 @@ Batch BatchLoader::EvaluationBatch(int64_t step) const {
   return Assemble(std::move(batch));
 }
 
-BatchLoader::Images BatchLoader::Select(const std::vector<int64_t>& order, int64_t step) const {
-  const int64_t begin = step * batch_size_;
-  const int64_t count = std::min(batch_size_, images() - begin);
+BatchLoader::Images BatchLoader::Select(const std::vector<int64_t>& order, int64_t begin,
+                                        int64_t count) const {
   Images batch;
   for (int64_t i = begin; i < begin + count; ++i) {
-    batch.numbers.push_back(order[i]);
-    batch.labels.push_back(split_.labels[order[i]]);
+    const int64_t number = order[i % images()];
+    batch.numbers.push_back(number);
+    batch.labels.push_back(split_.labels[number]);
   }
   batch.pixels.resize(count * dataset_.image_bytes());
   return batch;
 }
 
 BatchLoader::Images BatchLoader::Augmented(int64_t step, const Augmentation& augmentation) const {
-  Images batch = Select(shuffled_, step);
+  Images batch = Select(shuffled_, step * batch_size_, std::min(batch_size_, images()));
   const int64_t bytes = dataset_.image_bytes();
   const ImageShape shape = {dataset_.height, dataset_.width, dataset_.channels};
   std::mt19937_64 random = Generator(seed_, 2, (uint64_t(epoch_) << 32) | uint64_t(step));

@@ -43,16 +43,17 @@ class BatchLoader {
   BatchLoader& operator=(const BatchLoader&) = delete;
 
   int64_t images() const { return static_cast<int64_t>(order_.size()); }
-  // A training epoch leaves out a last batch that is not full, unless it is the only one.
-  int64_t train_steps() const;
+  // Of an epoch, which sees every image.
+  int64_t steps() const;
 
   // Starts an epoch of training: shuffles.
   void StartEpoch(int epoch);
+  // The last batch is filled with the epoch's first images, since batch norms need many; only fewer
+  // images than a batch make a smaller one.
   // With batches ahead: `augmentation` is the same in all of an epoch, and outlives the loader.
   Batch TrainBatch(int64_t step, const Augmentation& augmentation);
 
   // In file order, without augmentation.
-  int64_t evaluation_steps() const;
   Batch EvaluationBatch(int64_t step) const;
 
  private:
@@ -63,8 +64,9 @@ class BatchLoader {
     std::vector<int64_t> numbers;
   };
 
-  // Numbers and labels, and room for the pixels.
-  Images Select(const std::vector<int64_t>& order, int64_t step) const;
+  // Numbers and labels of `count` images from the one at `begin` on, past the last from the first
+  // on, and room for the pixels.
+  Images Select(const std::vector<int64_t>& order, int64_t begin, int64_t count) const;
   Images Augmented(int64_t step, const Augmentation& augmentation) const;
   Batch Assemble(Images images) const;
 

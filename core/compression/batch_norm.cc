@@ -35,7 +35,7 @@ void ReestimateBatchNorm(const TorchNetwork& network, const Dataset& dataset, ui
   // Shuffled, since a data set in the order of its classes has no typical batch.
   loader.StartEpoch(0);
   TorchNetwork::Hooks hooks;
-  for (int64_t step = 0; step < loader.train_steps(); ++step) {
+  for (int64_t step = 0; step < loader.steps(); ++step) {
     // The momentum that makes the running statistics the mean of all batches so far.
     hooks.batch_norm_momentum = 1.0 / static_cast<double>(step + 1);
     network.Forward(loader.TrainBatch(step, Augmentation::None()).images.to(network.device()),
@@ -55,7 +55,7 @@ void UnfoldBatchNorm(const TorchNetwork& network, const Dataset& dataset, uint64
     moments[layer.batch_norm].Add(at::conv2d(input, network.tensors().at(layer.name + ".weight"),
                                              {}, layer.stride, layer.padding));
   };
-  for (int64_t step = 0; step < loader.train_steps(); ++step) {
+  for (int64_t step = 0; step < loader.steps(); ++step) {
     network.Forward(loader.TrainBatch(step, Augmentation::None()).images.to(network.device()),
                     TorchNetwork::Mode::kEvaluate, hooks);
   }

@@ -66,7 +66,7 @@ float LargestInput(const Preprocessing& preprocessing) {
 
 void ForwardAll(const TorchNetwork& network, const BatchLoader& loader,
                 const TorchNetwork::Hooks& hooks) {
-  for (int64_t step = 0; step < loader.evaluation_steps(); ++step) {
+  for (int64_t step = 0; step < loader.steps(); ++step) {
     network.Forward(loader.EvaluationBatch(step).images.to(network.device()),
                     TorchNetwork::Mode::kEvaluate, hooks);
   }

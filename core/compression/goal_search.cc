@@ -14,6 +14,14 @@ constexpr double kCloseEnough = 1.15;
 constexpr double kShareOfEntropy = 0.95;
 // As INT8 without pruning: there is nothing larger to try.
 constexpr double kLargestShare = 0.25;
+// Each takes twice the time of the one before.
+constexpr int kTriesOfLargest = 3;
+
+int CountFailed(const std::vector<GoalTry>& tries, double budget) {
+  return static_cast<int>(std::count_if(tries.begin(), tries.end(), [&](const GoalTry& done) {
+    return !done.accurate && done.budget == budget;
+  }));
+}
 
 // Without regard to the least.
 std::optional<double> WantedBudget(const v1::Goal& goal, const GoalSizes& sizes,
@@ -28,19 +36,26 @@ std::optional<double> WantedBudget(const v1::Goal& goal, const GoalSizes& sizes,
   if (tries.empty()) {
     return bounded ? largest : std::max(sizes.dense / kFirstRatio - sizes.fixed, 1.0);
   }
-  double smallest_accurate = std::numeric_limits<double>::infinity(), largest_failed = 0;
+  double smallest_accurate = std::numeric_limits<double>::infinity();
   double excess = 0;  // of the smallest file, as a factor of what its layers may have
   for (const GoalTry& done : tries) {
     if (done.accurate && done.budget < smallest_accurate) {
       smallest_accurate = done.budget;
       excess = (done.bytes - sizes.fixed) / largest;
     }
-    if (!done.accurate) largest_failed = std::max(largest_failed, done.budget);
     if (MeetsGoal(goal, done) && bounded) return std::nullopt;
   }
+  double largest_failed = 0;
+  for (const GoalTry& done : tries) {
+    // What lost too much, and does not where it is trained longer, is no bound.
+    if (done.accurate || done.budget >= smallest_accurate) continue;
+    largest_failed = std::max(largest_failed, done.budget);
+  }
   if (std::isinf(smallest_accurate)) {
-    if (largest_failed >= largest) return std::nullopt;
-    return std::min(largest, largest_failed * kStep);
+    if (largest_failed < largest) return std::min(largest, largest_failed * kStep);
+    // More bytes are not allowed; what more training gives, and another draw, may be enough.
+    if (bounded && CountFailed(tries, largest) < kTriesOfLargest) return largest;
+    return std::nullopt;
   }
   if (largest_failed == 0) {
     // What is just too large says by how much; what is too slow does not.
@@ -67,6 +82,11 @@ std::optional<double> NextBudget(const v1::Goal& goal, const GoalSizes& sizes,
   const bool tried = std::any_of(tries.begin(), tries.end(),
                                  [&](const GoalTry& done) { return done.budget <= sizes.least; });
   return tried ? std::nullopt : std::optional<double>(sizes.least);
+}
+
+int TimesTheEpochs(const v1::Goal& goal, const std::vector<GoalTry>& tries) {
+  if (goal.max_bytes() == 0 || tries.empty()) return 1;  // what fails is followed by more bytes
+  return 1 << CountFailed(tries, tries.front().budget);
 }
 
 std::optional<size_t> BestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries) {

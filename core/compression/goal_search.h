@@ -46,11 +46,16 @@ struct GoalProgress {
 // of bytes the first try's file is a 24th of the dense model; budgets fall by 1.6 while tries are
 // accurate, rise by it while none is, and are bisected between the two. With one, the search begins
 // just below the bound, comes down by what a file exceeds it, and is over as soon as the goal is
-// met; more than the bound is never tried.
+// met; more than the bound is never tried. A first try that loses too much is made again with the
+// same budget, up to twice, to be trained longer.
 // Below the least nothing is tried, but that once, as all of these are estimates. REQUIRES: `goal`
 // has its defaults filled in.
 std::optional<double> NextBudget(const v1::Goal& goal, const GoalSizes& sizes,
                                  const std::vector<GoalTry>& tries);
+
+// How many times the epochs of the first try the next one is to train: twice as many whenever the
+// first is made again; then all do, so that they compare.
+int TimesTheEpochs(const v1::Goal& goal, const std::vector<GoalTry>& tries);
 
 // The index of the smallest file that meets the goal.
 std::optional<size_t> BestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries);

@@ -74,15 +74,16 @@ struct Plan {
   std::string text;
 };
 
-std::vector<int> Choose(const std::vector<LayerSensitivity>& sensitivity, double budget) {
+std::vector<int> Choose(const v1::Goal& goal, const std::vector<LayerSensitivity>& sensitivity,
+                        double budget) {
   std::vector<std::vector<LayerChoice>> choices;
   for (const LayerSensitivity& layer : sensitivity) choices.push_back(layer.choices);
-  return Allocate(choices, budget);
+  return Allocate(choices, budget, goal.max_latency_ms() > 0 ? BytesOfWork(choices) : 0);
 }
 
 Plan MakePlan(const v1::Recipe& recipe, const PipelineState& state,
               const std::vector<LayerSensitivity>& sensitivity, double budget) {
-  const std::vector<int> chosen = Choose(sensitivity, budget);
+  const std::vector<int> chosen = Choose(state.spec.goal(), sensitivity, budget);
   Plan plan{recipe.prune(), recipe.quantize(), ""};
   double removed = 0, weights = 0, least = 1, most = 0;
   int int4_layers = 0;
@@ -119,7 +120,7 @@ class TryStage : public Stage {
   double Cost(const PipelineState& state) const override {
     v1::QuantizeOptions quantize = recipe_.quantize();
     quantize.set_weights(v1::WEIGHT_TYPE_INT4);
-    return Finetune(state, {})->Cost(state) + Cell(state, quantize)->Cost(state) +
+    return Finetune(state, {}, 1)->Cost(state) + Cell(state, quantize)->Cost(state) +
            kSensitivityCost * static_cast<double>(kSensitivityImages);
   }
 
@@ -128,7 +129,7 @@ class TryStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const Next next, FindNext(state));
     StageOutcome outcome;
     if (!next.budget) return Over();
-    if (OutOfTime(state)) {
+    if (OutOfTime(state, next)) {
       if (!state.goal.out_of_time_at) state.goal.out_of_time_at = index_;
       outcome.sparsity = 0;
       outcome.note = "left out: it would end after the time budget";
@@ -153,12 +154,13 @@ class TryStage : public Stage {
   }
 
  private:
+  // For so many `times` the epochs of the first try.
   std::unique_ptr<Stage> Finetune(const PipelineState& state, const v1::PruneOptions& prune,
-                                  absl::Duration time_limit = absl::InfiniteDuration(),
+                                  int times, absl::Duration time_limit = absl::InfiniteDuration(),
                                   double cost_after = 0) const {
     FinetuneOptions options;
     options.train = recipe_.finetune();
-    if (state.goal.epochs > 0) options.train.set_epochs(state.goal.epochs);
+    options.train.set_epochs(times * Epochs(state));
     options.time_limit = time_limit;
     options.cost_after = cost_after;
     options.gradual = prune;
@@ -170,19 +172,17 @@ class TryStage : public Stage {
     return MakeCellStage(NameOfTry(state, index_), quantize);
   }
 
+  // Of the first try.
+  int Epochs(const PipelineState& state) const {
+    return state.goal.epochs > 0 ? state.goal.epochs : recipe_.finetune().epochs();
+  }
+
   static absl::Duration Budget(const PipelineState& state) {
     const double seconds = state.spec.goal().time_budget_seconds();
     return seconds > 0 ? absl::Seconds(seconds) : absl::InfiniteDuration();
   }
 
-  bool OutOfTime(const PipelineState& state) const {
-    if (index_ == 0) return false;  // made in any case
-    // Once a try was left out, all that follow are: their budgets would come from it.
-    return state.goal.out_of_time_at.has_value() ||
-           search_->spent() + state.goal.longest_try > Budget(state);
-  }
-
-  // Only the first try is cut: it is made in any case, and the others train as long as it did.
+  // Only the first try is cut: it is made in any case, and for the others there is room.
   absl::Duration TimeLeft(const PipelineState& state) const {
     return index_ == 0 ? Budget(state) - search_->spent() : absl::InfiniteDuration();
   }
@@ -202,6 +202,19 @@ class TryStage : public Stage {
     return next;
   }
 
+  // Where the first try lost too much: the same, trained twice as long.
+  static bool IsMadeAgain(const Next& next) {
+    return !next.tries.empty() && !next.tries.back().accurate &&
+           next.tries.back().budget == *next.budget;
+  }
+
+  bool OutOfTime(const PipelineState& state, const Next& next) const {
+    if (index_ == 0) return false;  // made in any case
+    // Once a try was left out, all that follow are: their budgets would come from it.
+    return state.goal.out_of_time_at.has_value() ||
+           search_->spent() + (IsMadeAgain(next) ? 2 : 1) * state.goal.longest_try > Budget(state);
+  }
+
   static StageOutcome Over() {
     StageOutcome outcome;
     outcome.sparsity = 0;  // the network is that of an earlier try
@@ -209,11 +222,12 @@ class TryStage : public Stage {
     return outcome;
   }
 
-  // The earlier try whose layers would have the same choices.
-  std::optional<size_t> SameAs(const Next& next) const {
-    const std::vector<int> chosen = Choose(search_->sensitivity(), *next.budget);
-    for (size_t i = 0; i < next.tries.size(); ++i) {
-      if (Choose(search_->sensitivity(), next.tries[i].budget) == chosen) return i;
+  // The last try whose layers would have the same choices, and that was trained as long.
+  std::optional<size_t> SameAs(const v1::Goal& goal, const Next& next) const {
+    if (IsMadeAgain(next)) return std::nullopt;
+    const std::vector<int> chosen = Choose(goal, search_->sensitivity(), *next.budget);
+    for (size_t i = next.tries.size(); i-- > 0;) {
+      if (Choose(goal, search_->sensitivity(), next.tries[i].budget) == chosen) return i;
     }
     return std::nullopt;
   }
@@ -232,17 +246,21 @@ class TryStage : public Stage {
     }
     const Plan plan = MakePlan(recipe_, state, search_->sensitivity(), *next.budget);
     outcome.note = plan.text;
-    if (const std::optional<size_t> same = SameAs(next)) {
+    const int times = TimesTheEpochs(state.spec.goal(), next.tries);
+    if (IsMadeAgain(next)) {
+      absl::StrAppend(&outcome.note, "; again, with ", times * Epochs(state), " epochs");
+    }
+    if (const std::optional<size_t> same = SameAs(state.spec.goal(), next)) {
       absl::StrAppend(&outcome.note, "; the same as try ", *same + 1,
                       ", which is not trained again");
       CYTOPRESS_RETURN_IF_ERROR(PublishAgain(*same, state));
       return Summarize(state, outcome);
     }
     const auto cell = Cell(state, plan.quantize);
-    const double training = Finetune(state, plan.prune)->Cost(state);
+    const double training = Finetune(state, plan.prune, times)->Cost(state);
     const double share = training / (training + cell->Cost(state));
     const double trained = kMeasured + (1 - kMeasured) * share;
-    const auto finetune = Finetune(state, plan.prune, TimeLeft(state), cell->Cost(state));
+    const auto finetune = Finetune(state, plan.prune, times, TimeLeft(state), cell->Cost(state));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), kMeasured, trained));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, trained, 1));
     return Summarize(state, outcome);

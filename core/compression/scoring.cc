@@ -23,7 +23,7 @@ torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, cons
   BatchLoader loader(dataset, split, kEvaluationBatch, /*seed=*/0, /*max_images=*/0,
                      network.device());
   std::vector<torch::Tensor> logits;
-  const int64_t steps = loader.evaluation_steps();
+  const int64_t steps = loader.steps();
   for (int64_t step = 0; step < steps; ++step) {
     const Batch batch = loader.EvaluationBatch(step);
     logits.push_back(network.Forward(batch.images, TorchNetwork::Mode::kEvaluate, hooks));

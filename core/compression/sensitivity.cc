@@ -9,9 +9,11 @@
 
 #include "core/artifact/artifact.h"
 #include "core/base/status_macros.h"
+#include "core/compression/augmentation.h"
 #include "core/compression/batch_loader.h"
 #include "core/compression/pruning.h"
 #include "core/compression/weight_rounding.h"
+#include "core/engine/block_kernel.h"
 
 namespace cytopress {
 namespace {
@@ -28,6 +30,9 @@ constexpr int kZero = kIntegers / 2;  // the first is -128
 // between.
 constexpr double kFoundOfPoints = 1;
 constexpr double kFoundOfKernels = 0.6;
+// The share of its blocks from which on a layer is multiplied in full, which is then faster than
+// skipping zeros: between half of them, on a CPU with VNNI, and a tenth, with AMX (layer_choice.h).
+constexpr double kFullShare = 0.25;
 // In a file, a little less than in those of deploy/zoo.
 constexpr double kBytesOfBias = 1.75;      // 1.8 of 2
 constexpr double kBytesOfInt8 = 0.45;      // of a classifier's weights: 0.48 to 0.66
@@ -36,18 +41,20 @@ constexpr double kBytesOfTableLines = 80;  // of a layer's weights and biases
 // By weight name, contiguous on the CPU.
 using Fisher = std::map<std::string, torch::Tensor>;
 
-// The square of a batch's mean gradient, times its size, is a sample of the Fisher information.
+// The square of a batch's mean gradient, times its size, is a sample of the Fisher information
+// where the images are independent. Shuffled, since those of one class pull the same way.
 absl::StatusOr<Fisher> MeasureFisher(TorchNetwork& network, const Dataset& dataset, int64_t images,
                                      uint64_t seed,
                                      const std::function<absl::Status(double)>& progress) {
   BatchLoader loader(dataset, dataset.train, kFisherBatch, seed, images);
+  loader.StartEpoch(0);
   Fisher sums;
-  const int64_t steps = loader.evaluation_steps();
+  const int64_t steps = loader.steps();
   absl::Status status;
   for (int64_t step = 0; step < steps; ++step) {
     status = progress(static_cast<double>(step) / static_cast<double>(steps));
     if (!status.ok()) break;
-    const Batch batch = loader.EvaluationBatch(step);
+    const Batch batch = loader.TrainBatch(step, Augmentation::None());
     const torch::Tensor logits =
         network.Forward(batch.images.to(network.device()), TorchNetwork::Mode::kEvaluate);
     for (const auto& [name, parameter] : network.Parameters()) parameter.mutable_grad().reset();
@@ -102,18 +109,27 @@ double BytesOf(const IntegerCounts& counts, double found) {
 // which MagnitudeMasks removes them.
 class LayerCosts {
  public:
-  LayerCosts(const Tensor& weight, const float* fisher, const torch::Tensor& scores, int block)
-      : weight_(weight), fisher_(fisher), positions_(weight.shape[2] * weight.shape[3]) {
+  LayerCosts(const Layer& layer, const Tensor& weight, const float* fisher,
+             const torch::Tensor& scores, int block)
+      : weight_(weight),
+        fisher_(fisher),
+        positions_(weight.shape[2] * weight.shape[3]),
+        outputs_(int64_t{layer.out_height} * layer.out_width) {
     const int64_t channels = weight.shape[1], blocks = scores.size(1);
+    const int64_t skipped_blocks = (channels + kBlockChannels - 1) / kBlockChannels;
     const torch::Tensor order = scores.flatten().argsort();
     const int64_t* const ranked = order.data_ptr<int64_t>();
     order_.reserve(order.numel());
+    last_ranks_.resize(weight.shape[0] * skipped_blocks * positions_);
     for (const int64_t* at = ranked; at != ranked + order.numel(); ++at) {
       const int64_t position = *at % positions_, row = *at / positions_;
       const int64_t first = row % blocks * block;
+      const int64_t skipped = row / blocks * skipped_blocks + first / kBlockChannels;
+      last_ranks_[skipped * positions_ + position] = order_.size();
       order_.push_back({(row / blocks * channels + first) * positions_ + position,
                         std::min<int64_t>(block, channels - first)});
     }
+    std::sort(last_ranks_.begin(), last_ranks_.end());
   }
 
   LayerChoice Cost(double sparsity, const StoredTensor& rounded, v1::WeightType type) const {
@@ -127,7 +143,7 @@ class LayerCosts {
     }
     const double scales = static_cast<double>(rounded.scales.size() * sizeof(float));
     const double found = positions_ == 1 ? kFoundOfPoints : kFoundOfKernels;
-    return {sparsity, type, BytesOf(counts, found) + scales, loss};
+    return {sparsity, type, BytesOf(counts, found) + scales, loss, WorkWithout(pruned)};
   }
 
  private:
@@ -135,6 +151,14 @@ class LayerCosts {
     int64_t first;  // of its weights; each next one is `positions_` further
     int64_t weights;
   };
+
+  // Where the blocks of the `pruned` least ranks are zero.
+  double WorkWithout(size_t pruned) const {
+    const auto left = static_cast<double>(
+        last_ranks_.end() - std::lower_bound(last_ranks_.begin(), last_ranks_.end(), pruned));
+    const double full = kFullShare * static_cast<double>(last_ranks_.size());
+    return std::min(left, full) * static_cast<double>(outputs_);
+  }
 
   // Counts the block's integers and returns its loss.
   double AddBlock(const Block& block, bool keeps, const StoredTensor& rounded,
@@ -164,7 +188,10 @@ class LayerCosts {
   const Tensor& weight_;
   const float* fisher_;
   const int64_t positions_;
+  const int64_t outputs_;  // of a channel
   std::vector<Block> order_;
+  // The rank with which each of the blocks that engines skip is all zero; sorted.
+  std::vector<size_t> last_ranks_;
 };
 
 // Every sparsity as INT8 and as INT4.
@@ -203,7 +230,7 @@ absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
     const Tensor& weight = weights.at(name);
     const torch::Tensor scores =
         BlockScores(network.tensors().at(name).detach().to(torch::kCPU), block);
-    const LayerCosts costs(weight, fisher.at(name).data_ptr<float>(), scores, block);
+    const LayerCosts costs(layer, weight, fisher.at(name).data_ptr<float>(), scores, block);
     layers.push_back(
         {layer.name, ChoicesOf(network.network(), layer, weight, costs, recipe.quantize())});
   }

@@ -48,7 +48,7 @@ bool Better(const Evaluation& a, const Evaluation& b) {
 }  // namespace
 
 double LearningRateFactor(int64_t step, int64_t steps, double warmup_fraction) {
-  const double position = (static_cast<double>(step) + 1) / static_cast<double>(steps);
+  const double position = (static_cast<double>(step) + 1) / (static_cast<double>(steps) + 1);
   if (position <= warmup_fraction) return position / warmup_fraction;
   const double rest = (position - warmup_fraction) / (1 - warmup_fraction);
   return 0.5 * (1 + std::cos(kPi * std::min(rest, 1.0)));
@@ -111,7 +111,7 @@ absl::Status Trainer::RunEpoch(const Hooks& hooks) {
   StepReport report;
   report.epoch = static_cast<int>(epoch_) + 1;
   report.epochs = options_.epochs();
-  report.steps = loader_.train_steps();
+  report.steps = loader_.steps();
   report.validation_accuracy = last_accuracy_;
   const absl::Duration start = RealClock()->Steady();
   torch::Tensor loss_sum =
@@ -185,7 +185,7 @@ torch::Tensor Trainer::Step(const Batch& batch, double learning_rate) {
 
 int64_t Trainer::gradual_steps() const {
   if (!setup_.gradual) return 0;
-  const int64_t steps = options_.epochs() * loader_.train_steps();
+  const int64_t steps = options_.epochs() * loader_.steps();
   // The last step trains at the full sparsity, even if the schedule takes all of them.
   return std::min(
       static_cast<int64_t>(setup_.gradual->gradual_fraction() * static_cast<double>(steps)),
@@ -197,7 +197,7 @@ int64_t Trainer::gradual_steps() const {
 void Trainer::PruneFurther(int64_t step) {
   if (!setup_.gradual || step > gradual_steps()) return;
   // Sorting all weights costs as much as a small step; a dozen times an epoch is smooth enough.
-  const int64_t interval = std::max<int64_t>(1, loader_.train_steps() / kPruningsPerEpoch);
+  const int64_t interval = std::max<int64_t>(1, loader_.steps() / kPruningsPerEpoch);
   if (step % interval != 0 && step != gradual_steps()) return;
   masks_ = MagnitudeMasks(network_, *setup_.gradual,
                           CubicSparsity(setup_.gradual->sparsity(), step, gradual_steps()));
@@ -223,7 +223,7 @@ void Trainer::UpdateAverage(int64_t step) {
 }
 
 double Trainer::LearningRate(int64_t step_in_epoch) const {
-  const int64_t steps = loader_.train_steps();
+  const int64_t steps = loader_.steps();
   return options_.learning_rate() * LearningRateFactor(epoch_ * steps + step_in_epoch,
                                                        options_.epochs() * steps,
                                                        options_.warmup_fraction());
@@ -252,7 +252,7 @@ absl::Status Trainer::Validate() {
   CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation, EvaluateLogits(logits, dataset_.val));
   last_accuracy_ = evaluation.accuracy;
   // A network that still has weights to lose does not count.
-  const bool pruned = epoch_ * loader_.train_steps() > gradual_steps() || !setup_.gradual;
+  const bool pruned = epoch_ * loader_.steps() > gradual_steps() || !setup_.gradual;
   if (pruned && (best_tensors_.empty() || Better(evaluation, best_))) {
     best_ = evaluation;
     for (const auto& [name, tensor] : network_.tensors()) {

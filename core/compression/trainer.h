@@ -21,7 +21,8 @@
 namespace cytopress {
 
 // The share of the peak learning rate at `step` of `steps`: linear warm-up over the first
-// `warmup_fraction`, then half a cosine to zero (Loshchilov and Hutter, "SGDR", 2017).
+// `warmup_fraction`, then half a cosine to zero (Loshchilov and Hutter, "SGDR", 2017), which would
+// come a step after the last: of a round of few steps, each one trains.
 //
 // Every round has a schedule of its own from warm-up to zero. Fine-tuning a trained network so is
 // learning-rate rewinding (Renda et al., "Comparing Rewinding and Fine-tuning in Neural Network

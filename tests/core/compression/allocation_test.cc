@@ -48,6 +48,27 @@ TEST(AllocateTest, GivesTheSmallestWhenNothingFits) {
   EXPECT_THAT(Allocate(layers, 0.5), testing::ElementsAre(1, 1));
 }
 
+// Of two layers that can spare the same, the first has the bytes and the second the positions.
+TEST(AllocateTest, WhereWorkCountsALayerOfFewBytesAndManyPositionsIsPruned) {
+  Layers layers(2);
+  for (const double left : {1.0, 0.5, 0.2, 0.1, 0.05}) {
+    LayerChoice wide = Choice(900 * left, (1 - left) / left), early = wide;
+    early.bytes = 100 * left;
+    wide.work = 1000 * left;
+    early.work = 9000 * left;
+    layers[0].push_back(wide);
+    layers[1].push_back(early);
+  }
+  EXPECT_DOUBLE_EQ(BytesOfWork(layers), 0.1);
+  EXPECT_THAT(Allocate(layers, 210), testing::ElementsAre(3, 1));
+  EXPECT_THAT(Allocate(layers, 210, BytesOfWork(layers)), testing::ElementsAre(2, 2))
+      << "for as many bytes at the most";
+}
+
+TEST(AllocateTest, WorkOfNothingIsWorthNothing) {
+  EXPECT_EQ(BytesOfWork({{Choice(10, 0), Choice(1, 5)}}), 0);
+}
+
 // Against every combination: within the bytes, and no more loss than any combination that leaves
 // room for one more layer, which is what choosing by price may waste.
 TEST(AllocateTest, IsCloseToTheBestCombination) {

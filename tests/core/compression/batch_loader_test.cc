@@ -42,7 +42,7 @@ TEST(BatchLoaderTest, AnEpochSeesEveryImageOnceInAnOrderOfItsOwn) {
   auto labels = [&](int epoch) {
     loader.StartEpoch(epoch);
     std::vector<int64_t> seen;
-    for (int step = 0; step < loader.train_steps(); ++step) {
+    for (int step = 0; step < loader.steps(); ++step) {
       const torch::Tensor batch = loader.TrainBatch(step, {}).labels;
       seen.insert(seen.end(), batch.data_ptr<int64_t>(), batch.data_ptr<int64_t>() + 4);
     }
@@ -52,6 +52,31 @@ TEST(BatchLoaderTest, AnEpochSeesEveryImageOnceInAnOrderOfItsOwn) {
   EXPECT_EQ(std::set<int64_t>(first.begin(), first.end()).size(), 12u);
   EXPECT_NE(first, labels(1));
   EXPECT_EQ(first, labels(0));
+}
+
+TEST(BatchLoaderTest, AnEpochLeavesNoImageOut) {
+  const Dataset dataset = NumberedDataset(10);
+  BatchLoader loader(dataset, dataset.train, 4, 1);
+  loader.StartEpoch(0);
+  ASSERT_EQ(loader.steps(), 3);
+  std::vector<int64_t> seen;
+  for (int step = 0; step < 3; ++step) {
+    const torch::Tensor batch = loader.TrainBatch(step, {}).labels;
+    ASSERT_EQ(batch.numel(), 4);
+    seen.insert(seen.end(), batch.data_ptr<int64_t>(), batch.data_ptr<int64_t>() + 4);
+  }
+  EXPECT_EQ(std::set<int64_t>(seen.begin(), seen.begin() + 10).size(), 10u);
+  // The last batch is filled with the first images.
+  EXPECT_EQ(seen[10], seen[0]);
+  EXPECT_EQ(seen[11], seen[1]);
+}
+
+TEST(BatchLoaderTest, ASplitSmallerThanABatchIsOneSmallBatch) {
+  const Dataset dataset = NumberedDataset(3);
+  BatchLoader loader(dataset, dataset.train, 4, 1);
+  loader.StartEpoch(0);
+  EXPECT_EQ(loader.steps(), 1);
+  EXPECT_EQ(loader.TrainBatch(0, {}).labels.numel(), 3);
 }
 
 TEST(BatchLoaderTest, BatchesThatWereMadeAheadAreTheSame) {
@@ -78,8 +103,7 @@ TEST(BatchLoaderTest, ALimitPicksTheSameImagesEveryTime) {
   const Dataset dataset = NumberedDataset(50);
   const BatchLoader a(dataset, dataset.train, 8, 3, 20), b(dataset, dataset.train, 8, 3, 20);
   EXPECT_EQ(a.images(), 20);
-  EXPECT_EQ(a.train_steps(), 2);
-  EXPECT_EQ(a.evaluation_steps(), 3);
+  EXPECT_EQ(a.steps(), 3);
   EXPECT_TRUE(a.EvaluationBatch(2).labels.equal(b.EvaluationBatch(2).labels));
   EXPECT_EQ(a.EvaluationBatch(2).labels.size(0), 4);
 }

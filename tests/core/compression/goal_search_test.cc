@@ -47,7 +47,37 @@ TEST(GoalSearchTest, AFileSizeIsReachedAtOnceAndNeverExceeded) {
   const std::vector<GoalTry> tries = Play(goal, 1e6);
   ASSERT_EQ(tries.size(), 1);
   EXPECT_LE(tries[0].bytes, 2e6);
-  EXPECT_EQ(Play(goal, 3e6).size(), 1) << "larger is not allowed, smaller is no better";
+}
+
+// Larger is not allowed, smaller is no better, and training is a matter of chance, too.
+TEST(GoalSearchTest, WhatIsLargestAndLosesTooMuchIsTriedAgain) {
+  v1::Goal goal = DefaultGoal();
+  goal.set_max_bytes(2000000);
+  const GoalSizes sizes = {kDense, 0, 0};
+  const std::vector<GoalTry> tries = Play(goal, 3e6);
+  ASSERT_EQ(tries.size(), 3) << "and then it is no chance any more";
+  EXPECT_EQ(tries[1].budget, tries[0].budget);
+  EXPECT_EQ(tries[2].budget, tries[0].budget);
+  const double first = tries[0].budget;
+  EXPECT_FALSE(NextBudget(goal, sizes, {{first, false, 0, 0}, {first, true, 1.9e6, 0}}));
+  // What failed is no bound when the same is accurate.
+  const auto next = NextBudget(goal, sizes, {{first, false, 0, 0}, {first, true, 2.1e6, 0}});
+  ASSERT_TRUE(next);
+  EXPECT_LT(*next, 0.95 * first);
+  goal.set_max_tries(2);
+  EXPECT_EQ(Play(goal, 3e6).size(), 2);
+}
+
+TEST(GoalSearchTest, TheFirstTryIsTrainedLongerWhenItIsMadeAgain) {
+  v1::Goal goal = DefaultGoal();
+  const GoalTry failed = {1e6, false, 0, 0}, accurate = {1e6, true, 1e6, 0};
+  EXPECT_EQ(TimesTheEpochs(goal, {failed}), 1) << "the next has more bytes";
+  goal.set_max_bytes(2000000);
+  EXPECT_EQ(TimesTheEpochs(goal, {}), 1);
+  EXPECT_EQ(TimesTheEpochs(goal, {failed}), 2);
+  EXPECT_EQ(TimesTheEpochs(goal, {failed, failed}), 4);
+  EXPECT_EQ(TimesTheEpochs(goal, {failed, accurate}), 2) << "those that follow compare with it";
+  EXPECT_EQ(TimesTheEpochs(goal, {accurate, {0.6e6, false, 0, 0}}), 1);
 }
 
 TEST(GoalSearchTest, GoesOnUntilItIsFastEnough) {

@@ -66,7 +66,7 @@ TEST_F(GpuTest, BatchesAreThoseOfTheCpu) {
     expected.StartEpoch(epoch);
     loader.StartEpoch(epoch);
     // The second epoch starts while batches of the first are under way.
-    for (int64_t step = 0; step < expected.train_steps() - 5; ++step) {
+    for (int64_t step = 0; step < expected.steps() - 5; ++step) {
       const Batch a = expected.TrainBatch(step, augmentation);
       const Batch b = loader.TrainBatch(step, augmentation);
       EXPECT_TRUE(b.images.is_cuda());

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "core/artifact/container.h"
@@ -77,6 +78,56 @@ TEST_F(SensitivityTest, LessLeftIsSmallerAndCostsMore) {
       EXPECT_GE(now.loss, before.loss * 0.999) << layer.layer;
     }
   }
+}
+
+// Those of one class pull the same way.
+TEST_F(SensitivityTest, DoesNotDependOnTheOrderOfTheImages) {
+  {
+    // Answers that say nothing yet: the gradients of the two classes are about opposite.
+    torch::NoGradGuard no_grad;
+    for (const char* name : {"fc.weight", "fc.bias"}) {
+      torch::Tensor tensor = network_.tensors().at(name);
+      tensor.mul_(1e-3);
+    }
+  }
+  const auto loss = [&](const Dataset& dataset) {
+    const auto layers = MeasureSensitivity(network_, dataset, recipe_, dataset.train.size(),
+                                           [](double) { return absl::OkStatus(); });
+    return Choice(Find(*layers, "layer2.0.conv2"), 0.9, v1::WEIGHT_TYPE_INT8).loss;
+  };
+  Dataset by_class = dataset_;
+  by_class.train.labels.clear();
+  by_class.train.pixels.clear();
+  const int64_t bytes = dataset_.image_bytes();
+  for (const int64_t label : {0, 1}) {
+    for (int64_t i = 0; i < dataset_.train.size(); ++i) {
+      if (dataset_.train.labels[i] != label) continue;
+      const auto image = dataset_.train.pixels.begin() + i * bytes;
+      by_class.train.pixels.insert(by_class.train.pixels.end(), image, image + bytes);
+      by_class.train.labels.push_back(static_cast<int>(label));
+    }
+  }
+  const double drawn = loss(dataset_), sorted = loss(by_class);
+  EXPECT_LT(sorted, 3 * drawn);
+  EXPECT_LT(drawn, 3 * sorted);
+}
+
+TEST_F(SensitivityTest, WorkIsThatOfTheBlocksThatAreLeftAtEveryPosition) {
+  const auto check = [&](double share_at_nine_tenths) {
+    const std::vector<LayerSensitivity> layers = Measure();
+    for (const auto& [name, blocks, positions] : {std::tuple{"layer1.0.conv1", 16 * 4 * 9, 8 * 8},
+                                                  {"layer3.1.conv1", 64 * 16 * 9, 2 * 2}}) {
+      const LayerSensitivity& layer = Find(layers, name);
+      const double full = 0.25 * blocks * positions;
+      EXPECT_DOUBLE_EQ(layer.choices.front().work, full) << name;
+      EXPECT_NEAR(Choice(layer, 0.9, v1::WEIGHT_TYPE_INT4).work, share_at_nine_tenths * full,
+                  0.05 * full)
+          << name;
+    }
+  };
+  check(1);  // single weights: 34 % of the blocks have one left
+  recipe_.mutable_prune()->set_pattern(v1::PRUNE_PATTERN_BLOCK4);
+  check(0.4);
 }
 
 // A block takes large weights with it, and zeros in blocks take fewer bytes to tell.

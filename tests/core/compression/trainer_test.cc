@@ -35,16 +35,22 @@ TrainerSetup Seeded() {
 }
 
 TEST(LearningRateTest, WarmsUpThenFallsToZero) {
-  EXPECT_NEAR(LearningRateFactor(0, 100, 0.1), 0.1, 1e-9);
-  EXPECT_NEAR(LearningRateFactor(9, 100, 0.1), 1.0, 1e-9);
-  EXPECT_NEAR(LearningRateFactor(54, 100, 0.1), 0.5, 0.01);
-  EXPECT_NEAR(LearningRateFactor(99, 100, 0.1), 0.0, 1e-9);
-  EXPECT_NEAR(LearningRateFactor(99, 100, 0), 0.0, 1e-9);
+  EXPECT_NEAR(LearningRateFactor(0, 99, 0.1), 0.1, 1e-9);
+  EXPECT_NEAR(LearningRateFactor(9, 99, 0.1), 1.0, 1e-9);
+  EXPECT_NEAR(LearningRateFactor(54, 99, 0.1), 0.5, 1e-9);
+  EXPECT_NEAR(LearningRateFactor(98, 99, 0.1), 0.0, 1e-3);
+  EXPECT_NEAR(LearningRateFactor(98, 99, 0), 0.0, 1e-3);
+}
+
+TEST(LearningRateTest, EveryStepTrains) {
+  EXPECT_NEAR(LearningRateFactor(0, 1, 0), 0.5, 1e-9);
+  EXPECT_GT(LearningRateFactor(0, 1, 0.1), 0.5);
+  EXPECT_GT(LearningRateFactor(2, 3, 0.1), 0.1);
 }
 
 TEST(LearningRateTest, MayWarmUpToTheEnd) {
-  EXPECT_NEAR(LearningRateFactor(49, 100, 1), 0.5, 1e-9);
-  EXPECT_EQ(LearningRateFactor(99, 100, 1), 1);
+  EXPECT_NEAR(LearningRateFactor(49, 99, 1), 0.5, 1e-9);
+  EXPECT_NEAR(LearningRateFactor(98, 99, 1), 0.99, 1e-9);
 }
 
 TEST(TrainerTest, LearnsWhatCanBeLearned) {

@@ -1,0 +1,91 @@
+// The tries of a goal by themselves: what is in them is not run.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/compression/stages.h"
+#include "core/jobs/job_defaults.h"
+#include "tests/core/compression/pipeline_fixture.h"
+
+namespace cytopress {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Without a model, each try counts as one that loses too much.
+class GoalStagesTest : public PipelineTest {
+ protected:
+  GoalStagesTest() : state_(spec_, context_, torch::kCPU) {
+    context_.registry = registry_.get();
+    context_.job_id = "job-1";
+    spec_.set_model_name("tiny");
+    spec_.mutable_recipe()->mutable_finetune()->set_epochs(2);
+    spec_.mutable_goal()->set_max_bytes(100000);
+    spec_.mutable_goal()->set_max_tries(4);
+    spec_.mutable_goal()->set_time_budget_seconds(3600);
+    spec_ = WithDefaults(spec_);
+    state_.dataset = SpotDataset();
+    state_.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20"));
+    stage_context_.progress = [](double, const v1::Progress&) { return absl::OkStatus(); };
+    stage_context_.run = [this](Stage& stage, const Stage*, double, double) {
+      if (stage.kind() == v1::STAGE_KIND_FINE_TUNE) costs_.push_back(stage.Cost(state_));
+      return absl::OkStatus();
+    };
+    AddGoalStages(spec_, stages_);
+  }
+
+  StageOutcome Try(size_t index) {
+    const auto outcome = stages_[index]->Run(state_, stage_context_);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    return outcome.ok() ? *outcome : StageOutcome();
+  }
+
+  v1::JobSpec spec_;
+  PipelineContext context_;
+  PipelineState state_;
+  StageContext stage_context_;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<double> costs_;  // of fine-tuning, try by try
+};
+
+TEST_F(GoalStagesTest, WhatLosesTooMuchAtTheBoundIsTrainedLonger) {
+  EXPECT_THAT(Try(0).note, HasSubstr("lost more accuracy than the goal allows"));
+  EXPECT_THAT(Try(1).note, HasSubstr("; again, with 4 epochs; not published"));
+  EXPECT_THAT(Try(2).note, HasSubstr("; again, with 8 epochs"));
+  EXPECT_THAT(Try(3).note, HasSubstr("the search is over"));
+  EXPECT_EQ(state_.goal.epochs, 0) << "the recipe's: from them the same search follows again";
+  ASSERT_EQ(costs_.size(), 3u);
+  EXPECT_LT(costs_[0], costs_[1]);
+  EXPECT_DOUBLE_EQ(costs_[2] - costs_[1], 2 * (costs_[1] - costs_[0]));
+}
+
+TEST_F(GoalStagesTest, ALatencyChangesTheSharesOfTheLayers) {
+  for (const auto& [name, tensor] : state_.network->tensors()) {
+    if (tensor.dim() != 1 || name.find("bn2.weight") == std::string::npos) continue;
+    torch::NoGradGuard no_grad;
+    torch::Tensor gamma = tensor;
+    gamma.fill_(1);  // fresh residual branches are switched off
+  }
+  spec_.mutable_goal()->set_max_bytes(20000);
+  spec_.mutable_recipe()->mutable_prune()->set_pattern(v1::PRUNE_PATTERN_BLOCK4);
+  const std::string of_bytes = Try(0).note;
+  spec_.mutable_goal()->set_max_latency_ms(1);
+  EXPECT_NE(Try(0).note, of_bytes);
+}
+
+TEST_F(GoalStagesTest, WhatIsTrainedLongerKeepsToTheTimeBudget) {
+  Try(0);
+  state_.goal.longest_try = absl::Seconds(1700);
+  EXPECT_THAT(Try(1).note, HasSubstr("again, with 4 epochs"));
+  state_.goal.longest_try = absl::Seconds(2000);
+  EXPECT_THAT(Try(2).note, HasSubstr("left out")) << "there is room for one, but not for two";
+  EXPECT_EQ(costs_.size(), 2u);
+  EXPECT_EQ(state_.goal.out_of_time_at, 2u);
+}
+
+}  // namespace
+}  // namespace cytopress
