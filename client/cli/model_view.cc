@@ -90,8 +90,12 @@ void PrintCertificate(const v1::Model& model, std::ostream* out) {
   line("AUC", absl::StrCat(FormatFigure(test->auc()), AucInterval(*test),
                            compared ? ", dense " + FormatFigure(parent.auc()) : ""));
   if (compared) line("McNemar's test", McNemarInWords(certificate));
-  line("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
-                                     ClassName(model, certificate.lowest_recall_class())));
+  if (const std::string loss = LossInWords(certificate); !loss.empty()) line("difference", loss);
+  const double dense_recall = ParentsLowestRecall(certificate);
+  line("lowest recall",
+       absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
+                    ClassName(model, certificate.lowest_recall_class()),
+                    std::isnan(dense_recall) ? "" : ", dense " + FormatPercent(dense_recall)));
   line("calibration",
        absl::StrFormat("expected error %.4f", test->expected_calibration_error()) +
            (compared ? absl::StrFormat(", dense %.4f", parent.expected_calibration_error()) : ""));

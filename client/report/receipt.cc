@@ -1,5 +1,6 @@
 // The ledger, the certificate and the receipt of report.html.
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -101,8 +102,14 @@ std::string CertificateTable(const v1::Model& model) {
                                                    " to ", Figure4(test->auc_high()), ")"),
                                 dense(parent.auc())));
   if (compared) facts.Add("McNemar’s test", McNemarInWords(certificate));
-  facts.Add("lowest recall", absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
-                                          ClassName(model, certificate.lowest_recall_class())));
+  if (const std::string loss = LossInWords(certificate); !loss.empty())
+    facts.Add("difference", loss);
+  const double dense_recall = ParentsLowestRecall(certificate);
+  facts.Add(
+      "lowest recall",
+      absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
+                   ClassName(model, certificate.lowest_recall_class()),
+                   std::isnan(dense_recall) ? "" : ", dense " + FormatPercent(dense_recall, 1)));
   facts.Add("calibration",
             absl::StrCat("expected error ", Figure4(test->expected_calibration_error()),
                          dense(parent.expected_calibration_error())));

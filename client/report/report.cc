@@ -59,8 +59,10 @@ std::string Headline(const ReportData& data) {
   const v1::Certificate& certificate = model.certificate();
   absl::StrAppend(&html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
                   " of its dense parent");
+  const std::string loss = LossInWords(certificate);
   const std::string p_value =
-      absl::StrFormat(" (McNemar’s test, p = %.3g).", certificate.mcnemar_p_value());
+      absl::StrFormat(" (McNemar’s test, p = %.3g)%s.", certificate.mcnemar_p_value(),
+                      loss.empty() ? "" : "; " + loss);
   switch (CompareWithParent(certificate)) {
     case Comparison::kWorse:
       return html + ": a loss that is real" + p_value;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "client/format.h"
@@ -46,6 +48,32 @@ std::string McNemarInWords(const v1::Certificate& certificate) {
                          certificate.mcnemar_p_value(),
                          FormatImages(certificate.only_parent_right()),
                          certificate.only_model_right());
+}
+
+std::string LossInWords(const v1::Certificate& certificate) {
+  const v1::Evaluation& parent = certificate.parent_test();
+  if (parent.images() == 0 || IsAtChance(parent)) return "";
+  PairedCounts counts;
+  const auto images = static_cast<double>(parent.images());
+  counts.only_first_right = certificate.only_parent_right();
+  counts.only_second_right = certificate.only_model_right();
+  counts.both_right = std::llround(parent.accuracy() * images) - counts.only_first_right;
+  counts.none_right =
+      parent.images() - counts.both_right - counts.only_first_right - counts.only_second_right;
+  if (counts.both_right < 0 || counts.none_right < 0) return "";  // of a file that is not ours
+  const bool gained = counts.only_second_right > counts.only_first_right;
+  if (gained) std::swap(counts.only_first_right, counts.only_second_right);
+  const Interval interval = PairedDifferenceInterval(counts);
+  const auto points =
+      static_cast<double>(counts.only_first_right - counts.only_second_right) / images;
+  return absl::StrFormat("%.2f points %s (95 %% interval %.2f to %.2f)", 100 * points,
+                         gained ? "gained" : "lost", 100 * interval.low, 100 * interval.high);
+}
+
+double ParentsLowestRecall(const v1::Certificate& certificate) {
+  const int index = certificate.lowest_recall_class();
+  const auto& recall = certificate.parent_test().class_recall();
+  return index >= 0 && index < recall.size() ? recall[index] : std::nan("");
 }
 
 v1::GuardVerdict VerdictOf(const v1::LedgerEntry& line) {

@@ -24,6 +24,13 @@ Comparison CompareWithParent(const v1::Certificate& certificate);
 // "no significant difference to the dense model (p = 0.424): 12 images only it gets right, 9 only
 // this one".
 std::string McNemarInWords(const v1::Certificate& certificate);
+// What it lost of the parent's accuracy on the test split, or gained, and may have on others like
+// it: "0.26 points lost (95 % interval -0.09 to 0.63)". Empty where the parent is at chance or has
+// no images.
+std::string LossInWords(const v1::Certificate& certificate);
+
+// The dense model's recall of the class whose recall is the lowest here; NaN when it is not known.
+double ParentsLowestRecall(const v1::Certificate& certificate);
 
 // What the guard found after a stage. Lines of earlier releases say it in words only: FINE where
 // there are none, else UNSPECIFIED.

@@ -1,5 +1,8 @@
 // How a job begins.
 #include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,7 +43,7 @@ class LoadStage : public Stage {
     CYTOPRESS_RETURN_IF_ERROR(
         CheckLayers(state.network->network(), state.spec.recipe().quantize()));
     CYTOPRESS_RETURN_IF_ERROR(CheckGoal(state));
-    outcome.note = note;
+    outcome.note = note + FinerThanTheSplit(state);
     return outcome;
   }
 
@@ -67,6 +70,18 @@ class LoadStage : public Stage {
     }
     CYTOPRESS_ASSIGN_OR_RETURN(state.dataset, LoadDataset(source.uri(), options));
     return CheckSplits(state.dataset);
+  }
+
+  // A tolerance below two validation images is decided by one of them.
+  static std::string FinerThanTheSplit(const PipelineState& state) {
+    constexpr double kFewestImages = 2;
+    const double tolerated = state.spec.recipe().max_accuracy_drop();
+    const int64_t images = state.dataset.val.size();
+    const double needed = tolerated > 0 ? std::ceil(kFewestImages / tolerated - 1e-9) : 0;
+    if (static_cast<double>(images) >= needed) return "";
+    return absl::StrFormat(
+        "; %d validation images cannot show a loss of %g points: %.0f or more can", images,
+        100 * tolerated, needed);
   }
 
   // What no try can reach is refused before anything is trained.

@@ -20,6 +20,18 @@ double FairBinomialTail(int64_t k, int64_t n) {
   return sum;
 }
 
+// The correlation of a two by two table, corrected for continuity as Newcombe does.
+double CorrectedPhi(const PairedCounts& counts, double n) {
+  const auto a = static_cast<double>(counts.both_right);
+  const auto b = static_cast<double>(counts.only_first_right);
+  const auto c = static_cast<double>(counts.only_second_right);
+  const auto d = static_cast<double>(counts.none_right);
+  const double margins = (a + b) * (c + d) * (a + c) * (b + d);
+  if (margins == 0) return 0;
+  const double product = a * d - b * c;
+  return (product > 0 ? std::max(0.0, product - n / 2) : product) / std::sqrt(margins);
+}
+
 }  // namespace
 
 Interval WilsonInterval(int64_t successes, int64_t trials) {
@@ -33,6 +45,24 @@ Interval WilsonInterval(int64_t successes, int64_t trials) {
   // Exact at the ends, where rounding would leave a trace.
   return {successes == 0 ? 0.0 : std::max(0.0, centre - half),
           successes == trials ? 1.0 : std::min(1.0, centre + half)};
+}
+
+Interval PairedDifferenceInterval(const PairedCounts& counts) {
+  const int64_t first_right = counts.both_right + counts.only_first_right;
+  const int64_t second_right = counts.both_right + counts.only_second_right;
+  const int64_t images = first_right + counts.only_second_right + counts.none_right;
+  if (images <= 0) return {-1, 1};
+  const double n = static_cast<double>(images);
+  const double first = static_cast<double>(first_right) / n;
+  const double second = static_cast<double>(second_right) / n;
+  const Interval of_first = WilsonInterval(first_right, images);
+  const Interval of_second = WilsonInterval(second_right, images);
+  const double phi = CorrectedPhi(counts, n);
+  const auto half = [phi](double x, double y) {
+    return std::sqrt(std::max(0.0, x * x - 2 * phi * x * y + y * y));
+  };
+  return {first - second - half(first - of_first.low, of_second.high - second),
+          first - second + half(second - of_second.low, of_first.high - first)};
 }
 
 McNemar CompareByMcNemar(const std::vector<bool>& first_right,

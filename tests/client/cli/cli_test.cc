@@ -306,8 +306,11 @@ TEST_F(CliTest, ShowsTheCertificate) {
   EXPECT_THAT(out(), Not(HasSubstr("certificate")));
   v1::Certificate* certificate = model.mutable_certificate();
   certificate->set_parent("blood-dense@1");
+  certificate->mutable_parent_test()->set_images(3421);
   certificate->mutable_parent_test()->set_accuracy(0.9632);
   certificate->mutable_parent_test()->set_auc(0.9984);
+  certificate->mutable_parent_test()->add_class_recall(0.9762);
+  certificate->mutable_parent_test()->add_class_recall(0.9655);
   certificate->set_only_parent_right(12);
   certificate->set_only_model_right(9);
   certificate->set_mcnemar_p_value(0.6636);
@@ -323,7 +326,9 @@ TEST_F(CliTest, ShowsTheCertificate) {
        {"against blood-dense@1", "96.12 % (95 % interval 95.42 % to 96.72 %)",
         "0.20 points below the dense model's 96.32 %", "0.9981 (95 % interval 0.9975 to 0.9987)",
         "no significant difference", "12 images only that one gets right, 9 only this one",
-        "94.83 %, monocyte", "ACC 96.22 %", "3.25 ms for one image", "onednn-int8, a processor"}) {
+        "difference       0.09 points lost (95 % interval -0.20 to 0.38)",
+        "94.83 %, monocyte, dense 96.55 %", "ACC 96.22 %", "3.25 ms for one image",
+        "onednn-int8, a processor"}) {
     EXPECT_THAT(out(), HasSubstr(text));
   }
 }

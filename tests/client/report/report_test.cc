@@ -103,6 +103,10 @@ TEST(RenderReport, ShowsTheFiguresBesideThePapers) {
                            "no significant difference", "worse than dense"}) {
     EXPECT_THAT(grid, HasSubstr(text));
   }
+  const std::string models = ModelsSection(data);
+  EXPECT_THAT(models, HasSubstr(" gained</small><small>0."));
+  EXPECT_THAT(models, HasSubstr(" points lost (95 % interval -"));
+  EXPECT_THAT(models, HasSubstr("<small>dense 97.1 %</small>"));
   const std::string html = RenderReport(data);
   for (const char* text : {"20 of 21", "2330", "cytopress reproduce blood-s80-int4@1", "93 % done",
                            "not the official BloodMNIST", "A processor (avx2)",

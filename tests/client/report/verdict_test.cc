@@ -1,6 +1,9 @@
 #include "client/report/verdict.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 namespace cytopress {
 namespace {
@@ -24,6 +27,36 @@ TEST(McNemarInWords, SaysWhichModelIsBetterOrThatNoneIs) {
   v1::Certificate at_chance = Certificate(12, 9, 0.6636);
   at_chance.mutable_parent_test()->set_accuracy(0.2);
   EXPECT_EQ(McNemarInWords(at_chance), "the dense model is at chance: not judged");
+}
+
+TEST(LossInWords, BoundsWhatIsNoSignificantDifference) {
+  v1::Certificate certificate = Certificate(22, 13, 0.175);
+  EXPECT_EQ(LossInWords(certificate), "") << "of no images";
+  v1::Evaluation* parent = certificate.mutable_parent_test();
+  parent->set_images(3421);
+  parent->set_accuracy(3323.0 / 3421);
+  EXPECT_EQ(LossInWords(certificate), "0.26 points lost (95 % interval -0.09 to 0.63)");
+  certificate.set_only_parent_right(13);
+  certificate.set_only_model_right(22);
+  EXPECT_THAT(LossInWords(certificate),
+              testing::StartsWith("0.26 points gained (95 % interval -0."));
+  parent->set_accuracy(1);
+  EXPECT_EQ(LossInWords(certificate), "") << "more images than there are";
+  parent->set_accuracy(0.3);
+  EXPECT_EQ(LossInWords(certificate), "") << "by a parent at chance";
+}
+
+TEST(ParentsLowestRecall, IsOfTheSameClass) {
+  v1::Certificate certificate;
+  EXPECT_TRUE(std::isnan(ParentsLowestRecall(certificate))) << "no parent";
+  certificate.mutable_parent_test()->add_class_recall(0.99);
+  certificate.mutable_parent_test()->add_class_recall(0.91);
+  certificate.set_lowest_recall_class(1);
+  EXPECT_EQ(ParentsLowestRecall(certificate), 0.91);
+  for (const int of_no_class : {-1, 2}) {
+    certificate.set_lowest_recall_class(of_no_class);
+    EXPECT_TRUE(std::isnan(ParentsLowestRecall(certificate))) << of_no_class;
+  }
 }
 
 TEST(IsAtChance, DependsOnTheMostFrequentClass) {

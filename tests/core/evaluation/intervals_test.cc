@@ -67,6 +67,55 @@ TEST(McNemarTest, ManyPairsStayFinite) {
   EXPECT_LT(Compare(3000, 1000, 0).p_value, 1e-200);
 }
 
+TEST(PairedDifferenceTest, IsNewcombesInterval) {
+  // An example of his: 20, 12, 2 and 16 of 50.
+  const Interval interval = PairedDifferenceInterval({20, 12, 2, 16});
+  EXPECT_NEAR(interval.low, 0.0562, 5e-5);
+  EXPECT_NEAR(interval.high, 0.3292, 5e-5);
+}
+
+TEST(PairedDifferenceTest, TurnsRoundWithTheModels) {
+  const Interval interval = PairedDifferenceInterval({93, 5, 2, 0});
+  const Interval turned = PairedDifferenceInterval({93, 2, 5, 0});
+  EXPECT_NEAR(interval.low, -turned.high, 1e-12);
+  EXPECT_NEAR(interval.high, -turned.low, 1e-12);
+}
+
+TEST(PairedDifferenceTest, IsTheNormalApproximationsForManyImages) {
+  const Interval interval = PairedDifferenceInterval({33010, 220, 130, 850});
+  const double n = 34210, lost = 90 / n, half = 1.96 * std::sqrt(350 - 90 * 90 / n) / n;
+  EXPECT_NEAR(interval.low, lost - half, 1e-4);
+  EXPECT_NEAR(interval.high, lost + half, 1e-4);
+}
+
+TEST(PairedDifferenceTest, WithoutADifferenceThereMayStillBeOne) {
+  const Interval interval = PairedDifferenceInterval({100, 0, 0, 0});
+  EXPECT_NEAR(interval.high, 0.037, 5e-4);
+  EXPECT_NEAR(interval.low, -0.037, 5e-4);
+  EXPECT_EQ(PairedDifferenceInterval({}).low, -1);
+  EXPECT_EQ(PairedDifferenceInterval({}).high, 1);
+}
+
+TEST(PairedDifferenceTest, HoldsTheTruthInNineteenOfTwentyDraws) {
+  constexpr int kDraws = 2000;
+  std::mt19937 random(11);
+  int held = 0;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    PairedCounts counts;
+    for (int image = 0; image < 100; ++image) {
+      const auto percent = static_cast<int>(random() % 100);
+      ++(percent < 80   ? counts.both_right
+         : percent < 90 ? counts.only_first_right
+         : percent < 95 ? counts.only_second_right
+                        : counts.none_right);
+    }
+    const Interval interval = PairedDifferenceInterval(counts);
+    held += interval.low <= 0.05 && 0.05 <= interval.high;
+  }
+  EXPECT_GT(held, 0.93 * kDraws);
+  EXPECT_LT(held, 0.985 * kDraws);
+}
+
 // Scores of two classes whose AUC is well under 1.
 std::pair<std::vector<float>, std::vector<int>> NoisyScores(int images) {
   std::pair<std::vector<float>, std::vector<int>> data;
