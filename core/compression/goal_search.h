@@ -37,8 +37,8 @@ struct GoalProgress {
   absl::Duration longest_try = absl::ZeroDuration();
   std::optional<size_t> out_of_time_at;  // the first try that was left out
   double least_bytes = 0;                // as GoalSizes has it
-  // Of fine-tuning, where the time budget has no room for those of the recipe: of the first try,
-  // then of all, so that they compare. 0: the recipe's.
+  // Of the first try's fine-tuning, where the time budget has no room for those of the recipe; the
+  // others train as many, times TimesTheEpochs. 0: the recipe's.
   int epochs = 0;
 };
 

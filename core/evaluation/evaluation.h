@@ -60,15 +60,15 @@ struct McNemar {
 McNemar CompareByMcNemar(const std::vector<bool>& first_right,
                          const std::vector<bool>& second_right);
 
-// The 95 % interval of the first accuracy less the second, from the cells of their two by two
-// table: Newcombe's square-and-add interval of paired proportions (Statistics in Medicine 17, 1998,
-// method 10). [-1, 1] without images.
+// Two models on the same images, as a two by two table.
 struct PairedCounts {
   int64_t both_right = 0;
   int64_t only_first_right = 0;
   int64_t only_second_right = 0;
   int64_t none_right = 0;
 };
+// The 95 % interval of the first accuracy less the second: Newcombe's square-and-add interval of
+// paired proportions (Statistics in Medicine 17, 1998, method 10). [-1, 1] without images.
 Interval PairedDifferenceInterval(const PairedCounts& counts);
 
 // How far two scores lie apart: 0 where neither is defined (NaN), NaN where one is.
