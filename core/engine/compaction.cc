@@ -103,7 +103,8 @@ void DropUnreadChannels(int index, DenseModel* model) {
   ClearUnread(read, &model->convolutions[index].integer_weights);
   ClearUnread(read, &model->convolutions[index].float_weights);
   const std::vector<int> keep = ChannelsToKeep(read);
-  if (keep.size() == read.size()) return;
+  // What is added to a map of other channels keeps all of its own.
+  if (keep.size() == read.size() || layers[index].residual >= 0) return;
   KeepOutputs(keep, &model->convolutions[index]);
   layers[index].out_channels = static_cast<int>(keep.size());
   for (const size_t reader : readers) {

@@ -347,6 +347,18 @@ TEST_F(SmallEngineTest, ChannelsThatNobodyReadsAreNotComputed) {
   EXPECT_LT(LargestDifference(Classify(*engine, pixels, 3), Reference(artifact, pixels, 3)), 1e-5);
 }
 
+// The residual has all channels, whichever the next stage reads.
+TEST_F(SmallEngineTest, AStagesLastMapKeepsChannelsThatNobodyReads) {
+  Artifact artifact = RandomArtifact(spec_, v1::WEIGHT_TYPE_FP32);
+  for (const char* name : {"layer2.0.conv1.weight", "layer2.0.downsample.0.weight"}) {
+    StoredTensor& reader = artifact.tensors.at(name);
+    IgnoreInputs(20, reader, &reader.floats);
+  }
+  const std::vector<uint8_t> pixels = RandomPixels(spec_, 3);
+  const auto engine = Create(artifact, Arithmetic::kFp32);
+  EXPECT_LT(LargestDifference(Classify(*engine, pixels, 3), Reference(artifact, pixels, 3)), 1e-5);
+}
+
 TEST_F(SmallEngineTest, WhatNobodyReadsMakesNoDifferenceInIntegers) {
   const std::vector<uint8_t> pixels = RandomPixels(spec_, 33);
   for (const bool blocks : {false, true}) {
