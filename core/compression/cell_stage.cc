@@ -36,11 +36,12 @@ class CellStage : public Stage {
     const Masks masks = state.masks;
     const std::vector<v1::LedgerEntry> ledger = state.ledger;
     const absl::Status status = RunStages(state, context);
+    state.refused = IsModelRefused(status) ? std::string(status.message()) : "";
     StageOutcome outcome;
     if (status.ok()) {
       CYTOPRESS_ASSIGN_OR_RETURN(outcome, Summarize(state));
-    } else if (IsModelRefused(status)) {
-      outcome.note = absl::StrCat("not published: ", status.message());
+    } else if (!state.refused.empty()) {
+      outcome.note = absl::StrCat("not published: ", state.refused);
     } else {
       return status;
     }

@@ -46,6 +46,20 @@ class Search {
   // Since the search began. REQUIRES: Begin was called.
   absl::Duration spent() const { return RealClock()->Steady() - *start_; }
 
+  // What the tries came to so far, in order: from it follow the epochs of the next ones.
+  void Heed(const v1::Goal& goal, const std::vector<GoalTry>& tries) {
+    times_ = {1};
+    std::vector<GoalTry> before;
+    for (const GoalTry& done : tries) {
+      before.push_back(done);
+      times_.push_back(TimesTheEpochs(goal, before));
+    }
+  }
+
+  // How many times the epochs of the first try this one trains; at least so many if it is not the
+  // next one yet.
+  int Times(size_t index) const { return times_[std::min(index, times_.size() - 1)]; }
+
   // REQUIRES: the network is the dense model.
   absl::Status Measure(PipelineState& state, const std::function<absl::Status(double)>& progress) {
     if (!sensitivity_.empty()) return absl::OkStatus();
@@ -64,6 +78,7 @@ class Search {
 
  private:
   std::optional<absl::Duration> start_;
+  std::vector<int> times_ = {1};  // by try, up to the next
   std::vector<LayerSensitivity> sensitivity_;
 };
 
@@ -120,7 +135,7 @@ class TryStage : public Stage {
   double Cost(const PipelineState& state) const override {
     v1::QuantizeOptions quantize = recipe_.quantize();
     quantize.set_weights(v1::WEIGHT_TYPE_INT4);
-    return Finetune(state, {}, 1)->Cost(state) + Cell(state, quantize)->Cost(state) +
+    return Finetune(state, {})->Cost(state) + Cell(state, quantize)->Cost(state) +
            kSensitivityCost * static_cast<double>(kSensitivityImages);
   }
 
@@ -146,6 +161,9 @@ class TryStage : public Stage {
     } else {
       CYTOPRESS_RETURN_IF_ERROR(status);
     }
+    // How long the next ones take follows from what this one came to.
+    CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_ + 1));
+    search_->Heed(state.spec.goal(), tries);
     if (state.goal.spent > Budget(state)) {
       absl::StrAppendFormat(&outcome.note, "; ended %.0f s after the time budget",
                             absl::ToDoubleSeconds(state.goal.spent - Budget(state)));
@@ -154,13 +172,12 @@ class TryStage : public Stage {
   }
 
  private:
-  // For so many `times` the epochs of the first try.
   std::unique_ptr<Stage> Finetune(const PipelineState& state, const v1::PruneOptions& prune,
-                                  int times, absl::Duration time_limit = absl::InfiniteDuration(),
+                                  absl::Duration time_limit = absl::InfiniteDuration(),
                                   double cost_after = 0) const {
     FinetuneOptions options;
     options.train = recipe_.finetune();
-    options.train.set_epochs(times * Epochs(state));
+    options.train.set_epochs(Epochs(state));
     options.time_limit = time_limit;
     options.cost_after = cost_after;
     options.gradual = prune;
@@ -172,9 +189,9 @@ class TryStage : public Stage {
     return MakeCellStage(NameOfTry(state, index_), quantize);
   }
 
-  // Of the first try.
   int Epochs(const PipelineState& state) const {
-    return state.goal.epochs > 0 ? state.goal.epochs : recipe_.finetune().epochs();
+    const int first = state.goal.epochs > 0 ? state.goal.epochs : recipe_.finetune().epochs();
+    return search_->Times(index_) * first;
   }
 
   static absl::Duration Budget(const PipelineState& state) {
@@ -196,6 +213,7 @@ class TryStage : public Stage {
   absl::StatusOr<Next> FindNext(const PipelineState& state) const {
     Next next;
     CYTOPRESS_ASSIGN_OR_RETURN(next.tries, FinishedTries(state, index_));
+    search_->Heed(state.spec.goal(), next.tries);
     if (next.tries.size() == index_) {
       next.budget = NextBudget(state.spec.goal(), SizesOf(state), next.tries);
     }
@@ -246,9 +264,8 @@ class TryStage : public Stage {
     }
     const Plan plan = MakePlan(recipe_, state, search_->sensitivity(), *next.budget);
     outcome.note = plan.text;
-    const int times = TimesTheEpochs(state.spec.goal(), next.tries);
     if (IsMadeAgain(next)) {
-      absl::StrAppend(&outcome.note, "; again, with ", times * Epochs(state), " epochs");
+      absl::StrAppend(&outcome.note, "; again, with ", Epochs(state), " epochs");
     }
     if (const std::optional<size_t> same = SameAs(state.spec.goal(), next)) {
       absl::StrAppend(&outcome.note, "; the same as try ", *same + 1,
@@ -257,28 +274,29 @@ class TryStage : public Stage {
       return Summarize(state, outcome);
     }
     const auto cell = Cell(state, plan.quantize);
-    const double training = Finetune(state, plan.prune, times)->Cost(state);
+    const double training = Finetune(state, plan.prune)->Cost(state);
     const double share = training / (training + cell->Cost(state));
     const double trained = kMeasured + (1 - kMeasured) * share;
-    const auto finetune = Finetune(state, plan.prune, times, TimeLeft(state), cell->Cost(state));
+    const auto finetune = Finetune(state, plan.prune, TimeLeft(state), cell->Cost(state));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*finetune, cell.get(), kMeasured, trained));
     CYTOPRESS_RETURN_IF_ERROR(context.run(*cell, nullptr, trained, 1));
+    if (!state.refused.empty()) return RefuseModel(state.refused);
     return Summarize(state, outcome);
   }
 
-  // The earlier try's file, if there is one, is this one's, too.
+  // The earlier try's file is this one's, too. Refuses the model when that has none.
   absl::Status PublishAgain(size_t same, const PipelineState& state) const {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, same));
-    if (!model) return absl::OkStatus();
+    if (!model) return RefuseModel(absl::StrCat("nor was try ", same + 1));
     ModelRegistry& registry = *state.context.registry;
     CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, registry.Read(VersionOf(*model)));
     return registry.Publish(NameOfTry(state, index_), bytes, state.context.job_id).status();
   }
 
-  // Refuses the model when none was published.
+  // Refuses the model when there is none.
   absl::Status Summarize(const PipelineState& state, StageOutcome& outcome) const {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> model, FindTry(state, index_));
-    if (!model) return RefuseModel("it lost more accuracy than the goal allows");
+    if (!model) return RefuseModel("its file was deleted");
     if (model->evaluations_size() > 0) outcome.score = ScoreOf(model->evaluations(0));
     outcome.sparsity = model->size().sparsity();
     AddBytes(model->size(), outcome);

@@ -14,13 +14,17 @@ struct Ahead {
 // What is still to be done. `pace` is in seconds a unit of cost; 0 while it is unknown.
 Ahead AheadOf(const JobWork& work, double pace) {
   const auto is_try = [&](size_t i) { return i >= work.tries_begin && i < work.tries_end; };
-  const auto seconds_of = [&](size_t i) {
-    const bool measured = is_try(i) && work.longest_try > absl::ZeroDuration();
-    return measured ? absl::ToDoubleSeconds(work.longest_try) : pace * work.costs[i];
-  };
+  double ended_cost = 0;  // of the most costly try that ended
+  for (size_t i = work.tries_begin; i < std::min(work.index, work.tries_end); ++i) {
+    ended_cost = std::max(ended_cost, work.costs[i]);
+  }
+  // One that is trained longer takes longer.
+  const bool measured = ended_cost > 0 && work.longest_try > absl::ZeroDuration();
+  const double try_pace = measured ? absl::ToDoubleSeconds(work.longest_try) / ended_cost : pace;
+  const auto seconds_of = [&](size_t i) { return (is_try(i) ? try_pace : pace) * work.costs[i]; };
   // A later try that has no time any more is about to be left out.
   const bool left_out = is_try(work.index) && work.index > work.tries_begin && work.fraction == 0 &&
-                        work.longest_try > work.budget_left;
+                        seconds_of(work.index) > absl::ToDoubleSeconds(work.budget_left);
   const double rest = left_out ? 0 : 1 - work.fraction;
   Ahead ahead{rest * work.costs[work.index], rest * seconds_of(work.index)};
   double budget =

@@ -22,7 +22,8 @@ struct JobWork {
   size_t tries_end = 0;
   // What the search has left of its time. No try begins that would end later, but for the first.
   absl::Duration budget_left = absl::InfiniteDuration();
-  absl::Duration longest_try = absl::ZeroDuration();  // of those that ended; zero: none has
+  // Of those that ended; zero: none has. Taken for that of the most costly one.
+  absl::Duration longest_try = absl::ZeroDuration();
 };
 
 // Thread-compatible.
@@ -36,7 +37,8 @@ class JobEstimate {
     double eta_seconds = -1;  // negative while unknown
   };
   // Tries count as far as the time budget has room for them, each as long as the longest of those
-  // that ended, before that by the pace of the work. A search that is over earlier is a surprise.
+  // that ended, and longer where it costs more; before that by the pace of the work. A search that
+  // is over earlier is a surprise.
   // REQUIRES: work.index < work.costs.size().
   Result Update(const JobWork& work);
 

@@ -52,6 +52,7 @@ struct PipelineState {
   Artifact artifact;          // from the quantize stage on
   std::string artifact_path;  // from the package stage on
   std::string published;      // "name@version", the last that was; empty until one is
+  std::string refused;        // why the last cell was not published; empty when it was
 };
 
 // What a stage says about the model it leaves; becomes the ledger line.

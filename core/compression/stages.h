@@ -3,6 +3,7 @@
 #define CYTOPRESS_CORE_COMPRESSION_STAGES_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 

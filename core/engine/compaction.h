@@ -8,8 +8,9 @@ namespace cytopress {
 
 // A convolution loses the output channels that all of its readers' weights ignore, and the readers
 // those input channels, unless a residual is added to them; a few stay so that their number remains
-// a multiple of 16, in which vectors and tiles come. Fills in model->unread. What the network computes stays the same, to the last bit
-// in integers. REQUIRES: the convolutions are not simplified yet.
+// a multiple of 16, in which vectors and tiles come. Fills in model->unread. What the network
+// computes stays the same, to the last bit in integers. REQUIRES: the convolutions are not
+// simplified yet.
 void Compact(DenseModel* model);
 
 }  // namespace cytopress

@@ -23,6 +23,7 @@
 #ifdef CYTOPRESS_CUDA
 #include "core/gpu/cuda_engine.h"
 #endif
+#include "core/network/network.h"
 #include "tests/bench/chart.h"
 #include "tests/bench/contender.h"
 #include "tests/bench/cores.h"
@@ -87,7 +88,7 @@ void AddOptions(Options& options, CLI::App& app) {
       ->check(CLI::ExistingFile)
       ->needs(model);
   app.add_option("--architecture", options.architecture,
-                 "of random weights: resnet18, resnet20, resnet34, resnet50 or resnet101")
+                 absl::StrCat("of random weights: ", absl::StrJoin(ArchitectureNames(), ", ")))
       ->capture_default_str();
   app.add_option("--stem", options.stem, "of random weights: imagenet, cifar or stride2")
       ->capture_default_str();

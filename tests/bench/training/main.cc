@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/compression/blas.h"
 #include "core/compression/precision.h"
 #include "core/compression/torch_network.h"
 #include "core/compression/trainer.h"
+#include "core/network/network.h"
 
 namespace cytopress {
 namespace {
@@ -32,8 +34,7 @@ struct Options {
 };
 
 void AddOptions(Options& options, CLI::App& app) {
-  app.add_option("--architecture", options.architecture,
-                 "resnet18, resnet20, resnet34, resnet50, resnet101")
+  app.add_option("--architecture", options.architecture, absl::StrJoin(ArchitectureNames(), ", "))
       ->capture_default_str();
   app.add_option("--stem", options.stem, "imagenet, cifar or stride2")->capture_default_str();
   app.add_option("--size", options.size, "side of the images in pixels")->capture_default_str();

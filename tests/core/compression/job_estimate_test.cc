@@ -67,6 +67,22 @@ TEST_F(JobEstimateTest, OtherTriesTakeAsLongAsTheLongestDid) {
   EXPECT_NEAR(After(work, 0.1).eta_seconds, 100 + 200 + 1, 1e-6);
 }
 
+TEST_F(JobEstimateTest, TriesThatAreTrainedLongerTakeLonger) {
+  JobWork work = Search(3, 0.5);
+  work.costs = {10, 50, 100, 180, 180, 180, 1};
+  work.longest_try = absl::Seconds(50);
+  EXPECT_NEAR(After(work, 10.0 / 180).eta_seconds, 45 + 2 * 90 + 1, 1e-6);
+  work.budget_left = absl::Seconds(134);  // 45 for the rest of this one, not 90 for one more
+  EXPECT_NEAR(estimate_.Update(work).eta_seconds, 45 + 1, 1e-6);
+  work.budget_left = absl::Seconds(136);
+  EXPECT_NEAR(estimate_.Update(work).eta_seconds, 45 + 90 + 1, 1e-6);
+  work.index = 4;
+  work.fraction = 0;
+  work.longest_try = absl::Seconds(90);  // the one that cost 180
+  work.budget_left = absl::Seconds(89);
+  EXPECT_LE(estimate_.Update(work).eta_seconds, 1) << "it is left out, and so is the last";
+}
+
 TEST_F(JobEstimateTest, ATryThatComesTooLateTakesNoTime) {
   JobWork work = Search(3, 0.5);
   work.longest_try = absl::Seconds(200);
