@@ -3,6 +3,7 @@
 #ifndef CYTOPRESS_CORE_ARTIFACT_ARTIFACT_H_
 #define CYTOPRESS_CORE_ARTIFACT_ARTIFACT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -29,6 +30,9 @@ enum class Encoding {
 
 // The largest file that is written or read. What it unpacks to is bounded by the network it names.
 inline constexpr int64_t kMaxArtifactFileBytes = int64_t{1} << 30;
+
+// Of one class. Every answer carries the names, once an image.
+inline constexpr size_t kMaxClassNameBytes = 256;
 
 // A tensor as it is stored. Exactly one of `floats` (kFloat32, kFloat16) and `integers` (kInt8,
 // kInt4) is filled: value = integers[i] * scales[channel of i].
@@ -100,10 +104,11 @@ absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact);
 
 // Parses and verifies every checksum, shape and bound before memory is taken. What it returns is
 // valid: exactly the network's tensors, finite values and scales, integers within +-127 or +-7, one
-// class name a class, preprocessing that makes the network's input, positive activation ranges of
-// layers that exist, evaluations (the certificate's, too) of the network's classes. DATA_LOSS for
-// damage, INVALID_ARGUMENT for what is not such a file, UNIMPLEMENTED for a newer format version,
-// RESOURCE_EXHAUSTED for a model of over 1 GiB or a manifest of too many fields.
+// class name a class of at most kMaxClassNameBytes, preprocessing that makes the network's input,
+// positive activation ranges of layers that exist, evaluations (the certificate's, too) of the
+// network's classes, and what the certificate and the ledger measure finite and not negative.
+// DATA_LOSS for damage, INVALID_ARGUMENT for what is not such a file, UNIMPLEMENTED for a newer
+// format version, RESOURCE_EXHAUSTED for a model of over 1 GiB or a manifest of too many fields.
 absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes);
 
 // Only the manifest, without unpacking a weight. Bytes behind it may be missing and are not

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "core/artifact/tensor_codec.h"
 #include "core/artifact/weight_type.h"
 #include "core/base/status_macros.h"
@@ -20,6 +22,20 @@ namespace {
 constexpr float kFloat16Overflow = 65520.0f;  // rounds to infinity
 
 bool IsPositive(float value) { return std::isnormal(value) && value > 0; }
+
+absl::Status CheckClassNames(const std::vector<std::string>& names, int classes) {
+  if (static_cast<int>(names.size()) != classes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("class_names: ", names.size(), " names for ", classes, " classes"));
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i].size() <= kMaxClassNameBytes) continue;
+    return absl::InvalidArgumentError(absl::StrCat("class_names[", i, "]: is ", names[i].size(),
+                                                   " bytes long; at most ", kMaxClassNameBytes,
+                                                   ": give a shorter name"));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status CheckPreprocessing(const Preprocessing& preprocessing, const NetworkSpec& network) {
   if (preprocessing.width != network.input_width || preprocessing.height != network.input_height ||
@@ -86,6 +102,47 @@ absl::Status CheckEvaluation(const std::string& field, const v1::Evaluation& eva
     return absl::InvalidArgumentError(absl::StrCat(field, ": '", evaluation.split(), "' has ",
                                                    bytes, " bytes of answers to ", images,
                                                    " images"));
+  }
+  return absl::OkStatus();
+}
+
+// A time, a rate or a number of something.
+absl::Status CheckMeasured(absl::string_view field, double value) {
+  if (std::isfinite(value) && value >= 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": ", value, " is no finite number of at least 0 (unknown)"));
+}
+
+absl::Status CheckShare(absl::string_view field, double value) {
+  if (value >= 0 && value <= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", value, " is not within 0 to 1"));
+}
+
+absl::Status CheckCertificate(const v1::Certificate& certificate, int classes) {
+  CYTOPRESS_RETURN_IF_ERROR(
+      CheckEvaluation("certificate.parent_test", certificate.parent_test(), classes));
+  CYTOPRESS_RETURN_IF_ERROR(
+      CheckEvaluation("certificate.weights_only_test", certificate.weights_only_test(), classes));
+  CYTOPRESS_RETURN_IF_ERROR(CheckMeasured("certificate.only_parent_right",
+                                          static_cast<double>(certificate.only_parent_right())));
+  CYTOPRESS_RETURN_IF_ERROR(CheckMeasured("certificate.only_model_right",
+                                          static_cast<double>(certificate.only_model_right())));
+  CYTOPRESS_RETURN_IF_ERROR(
+      CheckShare("certificate.mcnemar_p_value", certificate.mcnemar_p_value()));
+  CYTOPRESS_RETURN_IF_ERROR(CheckShare("certificate.lowest_recall", certificate.lowest_recall()));
+  return CheckMeasured("certificate.latency_seconds", certificate.latency_seconds());
+}
+
+absl::Status CheckLedger(const std::vector<v1::LedgerEntry>& ledger) {
+  for (size_t i = 0; i < ledger.size(); ++i) {
+    const v1::LedgerEntry& line = ledger[i];
+    for (const auto& [name, value] : {std::pair<const char*, double>{"seconds", line.seconds()},
+                                      {"images_per_second", line.images_per_second()},
+                                      {"dense_bytes", static_cast<double>(line.dense_bytes())},
+                                      {"packed_bytes", static_cast<double>(line.packed_bytes())},
+                                      {"disk_bytes", static_cast<double>(line.disk_bytes())}}) {
+      CYTOPRESS_RETURN_IF_ERROR(CheckMeasured(absl::StrCat("ledger[", i, "].", name), value));
+    }
   }
   return absl::OkStatus();
 }
@@ -218,10 +275,7 @@ absl::Status CheckIntegers(const std::string& name, const StoredTensor& tensor) 
 
 absl::Status CheckMetadata(const Artifact& artifact, const Network& network) {
   const int classes = network.spec.classes;
-  if (static_cast<int>(artifact.class_names.size()) != classes) {
-    return absl::InvalidArgumentError(absl::StrCat("class_names: ", artifact.class_names.size(),
-                                                   " names for ", classes, " classes"));
-  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckClassNames(artifact.class_names, classes));
   if (!v1::WeightType_IsValid(artifact.weights) ||
       artifact.weights == v1::WEIGHT_TYPE_UNSPECIFIED) {
     return absl::InvalidArgumentError(
@@ -233,11 +287,9 @@ absl::Status CheckMetadata(const Artifact& artifact, const Network& network) {
     CYTOPRESS_RETURN_IF_ERROR(CheckEvaluation("evaluations", evaluation, classes));
   }
   if (artifact.certificate) {
-    CYTOPRESS_RETURN_IF_ERROR(
-        CheckEvaluation("certificate.parent_test", artifact.certificate->parent_test(), classes));
-    CYTOPRESS_RETURN_IF_ERROR(CheckEvaluation("certificate.weights_only_test",
-                                              artifact.certificate->weights_only_test(), classes));
+    CYTOPRESS_RETURN_IF_ERROR(CheckCertificate(*artifact.certificate, classes));
   }
+  CYTOPRESS_RETURN_IF_ERROR(CheckLedger(artifact.ledger));
   CYTOPRESS_RETURN_IF_ERROR(CheckTime(artifact.provenance.created()));
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "core/artifact/artifact.h"
 #include "core/base/device.h"
 #include "core/dataset/synthetic_uri.h"
 #include "core/jobs/job_defaults.h"
@@ -71,8 +72,9 @@ void CheckDataset(const v1::DatasetSource& dataset, SpecChecker* checker) {
   for (int i = 0; i < dataset.class_names_size(); ++i) {
     const std::string& name = dataset.class_names(i);
     const std::string field = absl::StrCat("dataset.class_names[", i, "]");
-    if (name.empty() || name.size() > kMaxTextLength) {
-      checker->Add(field, absl::StrCat("is ", name.size(), " bytes long; 1 to ", kMaxTextLength));
+    if (name.empty() || name.size() > kMaxClassNameBytes) {
+      checker->Add(field,
+                   absl::StrCat("is ", name.size(), " bytes long; 1 to ", kMaxClassNameBytes));
     } else if (!seen.insert(name).second) {
       checker->Add(field, absl::StrCat("\"", name, "\" is there twice; names must differ"));
     }

@@ -1,6 +1,10 @@
 #include "core/safetensors/import.h"
 
+#include <cstddef>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -24,9 +28,31 @@ absl::StatusOr<std::vector<float>> OfChannels(std::vector<float> values, int cha
                                                  " channels; give one of each, or one for all"));
 }
 
+// Others could not be meant by their names (recipes, data sets), or no file may hold them.
+absl::Status CheckClassNames(const std::vector<std::string>& names) {
+  std::set<absl::string_view> seen;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string& name = names[i];
+    std::string wrong;
+    if (name.empty()) {
+      wrong = "is empty; give every class a name";
+    } else if (name.size() > kMaxClassNameBytes) {
+      wrong = absl::StrCat("is ", name.size(), " bytes long; at most ", kMaxClassNameBytes,
+                           ": give a shorter name");
+    } else if (!seen.insert(name).second) {
+      wrong = absl::StrCat("\"", name, "\" is there twice; names must differ");
+    }
+    if (!wrong.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("class_names[", i, "]: ", wrong));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Artifact> ImportSafetensors(absl::string_view bytes, const ImportOptions& options) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckClassNames(options.class_names));
   CYTOPRESS_ASSIGN_OR_RETURN(TensorMap tensors, ReadSafetensors(bytes));
   CYTOPRESS_ASSIGN_OR_RETURN(RecognizedNetwork recognized,
                              RecognizeNetwork(std::move(tensors), options.stem));

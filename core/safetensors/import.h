@@ -20,8 +20,9 @@ struct ImportOptions {
   // How its images were prepared. A single mean or standard deviation is that of all channels; the
   // channels are the network's.
   Preprocessing preprocessing;
-  std::vector<std::string> class_names;  // in the order of its outputs; empty: "class 0", ...
-  std::string source;                    // for people: where the weights came from
+  // In the order of its outputs, no two alike; empty: "class 0", ...
+  std::vector<std::string> class_names;
+  std::string source;  // for people: where the weights came from
 };
 
 // A PyTorch ResNet's weights (see RecognizeNetwork) in a safetensors file, as an FP32 model without

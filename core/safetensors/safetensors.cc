@@ -74,8 +74,10 @@ absl::StatusOr<std::vector<int64_t>> Numbers(const json& entry, const char* key)
   return numbers;
 }
 
-// Of one entry of the header; `data` is all that follows it. nullopt for a type that is left out.
-absl::StatusOr<std::optional<Tensor>> ReadTensor(const json& entry, absl::string_view data) {
+// Of one entry of the header; `data` is all that follows it, and `left` so many bytes of it as no
+// entry has had yet. nullopt for a type that is left out.
+absl::StatusOr<std::optional<Tensor>> ReadTensor(const json& entry, absl::string_view data,
+                                                 int64_t* left) {
   if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string()) {
     return absl::InvalidArgumentError("has no dtype");
   }
@@ -86,9 +88,16 @@ absl::StatusOr<std::optional<Tensor>> ReadTensor(const json& entry, absl::string
       offsets[1] > static_cast<int64_t>(data.size())) {
     return absl::InvalidArgumentError("lies outside of the file");
   }
+  const int64_t bytes = offsets[1] - offsets[0];
+  // Else a small file could name the same bytes as often as there is memory.
+  if (bytes > *left) {
+    return absl::InvalidArgumentError(
+        "shares bytes with others, which the format forbids: together they have more than the "
+        "file");
+  }
+  *left -= bytes;
   const FloatType* const type = FindFloatType(entry["dtype"].get<std::string>());
   if (type == nullptr) return std::nullopt;
-  const int64_t bytes = offsets[1] - offsets[0];
   int64_t count = 1;
   for (const int64_t size : tensor.shape) {
     if (size > 0 && count > bytes / size) {
@@ -119,10 +128,12 @@ absl::StatusOr<TensorMap> ReadSafetensors(absl::string_view bytes) {
   const absl::string_view text = bytes.substr(0, header_bytes);
   const json header = json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (!header.is_object()) return Malformed("its header is not a JSON object");
+  const absl::string_view data = bytes.substr(header_bytes);
+  auto left = static_cast<int64_t>(data.size());
   TensorMap tensors;
   for (const auto& [name, entry] : header.items()) {
     if (name == kMetadata) continue;
-    absl::StatusOr<std::optional<Tensor>> tensor = ReadTensor(entry, bytes.substr(header_bytes));
+    absl::StatusOr<std::optional<Tensor>> tensor = ReadTensor(entry, data, &left);
     if (!tensor.ok()) {
       return Malformed(absl::StrCat("the tensor '", name, "' ", tensor.status().message()));
     }

@@ -11,7 +11,7 @@ namespace cytopress {
 
 // Its tensors of floating-point numbers (F64, F32, F16, BF16) as FP32; those of other types, such
 // as the counters of batch norms, are left out. INVALID_ARGUMENT says what is wrong with the bytes;
-// no memory is taken for what they only claim to hold.
+// no memory is taken for what they only claim to hold, nor for tensors that overlap.
 absl::StatusOr<TensorMap> ReadSafetensors(absl::string_view bytes);
 
 }  // namespace cytopress

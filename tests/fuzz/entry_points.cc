@@ -14,8 +14,12 @@
 #include "core/image/codec.h"
 #include "core/image/image.h"
 #include "core/image/png_chunks.h"
+#include "core/network/network.h"
+#include "core/safetensors/import.h"
+#include "core/safetensors/safetensors.h"
 #include "tests/core/artifact/sample_artifact.h"
 #include "tests/core/dataset/npz_builder.h"
+#include "tests/core/safetensors/write_safetensors.h"
 
 namespace cytopress {
 namespace {
@@ -97,6 +101,24 @@ void RunManifest(absl::string_view bytes) {
   Require(SerializeArtifact(*artifact).ok());
 }
 
+void RunSafetensors(absl::string_view bytes) {
+  const absl::StatusOr<TensorMap> tensors = ReadSafetensors(bytes);
+  ImportOptions options;
+  options.stem = Stem::kCifar;
+  const absl::StatusOr<Artifact> artifact = ImportSafetensors(bytes, options);
+  Require(tensors.ok() || !artifact.ok());
+  if (!tensors.ok()) return;
+  int64_t values = 0;
+  for (const auto& [name, tensor] : *tensors) {
+    int64_t count = 1;
+    for (const int64_t extent : tensor.shape) count *= extent;
+    Require(count == static_cast<int64_t>(tensor.values.size()));
+    values += count;
+  }
+  // Of the smallest type each takes two bytes.
+  Require(2 * values <= static_cast<int64_t>(bytes.size()));
+}
+
 std::vector<std::string> ManifestSeeds() { return {ReadContainerHead(SampleFile())->manifest}; }
 
 std::vector<std::string> ImageSeeds() {
@@ -110,6 +132,23 @@ std::vector<std::string> ImageSeeds() {
     seeds.push_back(*EncodeJpeg(image, 60));
   }
   return seeds;
+}
+
+// The first and the last layer of a network, since a whole one is too large to fuzz; and a tensor
+// of each type.
+std::vector<std::string> SafetensorsSeeds() {
+  const TensorMap ends = {{"conv1.weight", {{2, 1, 3, 3}, std::vector<float>(18, 0.5f)}},
+                          {"fc.weight", {{2, 4}, std::vector<float>(8, -1.0f)}},
+                          {"fc.bias", {{2}, {0.0f, 1.0f}}}};
+  const std::string types = R"({
+    "a": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]},
+    "b": {"dtype": "F32", "shape": [], "data_offsets": [8, 12]},
+    "c": {"dtype": "F16", "shape": [1, 2], "data_offsets": [12, 16]},
+    "d": {"dtype": "BF16", "shape": [2], "data_offsets": [16, 20]},
+    "e": {"dtype": "I64", "shape": [], "data_offsets": [20, 28]},
+    "f": {"dtype": "F32", "shape": [0, 3], "data_offsets": [28, 28]}})";
+  return {WriteSafetensors(ends), WriteSafetensors(ends, "module."),
+          SafetensorsFile(types, std::string(28, '\x3c'))};
 }
 
 std::vector<std::string> NpzSeeds() {
@@ -141,7 +180,8 @@ const std::vector<FuzzEntryPoint>& FuzzEntryPoints() {
                                       {"npz", RunNpz, NpzSeeds},
                                       {"npy", RunNpy, NpySeeds},
                                       {"zip", RunZip, NpzSeeds},
-                                      {"manifest", RunManifest, ManifestSeeds, 200}};
+                                      {"manifest", RunManifest, ManifestSeeds, 200},
+                                      {"safetensors", RunSafetensors, SafetensorsSeeds, 1000}};
   return *entry_points;
 }
 

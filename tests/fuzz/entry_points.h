@@ -18,7 +18,8 @@ struct FuzzEntryPoint {
 };
 
 // "image" (DecodeImage), "npz" (LoadNpz), "npy" (the header's dictionary), "zip" (all members),
-// "manifest" (ParseArtifact, of a model file with this manifest).
+// "manifest" (ParseArtifact, of a model file with this manifest), "safetensors"
+// (ImportSafetensors).
 const std::vector<FuzzEntryPoint>& FuzzEntryPoints();
 
 // Null when there is none.

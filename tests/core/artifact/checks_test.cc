@@ -35,6 +35,8 @@ std::vector<Fault> MetadataFaults() {
       {"Architecture", int4, [](Artifact& a) { a.network.architecture = "vgg"; }, "vgg"},
       {"Classes", int4, [](Artifact& a) { a.network.classes = 1; }, "classes"},
       {"ClassNames", int4, [](Artifact& a) { a.class_names.pop_back(); }, "class_names: 3"},
+      {"ClassNameLong", int4, [](Artifact& a) { a.class_names[2] = std::string(257, 'x'); },
+       "class_names[2]: is 257 bytes long; at most 256"},
       {"WeightType", int4, [](Artifact& a) { a.weights = v1::WEIGHT_TYPE_UNSPECIFIED; }, "weights"},
       {"Width", int4, [](Artifact& a) { a.preprocessing.width = 9; }, "9x8x3"},
       {"Mean", int4, [](Artifact& a) { a.preprocessing.mean.pop_back(); }, "2 means"},
@@ -60,6 +62,34 @@ std::vector<Fault> MetadataFaults() {
       {"WeightsOnlyTest", int4,
        [](Artifact& a) { a.certificate.emplace().mutable_weights_only_test()->set_images(-2); },
        "weights_only_test"},
+      {"OnlyParentRight", int4,
+       [](Artifact& a) { a.certificate.emplace().set_only_parent_right(-1); },
+       "certificate.only_parent_right: -1"},
+      {"OnlyModelRight", int4,
+       [](Artifact& a) { a.certificate.emplace().set_only_model_right(-1); },
+       "certificate.only_model_right: -1"},
+      {"PValue", int4, [](Artifact& a) { a.certificate.emplace().set_mcnemar_p_value(kNan); },
+       "certificate.mcnemar_p_value: nan"},
+      {"LowestRecall", int4, [](Artifact& a) { a.certificate.emplace().set_lowest_recall(1.5); },
+       "certificate.lowest_recall: 1.5"},
+      {"LatencyNan", int4, [](Artifact& a) { a.certificate.emplace().set_latency_seconds(kNan); },
+       "certificate.latency_seconds: nan"},
+      {"LatencyInfinite", int4,
+       [](Artifact& a) { a.certificate.emplace().set_latency_seconds(kInfinity); },
+       "certificate.latency_seconds: inf"},
+      {"LatencyNegative", int4,
+       [](Artifact& a) { a.certificate.emplace().set_latency_seconds(-0.5); },
+       "certificate.latency_seconds: -0.5"},
+      {"LedgerSeconds", int4, [](Artifact& a) { a.ledger.at(0).set_seconds(kInfinity); },
+       "ledger[0].seconds: inf"},
+      {"LedgerSpeed", int4, [](Artifact& a) { a.ledger.at(0).set_images_per_second(kNan); },
+       "ledger[0].images_per_second: nan"},
+      {"LedgerDenseBytes", int4, [](Artifact& a) { a.ledger.at(0).set_dense_bytes(-1); },
+       "ledger[0].dense_bytes: -1"},
+      {"LedgerPackedBytes", int4, [](Artifact& a) { a.ledger.at(0).set_packed_bytes(-1); },
+       "ledger[0].packed_bytes: -1"},
+      {"LedgerDiskBytes", int4, [](Artifact& a) { a.ledger.at(0).set_disk_bytes(-1); },
+       "ledger[0].disk_bytes: -1"},
       {"Created", int4,
        [](Artifact& a) { a.provenance.mutable_created()->set_seconds(int64_t{1} << 60); },
        "provenance.created"},
@@ -126,6 +156,14 @@ INSTANTIATE_TEST_SUITE_P(Metadata, FaultTest, testing::ValuesIn(MetadataFaults()
                          [](const auto& info) { return info.param.name; });
 INSTANTIATE_TEST_SUITE_P(Tensors, FaultTest, testing::ValuesIn(TensorFaults()),
                          [](const auto& info) { return info.param.name; });
+
+TEST(CheckMetadata, TakesTheLongestNamesAndWhatWasNotMeasured) {
+  Artifact artifact = Valid(v1::WEIGHT_TYPE_INT4);
+  artifact.class_names[2] = std::string(kMaxClassNameBytes, 'x');
+  artifact.certificate.emplace();
+  artifact.ledger.emplace_back();
+  EXPECT_EQ(CheckMetadata(artifact, BuildNetwork(artifact.network).value()), absl::OkStatus());
+}
 
 }  // namespace
 }  // namespace cytopress

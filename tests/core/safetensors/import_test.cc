@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/engine/engine.h"
 #include "tests/core/engine/random_artifact.h"
@@ -84,6 +86,23 @@ TEST(ImportSafetensors, WantsOneMeanAChannelOrOneForAll) {
   options.preprocessing.stddev = {};
   EXPECT_THAT(ImportSafetensors(Weights(), options).status().message(),
               HasSubstr("stddev: 0 values for 3 channels"));
+}
+
+TEST(ImportSafetensors, WantsNamesByWhichClassesCanBeMeant) {
+  const auto complaint = [](const std::vector<std::string>& names) {
+    ImportOptions options = Options();
+    options.class_names = names;
+    const absl::Status status = ImportSafetensors(Weights(), options).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return std::string(status.message());
+  };
+  EXPECT_EQ(complaint({"a", "a", "b"}), "class_names[1]: \"a\" is there twice; names must differ");
+  EXPECT_EQ(complaint({"a", "", "b"}), "class_names[1]: is empty; give every class a name");
+  EXPECT_THAT(complaint({"a", "b", std::string(257, 'x')}),
+              HasSubstr("class_names[2]: is 257 bytes long; at most 256"));
+  ImportOptions options = Options();
+  options.class_names = {"a", "b", std::string(256, 'x')};
+  EXPECT_EQ(ImportSafetensors(Weights(), options).status(), absl::OkStatus());
 }
 
 }  // namespace

@@ -93,6 +93,22 @@ TEST(ReadSafetensors, SaysWhatIsWrongWithAFile) {
   }
 }
 
+// Each of them lies within the file.
+TEST(ReadSafetensors, RefusesTensorsThatShareTheirBytes) {
+  const auto read = [](const std::string& type) {
+    return ReadSafetensors(SafetensorsFile(
+        absl::StrCat(R"({"a": {"dtype": ")", type, R"(", "shape": [1], "data_offsets": [0, 8]},)",
+                     R"("b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]},)",
+                     R"("c": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}})"),
+        std::string(12, '\0')));
+  };
+  for (const char* type : {"F64", "I64"}) {  // the latter is left out
+    const absl::Status status = read(type).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(status.message(), HasSubstr("the tensor 'c' shares bytes with others"));
+  }
+}
+
 TEST(ReadSafetensors, SurvivesEveryCutAndEveryFlippedByteOfItsHeader) {
   TensorMap written;
   written["conv1.weight"] = {{2, 2}, {1, 2, 3, 4}};
