@@ -113,11 +113,10 @@ void ClassifyStreamReactor::Submit(const ItemPtr& item) {
   task.deadline = absl::FromChrono(context_->deadline());
   task.cancelled = cancelled_;
   task.done = [self = self_, item](const absl::StatusOr<ClassifyOutcome>& outcome) {
-    if (outcome.ok()) {
-      FillClassifyResponse(*outcome, item->request.request().top_k(),
-                           item->response.mutable_response());
-    }
-    self->Answer(item, outcome.status());
+    self->Answer(item, outcome.ok()
+                           ? FillClassifyResponse(*outcome, item->request.request().top_k(),
+                                                  item->response.mutable_response())
+                           : outcome.status());
   };
   pipeline_->Submit(std::move(task));
 }

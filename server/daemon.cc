@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -85,11 +84,6 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   supervisor.device = options.device;
   supervisor.cores = options.worker_cores;
   return supervisor;
-}
-
-bool IsLoopback(const std::string& listen) {
-  return absl::StartsWith(listen, "127.") || absl::StartsWith(listen, "localhost:") ||
-         absl::StartsWith(listen, "[::1]:") || IsUnixSocket(listen);
 }
 
 // HOST:PORT with the port that was taken where it says 0.
@@ -262,11 +256,11 @@ absl::Status Daemon::StartMetrics() {
 }
 
 void Daemon::WarnOfOpenPorts() const {
-  if (options_.grpc.tls.certificate.empty() && !IsLoopback(options_.grpc.listen)) {
+  if (options_.grpc.tls.certificate.empty() && !IsLocal(options_.grpc.listen)) {
     spdlog::warn("listening on {} without TLS: whoever reaches the port may use the service",
                  options_.grpc.listen);
   }
-  if (!IsLoopback(options_.metrics_listen)) {
+  if (!IsLocal(options_.metrics_listen)) {
     spdlog::warn("metrics on {}: whoever reaches the port may read them", options_.metrics_listen);
   }
 }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "absl/synchronization/notification.h"
+
 namespace cytopress {
 namespace {
 
@@ -23,9 +25,7 @@ DefaultModel::~DefaultModel() {
   Join();
 }
 
-void DefaultModel::StopLooking() {
-  if (!stopping_.HasBeenNotified()) stopping_.Notify();
-}
+void DefaultModel::StopLooking() { stopping_.Notify(); }
 
 void DefaultModel::Join() {
   if (recovery_.joinable()) recovery_.join();
@@ -45,7 +45,7 @@ absl::Status DefaultModel::Load() {
 }
 
 void DefaultModel::Recover(ModelVersion failed, absl::Status why) {
-  while (!stopping_.WaitForNotificationWithTimeout(look_again_)) {
+  while (!stopping_.WaitFor(look_again_)) {
     const absl::StatusOr<ModelVersion> newest = loader_->Resolve({name_, 0});
     // Another try of a file that is bad would only push other models out of memory.
     if (newest.ok() && *newest == failed && !absl::IsResourceExhausted(why)) continue;

@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "core/base/steady_notification.h"
 #include "core/registry/model_registry.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/model_loader.h"
@@ -47,7 +47,7 @@ class DefaultModel {
   RegistryModelLoader* const loader_;
   ClassifyPipeline* const pipeline_;
   std::function<void(bool)> set_serving_;
-  absl::Notification stopping_;
+  SteadyNotification stopping_;
   std::thread recovery_;  // where the model could not be loaded
 };
 

@@ -25,7 +25,7 @@ namespace {
 constexpr char kFooter[] = R"(Exit codes:
   0  ended by SIGTERM, SIGINT or SIGHUP
   1  cannot serve: a port is taken, a folder or the job database cannot be written, the GPU of
-     --inference-device is lost, ...
+     --inference-device is not there or is lost, ...
   2  wrong flags: to start it again will not help
 
 Examples:

@@ -63,13 +63,17 @@ absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu,
                      "leave the flag out"));
   }
   void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  void* const function = module == nullptr ? nullptr : dlsym(module, kCreateGpuEngine);
-  if (function == nullptr) {
+  void* const check = module == nullptr ? nullptr : dlsym(module, kCheckGpu);
+  void* const make = check == nullptr ? nullptr : dlsym(module, kCreateGpuEngine);
+  if (make == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(path, " cannot be loaded: ", dlerror(),
                                                       "; build it together with this cytopressd"));
   }
+  absl::Status status;
+  reinterpret_cast<CheckGpuFunction*>(check)(gpu, &status);
+  CYTOPRESS_RETURN_IF_ERROR(status);
   return EngineFactory(
-      [create = reinterpret_cast<CreateGpuEngineFunction*>(function), gpu,
+      [create = reinterpret_cast<CreateGpuEngineFunction*>(make), gpu,
        on_lost = std::move(on_lost)](const Artifact& artifact, const EngineOptions&) {
         absl::StatusOr<std::unique_ptr<Engine>> engine = absl::UnknownError("not made");
         create(artifact, gpu, &engine);

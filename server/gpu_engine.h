@@ -13,7 +13,7 @@ namespace cytopress {
 // Loads the module at `path` (core/gpu/engine_module.h), for good. `on_lost` is called when the GPU
 // is lost to this process (UNAVAILABLE of Engine::Classify), by any thread, perhaps by several and
 // again and again; it must be short. FAILED_PRECONDITION, with what to do, where there is no module
-// or it does not fit. Not thread-safe.
+// or it does not fit, UNAVAILABLE where there is no such GPU. Not thread-safe.
 absl::StatusOr<EngineFactory> LoadGpuEngine(
     const std::string& path, int gpu, std::function<void()> on_lost = [] {});
 

@@ -14,7 +14,6 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/address.h"
@@ -24,7 +23,6 @@
 namespace cytopress {
 namespace {
 
-constexpr int64_t kMaxPemBytes = 1 << 20;
 constexpr int kMaxStreamsPerConnection = 1024;
 
 // gRPC's threads come after those that compute: a call waits for the end of a time slice instead of
@@ -45,12 +43,6 @@ void InitializeLibrary() {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
-}
-
-absl::StatusOr<std::string> ReadPem(const std::string& flag, const std::string& path) {
-  CYTOPRESS_ASSIGN_OR_RETURN(std::string pem, ReadFile(path, kMaxPemBytes));
-  if (absl::StrContains(pem, "-----BEGIN ")) return pem;
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": ", path, " is no PEM file"));
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsOptions& tls) {
@@ -95,10 +87,6 @@ std::unique_ptr<grpc::Server> BuildAndStart(grpc::ServerBuilder* builder) {
 }
 
 }  // namespace
-
-bool IsUnixSocket(absl::string_view listen) {
-  return absl::StartsWith(listen, "unix:") || absl::StartsWith(listen, "unix-abstract:");
-}
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
     const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,

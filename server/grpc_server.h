@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace cytopress {
@@ -31,9 +30,6 @@ struct GrpcServerOptions {
   absl::Duration keepalive_time = absl::Seconds(60);
   absl::Duration keepalive_timeout = absl::Seconds(20);
 };
-
-// Whether the address of GrpcServerOptions::listen is a socket of this machine, which has no port.
-bool IsUnixSocket(absl::string_view listen);
 
 // Thread-safe, but for destruction.
 class GrpcServer {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -84,8 +85,10 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
     task.deadline = absl::FromChrono(context_->deadline());
     task.cancelled = cancelled_;
     task.done = [this](const absl::StatusOr<ClassifyOutcome>& outcome) {
-      if (outcome.ok()) FillClassifyResponse(*outcome, request_->top_k(), response_);
-      FinishWith(outcome.status(), context_, this);
+      const absl::Status status = outcome.ok()
+                                      ? FillClassifyResponse(*outcome, request_->top_k(), response_)
+                                      : outcome.status();
+      FinishWith(status, context_, this);
     };
     pipeline->Submit(std::move(task));
   }
@@ -140,8 +143,8 @@ ClassifyTask ToClassifyTask(const v1::ClassifyRequest& request) {
   return task;
 }
 
-void FillClassifyResponse(const ClassifyOutcome& outcome, int top_k,
-                          v1::ClassifyResponse* response) {
+absl::Status FillClassifyResponse(const ClassifyOutcome& outcome, int top_k,
+                                  v1::ClassifyResponse* response) try {
   const ServedModel& model = *outcome.model;
   const int classes = model.scheduler.classes();
   const int wanted = top_k < 0 ? classes : std::clamp(top_k, 1, classes);
@@ -166,6 +169,10 @@ void FillClassifyResponse(const ClassifyOutcome& outcome, int top_k,
   timing->set_queue_seconds(absl::ToDoubleSeconds(outcome.timing.queue));
   timing->set_decode_seconds(absl::ToDoubleSeconds(outcome.timing.decode));
   timing->set_compute_seconds(absl::ToDoubleSeconds(outcome.timing.compute));
+  return absl::OkStatus();
+} catch (const std::bad_alloc&) {
+  *response = v1::ClassifyResponse();  // Clear() would keep the memory
+  return OutOfMemory("no memory for the answer");
 }
 
 grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext* context,

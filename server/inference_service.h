@@ -43,9 +43,9 @@ absl::Status CheckClassifyRequest(const v1::ClassifyRequest& request);
 ClassifyTask ToClassifyTask(const v1::ClassifyRequest& request);
 
 // The `top_k` most probable classes of each image (0: one, -1: all); of equally probable ones the
-// lower index first.
-void FillClassifyResponse(const ClassifyOutcome& outcome, int top_k,
-                          v1::ClassifyResponse* response);
+// lower index first. OUT_OF_MEMORY, and an empty response, when there is none for it.
+absl::Status FillClassifyResponse(const ClassifyOutcome& outcome, int top_k,
+                                  v1::ClassifyResponse* response);
 
 }  // namespace cytopress
 

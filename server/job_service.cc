@@ -1,12 +1,15 @@
 #include "server/job_service.h"
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/synthetic_uri.h"
@@ -25,8 +28,6 @@ absl::Status Named(absl::Status status) {
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
       return WithReason(std::move(status), "JOB_NOT_FOUND");
-    case absl::StatusCode::kAlreadyExists:
-      return WithReason(std::move(status), "REQUEST_ID_REUSED");
     case absl::StatusCode::kFailedPrecondition:
       return WithReason(std::move(status), "JOB_ENDED");
     default:
@@ -44,41 +45,11 @@ absl::Status CheckId(const std::string& id) {
   return InvalidField("id", "is empty; give the id that Compress answered");
 }
 
-std::vector<FieldViolation> CheckDatasetPath(const std::string& uri) {
-  if (uri.empty() || IsSynthetic(uri)) return {};
-  const std::filesystem::path path(uri);
-  if (!path.is_absolute()) {
-    return {{"dataset.uri", absl::StrCat("\"", uri,
-                                         "\" is a relative path; give an absolute one, "
-                                         "as the server sees it, or \"synthetic\"")}};
-  }
-  std::error_code error;
-  if (std::filesystem::exists(path, error)) return {};
-  return {{"dataset.uri",
-           absl::StrCat("\"", uri, "\" does not exist on the server's machine",
-                        error ? absl::StrCat(" (", error.message(), ")") : "",
-                        "; give the path of an .npz file or of a folder of images there")}};
-}
-
-}  // namespace
-
-JobService::JobService(const JobServiceOptions& options, JobStore* store,
-                       const ModelRegistry* registry, absl::Mutex* base_model_mutex,
-                       JobWatcher* watcher, BlockingCalls* calls)
-    : options_(options),
-      store_(store),
-      registry_(registry),
-      base_model_mutex_(base_model_mutex),
-      watcher_(watcher),
-      calls_(calls) {}
-
-absl::Status JobService::CheckCompress(const v1::CompressRequest& request) const {
+// What can be said without looking at the data or the base model.
+absl::Status CheckCompress(const v1::CompressRequest& request) {
   std::vector<FieldViolation> violations = ValidateJobSpec(request.spec());
   // As the worker will check it.
   if (violations.empty()) violations = ValidateJobSpec(WithDefaults(request.spec()));
-  if (options_.check_dataset_path && violations.empty()) {
-    violations = CheckDatasetPath(request.spec().dataset().uri());
-  }
   for (FieldViolation& violation : violations) {
     violation.field.insert(0, violation.field.empty() ? "spec" : "spec.");
   }
@@ -98,38 +69,90 @@ absl::Status JobService::CheckCompress(const v1::CompressRequest& request) const
   return status;
 }
 
-absl::StatusOr<v1::Job> JobService::SubmitWithBase(v1::JobSpec spec,
-                                                   const std::string& request_id) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted, ParseModelVersion(spec.base_model()));
+// The job that `request_id` asked for before, if it did.
+absl::StatusOr<std::optional<v1::Job>> FirstOf(const std::string& request_id, JobStore* store) {
+  if (request_id.empty()) return std::nullopt;
+  ListJobsQuery query;
+  query.request_id = request_id;
+  query.page_size = 1;
+  CYTOPRESS_ASSIGN_OR_RETURN(ListJobsPage page, store->List(query));
+  if (page.jobs.empty()) return std::nullopt;
+  return std::move(page.jobs.front());
+}
+
+}  // namespace
+
+JobService::JobService(const JobServiceOptions& options, JobStore* store,
+                       const ModelRegistry* registry, absl::Mutex* base_model_mutex,
+                       JobWatcher* watcher, BlockingCalls* calls)
+    : options_(options),
+      store_(store),
+      registry_(registry),
+      base_model_mutex_(base_model_mutex),
+      watcher_(watcher),
+      calls_(calls) {}
+
+absl::Status JobService::CheckDataset(const v1::JobSpec& spec) const {
+  const std::string& uri = spec.dataset().uri();
+  if (!options_.check_dataset_path || uri.empty() || IsSynthetic(uri)) return absl::OkStatus();
+  const std::filesystem::path path(uri);
+  if (!path.is_absolute()) {
+    return InvalidField("spec.dataset.uri",
+                        absl::StrCat("\"", uri,
+                                     "\" is a relative path; give an absolute one, as the server "
+                                     "sees it, or \"synthetic\""));
+  }
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return absl::OkStatus();
+  return InvalidField("spec.dataset.uri",
+                      absl::StrCat("\"", uri, "\" does not exist on the server's machine",
+                                   error ? absl::StrCat(" (", error.message(), ")") : "",
+                                   "; give the path of an .npz file or of a folder of images "
+                                   "there"));
+}
+
+absl::Status JobService::PinBase(v1::JobSpec* spec) const {
+  if (spec->base_model().empty()) return absl::OkStatus();
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted, ParseModelVersion(spec->base_model()));
   const absl::StatusOr<v1::Model> base = registry_->Get(wanted);
   if (absl::IsNotFound(base.status())) {
     return WithReason(WithFieldViolation(base.status(), "spec.base_model", base.status().message()),
                       "MODEL_NOT_FOUND");
   }
   CYTOPRESS_RETURN_IF_ERROR(base.status());
-  spec.set_base_model(ToString({base->name(), base->version()}));
-  absl::StatusOr<v1::Job> job = store_->Submit(spec, request_id);
-  if (!absl::IsAlreadyExists(job.status()) || wanted.version != 0) return job;
-  // The request may be the repetition of one that found an older version to be the newest.
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<v1::Model> versions, registry_->List(wanted.name));
-  for (const v1::Model& older : versions) {
-    spec.set_base_model(ToString({older.name(), older.version()}));
-    absl::StatusOr<v1::Job> first = store_->Submit(spec, request_id);
-    if (!absl::IsAlreadyExists(first.status())) return first;
+  spec->set_base_model(ToString({base->name(), base->version()}));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Job> JobService::Store(v1::JobSpec spec, const std::string& request_id,
+                                          const absl::Status& dataset) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Job> first, FirstOf(request_id, store_));
+  // A repetition is about the data and the base that were there the first time, whatever has become
+  // of them.
+  if (!first.has_value()) {
+    CYTOPRESS_RETURN_IF_ERROR(dataset);
+    CYTOPRESS_RETURN_IF_ERROR(PinBase(&spec));
+  } else if (absl::StartsWith(first->spec().base_model(), absl::StrCat(spec.base_model(), "@"))) {
+    // What was the newest version then.
+    spec.set_base_model(first->spec().base_model());
   }
+  // It compares the two.
+  absl::StatusOr<v1::Job> job = store_->Submit(spec, request_id);
+  if (absl::IsAlreadyExists(job.status())) return WithReason(job.status(), "REQUEST_ID_REUSED");
   return job;
 }
 
 absl::StatusOr<v1::Job> JobService::Submit(const v1::CompressRequest& request) {
   CYTOPRESS_RETURN_IF_ERROR(CheckCompress(request));
   const v1::JobSpec spec = WithDefaults(request.spec());
+  // Not under the lock: a disk on the network may be slow.
+  const absl::Status dataset = CheckDataset(spec);
   absl::StatusOr<v1::Job> job;
   if (spec.base_model().empty()) {
-    job = Named(store_->Submit(spec, request.request_id()));
+    job = Store(spec, request.request_id(), dataset);
   } else {
     absl::MutexLock lock(base_model_mutex_);
-    job = SubmitWithBase(spec, request.request_id());
-    if (absl::IsAlreadyExists(job.status())) job = Named(std::move(job));
+    job = Store(spec, request.request_id(), dataset);
   }
   if (job.ok()) options_.on_submitted();
   return job;

@@ -3,6 +3,7 @@
 #define CYTOPRESS_SERVER_JOB_SERVICE_H_
 
 #include <functional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -45,9 +46,13 @@ class JobService : public v1::JobService::CallbackService {
                                       v1::Job* response) override;
 
  private:
-  absl::Status CheckCompress(const v1::CompressRequest& request) const;
+  absl::Status CheckDataset(const v1::JobSpec& spec) const;
+  // Gives the base model the version that it has now.
+  absl::Status PinBase(v1::JobSpec* spec) const;
   absl::StatusOr<v1::Job> Submit(const v1::CompressRequest& request);
-  absl::StatusOr<v1::Job> SubmitWithBase(v1::JobSpec spec, const std::string& request_id);
+  // `dataset` is what is wrong with that of a new job.
+  absl::StatusOr<v1::Job> Store(v1::JobSpec spec, const std::string& request_id,
+                                const absl::Status& dataset);
   absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request);
 
   const JobServiceOptions options_;

@@ -30,8 +30,8 @@ absl::Status JobWatcher::Add(const std::string& job_id, std::shared_ptr<Listener
                 absl::Seconds(5));
   }
   ++watchers_;
-  newcomers_ = true;
   watched_[job_id].newcomers.insert(std::move(listener));
+  wake_up_.Notify();
   return absl::OkStatus();
 }
 
@@ -49,6 +49,7 @@ void JobWatcher::Stop() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  wake_up_.Notify();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -62,12 +63,9 @@ void JobWatcher::Run() {
     absl::Status status;
     for (const std::string& job_id : WatchedIds()) status.Update(Look(job_id));
     store_log_.Failed(status);
+    wake_up_.WaitFor(options_.poll_interval);
+    wake_up_.Reset();
     absl::MutexLock lock(&mutex_);
-    const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return stopping_ || newcomers_;
-    };
-    mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.poll_interval);
-    newcomers_ = false;
     if (stopping_) break;
   }
   for (const std::string& job_id : WatchedIds()) End(job_id, ShuttingDown(kWatchLater));

@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/problem_log.h"
+#include "core/base/steady_notification.h"
 #include "core/jobs/job_store.h"
 
 namespace cytopress {
@@ -77,8 +78,8 @@ class JobWatcher {
   mutable absl::Mutex mutex_;
   std::map<std::string, Watched> watched_ ABSL_GUARDED_BY(mutex_);
   int watchers_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool newcomers_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  SteadyNotification wake_up_;  // for newcomers, or to stop
   std::thread thread_;
 };
 

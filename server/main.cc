@@ -87,7 +87,8 @@ int main(int argc, char** argv) {
   if (!factory.ok()) {
     spdlog::error("--inference-device {}: {}", flags.inference_device,
                   std::string(factory.status().message()));
-    return 2;
+    // A GPU that is gone may be back at the next start, which systemd sees to after a 1.
+    return absl::IsUnavailable(factory.status()) ? 1 : 2;
   }
   flags.daemon.make_engine = *std::move(factory);
 

@@ -16,6 +16,10 @@
 namespace cytopress {
 namespace {
 
+// Of a page with more than one model: what gRPC's clients take unless they are told otherwise is
+// 4 MiB.
+constexpr size_t kMaxPageBytes = size_t{3} << 20;
+
 // True when `a` stands before `b` in a list: by name, then newest version first.
 bool StandsBefore(const ModelVersion& a, const ModelVersion& b) {
   return a.name != b.name ? a.name < b.name : a.version > b.version;
@@ -85,11 +89,14 @@ absl::StatusOr<v1::ListModelsResponse> ModelService::List(
   }
   CYTOPRESS_ASSIGN_OR_RETURN(std::vector<v1::Model> models, registry_->List(request.name()));
   v1::ListModelsResponse response;
+  size_t bytes = 0;
   for (v1::Model& model : models) {
     const ModelVersion version{model.name(), model.version()};
     if (!last.name.empty() && !StandsBefore(last, version)) continue;
-    if (response.models_size() == page_size) {
-      const v1::Model& end = response.models(page_size - 1);
+    bytes += model.ByteSizeLong();
+    const int listed = response.models_size();
+    if (listed == page_size || (listed > 0 && bytes > kMaxPageBytes)) {
+      const v1::Model& end = response.models(listed - 1);
       response.set_next_page_token(
           absl::WebSafeBase64Escape(ToString({end.name(), end.version()})));
       break;
@@ -133,7 +140,7 @@ absl::Status ModelService::CheckUnused(const ModelVersion& model) const {
   const std::string maker = manifest.ok() ? manifest->provenance().job_id() : "";
   ListJobsQuery query;
   query.states = {v1::JOB_STATE_QUEUED, v1::JOB_STATE_LEASED, v1::JOB_STATE_RUNNING};
-  query.page_size = 500;
+  query.page_size = kMaxPageSize;
   do {
     CYTOPRESS_ASSIGN_OR_RETURN(const ListJobsPage page, store_->List(query));
     for (const v1::Job& job : page.jobs) {

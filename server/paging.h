@@ -10,12 +10,16 @@
 
 namespace cytopress {
 
-// What a request for `page_size` items gets: 0 means 50, and more than 500 means 500.
+inline constexpr int kDefaultPageSize = 50;
+inline constexpr int kMaxPageSize = 500;
+
+// What a request for `page_size` items gets: 0 means the default, and too many mean the most.
 inline absl::StatusOr<int> PageSize(int page_size) {
   if (page_size < 0) {
-    return InvalidField("page_size", absl::StrCat(page_size, " is negative; give 1 to 500"));
+    return InvalidField("page_size",
+                        absl::StrCat(page_size, " is negative; give 1 to ", kMaxPageSize));
   }
-  return page_size == 0 ? 50 : std::min(page_size, 500);
+  return page_size == 0 ? kDefaultPageSize : std::min(page_size, kMaxPageSize);
 }
 
 }  // namespace cytopress

@@ -15,12 +15,21 @@
 
 namespace cytopress {
 
+bool IsUnixSocket(absl::string_view address) {
+  return absl::StartsWith(address, "unix:") || absl::StartsWith(address, "unix-abstract:");
+}
+
+bool IsLocal(absl::string_view address) {
+  if (IsUnixSocket(address)) return true;
+  absl::ConsumePrefix(&address, "dns:///");
+  return address == "localhost" || absl::StartsWith(address, "localhost:") ||
+         absl::StartsWith(address, "127.") || absl::StartsWith(address, "[::1]");
+}
+
 absl::Status CheckPort(absl::string_view address) {
   constexpr uint64_t kMost = 65535;
   const size_t colon = address.rfind(':');
-  if (colon == absl::string_view::npos || absl::StartsWith(address, "unix:")) {
-    return absl::OkStatus();
-  }
+  if (colon == absl::string_view::npos || IsUnixSocket(address)) return absl::OkStatus();
   const absl::string_view port = address.substr(colon + 1);
   if (!std::all_of(port.begin(), port.end(), absl::ascii_isdigit)) return absl::OkStatus();
   uint64_t number = 0;

@@ -9,6 +9,12 @@
 
 namespace cytopress {
 
+// Whether it is a socket of this machine ("unix:PATH", "unix-abstract:NAME"), which has no port.
+bool IsUnixSocket(absl::string_view address);
+
+// Whether only this machine reaches it, without a proxy: such a socket, or the loopback.
+bool IsLocal(absl::string_view address);
+
 // INVALID_ARGUMENT for "host:port" with a port above 65535, of which gRPC would take the lower 16
 // bits. What has no such port ("unix:/path", "dns:///name") is left to gRPC.
 absl::Status CheckPort(absl::string_view address);

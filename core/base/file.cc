@@ -10,6 +10,7 @@
 #include <random>
 #include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -17,9 +18,7 @@
 namespace cytopress {
 namespace {
 
-absl::Status ErrnoStatus(absl::string_view action, const std::string& path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat(action, " ", path));
-}
+constexpr int64_t kMaxPemBytes = 1 << 20;
 
 // Closes on every way out.
 class FileDescriptor {
@@ -129,6 +128,18 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
   return content;
 }
 
+absl::StatusOr<std::string> ReadPem(absl::string_view what, const std::string& path) {
+  absl::StatusOr<std::string> pem = ReadFile(path, kMaxPemBytes);
+  if (!pem.ok()) {
+    return absl::Status(pem.status().code(), absl::StrCat(what, ": ", pem.status().message()));
+  }
+  if (!absl::StrContains(*pem, "-----BEGIN ")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": ", path, " is no PEM file (it has no -----BEGIN line)"));
+  }
+  return pem;
+}
+
 std::string PathToReplace(const std::string& path) {
   struct stat info;
   std::error_code error;
@@ -187,6 +198,10 @@ absl::Status CheckWritable(const std::string& path) {
   }
   if (writable) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("cannot write ", path, ": ", strerror(errno)));
+}
+
+absl::Status ErrnoStatus(absl::string_view action, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat(action, " ", path));
 }
 
 absl::Status MakeDirectories(const std::string& path) {

@@ -15,6 +15,10 @@ namespace cytopress {
 // NOT_FOUND, or RESOURCE_EXHAUSTED when the file is larger than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes);
 
+// A file of certificates or keys. Errors begin with `what` it is for; INVALID_ARGUMENT where it has
+// no line "-----BEGIN ...", RESOURCE_EXHAUSTED above 1 MiB.
+absl::StatusOr<std::string> ReadPem(absl::string_view what, const std::string& path);
+
 // Writes a temporary file beside `path`, syncs it, and renames it over `path`. A file that is
 // replaced passes its permissions on; a new one has those of the umask. Symbolic links stay: the
 // file at their end is replaced, or made. What is no regular file, such as a pipe, is written into,
@@ -38,6 +42,9 @@ int OpenToWriteInto(const std::string& path);
 // Whether WriteFileAtomically could write `path`, found out before the work that makes the content.
 // INVALID_ARGUMENT names the path. Leaves no file behind.
 absl::Status CheckWritable(const std::string& path);
+
+// Of errno: "`action` `path`: why".
+absl::Status ErrnoStatus(absl::string_view action, const std::string& path);
 
 // mkdir -p.
 absl::Status MakeDirectories(const std::string& path);

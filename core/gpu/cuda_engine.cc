@@ -241,12 +241,16 @@ std::shared_ptr<const TorchModel> Upload(const DenseModel& model, int gpu) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Engine>> CreateCudaEngine(const Artifact& artifact, int gpu) {
+absl::Status CheckGpu(int gpu) {
   const int gpus = static_cast<int>(torch::cuda::device_count());
-  if (gpu < 0 || gpu >= gpus) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("there is no cuda:", gpu, "; LibTorch sees ", gpus, " GPUs"));
-  }
+  if (gpu >= 0 && gpu < gpus) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("there is no cuda:", gpu, "; LibTorch sees ", gpus,
+                   " GPUs; name one of those, or see what nvidia-smi says of this one"));
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> CreateCudaEngine(const Artifact& artifact, int gpu) {
+  CYTOPRESS_RETURN_IF_ERROR(CheckGpu(gpu));
   CYTOPRESS_ASSIGN_OR_RETURN(DenseModel model, BuildDenseModel(artifact, DenseArithmetic::kFp32));
   try {
     std::shared_ptr<const TorchModel> torch_model = Upload(model, gpu);

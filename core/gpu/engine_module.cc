@@ -2,6 +2,10 @@
 
 #include "core/gpu/cuda_engine.h"
 
+extern "C" void CytopressCheckGpu(int gpu, absl::Status* status) {
+  *status = cytopress::CheckGpu(gpu);
+}
+
 extern "C" void CytopressCreateGpuEngine(
     const cytopress::Artifact& artifact, int gpu,
     absl::StatusOr<std::unique_ptr<cytopress::Engine>>* engine) {

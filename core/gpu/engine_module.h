@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/artifact/artifact.h"
 #include "core/engine/engine.h"
@@ -19,7 +20,10 @@ namespace cytopress {
 // with it and exports its symbols.
 inline constexpr char kGpuModule[] = "libcytopress-gpu.so";
 
-// The one function of the module: CreateCudaEngine (core/gpu/cuda_engine.h) into `engine`.
+// The functions of the module: those of core/gpu/cuda_engine.h, of which each puts its result into
+// its last argument.
+inline constexpr char kCheckGpu[] = "CytopressCheckGpu";
+using CheckGpuFunction = void(int gpu, absl::Status* status);
 inline constexpr char kCreateGpuEngine[] = "CytopressCreateGpuEngine";
 using CreateGpuEngineFunction = void(const Artifact& artifact, int gpu,
                                      absl::StatusOr<std::unique_ptr<Engine>>* engine);

@@ -33,8 +33,9 @@ struct LeasedJob {
 
 struct ListJobsQuery {
   std::vector<v1::JobState> states;  // empty = all
-  std::string model_name;
-  int page_size = 50;
+  std::string model_name;            // empty = all
+  std::string request_id;            // empty = all; else there is one at most
+  int page_size = 50;                // REQUIRES: at least 1
   std::string page_token;
 };
 

@@ -23,8 +23,11 @@ absl::Status AnotherRegistry(const ModelRegistry& registry, const std::string& i
   return absl::FailedPreconditionError(absl::StrCat(
       "the models folder ", registry.root(), " (", id.empty() ? "without an id" : "id ", id,
       ") is not the one where jobs of this database publish, ", known.place, " (id ", known.id,
-      "): their models would not be seen; give that folder by --models, or another --database; "
-      "where this folder has taken the other's place, write ",
+      "), and their models would not be seen: ",
+      // What an empty mount point looks like.
+      id.empty() ? "if that folder is not mounted, mount it; else " : "",
+      "give that folder by --models, or another --database; where this folder has taken the "
+      "other's place, write ",
       known.id, " into ", registry.IdentityPath()));
 }
 

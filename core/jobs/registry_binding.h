@@ -10,7 +10,8 @@ namespace cytopress {
 
 // For every server and worker, before it works with both. The first one notes the registry in the
 // database; one that cannot be written is not noted. FAILED_PRECONDITION when the database's jobs
-// publish in another one: names both and what to do.
+// publish in another one: names both and what to do, of a folder without an id first of all that it
+// may not be mounted.
 absl::Status BindRegistry(ModelRegistry* registry, JobStore* store);
 
 }  // namespace cytopress

@@ -4,7 +4,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <exception>
 #include <random>
 
@@ -25,8 +24,6 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kConnections = 4;
-constexpr int kDefaultPageSize = 50;
-constexpr int kMaxPageSize = 500;
 constexpr int kMaxLedgerLines = 1000;
 constexpr char kTokenVersion[] = "v1";
 
@@ -68,20 +65,13 @@ absl::StatusOr<int64_t> ParsePageToken(const ListJobsQuery& query) {
       absl::StrCat("page_token: \"", query.page_token, "\" is not one that a list has returned"));
 }
 
-absl::StatusOr<int> PageSize(const ListJobsQuery& query) {
-  if (query.page_size < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("page_size: ", query.page_size, " is negative; at most ", kMaxPageSize));
-  }
-  return query.page_size == 0 ? kDefaultPageSize : std::min(query.page_size, kMaxPageSize);
-}
-
 // The numbers and ids of one page and, to know whether there is another, of one job more.
 std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const ListJobsQuery& query,
-                                                     int64_t before, int page_size) {
+                                                     int64_t before) {
   // A condition that is not asked for is left out, so that the others find their index.
   std::string text = "SELECT number, id FROM jobs WHERE number > 0";
   if (!query.model_name.empty()) text += " AND model_name = :model_name";
+  if (!query.request_id.empty()) text += " AND request_id = :request_id";
   if (!query.states.empty()) {
     absl::StrAppend(&text, " AND state IN (",
                     absl::StrJoin(query.states, ", ",
@@ -91,12 +81,13 @@ std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const L
                     ")");
   }
   if (before > 0) absl::StrAppend(&text, " AND number < ", before);
-  absl::StrAppend(&text, " ORDER BY number DESC LIMIT ", page_size + 1);
+  absl::StrAppend(&text, " ORDER BY number DESC LIMIT ", query.page_size + 1);
   std::vector<std::pair<int64_t, std::string>> ids;
   int64_t number = 0;
   std::string id;
   soci::statement rows = (sql.prepare << text, soci::into(number), soci::into(id));
   if (!query.model_name.empty()) rows.exchange(soci::use(query.model_name));
+  if (!query.request_id.empty()) rows.exchange(soci::use(query.request_id));
   rows.define_and_bind();
   rows.execute();
   while (rows.fetch()) ids.emplace_back(number, id);
@@ -249,12 +240,11 @@ absl::StatusOr<v1::Job> SqlJobStore::Get(const std::string& id) {
 }
 
 absl::StatusOr<ListJobsPage> SqlJobStore::List(const ListJobsQuery& query) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const int page_size, PageSize(query));
   CYTOPRESS_ASSIGN_OR_RETURN(const int64_t before, ParsePageToken(query));
   ListJobsPage page;
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    auto ids = ListIds(sql, query, before, page_size);
-    if (static_cast<int>(ids.size()) > page_size) {
+    auto ids = ListIds(sql, query, before);
+    if (static_cast<int>(ids.size()) > query.page_size) {
       ids.pop_back();
       page.next_page_token = PageToken(query, ids.back().first);
     }
@@ -346,12 +336,12 @@ absl::StatusOr<std::vector<WorkerInfo>> SqlJobStore::ListWorkers() {
 
 absl::StatusOr<int64_t> SqlJobStore::QueuedFor(const std::string& device) {
   int64_t count = 0;
-  const int64_t now_us = ToMicros(clock_->Now());
+  const std::string may_begin = PauseIsOver(clock_->Now());
   CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
     const int queued = v1::JOB_STATE_QUEUED;
-    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device)"
-           " AND not_before_us <= :now",
-        soci::use(queued), soci::use(device), soci::use(now_us), soci::into(count);
+    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device) AND "
+        << may_begin,
+        soci::use(queued), soci::use(device), soci::into(count);
     return absl::OkStatus();
   }));
   return count;

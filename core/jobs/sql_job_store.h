@@ -10,6 +10,7 @@
 #include <soci/soci.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -89,6 +90,10 @@ class SqlJobStore : public JobStore {
   absl::StatusOr<std::vector<std::string>> Reap(const std::string& condition,
                                                 const std::string& worker, TakeBack take_back);
   absl::Status ReapJob(soci::session& sql, const std::string& id, TakeBack take_back) const;
+  // Of a job whose attempts so far have failed.
+  absl::Duration PauseAfter(int attempts) const;
+  // A condition in SQL: the job's pause, if it had one, is over at `now`.
+  std::string PauseIsOver(absl::Time now) const;
   // Keeps a row that is damaged in the way of `why` from standing in that of others.
   void FailDamaged(soci::session& sql, const std::string& id, const absl::Status& why) const;
 

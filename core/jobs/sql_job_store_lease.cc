@@ -1,6 +1,7 @@
 // What workers ask of the store: leases, progress, endings.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -103,18 +104,29 @@ absl::StatusOr<LeasedJob> SqlJobStore::LeaseJob(soci::session& sql, const std::s
   return LeasedJob{Lease{id, worker, row.fence}, std::move(row.job)};
 }
 
+absl::Duration SqlJobStore::PauseAfter(int attempts) const {
+  return options_.pause_after_failure * std::min(attempts, options_.max_attempts);
+}
+
+std::string SqlJobStore::PauseIsOver(absl::Time now) const {
+  // What ends later than any pause can was written before the clock was set back.
+  const absl::Time latest = now + PauseAfter(options_.max_attempts);
+  return absl::StrCat("(not_before_us <= ", ToMicros(now), " OR not_before_us > ", ToMicros(latest),
+                      ")");
+}
+
 absl::StatusOr<std::optional<LeasedJob>> SqlJobStore::AcquireLease(const std::string& worker,
                                                                    const std::string& device,
                                                                    absl::Duration duration) {
   std::optional<LeasedJob> leased;
-  const int64_t now_us = ToMicros(clock_->Now());
+  const std::string may_begin = PauseIsOver(clock_->Now());
   CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) -> absl::Status {
     while (true) {
       std::string id;
       const int queued = v1::JOB_STATE_QUEUED;
-      sql << "SELECT id FROM jobs WHERE state = :state AND (device = '' OR device = :device)"
-             " AND not_before_us <= :now ORDER BY number LIMIT 1",
-          soci::use(queued), soci::use(device), soci::use(now_us), soci::into(id);
+      sql << "SELECT id FROM jobs WHERE state = :state AND (device = '' OR device = :device) AND "
+          << may_begin << " ORDER BY number LIMIT 1",
+          soci::use(queued), soci::use(device), soci::into(id);
       if (id.empty()) return absl::OkStatus();
       absl::StatusOr<LeasedJob> job = LeaseJob(sql, id, worker, duration);
       if (job.ok()) {
@@ -189,8 +201,7 @@ absl::Status SqlJobStore::Succeed(const Lease& lease, const std::string& model,
 absl::Status SqlJobStore::Fail(const Lease& lease, const std::string& error, bool retryable) {
   return ChangeLeased(lease, [&](soci::session&, JobRow* row) -> absl::Status {
     if (retryable) {
-      const absl::Duration pause = options_.pause_after_failure * row->job.attempt();
-      row->not_before_us = ToMicros(clock_->Now() + pause);
+      row->not_before_us = ToMicros(clock_->Now() + PauseAfter(row->job.attempt()));
       return Requeue(row, error);
     }
     row->job.set_error(PresentableError(error));

@@ -28,10 +28,6 @@ constexpr size_t kMaxVersionDigits = 15;
 constexpr int64_t kLastVersion = 999'999'999'999'999;
 constexpr int64_t kMaxKeyBytes = 1024;
 
-absl::Status ErrnoStatus(absl::string_view action, const std::string& path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat(action, " ", path));
-}
-
 absl::StatusOr<std::vector<std::string>> FileNames(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <random>
@@ -106,6 +107,9 @@ class ModelRegistry::ManifestCache {
   void NoteChange() { ++changes_; }
   int64_t changes() const { return changes_; }
 
+  void NoteIdentity() { had_identity_ = true; }
+  bool had_identity() const { return had_identity_; }
+
  private:
   using Identity = std::pair<uint64_t, int64_t>;  // inode, size
   struct Entry {
@@ -127,6 +131,7 @@ class ModelRegistry::ManifestCache {
   }
 
   std::atomic<int64_t> changes_{0};
+  std::atomic<bool> had_identity_{false};
   absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Folder> folders_ ABSL_GUARDED_BY(mutex_);
@@ -139,15 +144,34 @@ ModelRegistry::ModelRegistry(std::string root)
 absl::StatusOr<ModelRegistry> ModelRegistry::Open(std::string root) {
   if (root.empty()) return absl::InvalidArgumentError("the model registry's folder has no name");
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(root));
-  return ModelRegistry(std::move(root));
+  ModelRegistry registry(std::move(root));
+  CYTOPRESS_RETURN_IF_ERROR(registry.CheckMounted());  // notes the file if it is there
+  return registry;
 }
 
 std::string ModelRegistry::IdentityPath() const { return absl::StrCat(root_, "/.registry"); }
 
+absl::Status ModelRegistry::CheckMounted() const {
+  const std::string path = IdentityPath();
+  struct stat info;
+  const int error = stat(path.c_str(), &info) == 0 ? 0 : errno;
+  if (error == 0) cache_->NoteIdentity();
+  // What must not be read is there, and has an error of its own.
+  if (error == 0 || error == EACCES || !cache_->had_identity()) return absl::OkStatus();
+  const std::string what =
+      error == ENOENT ? " is missing" : absl::StrCat(": ", std::strerror(error));
+  return absl::UnavailableError(absl::StrCat("the models folder ", root_, " cannot be read: ", path,
+                                             what, "; mount it again"));
+}
+
 absl::StatusOr<std::string> ModelRegistry::Identity() const {
   const absl::StatusOr<std::string> text = ReadFile(IdentityPath(), kMaxIdentityBytes);
-  if (absl::IsNotFound(text.status())) return std::string();
+  if (absl::IsNotFound(text.status())) {
+    CYTOPRESS_RETURN_IF_ERROR(CheckMounted());
+    return std::string();
+  }
   CYTOPRESS_RETURN_IF_ERROR(text.status());
+  cache_->NoteIdentity();
   return std::string(absl::StripAsciiWhitespace(*text));
 }
 
@@ -177,6 +201,8 @@ absl::StatusOr<ModelVersion> ModelRegistry::Publish(absl::string_view name,
                                                     absl::string_view publication_key) {
   CYTOPRESS_RETURN_IF_ERROR(CheckModelName(name));
   CYTOPRESS_RETURN_IF_ERROR(ParseArtifact(artifact_bytes).status());
+  // What is written into an empty mount point is hidden once the folder is back.
+  CYTOPRESS_RETURN_IF_ERROR(CheckMounted());
   CYTOPRESS_ASSIGN_OR_RETURN(LockedModelFolder folder, LockedModelFolder::Open(FolderOf(name)));
   ModelVersion model{std::string(name)};
   const absl::StatusOr<int64_t> version = folder.Add(artifact_bytes, publication_key);
@@ -204,6 +230,8 @@ absl::StatusOr<std::vector<std::string>> ModelRegistry::ModelNames() const {
     }
     if (!(*content)->versions.empty()) names.push_back(name);
   }
+  // Afterwards, for the folder may go while it is read.
+  CYTOPRESS_RETURN_IF_ERROR(CheckMounted());
   if (error) {
     return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot list the folder ", root_));
   }
@@ -213,18 +241,23 @@ absl::StatusOr<std::vector<std::string>> ModelRegistry::ModelNames() const {
 
 absl::StatusOr<ModelVersion> ModelRegistry::Resolve(const ModelVersion& model) const {
   CYTOPRESS_RETURN_IF_ERROR(CheckModelName(model.name));
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<const FolderContent> content,
-                             cache_->Scan(FolderOf(model.name)));
-  if (content->versions.empty()) {
+  const absl::StatusOr<std::shared_ptr<const FolderContent>> scanned =
+      cache_->Scan(FolderOf(model.name));
+  const bool found = scanned.ok() && !(*scanned)->versions.empty() &&
+                     (model.version == 0 || (*scanned)->versions.count(model.version) != 0);
+  if (!found) CYTOPRESS_RETURN_IF_ERROR(CheckMounted());
+  CYTOPRESS_RETURN_IF_ERROR(scanned.status());
+  const std::set<int64_t>& there = (*scanned)->versions;
+  if (there.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<std::string> names, ModelNames());
     return absl::NotFoundError(absl::StrCat(
         "there is no model '", model.name, "'; ",
         names.empty() ? "the registry is empty" : absl::StrCat("there are: ", Some(names))));
   }
-  if (model.version == 0) return ModelVersion{model.name, *content->versions.rbegin()};
-  if (content->versions.count(model.version) == 0) {
+  if (model.version == 0) return ModelVersion{model.name, *there.rbegin()};
+  if (!found) {
     std::vector<std::string> versions;
-    for (const int64_t version : content->versions) versions.push_back(absl::StrCat(version));
+    for (const int64_t version : there) versions.push_back(absl::StrCat(version));
     return absl::NotFoundError(absl::StrCat("the model '", model.name, "' has no version ",
                                             model.version, "; there are: ", Some(versions)));
   }
@@ -255,6 +288,7 @@ absl::StatusOr<std::vector<v1::Model>> ModelRegistry::List(absl::string_view nam
   for (const std::string& listed : names) {
     const absl::StatusOr<FolderContent> content = ScanModelFolder(FolderOf(listed));
     if (!content.ok() && name.empty()) continue;  // ModelNames will tell
+    if (!content.ok()) CYTOPRESS_RETURN_IF_ERROR(CheckMounted());
     CYTOPRESS_RETURN_IF_ERROR(content.status());
     for (auto it = content->versions.rbegin(); it != content->versions.rend(); ++it) {
       absl::StatusOr<v1::Model> model = Describe({listed, *it});
@@ -266,6 +300,7 @@ absl::StatusOr<std::vector<v1::Model>> ModelRegistry::List(absl::string_view nam
       }
     }
   }
+  CYTOPRESS_RETURN_IF_ERROR(CheckMounted());
   return models;
 }
 

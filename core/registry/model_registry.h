@@ -39,7 +39,9 @@ inline ModelVersion VersionOf(const v1::Model& model) { return {model.name(), mo
 inline std::string ToString(const v1::Model& model) { return ToString(VersionOf(model)); }
 
 // Thread-safe; several processes may use one root, which wants a file system with hard links and
-// flock. Copies share what they remember of the files' manifests, and the count of changes.
+// flock. Copies share what they remember of the files' manifests, the count of changes, and whether
+// IdentityPath() was ever there. Where it was and is not any more, the folder has been unmounted or
+// moved: instead of taking it for empty, every call is UNAVAILABLE until it is back.
 class ModelRegistry {
  public:
   // Creates the folder if needed.
@@ -84,6 +86,8 @@ class ModelRegistry {
 
   explicit ModelRegistry(std::string root);
   std::string FolderOf(absl::string_view name) const;
+  // Notes that IdentityPath() is there. UNAVAILABLE where it was once and is not now.
+  absl::Status CheckMounted() const;
   absl::StatusOr<v1::Model> Describe(const ModelVersion& model) const;
 
   std::string root_;

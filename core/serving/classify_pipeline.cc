@@ -193,9 +193,14 @@ void ClassifyPipeline::ScheduleLookUp(const RequestPtr& request) {
 
 void ClassifyPipeline::LookUp(const RequestPtr& request) {
   // First of all, whatever has become of the request: others rely on it (RecentVersions::Find).
-  const absl::StatusOr<ModelVersion> version = recent_.Look(request->task.model);
+  absl::StatusOr<ModelVersion> version = recent_.Look(request->task.model);
   StepBack(request);
   ++request->looks;
+  if (absl::IsUnavailable(version.status())) {
+    // What is in memory answers on without its file.
+    const ModelHandle loaded = models_.Find(recent_.WithName(request->task.model));
+    if (loaded != nullptr) version = loaded->version;
+  }
   if (!version.ok()) return Finish(request, version.status());
   GoOn(request, *version);
 }
@@ -259,7 +264,7 @@ double ClassifyPipeline::prediction_margin() const {
 
 void ClassifyPipeline::Preload(const ModelVersion& model,
                                std::function<void(const absl::Status&)> done) {
-  decoders_.Schedule([this, model, done = std::move(done)] {
+  lookups_.Schedule([this, model, done = std::move(done)] {
     const absl::StatusOr<ModelVersion> version = loader_->Resolve(model);
     if (!version.ok()) return done(version.status());
     const auto on_loaded = [done](const absl::StatusOr<ModelHandle>& handle) {

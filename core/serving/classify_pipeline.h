@@ -105,11 +105,13 @@ class ClassifyPipeline {
 
   // A request whose answer is predicted for after its deadline is refused (admission.h); one that
   // was cancelled or has expired is dropped before its next image is decoded or computed. Requests
-  // for the newest version are answered by the one before until it is in memory.
+  // for the newest version are answered by the one before until it is in memory. While the registry
+  // is UNAVAILABLE, what is in memory answers on; for other models that is the error.
   // REQUIRES: at least one image.
   void Submit(ClassifyTask task);
 
-  // Brings a model into memory; `done` on another thread, or before this returns. For warming up.
+  // Brings a model into memory; `done` on another thread, on which others wait for the registry: it
+  // must be short. For warming up.
   void Preload(const ModelVersion& model, std::function<void(const absl::Status&)> done);
 
   // The version is not in the registry any more. It serves those who want the newest until the one

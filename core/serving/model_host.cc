@@ -31,6 +31,19 @@ absl::Status WhyDrop(const WaitLimits& limits, absl::Duration now) {
 
 }  // namespace
 
+// What the handles of a model share. It goes with the last of them, and the host gets the model.
+struct ModelHost::Lent {
+  explicit Lent(ModelHost* host) : host(host) {}
+  ~Lent() {
+    if (model != nullptr) host->Retire(std::move(model));
+  }
+  Lent(const Lent&) = delete;
+  Lent& operator=(const Lent&) = delete;
+
+  ModelHost* const host;
+  std::unique_ptr<ServedModel> model;
+};
+
 ModelHost::ModelHost(const ModelHostOptions& options, ModelLoader* loader, ModelHostEvents events,
                      Clock* clock)
     : options_(options), loader_(loader), events_(std::move(events)), clock_(clock) {
@@ -44,6 +57,7 @@ ModelHost::~ModelHost() {
     stopping_ = true;
     to_load_.clear();
     entries.swap(entries_);
+    wake_up_.Notify();
   }
   for (auto& [version, entry] : entries) {
     for (const Waiting& waiting : entry.waiting) {
@@ -85,6 +99,7 @@ ModelHandle ModelHost::Get(const ModelVersion& version, Want want, Waiting waiti
     if (!entry.loading && MayLoad(entry, now)) {
       to_load_.push_back(version);
       entry.loading = true;
+      wake_up_.Notify();
     }
     if (want == Want::kNewestOrStandIn) {
       ModelHandle stand_in = NewestLoaded(version.name);
@@ -201,9 +216,10 @@ std::vector<ModelVersion> ModelHost::Loaded() const {
   return loaded;
 }
 
-void ModelHost::Retire(ServedModel* model) {
+void ModelHost::Retire(std::unique_ptr<ServedModel> model) {
   absl::MutexLock lock(&mutex_);
-  retired_.emplace_back(model);
+  retired_.push_back(std::move(model));
+  wake_up_.Notify();  // under the lock: without it the host may be gone
 }
 
 int64_t ModelHost::offered() const {
@@ -219,13 +235,21 @@ bool ModelHost::HasWork() const {
   return !to_load_.empty() && (HasRoom() || alive_ == offered());
 }
 
+void ModelHost::WaitForWork() {
+  wake_up_.Reset();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (HasWork()) return;
+  }
+  wake_up_.WaitFor(kTickInterval);
+}
+
 void ModelHost::Run() {
   absl::Duration last_tick = clock_->Steady();
   while (true) {
+    WaitForWork();
     {
       absl::MutexLock lock(&mutex_);
-      const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasWork(); };
-      mutex_.AwaitWithTimeout(absl::Condition(&has_work), kTickInterval);
       if (stopping_ && alive_ == 0) return;
     }
     DestroyRetired();
@@ -269,6 +293,10 @@ void ModelHost::SkipOvertaken() {
       next = to_load_.front();
     }
     const absl::StatusOr<ModelVersion> newest = loader_->Resolve({next.name, 0});
+    if (absl::IsUnavailable(newest.status())) {
+      GiveUpNext(newest.status());
+      continue;
+    }
     absl::MutexLock lock(&mutex_);
     if (to_load_.empty()) return;  // the host ends
     const Entry& entry = entries_[next];
@@ -276,6 +304,21 @@ void ModelHost::SkipOvertaken() {
     entries_.erase(next);
     to_load_.pop_front();
   }
+}
+
+void ModelHost::GiveUpNext(const absl::Status& why) {
+  std::vector<Waiting> waiting;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (to_load_.empty()) return;  // the host ends
+    const auto next = entries_.find(to_load_.front());
+    to_load_.pop_front();
+    next->second.loading = false;
+    waiting.swap(next->second.waiting);
+    // One that has failed before still waits for its next try.
+    if (next->second.failure.ok()) entries_.erase(next);
+  }
+  for (const Waiting& waits : waiting) waits.on_loaded(why);
 }
 
 void ModelHost::MakeRoom() {
@@ -364,8 +407,11 @@ absl::StatusOr<ModelHandle> ModelHost::Serve(absl::StatusOr<LoadedModel> loaded)
   const auto on_batch = [this, version = loaded->version](int images, absl::Duration cpu) {
     events_.on_batch(version, images, cpu);
   };
-  return ModelHandle(new ServedModel(*std::move(loaded), on_batch, clock_),
-                     [this](ServedModel* served) { Retire(served); });
+  // All that may lack memory comes before there is a handle: what was one is retired, and must not
+  // count as a failed load, too.
+  const auto lent = std::make_shared<Lent>(this);
+  lent->model = std::make_unique<ServedModel>(*std::move(loaded), on_batch, clock_);
+  return ModelHandle(lent, lent->model.get());
 } catch (const std::bad_alloc&) {
   return absl::ResourceExhaustedError("no memory to serve the model");
 } catch (const std::system_error& error) {

@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/steady_notification.h"
 #include "core/serving/batch_scheduler.h"
 #include "core/serving/model_loader.h"
 
@@ -75,6 +76,8 @@ struct ModelHostOptions {
 //
 // A version that could not be loaded costs others as little as can be: no model makes room for
 // another try, unless memory was all that was missing, and never the one that answers in its place.
+// While the loader's Resolve is UNAVAILABLE, nothing is loaded and nothing makes room: who waits
+// for a model gets that error, and whoever asks next may try at once.
 class ModelHost {
  public:
   using OnLoaded = std::function<void(absl::StatusOr<ModelHandle>)>;
@@ -151,8 +154,12 @@ class ModelHost {
   // Takes the versions that `newest` has taken over from out of the entries.
   std::vector<ModelHandle> TakeOver(const ModelVersion& newest)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  struct Lent;
+
   void Run();
-  void Retire(ServedModel* model);
+  // Returns when there is something to do, or it is time for a look.
+  void WaitForWork() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Retire(std::unique_ptr<ServedModel> model) ABSL_LOCKS_EXCLUDED(mutex_);
   void DestroyRetired() ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether the host's thread has something to do now.
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -161,8 +168,11 @@ class ModelHost {
   }
   absl::Duration RetryDelay(const Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayLoad(const Entry& entry, absl::Duration now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Strikes off what was to be loaded as the newest when a newer one has come.
+  // Strikes off what was to be loaded as the newest when a newer one has come, and what cannot be
+  // loaded now.
   void SkipOvertaken() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The next is not loaded, through no fault of its own.
+  void GiveUpNext(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mutex_);
   // For the next to be loaded.
   void MakeRoom() ABSL_LOCKS_EXCLUDED(mutex_);
   // What had better make room for `next`; the end when nothing should.
@@ -189,6 +199,7 @@ class ModelHost {
   std::vector<std::unique_ptr<ServedModel>> retired_ ABSL_GUARDED_BY(mutex_);
   int64_t alive_ ABSL_GUARDED_BY(mutex_) = 0;  // in memory: offered, held by requests, or retired
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  SteadyNotification wake_up_;  // other threads have changed what HasWork looks at
   std::thread thread_;
 };
 

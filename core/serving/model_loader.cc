@@ -39,8 +39,11 @@ absl::StatusOr<Artifact> ReadArtifact(const ModelRegistry& registry, const Model
     CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, registry.Read(version));
     return ParseArtifact(bytes);
   }();
-  // Of a file it means that it is larger than is ever read, which no memory of others helps.
-  if (!absl::IsResourceExhausted(artifact.status())) return artifact;
+  // Of a file they mean that it is larger than is ever read, which no memory of others helps, or of
+  // a newer release. gRPC's own UNIMPLEMENTED is the caller's mistake; these are the server's.
+  if (!absl::IsResourceExhausted(artifact.status()) && !absl::IsUnimplemented(artifact.status())) {
+    return artifact;
+  }
   return absl::FailedPreconditionError(artifact.status().message());
 }
 

@@ -32,7 +32,8 @@ class ModelLoader {
   virtual ~ModelLoader() = default;
 
   // The version that a request means now: an empty name is the default model, version 0 the newest.
-  // May wait for a file system. NOT_FOUND or INVALID_ARGUMENT names what there is instead.
+  // May wait for a file system. NOT_FOUND or INVALID_ARGUMENT names what there is instead;
+  // UNAVAILABLE when that cannot be told now.
   virtual absl::StatusOr<ModelVersion> Resolve(const ModelVersion& wanted) = 0;
 
   // Counts what this process has published and deleted: what Resolve answered before may be wrong

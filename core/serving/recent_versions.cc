@@ -41,7 +41,7 @@ absl::StatusOr<ModelVersion> RecentVersions::Look(const ModelVersion& wanted) {
   const bool is_known = it != known_.end() && it->second.changes == changes;
   if (is_known && !Tells(version.status())) version = it->second.version;
   if (!version.ok()) {
-    known_.erase(wanted);
+    if (Tells(version.status())) known_.erase(wanted);
     return version;
   }
   if (known_.size() >= kMostKnown) known_.clear();

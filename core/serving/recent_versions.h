@@ -37,7 +37,8 @@ class RecentVersions {
   // Leaves it to the next to look.
   void Forgo(const ModelVersion& wanted) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // With the name that an empty one meant last, which is empty until then.
+  // With the name that an empty one meant last, also while the registry cannot be read; it is empty
+  // until then.
   ModelVersion WithName(ModelVersion model) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -22,12 +22,16 @@ bool IsDiskFull(const google::rpc::Status& status) {
   });
 }
 
-bool IsFault(const google::rpc::Status& status) {
+bool IsFault(const std::string& method, const google::rpc::Status& status) {
   switch (static_cast<absl::StatusCode>(status.code())) {
     case absl::StatusCode::kInternal:
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kDataLoss:
       return true;
+    case absl::StatusCode::kFailedPrecondition:
+      // Of a model that the server cannot load, which no caller can help. Of other calls it answers
+      // what was asked: a job has ended, a model is in use.
+      return method == "Classify" || method == "ClassifyStream";
     default:
       return IsDiskFull(status);
   }
@@ -43,7 +47,7 @@ std::string InOneLine(std::string text) {
 }  // namespace
 
 void FaultLog::Note(const std::string& method, const google::rpc::Status& status) {
-  if (!IsFault(status)) return;
+  if (!IsFault(method, status)) return;
   int64_t left_out = 0;
   {
     absl::MutexLock lock(&mutex_);

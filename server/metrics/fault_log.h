@@ -23,8 +23,9 @@ class FaultLog {
   explicit FaultLog(Clock* clock) : clock_(clock) {}
 
   // Warns when `status`, which ended a call of `method` or a message of a stream, is INTERNAL,
-  // UNKNOWN, DATA_LOSS or a full disk; other errors are the caller's, or have metrics. One line in
-  // ten seconds for each method and code, which says how many were left out before it.
+  // UNKNOWN, DATA_LOSS, a full disk, or FAILED_PRECONDITION of Classify or ClassifyStream; other
+  // errors are the caller's, or have metrics. One line in ten seconds for each method and code,
+  // which says how many were left out before it.
   void Note(const std::string& method, const google::rpc::Status& status);
 
  private:

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "core/base/steady_notification.h"
 
 namespace cytopress {
 namespace {
@@ -55,14 +55,14 @@ MetricsEndpoint::~MetricsEndpoint() {
   if (exposer_ == nullptr) return;
   // The listening thread of the HTTP server looks whether it should end every two seconds, or
   // after a connection.
-  absl::Notification stopped;
+  SteadyNotification stopped;
   std::thread stop([&] {
     exposer_.reset();
     stopped.Notify();
   });
   do {
     Knock(port_);
-  } while (!stopped.WaitForNotificationWithTimeout(absl::Milliseconds(10)));
+  } while (!stopped.WaitFor(absl::Milliseconds(10)));
   stop.join();
 }
 

@@ -25,6 +25,7 @@ constexpr absl::StatusCode kCodesFromTheStart[] = {absl::StatusCode::kOk,
                                                    absl::StatusCode::kUnknown,
                                                    absl::StatusCode::kDeadlineExceeded,
                                                    absl::StatusCode::kResourceExhausted,
+                                                   absl::StatusCode::kFailedPrecondition,
                                                    absl::StatusCode::kInternal,
                                                    absl::StatusCode::kUnavailable,
                                                    absl::StatusCode::kDataLoss};
@@ -46,6 +47,7 @@ bool MayBeFault(const grpc::Status& status) {
   switch (status.error_code()) {
     case grpc::StatusCode::INTERNAL:
     case grpc::StatusCode::UNKNOWN:
+    case grpc::StatusCode::FAILED_PRECONDITION:
     case grpc::StatusCode::DATA_LOSS:
       return true;
     default:

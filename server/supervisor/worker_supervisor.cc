@@ -63,13 +63,11 @@ void WorkerSupervisor::Stop() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  wake_up_.Notify();
   if (thread_.joinable()) thread_.join();
 }
 
-void WorkerSupervisor::Notify() {
-  absl::MutexLock lock(&mutex_);
-  notified_ = true;
-}
+void WorkerSupervisor::Notify() { wake_up_.Notify(); }
 
 std::vector<SlotInfo> WorkerSupervisor::Slots() const {
   absl::MutexLock lock(&mutex_);
@@ -83,11 +81,9 @@ void WorkerSupervisor::Publish() {
 }
 
 bool WorkerSupervisor::WaitForNextTick() {
+  wake_up_.WaitFor(options_.times.poll);
+  wake_up_.Reset();
   absl::MutexLock lock(&mutex_);
-  const auto awake = [this]()
-                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || notified_; };
-  mutex_.AwaitWithTimeout(absl::Condition(&awake), options_.times.poll);
-  notified_ = false;
   return !stopping_;
 }
 
@@ -125,6 +121,7 @@ void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot
   const bool ran_long = now - slot->started_at > options_.last_backoff;
   slot->info.pid = 0;
   slot->needs_reap = true;
+  slot->cannot_work = crashed && !ran_long;
   slot->info.crashes = !crashed ? 0 : ran_long ? 1 : slot->info.crashes + 1;
   slot->start_after =
       now + BackoffAfter(slot->info.crashes, options_.first_backoff, options_.last_backoff);
@@ -143,7 +140,7 @@ void WorkerSupervisor::Reap(Slot* slot) {
       slot->killed ? store_->ReleaseWorker(name) : store_->ReapWorker(name);
   if (store_log_.Failed(ids.status())) return;
   slot->needs_reap = false;
-  slot->cannot_work = slot->info.crashes > 0 && ids->empty();
+  if (!ids->empty()) slot->cannot_work = false;
   for (const std::string& id : *ids) {
     spdlog::warn("worker {} ended with job {} in hand: the job is taken back", name, id);
     RemoveIfEnded(options_.work_folder, id, store_).IgnoreError();  // CleanUp comes, too

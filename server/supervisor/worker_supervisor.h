@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/problem_log.h"
+#include "core/base/steady_notification.h"
 #include "core/jobs/job_store.h"
 #include "core/jobs/lease_times.h"
 
@@ -80,7 +81,7 @@ class WorkerSupervisor {
     bool orphaned = true;
     std::string why_orphaned;  // logged last
     bool needs_reap = false;   // its process ended and its leases are not yet reaped
-    bool cannot_work = false;  // its last process failed before it had a job
+    bool cannot_work = false;  // its last process failed soon and without a job
     bool killed = false;       // by this server, which ends: its jobs are not to blame
     absl::Duration start_after = absl::ZeroDuration();  // steady time
     absl::Duration started_at = absl::ZeroDuration();
@@ -126,9 +127,9 @@ class WorkerSupervisor {
 
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  bool notified_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<SlotInfo> published_ ABSL_GUARDED_BY(mutex_);
 
+  SteadyNotification wake_up_;  // to look at the queue, or to stop
   std::thread thread_;
 };
 

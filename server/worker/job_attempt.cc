@@ -2,10 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/backoff.h"
-#include "core/base/problem_log.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
@@ -23,7 +24,7 @@ bool IsLostLease(const absl::Status& status) {
 }  // namespace
 
 JobAttempt::JobAttempt(const LeasedJob& leased, const AttemptOptions& options, JobStore* store,
-                       Clock* clock, const absl::Notification* shutdown)
+                       Clock* clock, const SteadyNotification* shutdown)
     : lease_(leased.lease),
       options_(options),
       store_(store),
@@ -59,23 +60,55 @@ absl::Status JobAttempt::Noted(absl::Status status) {
 
 void JobAttempt::KeepLease() {
   absl::Duration renewed_at = leased_at_;
+  absl::Duration told_at = absl::InfiniteDuration();  // to stop
   ProblemLog log(absl::StrCat("cannot keep the lease of ", lease_.job_id));
   do {
     // Read before the renewal, so that a slow store makes the next one earlier and not later.
     const absl::Duration now = clock_->Steady();
-    const bool renew = now - renewed_at >= options_.times.renew_after();
-    const absl::StatusOr<bool> cancel = CancelRequested(renew);
-    if (IsLostLease(cancel.status())) {
-      spdlog::warn("{}", cancel.status().ToString());
-      Stop(StopReason::kLostLease);
-      return;
+    if (stop_reason() != StopReason::kLostLease) LookAfterLease(now, &renewed_at, &log);
+    if (stop_reason() != StopReason::kNone) {
+      told_at = std::min(told_at, now);
+      // What has returned may still wait for the store.
+      if (now - told_at >= options_.stop_patience && !HasReturned()) return GiveUp(now - told_at);
     }
-    // The lease counts until somebody reaps it, so there is still a chance at the next tick.
-    if (!log.Failed(cancel.status())) {
-      if (renew) renewed_at = now;
-      if (*cancel) Stop(StopReason::kCancel);
-    }
-  } while (!ended_.WaitForNotificationWithTimeout(options_.tick));
+  } while (!ended_.WaitFor(options_.tick));
+}
+
+void JobAttempt::LookAfterLease(absl::Duration now, absl::Duration* renewed_at, ProblemLog* log) {
+  const bool renew = now - *renewed_at >= options_.times.renew_after();
+  const absl::StatusOr<bool> cancel = CancelRequested(renew);
+  if (IsLostLease(cancel.status())) {
+    spdlog::warn("{}", cancel.status().ToString());
+    Stop(StopReason::kLostLease);
+    return;
+  }
+  // The lease counts until somebody reaps it, so there is still a chance at the next tick.
+  if (log->Failed(cancel.status())) return;
+  if (renew) *renewed_at = now;
+  if (*cancel) Stop(StopReason::kCancel);
+}
+
+bool JobAttempt::HasReturned() const {
+  absl::MutexLock lock(&mutex_);
+  return returned_;
+}
+
+void JobAttempt::GiveUp(absl::Duration waited) {
+  std::string stage;
+  {
+    absl::MutexLock lock(&mutex_);
+    stage = latest_.stage();
+  }
+  spdlog::error("{}: hangs {}: it was told to stop {} ago; the worker ends at once", lease_.job_id,
+                stage.empty() ? "before its first progress" : absl::StrCat("in stage ", stage),
+                absl::FormatDuration(absl::Trunc(waited, absl::Seconds(1))));
+  // Once, without patience: a job that cannot be given up here is reaped.
+  absl::Status said;
+  const StopReason reason = stop_reason();
+  if (reason == StopReason::kCancel) said = store_->AcknowledgeCancel(lease_);
+  if (reason == StopReason::kShutdown) said = store_->Release(lease_);
+  if (!said.ok()) spdlog::error("{}: its end is not stored: {}", lease_.job_id, said.ToString());
+  options_.on_hang();
 }
 
 absl::StatusOr<bool> JobAttempt::CancelRequested(bool renew) {
@@ -148,6 +181,10 @@ absl::Status JobAttempt::Start() {
 }
 
 absl::Status JobAttempt::Finish(const std::function<absl::Status(const Lease&)>& write) {
+  {
+    absl::MutexLock lock(&mutex_);
+    returned_ = true;
+  }
   FlushProgress();
   // The lease is kept while the ending waits for the store.
   absl::Status status = WithPatience([&] { return write(lease_); });

@@ -9,9 +9,10 @@
 
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/problem_log.h"
+#include "core/base/steady_notification.h"
 #include "core/jobs/job_store.h"
 #include "core/jobs/lease_times.h"
 
@@ -24,6 +25,11 @@ struct AttemptOptions {
   absl::Duration tick = absl::Seconds(1);
   // How long a write that must not be lost is tried again while the store is unavailable or full.
   absl::Duration patience = absl::Seconds(60);
+  // How long work that was told to stop may go on before it counts as hanging.
+  absl::Duration stop_patience = absl::Minutes(10);
+  // Ends the process: nothing else ends work that hangs. Called by the keeper, once, after the job
+  // was given up; the lease is not kept any more.
+  std::function<void()> on_hang = [] {};
 };
 
 enum class StopReason {
@@ -33,12 +39,13 @@ enum class StopReason {
   kShutdown,   // the worker was told to end
 };
 
-// Thread-safe. A thread of its own keeps the lease from construction to Finish or destruction.
+// Thread-safe. A thread of its own keeps the lease from construction to Finish or destruction, and
+// notices when the work hangs.
 class JobAttempt {
  public:
   // All pointers must outlive the attempt.
   JobAttempt(const LeasedJob& leased, const AttemptOptions& options, JobStore* store, Clock* clock,
-             const absl::Notification* shutdown);
+             const SteadyNotification* shutdown);
   ~JobAttempt();
   JobAttempt(const JobAttempt&) = delete;
   JobAttempt& operator=(const JobAttempt&) = delete;
@@ -51,8 +58,8 @@ class JobAttempt {
 
   StopReason stop_reason() const;
 
-  // Writes the last progress, ends the keeper, and makes the ending `write` (Succeed, Fail, ...),
-  // again and again while the store is unavailable or full.
+  // The work has returned. Writes the last progress, ends the keeper, and makes the ending `write`
+  // (Succeed, Fail, ...), again and again while the store is unavailable or full.
   absl::Status Finish(const std::function<absl::Status(const Lease&)>& write);
 
   // LEASED -> RUNNING.
@@ -62,6 +69,11 @@ class JobAttempt {
 
  private:
   void KeepLease();
+  // One look. Moves `renewed_at` to `now` when it has renewed.
+  void LookAfterLease(absl::Duration now, absl::Duration* renewed_at, ProblemLog* log);
+  // Says of work that has hung since it was told to stop, `waited` ago, how it ended; then on_hang.
+  void GiveUp(absl::Duration waited);
+  bool HasReturned() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Renews, or only looks for a cancel request when the lease is not due yet.
   absl::StatusOr<bool> CancelRequested(bool renew);
   void Stop(StopReason reason) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -77,12 +89,13 @@ class JobAttempt {
   const AttemptOptions options_;
   JobStore* const store_;
   Clock* const clock_;
-  const absl::Notification* const shutdown_;
+  const SteadyNotification* const shutdown_;
   const absl::Duration leased_at_;  // steady time
-  absl::Notification ended_;
+  SteadyNotification ended_;
 
   mutable absl::Mutex mutex_;
   StopReason reason_ ABSL_GUARDED_BY(mutex_) = StopReason::kNone;
+  bool returned_ ABSL_GUARDED_BY(mutex_) = false;
   v1::Progress latest_ ABSL_GUARDED_BY(mutex_);
   bool unwritten_ ABSL_GUARDED_BY(mutex_) = false;
   bool written_once_ ABSL_GUARDED_BY(mutex_) = false;

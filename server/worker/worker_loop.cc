@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 }  // namespace
 
 WorkerLoop::WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
-                       const absl::Notification* shutdown)
+                       const SteadyNotification* shutdown)
     : options_(options),
       run_job_(std::move(run_job)),
       store_(store),
@@ -37,7 +37,7 @@ absl::Status WorkerLoop::Run() {
     const absl::StatusOr<bool> ran = RunNext();
     if (options_.once) return ran.status();
     if (lease_log_.Failed(ran.status()) || !*ran) {
-      shutdown_->WaitForNotificationWithTimeout(options_.attempt.times.poll);
+      shutdown_->WaitFor(options_.attempt.times.poll);
     }
   }
   return absl::OkStatus();

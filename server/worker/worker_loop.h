@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
 #include "core/base/problem_log.h"
+#include "core/base/steady_notification.h"
 #include "core/jobs/job_store.h"
 #include "server/worker/job_attempt.h"
 
@@ -43,7 +43,7 @@ class WorkerLoop {
  public:
   // `store`, `clock` and `shutdown` must outlive the loop.
   WorkerLoop(const WorkerOptions& options, RunJob run_job, JobStore* store, Clock* clock,
-             const absl::Notification* shutdown);
+             const SteadyNotification* shutdown);
 
   // Until `shutdown` is notified or, with `once`, after one job. A job that fails is no error of
   // the loop; OK means that the worker ended as it should. With `once` an unreachable store is an
@@ -62,7 +62,7 @@ class WorkerLoop {
   const RunJob run_job_;
   JobStore* const store_;
   Clock* const clock_;
-  const absl::Notification* const shutdown_;
+  const SteadyNotification* const shutdown_;
   absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
   ProblemLog lease_log_{"no lease"};
 };

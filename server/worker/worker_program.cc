@@ -15,11 +15,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "core/base/address.h"
 #include "core/base/arguments.h"
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
+#include "core/base/steady_notification.h"
 #include "core/jobs/lease_times.h"
 #include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
@@ -80,7 +80,7 @@ class SignalThread {
  public:
   // Without a parent, a second signal ends the process at once. The worker of a server may get one
   // from it, from who ends the service, and from the kernel when the server has gone.
-  SignalThread(int parent_pid, absl::Notification* stop) {
+  SignalThread(int parent_pid, SteadyNotification* stop) {
     sigemptyset(&signals_);
     for (int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals_, signal);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
@@ -108,25 +108,25 @@ class SignalThread {
   std::thread thread_;
 };
 
-absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job,
-                  const absl::Notification* stop) {
+absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, Clock* clock,
+                  const SteadyNotification* stop) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ProcessLock lock,
                              ProcessLock::Take(flags.options.work_folder, flags.options.name));
   JobStoreOptions store_options;
   store_options.create = false;
   CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<JobStore> store,
-                             OpenJobStore(flags.database, RealClock(), store_options));
+                             OpenJobStore(flags.database, clock, store_options));
   CYTOPRESS_ASSIGN_OR_RETURN(ModelRegistry registry,
                              ModelRegistry::Open(flags.settings.models_folder));
   CYTOPRESS_RETURN_IF_ERROR(BindRegistry(&registry, store.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
-  return WorkerLoop(flags.options, std::move(run_job), store.get(), RealClock(), stop).Run();
+  return WorkerLoop(flags.options, std::move(run_job), store.get(), clock, stop).Run();
 }
 
 }  // namespace
 
-int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
+int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job, Clock* clock) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("cytopress-worker"));
   Flags flags;
   CLI::App app("Runs compression jobs: trains, prunes, quantizes, evaluates and publishes models.",
@@ -141,14 +141,16 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job) {
   if (flags.options.name.empty()) flags.options.name = DefaultName();
   flags.options.attempt.times.poll = absl::Milliseconds(flags.poll_ms);
   flags.options.attempt.device = flags.settings.device;
+  // Nothing is destroyed: that would wait for the thread that hangs.
+  flags.options.attempt.on_hang = [] { _exit(1); };
 
-  absl::Notification stop;
+  SteadyNotification stop;
   SignalThread signals(flags.parent_pid, &stop);
   if (flags.parent_pid != 0 && !FollowParent(flags.parent_pid)) {
     spdlog::info("the parent process has ended");
     return 0;
   }
-  const absl::Status status = Work(flags, make_run_job, &stop);
+  const absl::Status status = Work(flags, make_run_job, clock, &stop);
   if (status.ok()) return 0;
   spdlog::error("{}", status.ToString());
   return 1;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "core/base/clock.h"
 #include "server/worker/worker_loop.h"
 
 namespace cytopress {
@@ -22,8 +23,11 @@ using RunJobFactory = std::function<absl::StatusOr<RunJob>(const WorkerSettings&
 
 // main(). Returns the exit code: 0 after SIGTERM, SIGINT or, with --once, one job or an empty
 // queue; 2 for bad flags; 1 for anything else. SIGTERM and SIGINT give the job back at its next
-// step; a second one ends the process at once where it has no parent to die with.
-int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job);
+// step; a second one ends the process at once where it has no parent to die with. A job that hangs
+// after it was told to stop (AttemptOptions::stop_patience) ends the process with 1. `clock` must
+// outlive the call.
+int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job,
+                     Clock* clock = RealClock());
 
 }  // namespace cytopress
 

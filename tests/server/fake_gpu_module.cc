@@ -1,5 +1,6 @@
 // A module as cytopressd loads one for GPUs, with the program's own engine on the "GPU" 0. The
-// "GPU" 2 is lost as soon as something is to be computed, the "GPU" 3 before.
+// "GPU" 1 has no memory, the "GPU" 2 is lost as soon as something is to be computed, the "GPU" 3
+// before. There are no others.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -27,6 +28,10 @@ class LostEngine : public cytopress::Engine {
 
 }  // namespace
 
+extern "C" void CytopressCheckGpu(int gpu, absl::Status* status) {
+  if (gpu > 3) *status = absl::UnavailableError("there are four GPUs");
+}
+
 extern "C" void CytopressCreateGpuEngine(
     const cytopress::Artifact& artifact, int gpu,
     absl::StatusOr<std::unique_ptr<cytopress::Engine>>* engine) {
@@ -37,6 +42,6 @@ extern "C" void CytopressCreateGpuEngine(
   } else if (gpu == 3) {
     *engine = absl::UnavailableError("the GPU is lost");
   } else {
-    *engine = absl::FailedPreconditionError("there is one GPU");
+    *engine = absl::ResourceExhaustedError("no memory of the GPU is free");
   }
 }

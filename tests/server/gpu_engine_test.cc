@@ -37,7 +37,12 @@ TEST(GpuEngineTest, ItsErrorsArrive) {
   const absl::StatusOr<EngineFactory> factory = LoadGpuEngine(FAKE_GPU_MODULE, 1);
   ASSERT_TRUE(factory.ok()) << factory.status();
   EXPECT_EQ((*factory)(SmallModel(), {}).status(),
-            absl::FailedPreconditionError("there is one GPU"));
+            absl::ResourceExhaustedError("no memory of the GPU is free"));
+}
+
+TEST(GpuEngineTest, AGpuThatIsNotThereIsToldOfBeforeAnythingIsServed) {
+  EXPECT_EQ(LoadGpuEngine(FAKE_GPU_MODULE, 4).status(),
+            absl::UnavailableError("there are four GPUs"));
 }
 
 TEST(GpuEngineTest, ALostGpuIsToldOf) {

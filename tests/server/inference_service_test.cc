@@ -384,18 +384,24 @@ class CancelledCallTest : public InferenceServiceTest {
     return call;
   }
 
+  // What the metrics tell may be a second old.
+  bool AwaitQueueDepth(int images) const {
+    return Eventually([&] {
+      return MetricValue(HttpGet(daemon_->metrics_port(), "/metrics"),
+                         "cytopress_classify_queue_depth") == images;
+    });
+  }
+
   // Cancels a call that waits for its turn. Of the images that are computed from the one before it
   // to the one after it; each call has one.
   int ImagesAroundACancelledCall() {
+    EXPECT_TRUE(AwaitQueueDepth(0)) << "of the try before";
     puppet_.Hold();
     const size_t batches_before = puppet_.batches().size();
     const std::unique_ptr<Call> first = Begin();
     EXPECT_TRUE(puppet_.AwaitBatches(batches_before + 1));
     const std::unique_ptr<Call> cancelled = Begin();
-    EXPECT_TRUE(Eventually([this] {
-      return MetricValue(HttpGet(daemon_->metrics_port(), "/metrics"),
-                         "cytopress_classify_queue_depth") == 1;
-    }));
+    EXPECT_TRUE(AwaitQueueDepth(1));
     cancelled->context->TryCancel();
     EXPECT_EQ(cancelled->status.Get().error_code(), grpc::StatusCode::CANCELLED);
     // What comes by the same connection comes after the news of it.

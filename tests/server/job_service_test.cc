@@ -95,6 +95,31 @@ TEST_F(JobServiceTest, ARepeatedRequestIdAnswersWithTheFirstJob) {
   EXPECT_EQ(DetailsOf(status).info.reason(), "REQUEST_ID_REUSED");
 }
 
+TEST_F(JobServiceTest, ARepeatedRequestIdAnswersWithTheFirstJobWhenItsBaseIsGone) {
+  const ModelVersion base = Publish("base");
+  v1::CompressRequest request = ValidCompress();
+  for (const char* name : {"base", "base@1"}) {
+    request.mutable_spec()->set_base_model(name);
+    request.set_request_id(name);
+    MustCompress(request);
+  }
+  ModelRegistry registry = OpenRegistry();
+  ASSERT_EQ(registry.Delete(base), absl::OkStatus());
+  for (const char* name : {"base", "base@1"}) {
+    request.mutable_spec()->set_base_model(name);
+    request.set_request_id(name);
+    const v1::Job again = MustCompress(request);
+    EXPECT_EQ(again.request_id(), name);
+    EXPECT_EQ(again.spec().base_model(), "base@1");
+  }
+  v1::Job job;
+  request.mutable_spec()->set_base_model("bas");
+  EXPECT_EQ(Compress(request, &job).error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  request.mutable_spec()->set_base_model("base");
+  request.set_request_id("new");
+  EXPECT_EQ(Compress(request, &job).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(JobServiceTest, TheBaseModelIsPinnedToItsVersion) {
   Publish("base");
   v1::CompressRequest request = ValidCompress();
@@ -220,6 +245,19 @@ TEST_F(LocalDatasetTest, ThePathOfADatasetMustExist) {
   }
   EXPECT_EQ(MustCompress(WithDataset(folder_)).state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(MustCompress(WithDataset("synthetic:100")).state(), v1::JOB_STATE_QUEUED);
+}
+
+TEST_F(LocalDatasetTest, ARepeatedRequestIdAnswersWithTheFirstJobWhenItsDataHaveMoved) {
+  const std::string data = folder_ + "/data";
+  std::filesystem::create_directory(data);
+  v1::CompressRequest request = WithDataset(data);
+  request.set_request_id("once");
+  const v1::Job first = MustCompress(request);
+  std::filesystem::remove(data);
+  EXPECT_EQ(MustCompress(request).id(), first.id());
+  request.set_request_id("twice");
+  v1::Job job;
+  EXPECT_THAT(DetailsOf(Compress(request, &job)).fields(), ElementsAre("spec.dataset.uri"));
 }
 
 TEST_F(LocalDatasetTest, ASecondServerWithWorkersIsRefused) {

@@ -91,6 +91,24 @@ TEST_F(ModelServiceTest, ListsInPages) {
   EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("page_token"));
 }
 
+TEST_F(ModelServiceTest, EndsAPageThatGrowsTooLarge) {
+  Artifact artifact = TestModel();
+  artifact.ledger.emplace_back().set_note(std::string(size_t{2} << 20, 'n'));
+  const std::string bytes = *SerializeArtifact(artifact);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(OpenRegistry().Publish("large", bytes, "").ok());
+  std::vector<int64_t> versions;
+  v1::ListModelsRequest request;
+  do {
+    v1::ListModelsResponse page;
+    const grpc::Status status = models_->ListModels(Context().get(), request, &page);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_EQ(page.models_size(), 1);
+    versions.push_back(page.models(0).version());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(versions, ElementsAre(3, 2, 1));
+}
+
 TEST_F(ModelServiceTest, DownloadsTheFileAsItIs) {
   Publish("cells", 5);
   v1::DownloadModelRequest request;

@@ -40,7 +40,7 @@ class ProgramTest : public testing::Test {
   void Run(const std::vector<std::string>& arguments, const std::vector<std::string>& by = {}) {
     ProcessOptions options;
     options.command = by;
-    options.command.push_back(CYTOPRESSD);
+    options.command.push_back(program_);
     options.command.insert(options.command.end(), arguments.begin(), arguments.end());
     options.log_path = folder_ + "/log";
     const absl::StatusOr<pid_t> pid = StartProcess(options);
@@ -72,6 +72,7 @@ class ProgramTest : public testing::Test {
 
   const TemporaryFolder temporary_;
   const std::string folder_ = temporary_.path();
+  std::string program_ = CYTOPRESSD;
   pid_t pid_ = 0;
 };
 
@@ -136,6 +137,18 @@ TEST_F(ProgramTest, AGpuThatItWasNotBuiltForIsExitCode2WithTheRemedy) {
   }
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("build it with a CUDA LibTorch"));
+}
+
+TEST_F(ProgramTest, AGpuThatIsNotThereIsExitCode1) {
+  // It looks for the module beside itself.
+  program_ = folder_ + "/cytopressd";
+  std::filesystem::copy_file(CYTOPRESSD, program_);
+  std::filesystem::copy_file(FAKE_GPU_MODULE, folder_ + "/" + kGpuModule);
+  std::vector<std::string> arguments = ServerArguments();
+  arguments.insert(arguments.end(), {"--inference-device", "cuda:4"});
+  Run(arguments);
+  EXPECT_EQ(AwaitExit().code, 1);
+  EXPECT_THAT(Log(), HasSubstr("--inference-device cuda:4: there are four GPUs"));
 }
 
 TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {

@@ -76,7 +76,9 @@ std::string HttpGet(int port, const std::string& path) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+  const bool connected = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  EXPECT_TRUE(connected) << "nobody listens on port " << port;
+  if (connected) {
     const std::string request =
         absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(send(fd, request.data(), request.size(), MSG_NOSIGNAL),

@@ -44,7 +44,7 @@ struct Details {
 };
 Details DetailsOf(const grpc::Status& status);
 
-// The text that `port` answers to GET `path`, headers included.
+// The text that `port`, where somebody must listen, answers to GET `path`, headers included.
 std::string HttpGet(int port, const std::string& path);
 
 // The value of the line that starts with `series` (name and labels), or NaN when there is none.

@@ -131,10 +131,15 @@ TEST_F(ImpatientUploadTest, WhoDoesNotSendMakesRoomForOthers) {
     EXPECT_TRUE(status.ok() || DetailsOf(status).has_retry) << status.error_message();
   } while (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED && ++tries < 10000);
   EXPECT_TRUE(status.ok()) << status.error_message();
+  // One may have been at work when the place was wanted, or its end may have come too late.
+  int cut_off = 0;
   for (Upload* const stuck : {first.get(), second.get()}) {
     stuck->writer->WritesDone();
-    EXPECT_EQ(stuck->writer->Finish().error_code(), grpc::StatusCode::CANCELLED);
+    const grpc::Status end = stuck->writer->Finish();
+    cut_off += end.error_code() == grpc::StatusCode::CANCELLED;
+    EXPECT_TRUE(end.ok() || end.error_code() == grpc::StatusCode::CANCELLED) << end.error_message();
   }
+  EXPECT_GE(cut_off, 1);
 }
 
 }  // namespace

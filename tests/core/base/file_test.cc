@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
@@ -68,6 +69,19 @@ TEST_F(FileTest, ReadingNamesWhatIsMissing) {
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(missing.message()), HasSubstr(Path("none")));
   EXPECT_EQ(ReadFile(folder_, 10).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(FileTest, APemFileIsKnownByItsFirstLine) {
+  const std::string pem = "-----BEGIN CERTIFICATE-----\n";
+  ASSERT_TRUE(WriteFileAtomically(Path("a.pem"), pem).ok());
+  EXPECT_EQ(*ReadPem("--tls-cert", Path("a.pem")), pem);
+  ASSERT_TRUE(WriteFileAtomically(Path("a.der"), "hello").ok());
+  EXPECT_EQ(ReadPem("--tls-cert", Path("a.der")).status(),
+            absl::InvalidArgumentError(absl::StrCat(
+                "--tls-cert: ", Path("a.der"), " is no PEM file (it has no -----BEGIN line)")));
+  const absl::Status missing = ReadPem("--tls-cert", Path("b.pem")).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), testing::StartsWith("--tls-cert: cannot open "));
 }
 
 TEST_F(FileTest, AFailedWriteLeavesTheOldFile) {

@@ -101,7 +101,9 @@ TEST_F(CudaEngineTest, AGpuThatIsNotThereIsAnError) {
   NetworkSpec spec;
   spec.classes = 2;
   EXPECT_EQ(CreateCudaEngine(RandomArtifact(spec, v1::WEIGHT_TYPE_FP16), 99).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CheckGpu(99).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CheckGpu(0), absl::OkStatus());
 }
 
 }  // namespace

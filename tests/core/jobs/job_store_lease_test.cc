@@ -295,6 +295,20 @@ TEST_P(LeaseTest, WhatFailedWaitsWhileOthersRun) {
   EXPECT_EQ(Acquire().job_id, failed);
 }
 
+TEST_P(LeaseTest, WhatFailedDoesNotWaitUntilAClockThatWasSetBackCatchesUp) {
+  const std::string failed = Submit();
+  ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
+  clock_.Advance(options_.pause_after_failure);
+  ASSERT_EQ(store_->Fail(AcquireAndStart(), "disk full", true), absl::OkStatus());
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 0);
+  clock_.Advance(-options_.pause_after_failure);  // by less than shows: its pause lasts longer
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 0);
+  EXPECT_FALSE(store_->AcquireLease("w1", "cpu", kLease)->has_value());
+  clock_.Advance(-absl::Hours(2));
+  EXPECT_EQ(*store_->QueuedFor("cpu"), 1);
+  EXPECT_EQ(Acquire().job_id, failed);
+}
+
 TEST_P(LeaseTest, FinalFailureIsNotRetried) {
   const std::string id = Submit();
   ASSERT_EQ(store_->Fail(Acquire(), "no such data set", false), absl::OkStatus());

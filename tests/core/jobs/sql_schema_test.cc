@@ -130,6 +130,16 @@ TEST(SqlDialectTest, AFullDiskIsResourceExhaustedWithTheRemedy) {
                 "job database /s/jobs.db: database or disk is full; make room there"));
 }
 
+TEST(SqlDialectTest, ADatabaseThatOthersHoldIsUnavailable) {
+  for (const int code : {SQLITE_BUSY, SQLITE_BUSY_SNAPSHOT, SQLITE_LOCKED}) {
+    const soci::sqlite3_soci_error error("sqlite3_statement_backend::loadOne: database is locked",
+                                         code);
+    EXPECT_EQ(MakeSqliteDialect("/s/jobs.db")->ToStatus(error),
+              absl::UnavailableError("job database /s/jobs.db: database is locked"))
+        << code;
+  }
+}
+
 TEST(SqlDialectTest, WhatPostgresRepeatsOfAStatementIsLeftOut) {
   const std::unique_ptr<SqlDialect> dialect = MakePostgresDialect("postgresql://host/jobs");
   for (const char* line : {"DETAIL:  Key (id)=(secret) already exists.",

@@ -4,15 +4,19 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
 #include "core/base/clock.h"
 #include "core/serving/classify_pipeline.h"
 #include "tests/core/serving/fakes.h"
+#include "tests/eventually.h"
 
 namespace cytopress {
 
@@ -51,11 +55,27 @@ class ClassifyPipelineTest : public testing::Test {
     return *pipeline_;
   }
 
+  // A decoder does `work`: the end of a request that it refuses. It is bulk work of one image,
+  // which nobody but a decoder takes.
+  void OnDecoder(std::function<void()> work) {
+    ClassifyTask task;
+    task.model.name = "m";
+    task.images = {Raw(one_)};
+    task.top_k = kFakeClasses + 1;
+    task.bulk = true;
+    task.done = [work = std::move(work)](const absl::StatusOr<ClassifyOutcome>& refused) {
+      EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+      work();
+    };
+    pipeline().Submit(std::move(task));
+  }
   // Keeps a decoder from what is sent from now on, until it is let go. Once a test.
   void HoldDecoder() {
-    pipeline().Preload({"m", 0}, [this](const absl::Status&) {
+    OnDecoder([this] {
+      decoder_is_held_.Notify();
       EXPECT_TRUE(decoder_may_go_.WaitForNotificationWithTimeout(kPatience));
     });
+    EXPECT_TRUE(decoder_is_held_.WaitForNotificationWithTimeout(kPatience));
   }
   void LetDecoderGo() {
     if (!decoder_may_go_.HasBeenNotified()) decoder_may_go_.Notify();
@@ -88,7 +108,7 @@ class ClassifyPipelineTest : public testing::Test {
   Puppet puppet_;
   FakeModelLoader loader_{&puppet_};
   CountingObserver observer_;
-  absl::Notification decoder_may_go_;
+  absl::Notification decoder_is_held_, decoder_may_go_;
   std::unique_ptr<ClassifyPipeline> pipeline_;
 };
 

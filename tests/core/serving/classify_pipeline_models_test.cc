@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/error_details.h"
@@ -57,6 +58,65 @@ TEST_F(ClassifyPipelineTest, ARegistryThatStallsHoldsUpNoModelThatIsInMemory) {
     ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
     answer->Get() = absl::CancelledError();
   }
+}
+
+TEST_F(ClassifyPipelineTest, ARegistryThatStallsAPreloadHoldsUpNoDecoder) {
+  options_.versions_fresh_for = absl::InfiniteDuration();
+  options_.decode_threads = 1;
+  ASSERT_TRUE(Send({Raw(one_)})->Get().ok());
+  const int looks = loader_.looks();
+  loader_.HoldLooks(true);
+  const auto loaded = std::make_shared<Promised<absl::Status>>();
+  pipeline().Preload({"m", 0}, [loaded](const absl::Status& status) { loaded->Set(status); });
+  ASSERT_TRUE(loader_.AwaitLooks(looks + 1));
+  EXPECT_TRUE(Send({Raw(one_), Raw(two_)})->Get().ok());
+  EXPECT_FALSE(loaded->IsSet());
+  loader_.HoldLooks(false);
+  EXPECT_EQ(loaded->Get(), absl::OkStatus());
+}
+
+TEST_F(ClassifyPipelineTest, WithoutARegistryWhatIsInMemoryAnswersOn) {
+  options_.versions_fresh_for = absl::ZeroDuration();  // every answer is old at once
+  ASSERT_TRUE(Send({Raw(one_)}, "")->Get().ok());
+  ASSERT_TRUE(Send({Raw(one_)}, "m")->Get().ok());
+  // Then nothing is known of the registry any more but that the default has this name.
+  loader_.NoteChange();
+  const absl::Status gone = absl::UnavailableError("the models folder cannot be read");
+  loader_.FailLooks(gone);
+  const auto answered_by = [this](const ModelVersion& model) {
+    ClassifyTask task;
+    task.model = model;
+    task.images = {Raw(one_)};
+    const auto answer = Send(std::move(task));
+    const absl::StatusOr<ClassifyOutcome>& outcome = answer->Get();
+    const std::string by =
+        outcome.ok() ? ToString(outcome->model->version) : outcome.status().ToString();
+    answer->Get() = absl::CancelledError();
+    return by;
+  };
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(answered_by({"m", 0}), "m@1");
+    EXPECT_EQ(answered_by({"m", 1}), "m@1");
+    EXPECT_EQ(answered_by({"", 0}), "default@1");
+    EXPECT_EQ(answered_by({"m", 2}), gone.ToString()) << "who names a version means no other";
+    EXPECT_EQ(answered_by({"cold", 0}), gone.ToString());
+  }
+  EXPECT_EQ(loader_.loads("m@1"), 1);
+  EXPECT_EQ(loader_.loads("cold@1"), 0);
+}
+
+TEST_F(ClassifyPipelineTest, WithoutARegistryNothingMakesRoomForWhatWasKnown) {
+  options_.versions_fresh_for = absl::ZeroDuration();
+  options_.models.max_loaded = 1;
+  ASSERT_TRUE(Send({Raw(one_)}, "before")->Get().ok());
+  ASSERT_TRUE(Send({Raw(one_)}, "now")->Get().ok());
+  loader_.FailLooks(absl::UnavailableError("the models folder cannot be read"));
+  EXPECT_EQ(Send({Raw(one_)}, "before")->Get().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(Send({Raw(one_)}, "now")->Get().ok());
+  EXPECT_EQ(loader_.loads("before@1"), 1);
+  EXPECT_EQ(loader_.loads("now@1"), 1);
+  loader_.FailLooks(absl::OkStatus());
+  EXPECT_TRUE(Send({Raw(one_)}, "before")->Get().ok()) << "it is back, and so is the model";
 }
 
 TEST_F(ClassifyPipelineTest, WaitsForAModelWithoutHoldingUpOthers) {

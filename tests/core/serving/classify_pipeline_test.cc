@@ -167,8 +167,9 @@ TEST_F(ClassifyPipelineTest, ChecksTopKAgainstTheModel) {
 
 // A decoder looks after others every eight images: here it hears of the cancelling then.
 TEST_F(ClassifyPipelineTest, WhatIsCancelledWhileItIsDecodedIsNotDecodedToItsEnd) {
+  options_.versions_fresh_for = absl::InfiniteDuration();
   options_.decode_threads = 1;
-  options_.admission.max_waiting_images = 64;
+  options_.admission.max_waiting_images = 64 + 2;
   EXPECT_TRUE(Send({Raw(one_)})->Get().ok());
   HoldDecoder();
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -180,7 +181,7 @@ TEST_F(ClassifyPipelineTest, WhatIsCancelledWhileItIsDecodedIsNotDecodedToItsEnd
   task.images.resize(64, bad);
   task.cancelled = cancelled;
   const auto answer = Send(std::move(task));
-  pipeline().Preload({"m", 0}, [cancelled](const absl::Status&) { *cancelled = true; });
+  OnDecoder([cancelled] { *cancelled = true; });
   LetDecoderGo();
   EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kCancelled)
       << "the bad ones are not looked at";

@@ -152,14 +152,22 @@ class FakeModelLoader : public ModelLoader {
     if (!mutex_.AwaitWithTimeout(absl::Condition(&may_go), kPatience)) {
       ADD_FAILURE() << "nobody let the look at " << ToString(wanted) << " go on";
     }
+    if (!look_failure_.ok()) return look_failure_;
     return ModelVersion{wanted.name.empty() ? "default" : wanted.name,
                         wanted.version == 0 ? newest_ : wanted.version};
   }
-  int64_t changes() const override { return 0; }
+  int64_t changes() const override { return changes_; }
+  // As when this process has published or deleted.
+  void NoteChange() { ++changes_; }
   // As a file system that stalls.
   void HoldLooks(bool held) {
     absl::MutexLock lock(&mutex_);
     looks_held_ = held;
+  }
+  // As one that is not there; OK: it is back.
+  void FailLooks(absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    look_failure_ = std::move(status);
   }
   // What version 0 means from now on.
   void SetNewest(int64_t version) {
@@ -236,10 +244,12 @@ class FakeModelLoader : public ModelLoader {
   Puppet* const puppet_;
   const int engines_;
   const int preferred_batch_;
+  std::atomic<int64_t> changes_{0};
   mutable absl::Mutex mutex_;
   int64_t newest_ ABSL_GUARDED_BY(mutex_) = 1;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   bool looks_held_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status look_failure_ ABSL_GUARDED_BY(mutex_);
   ImageTimes times_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Status> failures_ ABSL_GUARDED_BY(mutex_);

@@ -142,6 +142,22 @@ TEST_F(ModelHostTest, WhoWaitsInVainIsTold) {
   EXPECT_TRUE(patient->Get().ok());
 }
 
+TEST_F(ModelHostTest, WhoWaitsInVainIsToldByTheHostItself) {
+  Make(1);
+  const auto busy = Ask("a");
+  ASSERT_TRUE(busy->Get().ok());
+  const auto hasty = std::make_shared<Answer>();
+  EXPECT_EQ(
+      host_->Acquire({"b", 1},
+                     [hasty](absl::StatusOr<ModelHandle> model) { hasty->Set(std::move(model)); },
+                     {clock_.Steady() + absl::Seconds(1), nullptr}),
+      nullptr);
+  clock_.Advance(absl::Seconds(5));
+  Ask("c");  // wakes the host, which would look again without it, too
+  EXPECT_EQ(hasty->Get().status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(loader_.loads("b@1"), 0);
+}
+
 TEST_F(ModelHostTest, AnswersFromMemoryAtOnce) {
   Make(2);
   ASSERT_EQ(Use("a"), absl::OkStatus());
@@ -199,6 +215,44 @@ TEST_F(ModelHostTest, ADamagedVersionPushesNobodyOutASecondTime) {
   loader_.FailOne("a@2", absl::OkStatus());
   host_->Unload({"b", 1});
   EXPECT_TRUE(Eventually([this] { return Answering(2) == 2; })) << "once there is room";
+}
+
+TEST_F(ModelHostTest, NobodyMakesRoomForWhatCannotBeReadNow) {
+  Make(1);
+  EXPECT_TRUE(Use("a").ok());
+  loader_.FailLooks(absl::UnavailableError("not mounted"));
+  EXPECT_EQ(Use("b"), absl::UnavailableError("not mounted"));
+  EXPECT_EQ(loader_.loads("b@1"), 0);
+  EXPECT_THAT(Loaded(), ElementsAre("a"));
+  // It was not the model's fault: the next try neither waits nor lacks room.
+  loader_.FailLooks(absl::OkStatus());
+  EXPECT_TRUE(Use("b").ok());
+  EXPECT_THAT(Loaded(), ElementsAre("b"));
+}
+
+TEST_F(ModelHostTest, ADamagedVersionStaysOneWhileNothingCanBeRead) {
+  Make(2);
+  loader_.FailOne("a@1", absl::DataLossError("damaged"));
+  EXPECT_EQ(Use("a"), absl::DataLossError("damaged"));
+  clock_.Advance(absl::Seconds(5));
+  loader_.FailLooks(absl::UnavailableError("not mounted"));
+  EXPECT_EQ(Use("a"), absl::UnavailableError("not mounted"));
+  loader_.FailLooks(absl::OkStatus());
+  EXPECT_EQ(Use("a"), absl::DataLossError("damaged"));
+  EXPECT_EQ(loader_.loads("a@1"), 2);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(Use("a"), absl::DataLossError("damaged"));
+  EXPECT_EQ(loader_.loads("a@1"), 2) << "it waits twice as long after its second failure";
+}
+
+TEST_F(ModelHostTest, TheOldVersionAnswersOnWhenTheNewOneCannotBeRead) {
+  Make(1);
+  EXPECT_EQ(Answering(1), 1);
+  loader_.FailLooks(absl::UnavailableError("not mounted"));
+  EXPECT_EQ(Answering(2), 1);
+  EXPECT_EQ(Use("b"), absl::UnavailableError("not mounted")) << "it comes after the new version";
+  EXPECT_EQ(loader_.loads("a@2"), 0);
+  EXPECT_THAT(LoadedVersions(), ElementsAre(1));
 }
 
 TEST_F(ModelHostTest, WhatOnlyLackedMemoryIsGivenRoomAgain) {

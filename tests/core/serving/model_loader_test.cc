@@ -172,6 +172,21 @@ TEST_F(RegistryModelLoaderTest, ADamagedFileIsAnError) {
   EXPECT_EQ(loader.Load({"cells", 1}).status().code(), absl::StatusCode::kDataLoss);
 }
 
+// UNIMPLEMENTED would be a call that the server does not have.
+TEST_F(RegistryModelLoaderTest, AFileOfANewerReleaseIsAFailedPrecondition) {
+  Publish("cells");
+  {
+    std::fstream file(*registry_->PathOf({"cells", 1}),
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(8);  // docs/artifact-format.md
+    file.write("\x02", 1);
+  }
+  RegistryModelLoader loader = Make();
+  const absl::Status status = loader.Load({"cells", 1}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("newer"));
+}
+
 TEST_F(RegistryModelLoaderTest, ALackOfMemoryIsAnError) {
   Publish("cells");
   RegistryModelLoaderOptions options;

@@ -111,6 +111,10 @@ TEST_F(RecentVersionsTest, AnEmptyNameIsTheOneThatItMeantLast) {
   EXPECT_EQ(recent_.WithName({"", 0}), (ModelVersion{"m", 0}));
   clock_.Advance(absl::Hours(1));
   EXPECT_EQ(recent_.WithName({"", 0}), (ModelVersion{"m", 0})) << "however long ago";
+  loader_.answer = absl::UnavailableError("cannot list the folder");
+  ++loader_.changes_made;
+  EXPECT_FALSE(recent_.Look({"", 0}).ok());
+  EXPECT_EQ(recent_.WithName({"", 0}), (ModelVersion{"m", 0})) << "nothing else is known";
   EXPECT_EQ(recent_.WithName({"other", 3}), (ModelVersion{"other", 3}));
 }
 

@@ -16,8 +16,11 @@ if cmp -s "$source/package-lock.json" "$folder/installed-lock.json"; then
 fi
 mkdir -p "$folder" || exit 1
 cp "$source/package.json" "$source/package-lock.json" "$folder/" || exit 1
-if ! npm ci --ignore-scripts --no-audit --no-fund --prefix "$folder" >"$folder/install.log" 2>&1; then
-  echo "ONNX Runtime: not installed, npm failed (no registry?); $folder/install.log has more"
+if ! timeout 240 npm ci --fetch-timeout=60000 --fetch-retries=1 --ignore-scripts --no-audit --no-fund \
+    --prefix "$folder" >"$folder/install.log" 2>&1; then
+  # What it has left would be taken for the whole.
+  rm -rf "$folder/node_modules" "$folder/installed-lock.json"
+  echo "ONNX Runtime: not installed, npm failed or took 240 s (no registry?); $folder/install.log has more"
   exit 0
 fi
 # Of the binaries of all systems, only this one's can be loaded.

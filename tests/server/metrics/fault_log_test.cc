@@ -35,14 +35,19 @@ TEST_F(FaultLogTest, WarnsOfFaultsOfTheServerAndOfNothingElse) {
   log_.Note("Classify", Error(absl::StatusCode::kDataLoss, "damaged\nmodel"));
   log_.Note("Classify", Error(absl::StatusCode::kUnknown, "?"));
   log_.Note("UploadModel", Error(absl::StatusCode::kResourceExhausted, "no room", kDiskFull));
+  log_.Note("Classify", Error(absl::StatusCode::kFailedPrecondition, "too large"));
+  log_.Note("ClassifyStream", Error(absl::StatusCode::kFailedPrecondition, "too large"));
   const std::string warned = lines_.text();
   EXPECT_EQ(warned,
             "warning: Compress failed: INTERNAL: no table\n"
             "warning: Classify failed: DATA_LOSS: damaged model\n"
             "warning: Classify failed: UNKNOWN: ?\n"
-            "warning: UploadModel failed: RESOURCE_EXHAUSTED: no room\n");
+            "warning: UploadModel failed: RESOURCE_EXHAUSTED: no room\n"
+            "warning: Classify failed: FAILED_PRECONDITION: too large\n"
+            "warning: ClassifyStream failed: FAILED_PRECONDITION: too large\n");
   log_.Note("Classify", Error(absl::StatusCode::kResourceExhausted, "full", "QUEUE_FULL"));
   log_.Note("GetJob", Error(absl::StatusCode::kNotFound, "no job"));
+  log_.Note("CancelJob", Error(absl::StatusCode::kFailedPrecondition, "it has ended", "JOB_ENDED"));
   log_.Note("Classify", Error(absl::StatusCode::kCancelled, "gone"));
   log_.Note("Classify", google::rpc::Status());
   EXPECT_EQ(lines_.text(), warned);

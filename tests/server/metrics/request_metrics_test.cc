@@ -47,9 +47,10 @@ TEST_F(RequestMetricsTest, ErrorsThatTheObjectiveCountsAreThereBeforeTheFirst) {
        {ByCode("cytopress_requests_total", "Classify"),
         ByCode("cytopress_requests_total", "ClassifyStream"),
         ByCode("cytopress_stream_messages_total")}) {
-    EXPECT_THAT(values, UnorderedElementsAre(Key("OK"), Key("UNKNOWN"), Key("DEADLINE_EXCEEDED"),
-                                             Key("RESOURCE_EXHAUSTED"), Key("INTERNAL"),
-                                             Key("UNAVAILABLE"), Key("DATA_LOSS")));
+    EXPECT_THAT(values,
+                UnorderedElementsAre(Key("OK"), Key("UNKNOWN"), Key("DEADLINE_EXCEEDED"),
+                                     Key("RESOURCE_EXHAUSTED"), Key("FAILED_PRECONDITION"),
+                                     Key("INTERNAL"), Key("UNAVAILABLE"), Key("DATA_LOSS")));
     EXPECT_THAT(values, Each(Pair(testing::_, 0)));
   }
 }
@@ -62,9 +63,9 @@ TEST_F(RequestMetricsTest, TheyAreCountedInTheSeriesThatAreThere) {
   metrics_.ObserveStreamMessage(bad_message);
   EXPECT_EQ(ByCode("cytopress_requests_total", "Classify")["UNAVAILABLE"], 2);
   EXPECT_EQ(ByCode("cytopress_requests_total", "ClassifyStream")["UNAVAILABLE"], 0);
-  EXPECT_EQ(ByCode("cytopress_requests_total", "Classify").size(), 7u);
+  EXPECT_EQ(ByCode("cytopress_requests_total", "Classify").size(), 8u);
   EXPECT_EQ(ByCode("cytopress_stream_messages_total")["INTERNAL"], 1);
-  EXPECT_EQ(ByCode("cytopress_stream_messages_total").size(), 7u);
+  EXPECT_EQ(ByCode("cytopress_stream_messages_total").size(), 8u);
 }
 
 TEST_F(RequestMetricsTest, FaultsOfTheServerAreLogged) {
@@ -79,10 +80,15 @@ TEST_F(RequestMetricsTest, FaultsOfTheServerAreLogged) {
                    grpc::Status(grpc::StatusCode::DATA_LOSS, "", damaged.SerializeAsString()),
                    absl::Milliseconds(1));
   metrics_.ObserveStreamMessage(damaged);
+  for (const char* method : {"Classify", "CancelJob"}) {
+    metrics_.Observe(method, grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "it cannot be"),
+                     absl::Milliseconds(1));
+  }
   EXPECT_EQ(log.text(),
             "warning: GetJob failed: INTERNAL: no table\n"
             "warning: Classify failed: DATA_LOSS: damaged model\n"
-            "warning: ClassifyStream failed: DATA_LOSS: damaged model\n");
+            "warning: ClassifyStream failed: DATA_LOSS: damaged model\n"
+            "warning: Classify failed: FAILED_PRECONDITION: it cannot be\n");
 }
 
 TEST_F(RequestMetricsTest, OtherMethodsAndCodesComeWithTheirFirstCall) {

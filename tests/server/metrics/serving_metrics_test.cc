@@ -76,11 +76,13 @@ TEST_F(ServingMetricsTest, ManyNamesHaveNoMore) {
     Serve({absl::StrCat("cells-", name), 1});
     metrics_.OnUnloaded({absl::StrCat("cells-", name), 1});
   }
+  int found = 0;
   for (const prometheus::MetricFamily& family : registry_.Collect()) {
-    if (family.name == "cytopress_classify_images_total") {
-      EXPECT_EQ(family.metric.size(), 32u);
-    }
+    if (family.name != "cytopress_classify_images_total") continue;
+    ++found;
+    EXPECT_EQ(family.metric.size(), 32u);
   }
+  EXPECT_EQ(found, 1);
 }
 
 TEST_F(ServingMetricsTest, OneVersionMayComeAndGo) {

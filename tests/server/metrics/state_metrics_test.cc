@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/server/worker/forwarding_job_store.h"
@@ -98,6 +100,25 @@ TEST_F(StateMetricsTest, TellsTheRoomOnTheDisk) {
   StateSources gone = Sources();
   gone.state_folder = folder_ + "/gone";
   EXPECT_EQ(free_bytes(StateMetrics(gone)), -1) << "rather no figure than a wrong one";
+}
+
+TEST_F(StateMetricsTest, TheSourcesAreAskedOnceASecondHoweverOftenItIsScraped) {
+  int asked = 0;
+  StateSources sources = Sources();
+  sources.waiting_images = [&asked] { return ++asked; };
+  const StateMetrics metrics(std::move(sources));
+  const auto scraped_depth = [&metrics] {
+    for (const prometheus::MetricFamily& family : metrics.Collect()) {
+      if (family.name == "cytopress_classify_queue_depth") return family.metric.at(0).gauge.value;
+    }
+    return -1.0;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(scraped_depth(), 1);
+  clock_.Advance(absl::Milliseconds(999));
+  EXPECT_EQ(scraped_depth(), 1);
+  clock_.Advance(absl::Milliseconds(1));
+  EXPECT_EQ(scraped_depth(), 2);
+  EXPECT_EQ(asked, 2);
 }
 
 TEST_F(StateMetricsTest, CountsTheStagesThatEndLater) {

@@ -84,7 +84,8 @@ TEST_F(WorkerProcessTest, IsPoliteAndInheritsNothing) {
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGTERM);
   ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
-  ProcessOptions options = Shell("read go <&3 || kill -TERM $$; echo survived");
+  ProcessOptions options =
+      Shell(absl::StrCat("[ -e /proc/$$/fd/", pipe_ends[0], " ] || kill -TERM $$; echo survived"));
   options.nice = 5;
   const int base = getpriority(PRIO_PROCESS, 0);
   const absl::StatusOr<pid_t> pid = StartProcess(options);

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -24,6 +23,7 @@
 #include "server/worker/checkpoint_folders.h"
 #include "server/worker/process_lock.h"
 #include "tests/eventually.h"
+#include "tests/server/worker/counting_clock.h"
 #include "tests/server/worker/forwarding_job_store.h"
 #include "tests/temporary_folder.h"
 
@@ -71,8 +71,17 @@ class SupervisorTest : public testing::Test {
     return Eventually([&] { return Get(id).state() == state; });
   }
   SlotInfo Slot(size_t i = 0) { return supervisor_->Slots().at(i); }
+  // A slot tells of its process at the end of a tick: the database may tell of its job before.
   bool SlotIsEmpty() {
     return Eventually([&] { return Slot().pid == 0; });
+  }
+  bool HasStarted(int processes) {
+    return Eventually([&] { return Slot().started == processes; });
+  }
+  pid_t RunningPid() {
+    pid_t pid = 0;
+    EXPECT_TRUE(Eventually([&] { return (pid = Slot().pid) != 0; }));
+    return pid;
   }
 
   SupervisorOptions options_;
@@ -99,9 +108,9 @@ TEST_F(SupervisorTest, EachJobGetsAProcessThatEndsWithIt) {
   const std::string second = Submit("publish");
   EXPECT_TRUE(Reaches(first, v1::JOB_STATE_SUCCEEDED));
   EXPECT_TRUE(Reaches(second, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_TRUE(HasStarted(2));
   EXPECT_TRUE(SlotIsEmpty());
   EXPECT_EQ(Slot().crashes, 0);
-  EXPECT_EQ(Slot().started, 2);
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/logs/worker-local-1.log"));
 }
 
@@ -110,6 +119,7 @@ TEST_F(SupervisorTest, JobsOfOtherDevicesStartNothing) {
   Submit("publish", "cuda:0");
   const std::string ours = Submit("publish", "cpu");
   EXPECT_TRUE(Reaches(ours, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_TRUE(HasStarted(1));
   EXPECT_TRUE(SlotIsEmpty());
   EXPECT_EQ(Slot().started, 1);
   EXPECT_EQ(store_->Stats()->depth, 1);
@@ -123,7 +133,7 @@ TEST_F(SupervisorTest, SlotsWorkBesideEachOther) {
   EXPECT_TRUE(Reaches(a, v1::JOB_STATE_RUNNING));
   EXPECT_TRUE(Reaches(b, v1::JOB_STATE_RUNNING));
   EXPECT_NE(Get(a).worker(), Get(b).worker());
-  EXPECT_EQ(Slot(0).started + Slot(1).started, 2);
+  EXPECT_TRUE(Eventually([&] { return Slot(0).started == 1 && Slot(1).started == 1; }));
 }
 
 // What follows `flag` on the command line of a process.
@@ -142,7 +152,10 @@ TEST_F(SupervisorTest, WorkersShareTheCoresEqually) {
     const std::string id = Submit("wait");
     EXPECT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
     pid_t pid = 0;
-    for (const SlotInfo& slot : supervisor_->Slots()) pid = std::max(pid, slot.pid);
+    EXPECT_TRUE(Eventually([&] {
+      for (const SlotInfo& slot : supervisor_->Slots()) pid = std::max(pid, slot.pid);
+      return pid != 0;
+    }));
     const std::string threads = ArgumentOf(pid, "--threads");
     supervisor_.reset();
     EXPECT_TRUE(store_->Cancel(id).ok());
@@ -166,7 +179,7 @@ TEST_F(SupervisorTest, WorkersGetTheirShareOfTheMachineAndOfTheDisk) {
   Start();
   const std::string id = Submit("wait");
   ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
-  const pid_t pid = Slot().pid;
+  const pid_t pid = RunningPid();
   EXPECT_EQ(getpriority(PRIO_PROCESS, pid), std::min(19, getpriority(PRIO_PROCESS, 0) + 5));
   EXPECT_EQ(sched_getscheduler(pid), SCHED_BATCH);
   cpu_set_t cores;
@@ -180,7 +193,7 @@ TEST_F(SupervisorTest, KilledWorkersJobIsTakenBackAndRunAgain) {
   Start();
   const std::string id = Submit("wait");
   ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
-  const pid_t killed = Slot().pid;
+  const pid_t killed = RunningPid();
   ASSERT_GT(killed, 0);
   ASSERT_EQ(kill(killed, SIGKILL), 0);
   EXPECT_TRUE(Eventually([&] { return Get(id).attempt() == 2; }));
@@ -227,24 +240,6 @@ TEST_F(SupervisorTest, WorkersThatCannotStartAreStartedEverMoreSlowly) {
   EXPECT_EQ(Get(id).attempt(), 0);
 }
 
-// Stands still; knows how often it was looked at, which the supervisor does several times a tick.
-class CountingClock : public FakeClock {
- public:
-  absl::Duration Steady() const override {
-    ++looks_;
-    return FakeClock::Steady();
-  }
-  // Returns when whole ticks have come after it.
-  void AdvanceAndTick(absl::Duration by) {
-    Advance(by);
-    const int enough = looks_ + 30;
-    EXPECT_TRUE(Eventually([&] { return looks_ >= enough; }));
-  }
-
- private:
-  mutable std::atomic<int> looks_{0};
-};
-
 // The supervisor's time passes only when it is told to.
 class PacedSupervisorTest : public SupervisorTest {
  protected:
@@ -278,6 +273,23 @@ TEST_F(PacedSupervisorTest, WorkersThatCannotStartAreNotUp) {
   const absl::Time last = store_->ListWorkers()->at(0).last_seen;
   for (int i = 0; i < 3; ++i) clock_.AdvanceAndTick(options_.times.heartbeat);
   EXPECT_EQ(store_->ListWorkers()->at(0).last_seen, last);
+}
+
+TEST_F(PacedSupervisorTest, AWorkerThatFailedAfterItsJobHadEndedIsUp) {
+  // Never leases the job, and so has none in hand when it ends.
+  options_.worker_program = folder_ + "/sleeps";
+  std::ofstream(options_.worker_program) << "#!/bin/sh\nexec sleep 1000\n";
+  std::filesystem::permissions(options_.worker_program, std::filesystem::perms::owner_all);
+  options_.last_backoff = options_.first_backoff = absl::Hours(1);
+  StartPaced();
+  Submit("publish");
+  ASSERT_TRUE(Eventually([&] { return Slot().pid != 0; }));
+  clock_.Advance(options_.last_backoff + absl::Seconds(1));
+  ASSERT_EQ(kill(Slot().pid, SIGKILL), 0);
+  ASSERT_TRUE(HasCrashed(1));
+  const absl::Time before = store_->ListWorkers()->at(0).last_seen;
+  clock_.AdvanceAndTick(options_.times.heartbeat);
+  EXPECT_GT(store_->ListWorkers()->at(0).last_seen, before);
 }
 
 TEST_F(PacedSupervisorTest, ThePauseAfterACrashDoublesUpToTheLongest) {
@@ -329,7 +341,7 @@ TEST_F(SupervisorTest, StopGivesTheJobBackWithoutCost) {
   Start();
   const std::string id = Submit("wait");
   ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
-  const pid_t pid = Slot().pid;
+  const pid_t pid = RunningPid();
   supervisor_->Stop();
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(Get(id).attempt(), 0);

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "absl/synchronization/notification.h"
+#include "core/base/steady_notification.h"
 #include "tests/eventually.h"
 #include "tests/server/worker/forwarding_job_store.h"
 #include "tests/temporary_folder.h"
@@ -75,7 +75,7 @@ class WorkerLoopTest : public testing::Test {
   }
 
   FakeClock clock_;
-  absl::Notification shutdown_;
+  SteadyNotification shutdown_;
   WorkerOptions options_;
   const TemporaryFolder temporary_;
   const std::string folder_ = temporary_.path();

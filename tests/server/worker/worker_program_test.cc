@@ -19,13 +19,14 @@ namespace {
 class WorkerProgramTest : public testing::Test {
  protected:
   // Runs the program in a process of its own, as its signals and locks need; returns its exit code.
-  int Run(std::vector<std::string> arguments, const RunJobFactory& factory) {
+  int Run(std::vector<std::string> arguments, const RunJobFactory& factory,
+          Clock* clock = RealClock()) {
     const pid_t child = fork();
     if (child == 0) {
       arguments.insert(arguments.begin(), "cytopress-worker");
       std::vector<char*> argv;
       for (std::string& argument : arguments) argv.push_back(argument.data());
-      _exit(RunWorkerProgram(static_cast<int>(argv.size()), argv.data(), factory));
+      _exit(RunWorkerProgram(static_cast<int>(argv.size()), argv.data(), factory, clock));
     }
     int status = 0;
     EXPECT_EQ(waitpid(child, &status, 0), child);
@@ -127,6 +128,25 @@ TEST_F(WorkerProgramTest, ASecondSignalEndsItAtOnce) {
                   });
                 }),
             -SIGTERM);
+}
+
+TEST_F(WorkerProgramTest, AJobThatDoesNotStopEndsIt) {
+  const std::string id = Submit();
+  FakeClock clock;
+  const RunJobFactory hang = [&](const WorkerSettings&) -> absl::StatusOr<RunJob> {
+    return RunJob([&](const JobTask&, JobAttempt*) -> JobOutcome {
+      kill(getpid(), SIGTERM);
+      Eventually([&] {
+        clock.Advance(absl::Minutes(1));
+        return false;
+      });
+      _exit(99);
+    });
+  };
+  EXPECT_EQ(Run(Flags(), hang, &clock), 1);
+  const v1::Job job = *Open()->Get(id);
+  EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(job.attempt(), 0);
 }
 
 TEST_F(WorkerProgramTest, EndsAtOnceWhenTheParentIsGone) {
