@@ -8,10 +8,9 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/strip.h"
 #include "client/status.h"
 #include "client/tls_files.h"
+#include "core/base/address.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
@@ -27,6 +26,9 @@ constexpr int kMaxReconnectMs = 3000;
 // that come more often than every five minutes as an attack.
 constexpr int kKeepaliveMs = 6 * 60 * 1000;
 constexpr int kKeepaliveTimeoutMs = 20 * 1000;
+// After two pings gRPC would ask no more until there is something to send, and a watch has nothing
+// to send while its job waits in the queue.
+constexpr int kUnlimitedPings = 0;
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(
     const std::optional<TlsFiles>& tls) {
@@ -43,12 +45,6 @@ absl::StatusOr<Response> ToResult(const grpc::Status& status, Response response)
 
 }  // namespace
 
-bool IsLoopback(absl::string_view target) {
-  absl::ConsumePrefix(&target, "dns:///");
-  return target == "localhost" || absl::StartsWith(target, "localhost:") ||
-         absl::StartsWith(target, "127.") || absl::StartsWith(target, "[::1]");
-}
-
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
   CYTOPRESS_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ChannelCredentials> credentials,
                              MakeCredentials(options.tls));
@@ -58,7 +54,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(const ClientOptions& opti
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  if (IsLoopback(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, kUnlimitedPings);
+  if (IsLocal(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return std::make_unique<Client>(grpc::CreateCustomChannel(options.target, credentials, arguments),
                                   options);
 }

@@ -72,14 +72,15 @@ struct ClassifyOptions {
   std::string model;    // empty: the server's default
   int64_t version = 0;  // 0: the newest when the first answer comes, and the same from then on
   int top_k = 1;        // -1: all classes
-  // A request holds at most this many images, and this many bytes (but at least one image).
+  // A request holds at most this many images, and this many bytes (but at least one image); fewer
+  // bytes once the server has refused one as larger than its --max-message-mib.
   int batch_images = 64;
   int64_t batch_bytes = int64_t{3} << 20;
   int in_flight = 4;  // requests sent and not yet answered
   // What errors call an image; unset: "images[N]".
   std::function<std::string(int64_t)> image_name;
-  // Gets an image that cannot be loaded or that the server refuses, and the others go on; unset:
-  // the first one ends it.
+  // Gets an image that cannot be loaded, that the server refuses, or that is too large for a
+  // request, and the others go on; unset: the first one ends it.
   std::function<void(int64_t, const absl::Status&)> on_bad_image;
   // Called after the results of each answer with what there is so far: all that is known of a run
   // that ends with an error.
@@ -88,9 +89,6 @@ struct ClassifyOptions {
   // with `why`.
   std::function<bool(const absl::Status& why)> on_disconnect;
 };
-
-// Whether `target` is on this machine's loopback, where no proxy has anything to do.
-bool IsLoopback(absl::string_view target);
 
 // Thread-safe.
 class Client {
@@ -138,8 +136,9 @@ class Client {
   // server slows down instead of refusing. `load(i)` is called once for each
   // image, in order, when its request is put together; `on_result(i, ...)` once for each image, in
   // the order in which answers come. Both on the caller's thread. The first error ends it, but for
-  // those of single images when `options` takes them, and for UNAVAILABLE of a server that has
-  // answered before: what has no answer yet is sent again once the server is back.
+  // those of single images when `options` takes them, for requests that are too large, whose images
+  // are sent again in smaller ones, and for UNAVAILABLE of a server that has answered before: what
+  // has no answer yet is sent again once the server is back.
   absl::StatusOr<ClassifySummary> ClassifyAll(
       int64_t count, absl::FunctionRef<absl::StatusOr<v1::ImageInput>(int64_t)> load,
       absl::FunctionRef<void(int64_t, const v1::Classification&)> on_result,

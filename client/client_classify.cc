@@ -131,6 +131,17 @@ bool ParseImageField(absl::string_view field, int64_t* index) {
          absl::SimpleAtoi(field.substr(0, field.find(']')), index);
 }
 
+// What an image adds to a request, with the least that its field and length take: never 0.
+int64_t BytesOf(const v1::ImageInput& image) {
+  return static_cast<int64_t>(image.ByteSizeLong()) + 2;
+}
+
+// Whether gRPC itself ended the stream, for a request over the server's limit: errors of the
+// service have an ErrorInfo.
+bool IsRequestTooLarge(const absl::Status& end) {
+  return absl::IsResourceExhausted(end) && !end.GetPayload(kErrorInfoUrl).has_value();
+}
+
 // Why a request has no answer; OK where it has one.
 absl::Status ErrorIn(const absl::StatusOr<v1::ClassifyStreamResponse>& answer) {
   if (!answer.ok()) return answer.status();
@@ -166,7 +177,8 @@ class ClassifyRun {
         options_(options),
         stub_(stub),
         deadline_(deadline),
-        reconnection_(deadline, sleep) {
+        reconnection_(deadline, sleep),
+        batch_bytes_(options.batch_bytes) {
     summary_.model = options.model;
     summary_.version = options.version;
   }
@@ -185,6 +197,11 @@ class ClassifyRun {
       if (const absl::Status error = ErrorIn(answer); IsLost(error)) {
         stream.reset();
         CYTOPRESS_RETURN_IF_ERROR(AwaitServer(error));
+        continue;
+      }
+      if (IsRequestTooLarge(answer.status())) {
+        stream.reset();
+        CYTOPRESS_RETURN_IF_ERROR(MakeRequestsSmaller(answer.status()));
         continue;
       }
       CYTOPRESS_RETURN_IF_ERROR(answer.status());
@@ -209,15 +226,70 @@ class ClassifyRun {
     return static_cast<int>(running_.size()) < allowed;
   }
 
-  // Puts what was on its way back to what waits, and waits for the server itself; `why` when there
-  // is nothing more to be hoped for.
-  absl::Status AwaitServer(const absl::Status& why) {
+  // Puts what was on its way back to what waits.
+  void PutBack() {
     for (auto batch = running_.rbegin(); batch != running_.rend(); ++batch) {
       waiting_.push_front(std::move(batch->second));
     }
     running_.clear();
+  }
+
+  // Puts back what was on its way, and waits for the server itself; `why` when there is nothing
+  // more to be hoped for.
+  absl::Status AwaitServer(const absl::Status& why) {
+    PutBack();
     const auto goes_on = [&] { return !options_.on_disconnect || options_.on_disconnect(why); };
     return reconnection_.MayTry() && reconnection_.Pause(goes_on) ? absl::OkStatus() : why;
+  }
+
+  // Puts back what was on its way, in requests that are half as large as the one that was refused.
+  // Which one that was the server does not say; but the largest on its way is no smaller, and thus
+  // too large as well.
+  absl::Status MakeRequestsSmaller(const absl::Status& refusal) {
+    const auto smaller = [](const auto& a, const auto& b) {
+      return a.second.request.ByteSizeLong() < b.second.request.ByteSizeLong();
+    };
+    const auto largest = std::max_element(running_.begin(), running_.end(), smaller);
+    if (largest->second.images.size() > 1) {
+      int64_t bytes = 0;
+      for (const v1::ImageInput& image : largest->second.request.images()) bytes += BytesOf(image);
+      batch_bytes_ = bytes / 2;
+    } else {
+      const int64_t image = largest->second.images[0];
+      running_.erase(largest);
+      CYTOPRESS_RETURN_IF_ERROR(RefuseLargeImage(image, refusal));
+    }
+    PutBack();
+    CutWaiting();
+    return absl::OkStatus();
+  }
+
+  absl::Status RefuseLargeImage(int64_t image, const absl::Status& refusal) const {
+    const std::string why = absl::StrCat(
+        "the image is larger than the server's --max-message-mib lets through (", refusal.message(),
+        "); scale it down, or start cytopressd with a larger --max-message-mib");
+    if (!options_.on_bad_image) {
+      return absl::InvalidArgumentError(absl::StrCat(NameOf(image), ": ", why));
+    }
+    options_.on_bad_image(image, absl::InvalidArgumentError(why));
+    return absl::OkStatus();
+  }
+
+  // Leaves no request of several images in `waiting_` with more than `batch_bytes_`.
+  void CutWaiting() {
+    for (Batch& batch : std::exchange(waiting_, {})) {
+      int64_t bytes = 0;
+      for (size_t i = 0; i < batch.images.size(); ++i) {
+        v1::ImageInput& image = *batch.request.mutable_images(static_cast<int>(i));
+        bytes += BytesOf(image);
+        if (i == 0 || bytes > batch_bytes_) {
+          waiting_.emplace_back();
+          bytes = BytesOf(image);
+        }
+        *waiting_.back().request.add_images() = std::move(image);
+        waiting_.back().images.push_back(batch.images[i]);
+      }
+    }
   }
 
   // Fills `waiting_`, unless there is something in it to be sent again.
@@ -236,8 +308,8 @@ class ClassifyRun {
         }
         held_back_ = *std::move(image);
       }
-      bytes += held_back_->ByteSizeLong();
-      if (batch.request.images_size() > 0 && bytes > options_.batch_bytes) break;
+      bytes += BytesOf(*held_back_);
+      if (batch.request.images_size() > 0 && bytes > batch_bytes_) break;
       *batch.request.add_images() = *std::move(held_back_);
       batch.images.push_back(next_ - 1);
       held_back_.reset();
@@ -337,6 +409,7 @@ class ClassifyRun {
   const absl::Duration deadline_;
   const absl::Duration start_ = RealClock()->Steady();
   Reconnection reconnection_;
+  int64_t batch_bytes_;                      // of a request; fewer once one was too large
   std::map<int64_t, Batch> running_;         // by the id of the request
   std::deque<Batch> waiting_;                // not yet sent, or to be sent again
   int64_t next_id_ = 0;                      // of a request

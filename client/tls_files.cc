@@ -16,25 +16,9 @@
 namespace cytopress {
 namespace {
 
-constexpr int64_t kMaxPemBytes = 1 << 20;
-
 using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
 using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
-
-absl::StatusOr<std::string> ReadPem(const char* what, const std::string& path) {
-  if (path.empty()) return std::string();
-  absl::StatusOr<std::string> pem = ReadFile(path, kMaxPemBytes);
-  if (!pem.ok()) {
-    return absl::Status(pem.status().code(),
-                        absl::StrCat("TLS ", what, ": ", pem.status().message()));
-  }
-  if (pem->find("-----BEGIN") == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("TLS ", what, ": ", path, " is no PEM file (it has no -----BEGIN line)"));
-  }
-  return pem;
-}
 
 Bio Open(const std::string& pem) {
   return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free);
@@ -90,9 +74,14 @@ absl::StatusOr<grpc::SslCredentialsOptions> ReadTlsFiles(const TlsFiles& files) 
         "TLS certificate and key belong together: give both or neither");
   }
   grpc::SslCredentialsOptions options;
-  CYTOPRESS_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem("CA", files.ca));
-  CYTOPRESS_ASSIGN_OR_RETURN(options.pem_cert_chain, ReadPem("certificate", files.certificate));
-  CYTOPRESS_ASSIGN_OR_RETURN(options.pem_private_key, ReadPem("key", files.key));
+  if (!files.ca.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem("TLS CA", files.ca));
+  }
+  if (!files.certificate.empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(options.pem_cert_chain,
+                               ReadPem("TLS certificate", files.certificate));
+    CYTOPRESS_ASSIGN_OR_RETURN(options.pem_private_key, ReadPem("TLS key", files.key));
+  }
   CYTOPRESS_RETURN_IF_ERROR(CheckAuthority(options.pem_root_certs, files.ca));
   CYTOPRESS_RETURN_IF_ERROR(CheckPair(options, files));
   return options;

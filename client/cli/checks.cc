@@ -17,7 +17,7 @@ constexpr double kLongestTimeout = 30 * 24 * 3600;
 
 // Of a host alone, gRPC would call port 0. "unix:PATH" and "dns:///NAME" have a scheme.
 bool LacksPort(absl::string_view address) {
-  if (absl::StartsWith(address, "unix:") || absl::StrContains(address, "://")) return false;
+  if (IsUnixSocket(address) || absl::StrContains(address, "://")) return false;
   const size_t colon = address.rfind(':');
   return colon == absl::string_view::npos || colon + 1 == address.size() ||
          address.back() == ']';  // "[::1]"

@@ -199,19 +199,17 @@ CLI::Validator OneOrAll() {
       "-1 or >=1");
 }
 
-// Before anything is sent.
-absl::Status CheckCsv(const std::string& csv, bool json) {
-  if (csv.empty()) return absl::OkStatus();
-  if (!IsStandardOutput(csv)) return CheckWritable(csv);
-  if (!json) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--csv: ", csv, " is where --json writes as well; name a file, or leave one of them out"));
-}
-
 absl::Status PrintResults(CliContext* context, const ClassifyFlags& flags,
                           const ClassifyResults& results) {
   const bool csv_only = IsStandardOutput(flags.csv);
-  if (csv_only) context->out() << ToCsv(results);
+  // The file comes first: a reader of standard output that goes away, such as head(1), ends the
+  // program.
+  absl::Status written = absl::OkStatus();
+  if (csv_only) {
+    context->out() << ToCsv(results);
+  } else if (!flags.csv.empty()) {
+    written = WriteFileAtomically(flags.csv, ToCsv(results));
+  }
   if (context->json()) {
     PrintJson(ToJson(results, !flags.summary), &context->out());
   } else {
@@ -222,12 +220,11 @@ absl::Status PrintResults(CliContext* context, const ClassifyFlags& flags,
       context->err() << "cytopress: " << Printable(note) << '\n';
     }
   }
-  if (flags.csv.empty() || csv_only) return absl::OkStatus();
-  return WriteFileAtomically(flags.csv, ToCsv(results));
+  return written;
 }
 
 absl::StatusOr<ExitCode> Classify(CliContext* context, const ClassifyFlags& flags) {
-  CYTOPRESS_RETURN_IF_ERROR(CheckCsv(flags.csv, context->json()));
+  CYTOPRESS_RETURN_IF_ERROR(CheckCsvOutput(flags.csv, context->json()));
   ModelVersion version;
   if (!flags.model.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(version, ParseModelVersion(flags.model));

@@ -18,6 +18,7 @@
 #include "client/cli/report_commands.h"
 #include "client/cli/usage.h"
 #include "client/status.h"
+#include "core/base/address.h"
 #include "core/base/arguments.h"
 
 namespace cytopress {
@@ -112,7 +113,7 @@ std::string WhyUnreachable(absl::string_view message, const GlobalFlags& flags) 
 
 // gRPC goes through a proxy where the environment names one.
 std::string ProxyHint(const GlobalFlags& flags) {
-  if (IsLoopback(flags.server) || absl::StartsWith(flags.server, "unix:")) return "";
+  if (IsLocal(flags.server)) return "";
   for (const char* name : {"grpc_proxy", "https_proxy", "http_proxy"}) {
     const char* const proxy = std::getenv(name);
     if (proxy == nullptr || *proxy == '\0') continue;

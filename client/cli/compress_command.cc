@@ -49,7 +49,6 @@ absl::StatusOr<ExitCode> Compress(CliContext* context, const CompressFlags& flag
 void AddCompressCommand(CLI::App* app, CliContext* context) {
   auto flags = std::make_shared<CompressFlags>();
   auto detach = std::make_shared<bool>(false);
-  auto watch = std::make_shared<bool>(false);
   CLI::App* command = app->add_subcommand("compress", "train, prune, fine-tune, quantize, publish");
   command->add_option("--name", flags->name, "publish the model under this name")->required();
   AddRecipeFlags(command, flags.get());
@@ -57,10 +56,9 @@ void AddCompressCommand(CLI::App* app, CliContext* context) {
   AddGoalFlags(command, flags.get());
   command->add_option("--request-id", flags->request_id,
                       "asking again with the same id answers with the same job");
-  CLI::Option* watch_flag = command->add_flag("--watch", *watch, "follow the job (default)");
-  command->add_flag("--detach", *detach, "only queue the job")->excludes(watch_flag);
+  command->add_flag("--detach", *detach, "only queue the job");
   command->footer(kExamples);
-  command->callback([context, flags, detach, watch] {
+  command->callback([context, flags, detach] {
     context->set_command([context, flags, detach] { return Compress(context, *flags, *detach); });
   });
 }

@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/file.h"
 
 namespace cytopress {
 namespace {
@@ -44,6 +45,14 @@ std::string Padded(const std::string& text, size_t width, bool right) {
 }
 
 bool IsStandardOutput(const std::string& path) { return path == "-" || path == kStandardOutput; }
+
+absl::Status CheckCsvOutput(const std::string& path, bool json) {
+  if (path.empty()) return absl::OkStatus();
+  if (!IsStandardOutput(path)) return CheckWritable(path);
+  if (!json) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--csv: ", path, " is where --json writes as well; name a file, or leave one of them out"));
+}
 
 Table::Table(std::vector<std::string> headings) {
   for (std::string& heading : headings) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "client/format.h"
 
 namespace cytopress {
@@ -35,6 +36,8 @@ std::string Padded(const std::string& text, size_t width, bool right = false);
 // name of it.
 constexpr char kStandardOutput[] = "/dev/stdout";
 bool IsStandardOutput(const std::string& path);
+// Of --csv, before anything is sent; `json`: whether JSON goes to standard output.
+absl::Status CheckCsvOutput(const std::string& path, bool json);
 
 // Columns as wide as their content, two blanks between them.
 class Table {

@@ -144,8 +144,9 @@ std::vector<int64_t> ChooseImages(const Split& split, int classes, int count) {
   return chosen;
 }
 
+// `split` is that of the flags.
 absl::StatusOr<std::string> ExportImage(const Dataset& dataset, const Split& split, int64_t index,
-                                        const std::string& root) {
+                                        const DatasetFlags& flags) {
   Image image;
   image.width = dataset.width;
   image.height = dataset.height;
@@ -154,9 +155,10 @@ absl::StatusOr<std::string> ExportImage(const Dataset& dataset, const Split& spl
   image.pixels.assign(begin, begin + dataset.image_bytes());
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string png, EncodePng(image));
   const std::string folder =
-      absl::StrCat(root, "/", FolderName(dataset.class_names[split.labels[index]]));
+      absl::StrCat(flags.output, "/", FolderName(dataset.class_names[split.labels[index]]));
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(folder));
-  const std::string path = absl::StrFormat("%s/%05d.png", folder, index);
+  // Each split counts from 0, and several may share a folder.
+  const std::string path = absl::StrFormat("%s/%s-%05d.png", folder, flags.split, index);
   CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, png));
   return path;
 }
@@ -167,7 +169,7 @@ absl::StatusOr<ExitCode> Export(CliContext* context, const DatasetFlags& flags) 
   CYTOPRESS_RETURN_IF_ERROR(CheckFolderNames(dataset.class_names));
   std::vector<std::string> paths;
   for (const int64_t index : ChooseImages(*split, dataset.classes(), flags.count)) {
-    CYTOPRESS_ASSIGN_OR_RETURN(std::string path, ExportImage(dataset, *split, index, flags.output));
+    CYTOPRESS_ASSIGN_OR_RETURN(std::string path, ExportImage(dataset, *split, index, flags));
     paths.push_back(std::move(path));
   }
   if (context->json()) {
@@ -217,7 +219,8 @@ void AddShow(CLI::App* datasets, CliContext* context) {
 void AddExport(CLI::App* datasets, CliContext* context) {
   auto flags = std::make_shared<DatasetFlags>();
   CLI::App* command = AddCommon(
-      datasets->add_subcommand("export", "write some images as DIR/CLASS/NNNNN.png"), flags.get());
+      datasets->add_subcommand("export", "write some images as DIR/CLASS/SPLIT-NNNNN.png"),
+      flags.get());
   command->add_option("--split", flags->split, "train, val or test")
       ->check(CLI::IsMember({"train", "val", "test"}))
       ->capture_default_str();

@@ -201,8 +201,7 @@ absl::StatusOr<Measured> Measure(Client* client, const v1::Model& model, const D
 
 // MedMNIST's result file: no heading, a row an image: its index, then the score of each class in
 // the order of the data set's labels.
-absl::Status WriteCsv(const std::string& path, const std::vector<float>& scores,
-                      const std::vector<int>& class_of) {
+std::string ScoresAsCsv(const std::vector<float>& scores, const std::vector<int>& class_of) {
   std::string text;
   for (size_t row = 0; row * class_of.size() < scores.size(); ++row) {
     absl::StrAppend(&text, row);
@@ -211,7 +210,7 @@ absl::Status WriteCsv(const std::string& path, const std::vector<float>& scores,
     }
     text.push_back('\n');
   }
-  return WriteFileAtomically(path, text);
+  return text;
 }
 
 void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* stored,
@@ -287,7 +286,7 @@ absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation
 
 absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
-  if (!flags.csv.empty()) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.csv));
+  CYTOPRESS_RETURN_IF_ERROR(CheckCsvOutput(flags.csv, context->json()));
   std::map<std::string, std::string> aliases;
   CYTOPRESS_ASSIGN_OR_RETURN(aliases, ParseAliases(flags.aliases));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
@@ -307,8 +306,12 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
                              Measure(client, model, dataset, split, class_of, flags));
   v1::Evaluation message = ToProto(measured.evaluation, flags.split, /*engine=*/"");
   message.clear_right();  // means nothing to a reader
-  if (!flags.csv.empty()) {
-    CYTOPRESS_RETURN_IF_ERROR(WriteCsv(flags.csv, measured.scores, class_of));
+  const bool csv_only = IsStandardOutput(flags.csv);
+  if (csv_only) {
+    context->out() << ScoresAsCsv(measured.scores, class_of);
+  } else if (!flags.csv.empty()) {
+    CYTOPRESS_RETURN_IF_ERROR(
+        WriteFileAtomically(flags.csv, ScoresAsCsv(measured.scores, class_of)));
   }
   if (context->json()) {
     Json json;
@@ -324,11 +327,10 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
     json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
     PrintJson(json, &context->out());
   } else {
-    PrintCaveats(model, dataset, seen, &context->out());
-    PrintReport(measured, message, stored, model, dataset, &context->out());
-    if (same_data && stored == nullptr) {
-      context->out() << "(the model stores no figures of this split)\n";
-    }
+    std::ostream& out = csv_only ? context->err() : context->out();
+    PrintCaveats(model, dataset, seen, &out);
+    PrintReport(measured, message, stored, model, dataset, &out);
+    if (same_data && stored == nullptr) out << "(the model stores no figures of this split)\n";
   }
   if (flags.tolerance.has_value()) {
     CYTOPRESS_RETURN_IF_ERROR(CheckTolerance(message, stored, same_data, *flags.tolerance));
@@ -355,7 +357,8 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
   command->add_option(
       "--csv", flags->csv,
       "write the scores as MedMNIST's evaluator does: no heading; an image's number in the split, "
-      "then a column for each class in the order of `cytopress datasets show`");
+      "then a column for each class in the order of `cytopress datasets show`; - = standard "
+      "output, with the figures on standard error");
   command
       ->add_option("--alias", flags->aliases,
                    "CLASS_OF_DATASET=CLASS_OF_MODEL where names differ, separated by commas")

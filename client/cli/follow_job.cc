@@ -106,12 +106,12 @@ void PrintQueued(CliContext* context, const v1::Job& job, bool reports) {
   if (!job.waiting_reason().empty()) out << "waiting: " << Printable(job.waiting_reason()) << '\n';
 }
 
-absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id, bool reports) {
+absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id,
+                                   const std::string& what_follows) {
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   const InterruptNote note(
       absl::StrCat("\nThe job goes on without this window.\n  watch it again:  cytopress watch ",
-                   id, "\n  stop it:         cytopress cancel ", id, "\n",
-                   reports ? absl::StrCat("  its report:      cytopress report ", id, "\n") : ""));
+                   id, "\n  stop it:         cytopress cancel ", id, "\n", what_follows));
   v1::Job job;
   if (context->json()) {
     CYTOPRESS_ASSIGN_OR_RETURN(job, WatchAsJson(context, client, id));

@@ -15,9 +15,9 @@ void PrintQueued(CliContext* context, const v1::Job& job, bool reports = false);
 
 // Shows the job until it has ended, then what came of it. With --json: a line of JSON a change.
 // kJobFailed and kJobCancelled say how the job ended.
-// `reports`: whoever interrupts it is told how to have the report that follows otherwise.
+// `what_follows`: lines for whoever interrupts it, how to have what the command does afterwards.
 absl::StatusOr<ExitCode> FollowJob(CliContext* context, const std::string& id,
-                                   bool reports = false);
+                                   const std::string& what_follows = "");
 
 }  // namespace cytopress
 

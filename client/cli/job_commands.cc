@@ -1,4 +1,5 @@
 // jobs, watch, cancel
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"

@@ -82,9 +82,7 @@ absl::StatusOr<ExitCode> Delete(CliContext* context, const ModelFlags& flags) {
 absl::StatusOr<DownloadedModel> Receive(CliContext* context, Client* client,
                                         const ModelVersion& version, const std::string& path,
                                         const std::string& format) {
-  Console console = context->console();
-  console.terminal &= path != kStandardOutput;
-  TransferLine line(console, "receiving");
+  TransferLine line(context->console(), "receiving");
   return client->DownloadModel(version.name, version.version, path, ModelFormatsByName().at(format),
                                [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
 }

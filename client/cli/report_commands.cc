@@ -2,7 +2,9 @@
 #include "client/cli/report_commands.h"
 
 #include <memory>
+#include <ostream>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/flag_names.h"
@@ -51,22 +53,51 @@ absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
 absl::Status WriteReport(CliContext* context, Client* client,
                          const std::vector<std::string>& references, const std::string& path) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ReportData data, CollectReport(client, references));
-  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, RenderReport(data)));
+  const bool to_output = IsStandardOutput(path);
+  // What goes to a pipe or device is the page alone.
+  std::ostream& out = to_output || PathToReplace(path).empty() ? context->err() : context->out();
+  if (to_output) {
+    context->out() << RenderReport(data);
+  } else {
+    CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, RenderReport(data)));
+  }
   int done = 0;
   for (const ReportCell& cell : data.cells) done += cell.model.has_value() ? 1 : 0;
   if (context->json()) {
-    PrintJsonLine(Json{{"report", path}, {"models", done}, {"cells", data.cells.size()}},
-                  &context->out());
+    PrintJsonLine(Json{{"report", path}, {"models", done}, {"cells", data.cells.size()}}, &out);
   } else {
-    context->out() << "report: " << path << ", " << done << " of " << data.cells.size()
-                   << " models\n";
+    out << "report: " << path << ", " << done << " of " << data.cells.size() << " models\n";
   }
   return absl::OkStatus();
 }
 
+// Before anything is sent. How the job goes is printed where the page would go.
+absl::Status CheckReport(const std::string& path) {
+  if (!IsStandardOutput(path)) return CheckWritable(path);
+  return absl::InvalidArgumentError(
+      absl::StrCat("--report: ", path,
+                   " is where the sweep says how it goes; name a file, or give --detach and "
+                   "write the page with `cytopress report ID -o -`"));
+}
+
+// Of a job that has ended: what it has made is there, and the report can be written at any time.
+void PrintNoReport(CliContext* context, const absl::Status& why, const std::string& job_id) {
+  const std::string message = absl::StrCat("the report is not written: ", why.message());
+  const std::string hint = absl::StrCat("Write it with: cytopress report ", job_id);
+  if (context->json()) {
+    Json json;
+    json["error"]["code"] = absl::StatusCodeToString(why.code());
+    json["error"]["message"] = message;
+    json["error"]["hint"] = hint;
+    PrintJsonLine(json, &context->err());
+    return;
+  }
+  context->err() << "cytopress: " << Printable(message) << "\n  " << hint << '\n';
+}
+
 absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::CompressRequest request, BuildSweepRequest(flags));
-  if (!flags.detach) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.report));
+  if (!flags.detach) CYTOPRESS_RETURN_IF_ERROR(CheckReport(flags.report));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, Submit(client, request, flags.recipe));
   if (flags.detach) {
@@ -74,10 +105,15 @@ absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
     return ExitCode::kOk;
   }
   if (!context->json()) context->out() << "job " << job.id() << std::endl;
-  CYTOPRESS_ASSIGN_OR_RETURN(ExitCode code, FollowJob(context, job.id(), /*reports=*/true));
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      ExitCode code,
+      FollowJob(context, job.id(),
+                absl::StrCat("  its report:      cytopress report ", job.id(), "\n")));
   // Also of a job that failed or was cancelled: what is done is done.
-  CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, {job.id()}, flags.report));
-  return code;
+  const absl::Status written = WriteReport(context, client, {job.id()}, flags.report);
+  if (written.ok()) return code;
+  PrintNoReport(context, written, job.id());
+  return code == ExitCode::kOk ? ExitCodeOf(written) : code;
 }
 
 absl::StatusOr<ExitCode> Report(CliContext* context, const ReportFlags& flags) {
@@ -130,7 +166,8 @@ void AddReport(CLI::App* app, CliContext* context) {
   CLI::App* command = app->add_subcommand("report", "write report.html of a sweep or of models");
   command->add_option("JOB_OR_MODEL", flags->references, "ids of jobs, NAME or NAME@VERSION")
       ->required();
-  command->add_option("-o,--output", flags->output, "where to write it")->capture_default_str();
+  command->add_option("-o,--output", flags->output, "where to write it; - = standard output")
+      ->capture_default_str();
   command->footer(
       "One page without other files: Table 1, accuracy against size and latency, confusion, class\n"
       "distribution, certificate, ledger. Of a sweep that still runs, what is done so far.\n"

@@ -1,22 +1,30 @@
 // reproduce
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <ostream>
+#include <string>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/follow_job.h"
+#include "client/cli/interrupt_note.h"
 #include "client/cli/report_commands.h"
 #include "client/cli/reproduction.h"
 #include "client/report/source.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
+#include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
 #include "core/dataset/synthetic_uri.h"
+#include "core/jobs/job_state.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
@@ -105,6 +113,72 @@ absl::StatusOr<Reproduction> Plan(Client* client, const v1::Model& model, const 
                    ", is not on this server. Ready-made models cannot be reproduced from here"));
 }
 
+// The same for the same work, so that a call finds the job of an earlier one that was interrupted.
+// `spent`: the last of the jobs that it is not to find; empty where there is none.
+std::string RequestId(const v1::Model& original, const Reproduction& plan,
+                      const std::string& spent) {
+  std::string spec;
+  google::protobuf::io::StringOutputStream stream(&spec);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  plan.spec.SerializeToCodedStream(&coded);
+  coded.Trim();
+  const std::string work =
+      absl::StrCat(original.sha256(), "\n", plan.model_name, "\n", spent, "\n", spec);
+  return absl::StrCat("reproduce-", Sha256Hex(work));
+}
+
+// Whether the job has ended and there is no model of it to compare.
+absl::StatusOr<bool> IsSpent(Client* client, const Reproduction& plan, const v1::Job& job) {
+  if (!IsTerminal(job.state())) return false;
+  const bool may_have_made_it = job.state() == v1::JOB_STATE_SUCCEEDED ||
+                                (plan.job_may_fail && job.state() == v1::JOB_STATE_FAILED);
+  if (!may_have_made_it) return true;
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> made,
+                             FindModel(client, plan.model_name, job.id()));
+  return !made.has_value();
+}
+
+// The job of an earlier call for the same work, if it goes on or its model is there; else a new
+// one.
+absl::StatusOr<v1::Job> FindOrSubmit(CliContext* context, Client* client, const v1::Model& original,
+                                     const Reproduction& plan) {
+  v1::CompressRequest request;
+  *request.mutable_spec() = plan.spec;
+  std::string spent;
+  while (true) {
+    request.set_request_id(RequestId(original, plan, spent));
+    absl::StatusOr<v1::Job> job = client->Compress(request);
+    if (absl::IsAlreadyExists(job.status())) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("the server's defaults have changed since the earlier call (",
+                       job.status().message(), "): name another model with --name"));
+    }
+    CYTOPRESS_RETURN_IF_ERROR(job.status());
+    CYTOPRESS_ASSIGN_OR_RETURN(const bool is_spent, IsSpent(client, plan, *job));
+    if (!is_spent) return job;
+    spent = job->id();
+    if (!context->json()) {
+      context->out() << "job " << spent << " of an earlier call has left no " << plan.model_name
+                     << (job->error().empty() ? "" : ": ") << Printable(job->error())
+                     << "; another follows\n";
+    }
+  }
+}
+
+void PrintJob(const v1::Job& job, const Reproduction& plan, const std::string& original,
+              std::ostream* out) {
+  *out << "job " << job.id();
+  if (IsTerminal(job.state())) {
+    *out << " of an earlier call has made " << original << " again as " << plan.model_name
+         << "; another --name makes it anew" << std::endl;
+    return;
+  }
+  *out << " makes " << original << " again as " << plan.model_name
+       << "; after an interrupt the same command finds it and goes on to the comparison"
+       << std::endl;
+}
+
 absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
@@ -122,15 +196,14 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   CYTOPRESS_RETURN_IF_ERROR(CheckData(model, plan.spec.dataset()));
   CYTOPRESS_ASSIGN_OR_RETURN(const StoredModel original,
                              Fetch(client, model.name(), model.version()));
-  v1::CompressRequest request;
-  *request.mutable_spec() = plan.spec;
-  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, client->Compress(request));
-  if (!context->json()) {
-    context->out() << "job " << job.id() << " makes " << flags.model << " again as "
-                   << plan.model_name << std::endl;
-  }
-  CYTOPRESS_ASSIGN_OR_RETURN(ExitCode code, FollowJob(context, job.id()));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, FindOrSubmit(context, client, model, plan));
+  if (!context->json()) PrintJob(job, plan, flags.model, &context->out());
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      ExitCode code, FollowJob(context, job.id(),
+                               "  compare it:      the same command, which finds the job again\n"));
   if (code != ExitCode::kOk && !(plan.job_may_fail && code == ExitCode::kJobFailed)) return code;
+  const InterruptNote note(absl::StrCat("\nThe same command finds job ", job.id(),
+                                        " again and goes on to the comparison.\n"));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Model> made,
                              FindModel(client, plan.model_name, job.id()));
   if (!made.has_value()) {
@@ -165,6 +238,9 @@ void AddReproduceCommand(CLI::App* app, CliContext* context) {
       "library versions. Where the last three are the same, every bit must be; exits with 1 when\n"
       "the result is not equal. With --json: a line of the job at each change of it, then one of\n"
       "the comparison.\n"
+      "The same command finds its job again, so that after an interrupt it goes on to the\n"
+      "comparison. Where the job failed or was cancelled, or its model was deleted, another job\n"
+      "follows; one that has succeeded is made anew under another --name.\n"
       "Examples:\n  cytopress reproduce blood@1\n"
       "  cytopress reproduce blood-s80-int4 --dataset /data/bloodmnist.npz --name again");
   command->callback([context, flags] {

@@ -1,5 +1,5 @@
-// Shows how far a file is on its way to or from a service: a line that is redrawn on a terminal,
-// nothing elsewhere.
+// Shows how far a file is on its way to or from a service: a line on standard error that is redrawn
+// on a terminal, nothing elsewhere.
 #ifndef CYTOPRESS_CLIENT_CLI_TRANSFER_LINE_H_
 #define CYTOPRESS_CLIENT_CLI_TRANSFER_LINE_H_
 
@@ -17,7 +17,8 @@ class TransferLine {
  public:
   // `action` begins the line ("sending").
   TransferLine(const Console& console, std::string action, const Clock* clock = RealClock())
-      : action_(std::move(action)), line_(console.out, console.terminal, console.columns, clock) {}
+      : action_(std::move(action)),
+        line_(console.err, console.err_terminal, console.columns, clock) {}
 
   // "sending [####....] 12.3 MB of 41.0 MB  2.1 MB/s  ETA 13.7 s"; a `total` of 0 is not known.
   void Show(int64_t bytes, int64_t total);

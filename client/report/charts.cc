@@ -106,6 +106,7 @@ Axis LatencyAxis(const std::vector<Point>& points) {
   axis.high = 0;
   for (const Point& point : points) axis.high = std::max(axis.high, point.x * 1.08);
   const double step = NiceStep(axis.high);
+  if (!std::isnormal(step)) return axis;  // 0 would add ticks for ever
   for (double tick = 0; tick < axis.high; tick += step) {
     axis.ticks.push_back({tick, absl::StrFormat("%g ms", 1e3 * tick)});
   }
@@ -325,10 +326,12 @@ std::vector<Point> PointsOf(const ReportData& data, bool latency) {
     Point point;
     point.x = latency ? cell.model->certificate().latency_seconds()
                       : static_cast<double>(cell.model->size().disk_bytes());
-    if (point.x <= 0) continue;
+    // What no clock or disk has measured: a model's file may say anything.
+    if (!std::isnormal(point.x) || point.x < 0) continue;
     point.x_text =
         latency ? FormatMilliseconds(point.x) : FormatBytes(cell.model->size().disk_bytes());
     point.accuracy = test->accuracy();
+    if (!std::isfinite(point.accuracy)) continue;
     point.weights = cell.weights;
     point.name = one_dataset ? CellName(cell) : ToString(*cell.model);
     point.broken = VerdictOf(*cell.model) == v1::GUARD_VERDICT_COLLAPSED;

@@ -76,8 +76,9 @@ ReportCell CellOf(v1::Model model) {
   return cell;
 }
 
-// A report without its dense parent is still a report.
-void FindDense(Client* client, ReportData* data) {
+// A report without its dense parent is still a report: one that is not there, or goes by no model's
+// name, is left out.
+absl::Status FindDense(Client* client, ReportData* data) {
   std::vector<std::string> references;
   for (const v1::Job& job : data->jobs) {
     references.push_back(job.parent_model());
@@ -93,10 +94,12 @@ void FindDense(Client* client, ReportData* data) {
     if (reference.empty() || reference == last) continue;
     last = reference;
     absl::StatusOr<v1::Model> model = GetModel(client, reference);
-    if (!model.ok()) continue;
+    if (absl::IsNotFound(model.status()) || absl::IsInvalidArgument(model.status())) continue;
+    CYTOPRESS_RETURN_IF_ERROR(model.status());
     data->dense = *std::move(model);
-    return;
+    return absl::OkStatus();
   }
+  return absl::OkStatus();
 }
 
 // The test and the validation split have been counted when they were scored.
@@ -348,7 +351,7 @@ absl::StatusOr<ReportData> CollectReport(Client* client,
   RemoveRepeated(&data.cells);
   data.title = TitleOf(references, data);
   data.made = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
-  FindDense(client, &data);
+  CYTOPRESS_RETURN_IF_ERROR(FindDense(client, &data));
   if (const v1::Model* model = AnyModel(data)) DescribeData(*model, &data);
   AddCommands(&data);
   return data;

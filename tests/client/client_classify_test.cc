@@ -22,9 +22,13 @@ namespace {
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Eq;
+using ::testing::HasSubstr;
 using ::testing::Pair;
 
 const grpc::Status kGone(grpc::StatusCode::UNAVAILABLE, "shutting down");
+// As gRPC ends a stream itself.
+const grpc::Status kTooLarge(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                             "Received message larger than max (9 vs. 8)");
 
 // Image i is the text of i; the fake reads it and answers class i.
 grpc::Status AnswerNumbers(const v1::ClassifyRequest& request, v1::ClassifyResponse* response) {
@@ -54,9 +58,11 @@ class ClassifyAllTest : public ::testing::Test {
  protected:
   ClassifyAllTest() { service_.inference.answer = AnswerNumbers; }
 
-  absl::StatusOr<ClassifySummary> Run(int64_t count) {
+  absl::StatusOr<ClassifySummary> Run(int64_t count) { return RunOn(&client_, count); }
+
+  absl::StatusOr<ClassifySummary> RunOn(Client* client, int64_t count) {
     answers_.assign(count, -1);
-    return client_.ClassifyAll(
+    return client->ClassifyAll(
         count,
         [this](int64_t i) -> absl::StatusOr<v1::ImageInput> {
           if (i == unreadable_) return absl::NotFoundError("no such file");
@@ -166,6 +172,61 @@ TEST_F(ClassifyAllTest, CutsRequestsByTheirBytesToo) {
   ASSERT_TRUE(Run(6).ok());
   ExpectAllAnswered();
   EXPECT_THAT(Sizes(), ElementsAre(3, 1, 2));
+}
+
+TEST_F(ClassifyAllTest, SendsSmallerRequestsWhereTheServerRefusesLargeOnes) {
+  options_.batch_images = 8;
+  options_.version = 7;
+  options_.in_flight = 3;
+  std::atomic<int> refused = 0;
+  service_.inference.stream_end = [&refused](const v1::ClassifyRequest* request) {
+    if (request == nullptr || request->images_size() <= 2) return grpc::Status::OK;
+    ++refused;
+    return kTooLarge;
+  };
+  const absl::StatusOr<ClassifySummary> summary = Run(20);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  ExpectAllAnswered();
+  EXPECT_EQ(summary->images, 20);
+  EXPECT_EQ(refused, 2) << "from 8 images to 2";
+  EXPECT_EQ(slept_, absl::ZeroDuration()) << "the server is there";
+}
+
+TEST_F(ClassifyAllTest, GoesOnWithoutAnImageThatIsTooLargeForARequest) {
+  FakeService small(/*max_message_bytes=*/64);
+  small.inference.answer = AnswerNumbers;
+  Client client(small.channel(), WithoutSleep());
+  std::map<int64_t, absl::Status> bad;
+  options_.on_bad_image = [&bad](int64_t i, const absl::Status& why) { bad[i] = why; };
+  options_.version = 7;
+  large_ = 5;
+  const absl::StatusOr<ClassifySummary> summary = RunOn(&client, 12);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_THAT(answers_, ElementsAre(0, 1, 2, 3, 4, -1, 6, 7, 8, 9, 10, 11));
+  EXPECT_EQ(summary->images, 11);
+  ASSERT_EQ(bad.size(), 1u);
+  EXPECT_EQ(bad[5].code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(bad[5].message()),
+              HasSubstr("larger than the server's --max-message-mib"));
+  options_.on_bad_image = nullptr;
+  options_.image_name = [](int64_t i) { return absl::StrCat("cell", i, ".png"); };
+  const absl::Status end = RunOn(&client, 12).status();
+  EXPECT_EQ(end.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(end.message()), HasSubstr("cell5.png: the image is larger"));
+}
+
+TEST_F(ClassifyAllTest, EndsWhereTheServiceItselfRefusesTheStream) {
+  google::rpc::ErrorInfo info;
+  info.set_reason("TOO_MANY_STREAMS");
+  const grpc::Status refusal =
+      RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "64 streams are open", {&info});
+  std::atomic<int> refused = 0;
+  service_.inference.stream_end = [&](const v1::ClassifyRequest*) {
+    ++refused;
+    return refusal;
+  };
+  EXPECT_EQ(Run(2).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(refused, 1);
 }
 
 TEST_F(ClassifyAllTest, NamesTheImageThatTheServerRefused) {

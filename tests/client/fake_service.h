@@ -307,8 +307,10 @@ class SilentServer {
 
 class FakeService {
  public:
-  FakeService() {
+  // gRPC itself refuses larger messages; unless it is told otherwise, those over 4 MiB.
+  explicit FakeService(int max_message_bytes = 4 << 20) {
     grpc::ServerBuilder builder;
+    builder.SetMaxReceiveMessageSize(max_message_bytes);
     builder.RegisterService(&jobs).RegisterService(&models).RegisterService(&inference);
     server_ = builder.BuildAndStart();
   }

@@ -5,6 +5,11 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <ostream>
+#include <sstream>
+#include <streambuf>
 #include <string>
 #include <vector>
 
@@ -219,6 +224,37 @@ TEST_F(CliClassifyTest, WritesItsAnswersAsCsv) {
                                 "/a.png,class 1,0.300000012,class 1,true,\n", quoted,
                                 ",class 2,0.300000012,class 1,false,\n"));
   EXPECT_THAT(err(), HasSubstr("2 images by blood@2"));
+}
+
+TEST_F(CliClassifyTest, ItsCsvIsThereBeforeItPrints) {
+  AddFile("a.png", 3);
+  // A reader that has gone away would end the program with the first character.
+  struct Reader : std::streambuf {
+    int overflow(int character) override {
+      heard = true;
+      csv_is_there = csv_is_there && std::filesystem::exists(csv);
+      return traits_type::not_eof(character);
+    }
+    std::string csv;
+    bool heard = false;
+    bool csv_is_there = true;
+  } reader;
+  reader.csv = folder_ + "/answers.csv";
+  std::ostream out(&reader);
+  std::ostringstream err;
+  Console console;
+  console.out = &out;
+  console.err = &err;
+  const char* const arguments[] = {"cytopress", "classify", "--csv", reader.csv.c_str(),
+                                   folder_.c_str()};
+  EXPECT_EQ(RunCli(5, arguments, console,
+                   [this](const ClientOptions& options) -> absl::StatusOr<std::unique_ptr<Client>> {
+                     return std::make_unique<Client>(service_.channel(), options);
+                   }),
+            0)
+      << err.str();
+  EXPECT_TRUE(reader.heard);
+  EXPECT_TRUE(reader.csv_is_there);
 }
 
 TEST_F(CliClassifyTest, WantsAPlaceForItsCsvBeforeItStarts) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -277,6 +278,28 @@ TEST_F(CliEvaluateTest, WantsAPlaceForItsCsvBeforeItStarts) {
             2);
   EXPECT_THAT(err(), HasSubstr("missing/a.csv"));
   EXPECT_TRUE(service_.inference.requests().empty());
+}
+
+TEST_F(CliEvaluateTest, ACsvOnStandardOutputIsThereAlone) {
+  std::vector<std::string> command = {"evaluate",      "--model", "blood", "--dataset",
+                                      "synthetic:400", "--csv",   "-"};
+  for (const char* name : {"-", "/dev/stdout"}) {
+    command.back() = name;
+    EXPECT_EQ(Run(command), 0) << err();
+    const std::vector<std::string> rows = absl::StrSplit(out(), '\n', absl::SkipEmpty());
+    for (const std::string& row : rows) {
+      EXPECT_EQ(std::count(row.begin(), row.end(), ','), kClasses) << row;
+    }
+    EXPECT_THAT(out(), HasSubstr("0,0."));
+    EXPECT_THAT(err(), HasSubstr("ACC"));
+  }
+  EXPECT_FALSE(std::filesystem::exists("-"));
+  const size_t requests = service_.inference.requests().size();
+  command.insert(command.begin(), "--json");
+  EXPECT_EQ(Run(command), 2);
+  EXPECT_THAT(err(), HasSubstr("--csv: /dev/stdout is where --json writes as well"));
+  EXPECT_EQ(out(), "");
+  EXPECT_EQ(service_.inference.requests().size(), requests);
 }
 
 TEST_F(CliEvaluateTest, DoesNotCompareDifferentData) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <memory>
 
 #include "client/cli/cli.h"
 #include "client/report/source.h"
@@ -14,8 +16,10 @@ namespace cytopress {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr int64_t kMaxReportBytes = 1 << 24;
 
@@ -108,6 +112,63 @@ TEST_F(CliTest, SweepWantsAPlaceForItsReportBeforeItStarts) {
                  folder_ + "/missing/report.html"}),
             2);
   EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
+}
+
+TEST_F(CliTest, SweepThatCannotWriteItsReportEndsAsItsJobDid) {
+  service_.models.model = CellModel();
+  const std::string folder = folder_ + "/reports";
+  // While the sweep runs, the place for its report is lost.
+  sleep_ = [&folder](absl::Duration) { std::filesystem::remove_all(folder); };
+  const auto sweep = [&](v1::JobState state, bool json) {
+    EXPECT_TRUE(MakeDirectories(folder).ok());
+    service_.jobs.scripts = {
+        {{SweepJob(v1::JOB_STATE_RUNNING)}, grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone")},
+        {{SweepJob(state)}, grpc::Status::OK}};
+    std::vector<std::string> command = {"sweep",
+                                        "--name",
+                                        "blood",
+                                        "--dataset",
+                                        "synthetic",
+                                        "--sparsities",
+                                        "0.5",
+                                        "--weights",
+                                        "int8,int4",
+                                        "--report",
+                                        folder + "/report.html"};
+    if (json) command.push_back("--json");
+    return Run(command);
+  };
+  EXPECT_EQ(sweep(v1::JOB_STATE_FAILED, /*json=*/false), 5);
+  EXPECT_THAT(err(), HasSubstr("the report is not written: "));
+  EXPECT_THAT(err(), HasSubstr("cytopress report job-1"));
+  EXPECT_EQ(sweep(v1::JOB_STATE_CANCELLED, /*json=*/true), 6);
+  const Json error = Json::parse(err())["error"];
+  EXPECT_THAT(error["message"].get<std::string>(), HasSubstr("the report is not written: "));
+  EXPECT_THAT(error["hint"].get<std::string>(), HasSubstr("cytopress report job-1"));
+  EXPECT_EQ(sweep(v1::JOB_STATE_SUCCEEDED, /*json=*/false), 3) << "there is no such folder";
+  EXPECT_THAT(err(), HasSubstr("cytopress report job-1"));
+}
+
+TEST_F(CliTest, SweepWritesNoReportWhereItSaysHowItGoes) {
+  for (const char* name : {"-", "/dev/stdout"}) {
+    EXPECT_EQ(Run({"sweep", "--name", "blood", "--dataset", "synthetic", "--report", name}), 2);
+    EXPECT_THAT(err(), HasSubstr("cytopress report ID -o -"));
+  }
+  EXPECT_TRUE(service_.jobs.last_request.spec().model_name().empty());
+}
+
+TEST_F(CliTest, ReportOnStandardOutputIsThePageAlone) {
+  service_.models.model = CellModel();
+  for (const char* name : {"-", "/dev/stdout"}) {
+    EXPECT_EQ(Run({"report", "blood-s50-int8", "-o", name}), 0);
+    EXPECT_THAT(out(), StartsWith("<!DOCTYPE html>"));
+    EXPECT_THAT(out(), EndsWith("</html>\n"));
+    EXPECT_EQ(err(), absl::StrCat("report: ", name, ", 1 of 1 models\n"));
+    EXPECT_EQ(Run({"report", "blood-s50-int8", "-o", name, "--json"}), 0);
+    EXPECT_THAT(out(), EndsWith("</html>\n"));
+    EXPECT_EQ(Json::parse(err())["models"], 1);
+  }
+  EXPECT_FALSE(std::filesystem::exists("-"));
 }
 
 TEST_F(CliTest, ReportOfARunningSweepMarksWhatIsOpen) {
@@ -264,6 +325,39 @@ TEST_F(CliTest, ReportPreparesAFolderAsTheModelTakesIt) {
   ASSERT_TRUE(report.ok()) << report.status();
   ASSERT_EQ(report->splits.size(), 3u);
   EXPECT_EQ(report->splits[0].split, "train");
+}
+
+// Answers with `error` when it is asked for the model "dense".
+class ModelsWithoutDense : public FakeModels {
+ public:
+  grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
+                        v1::Model* model) override {
+    if (request->name() == "dense") return error;
+    return FakeModels::GetModel(context, request, model);
+  }
+
+  grpc::Status error;
+};
+
+TEST(CollectReport, GoesOnWithoutADenseParentOnlyWhereThereIsNone) {
+  FakeJobs jobs;
+  ModelsWithoutDense models;
+  models.model = CellModel();
+  models.model.mutable_certificate()->set_parent("dense@1");
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&jobs).RegisterService(&models);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  Client client(server->InProcessChannel({}));
+  for (const auto code : {grpc::StatusCode::NOT_FOUND, grpc::StatusCode::INVALID_ARGUMENT}) {
+    models.error = grpc::Status(code, "no");
+    const absl::StatusOr<ReportData> report = CollectReport(&client, {"blood-s50-int8"});
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_FALSE(report->dense.has_value());
+  }
+  models.error = grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
+  EXPECT_EQ(CollectReport(&client, {"blood-s50-int8"}).status().code(),
+            absl::StatusCode::kUnavailable);
+  server->Shutdown();
 }
 
 TEST_F(CliTest, ReproduceSaysThatThereIsNoTemporaryFolder) {

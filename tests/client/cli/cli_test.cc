@@ -19,6 +19,7 @@
 namespace cytopress {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -463,6 +464,24 @@ TEST_F(CliTest, ExportsImagesOfAllClassesInTurn) {
     folders += entry.is_directory() ? 1 : 0;
   }
   EXPECT_EQ(folders, 8);
+}
+
+TEST_F(CliTest, ExportsOfSeveralSplitsShareAFolder) {
+  const auto files = [this] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
+      if (entry.is_regular_file()) names.push_back(entry.path().filename().string());
+    }
+    return names;
+  };
+  for (const char* split : {"train", "val", "test"}) {
+    const size_t before = files().size();
+    EXPECT_EQ(Run({"datasets", "export", "synthetic:200", "--split", split, "--count", "8", "-o",
+                   folder_}),
+              0);
+    EXPECT_EQ(files().size(), before + 8) << split;
+  }
+  EXPECT_THAT(files(), Contains("test-00000.png"));
 }
 
 }  // namespace

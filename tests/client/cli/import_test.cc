@@ -40,6 +40,7 @@ TEST_F(ImportTest, SendsAModelsFileAsItIs) {
   EXPECT_EQ(Run({"import", path, "--name", "cells"}), 0) << err();
   EXPECT_EQ(service_.models.uploaded, bytes);
   EXPECT_THAT(out(), HasSubstr("cytopress evaluate --model cells@4"));
+  EXPECT_EQ(err(), "") << "no terminal, no line of how far it is";
   EXPECT_EQ(Run({"import", path, "--name", "cells", "--image-size", "12"}), 2);
   EXPECT_THAT(err(), HasSubstr("give --name only"));
 }

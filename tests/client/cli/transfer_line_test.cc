@@ -16,19 +16,19 @@ class TransferLineTest : public ::testing::Test {
  protected:
   Console MakeConsole(bool terminal, int columns = 100) {
     Console console;
-    console.out = console.err = &out_;
-    console.terminal = terminal;
+    console.err = &err_;
+    console.err_terminal = terminal;
     console.columns = columns;
     return console;
   }
   std::string Drawn() {
-    const std::string drawn = out_.str();
-    out_.str("");
+    const std::string drawn = err_.str();
+    err_.str("");
     return drawn;
   }
 
   FakeClock clock_;
-  std::ostringstream out_;
+  std::ostringstream err_;
 };
 
 TEST_F(TransferLineTest, ShowsHowFarItIs) {

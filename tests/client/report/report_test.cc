@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -226,6 +227,38 @@ TEST(ChartsSection, ComparesNoLatenciesOfDifferentProcessors) {
   const size_t by_latency = charts.find("by-latency");
   EXPECT_LT(charts.find("class=\"front\""), by_latency);
   EXPECT_EQ(charts.find("class=\"front\"", by_latency), std::string::npos);
+}
+
+TEST(ChartsSection, LeavesOutWhatNoClockHasMeasured) {
+  ReportData data = SampleReport();
+  const auto charts = [&data](double seconds) {
+    for (ReportCell& cell : data.cells) {
+      if (cell.model.has_value()) cell.model->mutable_certificate()->set_latency_seconds(seconds);
+    }
+    return ChartsSection(data);
+  };
+  EXPECT_THAT(charts(0.004), HasSubstr("by-latency"));
+  using Limits = std::numeric_limits<double>;
+  for (const double seconds :
+       {Limits::denorm_min(), 1e-310, Limits::infinity(), Limits::quiet_NaN(), -1.0}) {
+    const std::string html = charts(seconds);
+    EXPECT_THAT(html, HasSubstr("by-size")) << seconds;
+    EXPECT_THAT(html, Not(HasSubstr("by-latency"))) << seconds;
+  }
+  const std::string html = charts(Limits::min());  // a number, but too small for ticks
+  EXPECT_THAT(html, HasSubstr("by-latency"));
+  EXPECT_THAT(html, Not(HasSubstr("ms</text>")));
+}
+
+TEST(ChartsSection, LeavesOutAnAccuracyThatIsNone) {
+  ReportData data = SampleReport();
+  for (ReportCell& cell : data.cells) {
+    if (!cell.model.has_value()) continue;
+    for (v1::Evaluation& evaluation : *cell.model->mutable_evaluations()) {
+      evaluation.set_accuracy(std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+  EXPECT_EQ(ChartsSection(data), "");
 }
 
 void MakeChance(v1::Evaluation* evaluation) {
