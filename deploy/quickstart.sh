@@ -13,6 +13,8 @@ deploy/quickstart.sh --stop           stop the service that it started
                         program draws. Otherwise $CYTOPRESS_DATASET, otherwise the official
                         BloodMNIST (downloaded once, 35 MB, MD5 checked), otherwise, offline,
                         "synthetic"
+  --photos FOLDER       classify these photographs, FOLDER/CLASS/*.png or *.jpg, in place of images
+                        of the test split
   --state FOLDER        jobs, models and logs (~/.local/state/cytopress-quickstart)
   --port N              gRPC (8500)
   --metrics-port N      Prometheus metrics over HTTP (9108)
@@ -36,6 +38,7 @@ readonly bloodmnist_md5=7053d0359d879ad8a5505303e11de1dc
 state="${XDG_STATE_HOME:-$HOME/.local/state}/cytopress-quickstart"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/cytopress"
 dataset="${CYTOPRESS_DATASET:-}"
+photos=
 port=8500
 metrics_port=9108
 retrain=no
@@ -48,10 +51,15 @@ fail() {
   exit 1
 }
 
+# The photographs in its arguments, each the folder of a class.
+photos_in() {
+  find "$@" -maxdepth 1 -type f \( -iname '*.png' -o -iname '*.jpg' -o -iname '*.jpeg' \) 2>/dev/null | sort
+}
+
 parse_flags() {
   while (($# > 0)); do
     case "$1" in
-      --dataset | --state | --port | --metrics-port)
+      --dataset | --photos | --state | --port | --metrics-port)
         (($# > 1)) || fail "$1 needs a value (see --help)"
         printf -v "$(tr - _ <<<"${1#--}")" '%s' "$2"
         shift
@@ -67,6 +75,8 @@ parse_flags() {
     shift
   done
   state="$(realpath -m -- "$state")"
+  [[ -z "$photos" || -n "$(photos_in "$photos"/*/)" ]] ||
+    fail "--photos $photos: there is no photograph by class there; give a FOLDER with FOLDER/CLASS/*.png or *.jpg"
 }
 
 # --- the service ---------------------------------------------------------------------------------
@@ -207,12 +217,11 @@ readonly ready_made=blood-cells
 has_ready_made() { [[ "$dataset" != synthetic* ]] && client models "$ready_made" >/dev/null 2>&1; }
 
 classify() {
-  local model="$1" photos
-  photos="$(dirname -- "$dataset")/photos"
-  if [[ -e "$dataset" && -d "$photos" ]]; then
+  local model="$1"
+  if [[ -n "$photos" ]]; then
     local some=() folder
     for folder in "$photos"/*/; do
-      mapfile -t -O ${#some[@]} some < <(find "$folder" -type f | sort | head -n 2)
+      mapfile -t -O ${#some[@]} some < <(photos_in "$folder" | head -n 2)
     done
     client classify --model "$model" --truth folder "${some[@]}"
     say "All photographs in $photos"
@@ -258,7 +267,8 @@ main() {
   start_service
   if has_ready_made; then
     say "Classify with $ready_made, which needs no training"
-    classify "$ready_made"
+    # Data of other classes are no reason to stop.
+    classify "$ready_made" || echo "$ready_made is not for these images (see above); the model that is made now will be"
   fi
   say "Compress: train, prune, fine-tune, quantize, evaluate"
   compress

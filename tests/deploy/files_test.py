@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import yaml
@@ -67,6 +68,10 @@ class ComposeTest(unittest.TestCase):
             self.assertEqual(self.services[name]["user"], f"{uid}:{uid}")
             self.assertIn(f"state:{STATE}", self.services[name]["volumes"])
 
+    def test_our_containers_see_the_data_sets_under_one_path(self):
+        for name in ("cytopressd", "worker", "worker-gpu"):
+            self.assertIn("${CYTOPRESS_DATA:-./data}:/data:ro", self.services[name]["volumes"], name)
+
     def test_ports_are_published_on_loopback_only(self):
         published = [p for s in self.services.values() for p in s.get("ports", [])]
         self.assertGreaterEqual(len(published), 4)
@@ -98,6 +103,11 @@ class ComposeTest(unittest.TestCase):
                 elif source != "./data":
                     self.assertTrue((DEPLOY / source).exists(), source)
         self.assertEqual(used, set(self.compose["volumes"]))
+
+    def test_the_backup_is_of_the_volume_of_the_state(self):
+        text = (SOURCE / "docs/operations.md").read_text(encoding="utf-8")
+        self.assertIn("state", self.compose["volumes"])
+        self.assertIn(f"--volume {self.compose['name']}_state:/state", text)
 
     def test_dependencies_exist(self):
         for service in self.services.values():
@@ -131,6 +141,35 @@ class ComposeTest(unittest.TestCase):
                 for n in ("cytopressd", "worker", "worker-gpu")}
         self.assertEqual(urls, {f"--database=sqlite://{STATE}/jobs.db"})
         self.assertIn("--workers=0", self.services["cytopressd"]["command"])
+
+
+class QuickstartTest(unittest.TestCase):
+    """With --stop, which finds no service and installs nothing."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.photos = pathlib.Path(folder.name) / "photos"
+        self.photos.mkdir()
+
+    def stop(self, *flags):
+        return subprocess.run(["bash", DEPLOY / "quickstart.sh", "--stop", "--state",
+                               self.photos.parent / "state", *flags], capture_output=True, text=True)
+
+    def test_photographs_have_to_lie_in_folders_of_classes(self):
+        (self.photos / "one.png").touch()
+        (self.photos / "notes").mkdir()
+        (self.photos / "notes/one.txt").touch()
+        for folder in (self.photos, self.photos / "missing"):
+            refused = self.stop("--photos", folder)
+            self.assertEqual(refused.returncode, 1, refused)
+            self.assertIn(f"--photos {folder}: there is no photograph by class there", refused.stderr)
+
+    def test_photographs_by_class_are_taken(self):
+        (self.photos / "basophil").mkdir()
+        (self.photos / "basophil/one.JPG").touch()
+        taken = self.stop("--photos", self.photos)
+        self.assertEqual(taken.returncode, 0, taken.stderr)
 
 
 class DockerfileTest(unittest.TestCase):

@@ -150,8 +150,15 @@ class Traffic(threading.Thread):
         self.programs, self.images = programs, images
         self.stopping = threading.Event()
         self.answered = 0
+        self.failure = None
 
     def run(self):
+        try:
+            self.classify()
+        except Exception as error:
+            self.failure = error
+
+    def classify(self):
         image = next(pathlib.Path(self.images).rglob("*.png")).read_bytes()
         request = inference_pb2.ClassifyRequest(
             model="tiny", images=[inference_pb2.ImageInput(encoded=image)])
@@ -164,8 +171,11 @@ class Traffic(threading.Thread):
                 inference.Classify(request, timeout=60)
 
     def stop(self):
+        """Raises what has ended it before."""
         self.stopping.set()
         self.join()
+        if self.failure is not None:
+            raise self.failure
 
 
 class LiveDashboardTest(unittest.TestCase):
