@@ -22,6 +22,26 @@ namespace {
 constexpr size_t kHashDigits = 12;  // enough to tell data sets apart
 constexpr size_t kNamedClasses = 4;
 
+bool AreDefaultNames(const std::vector<std::string>& names) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] != DefaultClassName(static_cast<int>(i))) return false;
+  }
+  return true;
+}
+
+// Where the data have none: the names that the base model's job was told for the same data, else
+// those of the base model.
+void NameClasses(const Artifact& artifact, Dataset& dataset) {
+  if (!AreDefaultNames(dataset.class_names)) return;
+  const auto& told = artifact.provenance.spec().dataset().class_names();
+  const bool same_data = artifact.provenance.dataset_hash() == dataset.content_hash;
+  if (same_data && told.size() == dataset.classes()) {
+    dataset.class_names.assign(told.begin(), told.end());
+  } else {
+    dataset.class_names = artifact.class_names;
+  }
+}
+
 // Numbers the data set's classes as the base model does, where both have the same names in
 // another order: its answers are numbers.
 void TakeOrderOf(const std::vector<std::string>& names, Dataset& dataset) {
@@ -42,7 +62,8 @@ void TakeOrderOf(const std::vector<std::string>& names, Dataset& dataset) {
 
 // As it is served: what is made from it will be compared as a file, too.
 absl::StatusOr<Score> ScoreOfFile(const Artifact& artifact, const PipelineState& state) {
-  const v1::Evaluation* const stored = StoredEvaluation(artifact, state.dataset, "val");
+  const v1::Evaluation* const stored =
+      StoredEvaluation(artifact, state.dataset, state.spec.dataset(), "val");
   if (stored != nullptr) return ScoreOf(*stored);
   CYTOPRESS_ASSIGN_OR_RETURN(
       const v1::Evaluation evaluation,
@@ -134,6 +155,7 @@ absl::Status TakeWeights(const Artifact& artifact, PipelineState& state) {
 absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ReadParent(state));
   CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
+  NameClasses(artifact, state.dataset);
   TakeOrderOf(artifact.class_names, state.dataset);
   // Its weights know images normalized in its way, and what is made of it is served in that way.
   state.dataset.preprocessing = artifact.preprocessing;

@@ -39,6 +39,15 @@ absl::Status OutOfMemory(const v1::JobSpec& spec, absl::string_view details) {
                    recipe.quantize().calibration_images(), ")"));
 }
 
+// What a stage took in the attempts that were stopped within it.
+constexpr char kStageSeconds[] = "stage_seconds";
+
+absl::Duration StageTime(const TensorTable& resumed) {
+  const auto seconds = resumed.find(kStageSeconds);
+  return seconds == resumed.end() ? absl::ZeroDuration()
+                                  : absl::Seconds(seconds->second.item<double>());
+}
+
 // Runs the stages in order, with a checkpoint, a progress report and a ledger line for each.
 class PipelineRun {
  public:
@@ -92,7 +101,12 @@ class PipelineRun {
     context.progress = [this](double fraction, v1::Progress progress) {
       return Report(fraction, std::move(progress));
     };
-    context.checkpoint = [this, index](const TensorTable& table) { return Save(index, table); };
+    const absl::Duration before = StageTime(context.resumed);
+    context.checkpoint = [this, index, before](TensorTable table) {
+      const absl::Duration so_far = before + (RealClock()->Steady() - stage_start_);
+      table[kStageSeconds] = torch::tensor(absl::ToDoubleSeconds(so_far), torch::kFloat64);
+      return Save(index, table);
+    };
     context.run = [this](Stage& nested, const Stage* next, double begin, double end) {
       return RunNested(nested, next, begin, end);
     };
@@ -137,7 +151,7 @@ class PipelineRun {
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<Finding> remark,
                                JudgeAndMend(stage, state_, context, sequel, outcome));
     if (!enter) return absl::OkStatus();
-    const absl::Duration duration = RealClock()->Steady() - start;
+    const absl::Duration duration = StageTime(context.resumed) + (RealClock()->Steady() - start);
     CYTOPRESS_RETURN_IF_ERROR(AddBytesAsItStands(stage, outcome));
     return AddLedgerLine(stage, outcome, remark, duration);
   }

@@ -1,4 +1,5 @@
 // How the next try or sparsity begins.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,6 +26,13 @@ class RestartStage : public Stage {
     CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
     CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));
     state.masks.clear();
+    // What follows is not made from them.
+    const auto is_undone = [](const v1::LedgerEntry& line) {
+      return line.kind() == v1::STAGE_KIND_PRUNE || line.kind() == v1::STAGE_KIND_FINE_TUNE ||
+             line.kind() == v1::STAGE_KIND_RESTART;
+    };
+    state.ledger.erase(std::find_if(state.ledger.begin(), state.ledger.end(), is_undone),
+                       state.ledger.end());
     StageOutcome outcome;
     outcome.score = state.dense;
     CYTOPRESS_RETURN_IF_ERROR(AddBytesOfParent(state, outcome));

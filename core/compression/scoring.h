@@ -30,8 +30,10 @@ absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Da
                                            const Split& split, bool bfloat16,
                                            const TorchNetwork::Hooks& hooks = {});
 
-// The artifact's own evaluation on the split, if it was made with this data set; else null.
+// The artifact's own evaluation on the split, if its job read this data set and named the classes
+// as `source` does; else null. Under other names labels may mean other classes.
 const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& dataset,
+                                       const v1::DatasetSource& source,
                                        absl::string_view split_name);
 
 struct ArtifactScoring {

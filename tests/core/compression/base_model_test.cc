@@ -84,6 +84,16 @@ TEST_F(PipelineTest, ABaseModelsClassesAreFoundByTheirNames) {
   EXPECT_THAT(Line(second, "load").guard(), Not(HasSubstr("by their position")));
   EXPECT_THAT(registry_->Get({"again", 1})->class_names(), ElementsAre("dark", "bright"));
 
+  // The base model's own figures of the same data are of labels by other names.
+  RecordingObserver renamed;
+  v1::JobSpec other_names = spec;
+  other_names.set_model_name("renamed");
+  other_names.set_base_model("again");
+  other_names.mutable_dataset()->set_class_names(0, "dark");
+  other_names.mutable_dataset()->set_class_names(1, "bright");
+  Run(other_names, renamed, "job-renamed").IgnoreError();
+  EXPECT_LT(Line(renamed, "load").validation_accuracy(), 0.5);
+
   spec.mutable_dataset()->set_class_names(0, "day");
   spec.mutable_dataset()->set_class_names(1, "night");
   spec.set_model_name("other");
@@ -91,6 +101,39 @@ TEST_F(PipelineTest, ABaseModelsClassesAreFoundByTheirNames) {
   EXPECT_THAT(Line(third, "load").guard(),
               HasSubstr("classes go by their position: 'day' for 'dark', 'night' for 'bright'"));
   EXPECT_LT(Line(third, "load").validation_accuracy(), 0.5);
+}
+
+TEST_F(PipelineTest, ClassesWithoutNamesGetTheBaseModels) {
+  v1::JobSpec spec = LearningSpec();
+  spec.mutable_recipe()->clear_prune();
+  spec.mutable_recipe()->clear_finetune();
+  const v1::DatasetSource nameless = spec.dataset();
+  for (const char* name : {"dark", "bright"}) spec.mutable_dataset()->add_class_names(name);
+  RecordingObserver first, same, other, again;
+  ASSERT_TRUE(Run(spec, first).ok());
+  spec.clear_network();
+  spec.mutable_recipe()->clear_train();
+  spec.set_base_model("tiny");
+  *spec.mutable_dataset() = nameless;
+  spec.set_model_name("same");
+  ASSERT_TRUE(Run(spec, same, "job-2").ok());
+  EXPECT_THAT(registry_->Get({"same", 1})->class_names(), ElementsAre("dark", "bright"));
+
+  // Data that another job was told to call in another order than its base model.
+  Dataset turned = SpotDataset();
+  for (Split* split : {&turned.train, &turned.val, &turned.test}) {
+    for (int& label : split->labels) label = 1 - label;
+  }
+  *spec.mutable_dataset() = LearningSpec(turned).dataset();
+  for (const char* name : {"bright", "dark"}) spec.mutable_dataset()->add_class_names(name);
+  spec.set_model_name("turned");
+  ASSERT_TRUE(Run(spec, other, "job-3").ok());
+  spec.mutable_dataset()->clear_class_names();
+  spec.set_base_model("turned");
+  spec.set_model_name("again");
+  ASSERT_TRUE(Run(spec, again, "job-4").ok());
+  EXPECT_EQ(Line(again, "load").validation_accuracy(), Line(other, "load").validation_accuracy());
+  EXPECT_THAT(registry_->Get({"again", 1})->class_names(), ElementsAre("dark", "bright"));
 }
 
 TEST_F(PipelineTest, ABaseModelSeesImagesAsItIsUsedTo) {

@@ -64,6 +64,22 @@ TEST_F(PipelineTest, AResumedJobEndsWithTheSameWeights) {
   }
 }
 
+TEST_F(PipelineTest, AStagesTimeIsThatOfAllAttempts) {
+  RecordingObserver stopped, resumed;
+  stopped.stop_in_stage = "train";
+  stopped.stop_in_epoch = 2;
+  EXPECT_TRUE(absl::IsCancelled(Run(TinySpec(), stopped).status()));
+  const std::string path = WorkFolder("job-1") + "/checkpoint.pt";
+  TensorTable table = *LoadTensors(path);
+  ASSERT_EQ(table.count("stage_seconds"), 1u);
+  EXPECT_GT(table.at("stage_seconds").item<double>(), 0);
+  table["stage_seconds"] = torch::tensor(1000.0, torch::kFloat64);  // much longer ago
+  ASSERT_TRUE(SaveTensors(table, path).ok());
+  ASSERT_TRUE(Run(TinySpec(), resumed, "job-1", 2).ok());
+  EXPECT_GT(Line(resumed, "train").seconds(), 1000);
+  EXPECT_LT(Line(resumed, "publish-dense").seconds(), 1000);
+}
+
 TEST_F(PipelineTest, StartsOverOnlyFromADamagedCheckpointAndKeepsIt) {
   RecordingObserver stopped, failed, resumed;
   stopped.stop_in_stage = "train";

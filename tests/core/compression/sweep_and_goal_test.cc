@@ -78,6 +78,23 @@ TEST_F(PipelineTest, AResumedSweepMakesTheSameModels) {
   }
 }
 
+TEST_F(PipelineTest, FromDenseAModelsLedgerHasOnlyWhatItIsMadeFrom) {
+  v1::JobSpec spec = TinySpec();
+  spec.mutable_recipe()->set_on_collapse(v1::COLLAPSE_POLICY_REPORT);
+  spec.mutable_sweep()->set_from_dense(true);
+  for (double sparsity : {0.3, 0.6}) spec.mutable_sweep()->add_sparsities(sparsity);
+  spec.mutable_sweep()->add_weights(v1::WEIGHT_TYPE_INT8);
+  RecordingObserver observer;
+  const auto result = Run(spec, observer);
+  ASSERT_TRUE(result.ok()) << result.status();
+  std::vector<std::string> own;
+  const v1::Model last = *registry_->Get({"tiny-s60-int8", 1});
+  for (const v1::LedgerEntry& line : last.ledger()) own.push_back(line.stage());
+  EXPECT_THAT(own, ElementsAre("load", "train", "publish-dense", "restart 60 %", "prune 60 %",
+                               "fine-tune 60 %", "quantize", "package", "evaluate"));
+  EXPECT_THAT(observer.Stages(), Contains("fine-tune 30 %")) << "the job's own has all";
+}
+
 TEST_F(PipelineTest, ASweepGoesOnWithoutTheSparsityThatLosesTooMuch) {
   v1::JobSpec spec = LearningSpec();
   v1::Recipe& recipe = *spec.mutable_recipe();
