@@ -76,8 +76,8 @@ ReportCell CellOf(v1::Model model) {
   return cell;
 }
 
-// A report without its dense parent is still a report: one that is not there, or goes by no model's
-// name, is left out.
+// A report without its dense parent is still a report: one that is not there, is damaged, or goes
+// by no model's name, is left out.
 absl::Status FindDense(Client* client, ReportData* data) {
   std::vector<std::string> references;
   for (const v1::Job& job : data->jobs) {
@@ -94,8 +94,12 @@ absl::Status FindDense(Client* client, ReportData* data) {
     if (reference.empty() || reference == last) continue;
     last = reference;
     absl::StatusOr<v1::Model> model = GetModel(client, reference);
-    if (absl::IsNotFound(model.status()) || absl::IsInvalidArgument(model.status())) continue;
-    CYTOPRESS_RETURN_IF_ERROR(model.status());
+    // Another try may find it.
+    if (absl::IsUnavailable(model.status()) || absl::IsDeadlineExceeded(model.status()) ||
+        absl::IsCancelled(model.status())) {
+      return model.status();
+    }
+    if (!model.ok()) continue;
     data->dense = *std::move(model);
     return absl::OkStatus();
   }

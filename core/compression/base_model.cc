@@ -31,12 +31,14 @@ bool AreDefaultNames(const std::vector<std::string>& names) {
 
 // Where the data have none: the names that the base model's job was told for the same data, else
 // those of the base model.
-void NameClasses(const Artifact& artifact, Dataset& dataset) {
+void NameClasses(const Artifact& artifact, PipelineState& state) {
+  Dataset& dataset = state.dataset;
   if (!AreDefaultNames(dataset.class_names)) return;
   const auto& told = artifact.provenance.spec().dataset().class_names();
   const bool same_data = artifact.provenance.dataset_hash() == dataset.content_hash;
   if (same_data && told.size() == dataset.classes()) {
-    dataset.class_names.assign(told.begin(), told.end());
+    state.told_names.assign(told.begin(), told.end());
+    dataset.class_names = state.told_names;
   } else {
     dataset.class_names = artifact.class_names;
   }
@@ -63,7 +65,7 @@ void TakeOrderOf(const std::vector<std::string>& names, Dataset& dataset) {
 // As it is served: what is made from it will be compared as a file, too.
 absl::StatusOr<Score> ScoreOfFile(const Artifact& artifact, const PipelineState& state) {
   const v1::Evaluation* const stored =
-      StoredEvaluation(artifact, state.dataset, state.spec.dataset(), "val");
+      StoredEvaluation(artifact, state.dataset, state.told_names, "val");
   if (stored != nullptr) return ScoreOf(*stored);
   CYTOPRESS_ASSIGN_OR_RETURN(
       const v1::Evaluation evaluation,
@@ -155,7 +157,7 @@ absl::Status TakeWeights(const Artifact& artifact, PipelineState& state) {
 absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(Artifact artifact, ReadParent(state));
   CYTOPRESS_RETURN_IF_ERROR(CheckFits(artifact, state));
-  NameClasses(artifact, state.dataset);
+  NameClasses(artifact, state);
   TakeOrderOf(artifact.class_names, state.dataset);
   // Its weights know images normalized in its way, and what is made of it is served in that way.
   state.dataset.preprocessing = artifact.preprocessing;

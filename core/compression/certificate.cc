@@ -23,7 +23,7 @@ constexpr int kTimings = 31;
 absl::StatusOr<v1::Evaluation> ParentTest(const PipelineState& state) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact parent, ReadParent(state));
   const v1::Evaluation* const stored =
-      StoredEvaluation(parent, state.dataset, state.spec.dataset(), "test");
+      StoredEvaluation(parent, state.dataset, state.told_names, "test");
   if (stored != nullptr && !stored->right().empty()) return *stored;
   return EvaluateArtifact(parent, state.dataset, "test",
                           {at::get_num_threads(), Arithmetic::kAuto, /*auc_interval=*/true});

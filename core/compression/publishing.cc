@@ -36,6 +36,9 @@ v1::Provenance MakeProvenance(const PipelineState& state) {
   provenance.set_dataset_hash(state.dataset.content_hash);
   provenance.set_synthetic_data(state.dataset.synthetic);
   *provenance.mutable_spec() = state.spec;
+  // Whoever goes on from this model with the same data has to call them so, too.
+  provenance.mutable_spec()->mutable_dataset()->mutable_class_names()->Assign(
+      state.told_names.begin(), state.told_names.end());
   if (state.goal.epochs > 0) {  // what was trained, so that it can be done again
     provenance.mutable_spec()->mutable_recipe()->mutable_finetune()->set_epochs(state.goal.epochs);
   }

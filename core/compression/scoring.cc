@@ -46,12 +46,11 @@ absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Da
 }
 
 const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& dataset,
-                                       const v1::DatasetSource& source,
+                                       const std::vector<std::string>& told_names,
                                        absl::string_view split_name) {
   if (artifact.provenance.dataset_hash() != dataset.content_hash) return nullptr;
   const auto& names = artifact.provenance.spec().dataset().class_names();
-  if (!std::equal(names.begin(), names.end(), source.class_names().begin(),
-                  source.class_names().end())) {
+  if (!std::equal(names.begin(), names.end(), told_names.begin(), told_names.end())) {
     return nullptr;
   }
   for (const v1::Evaluation& evaluation : artifact.evaluations) {

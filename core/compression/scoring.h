@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -30,10 +31,11 @@ absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Da
                                            const Split& split, bool bfloat16,
                                            const TorchNetwork::Hooks& hooks = {});
 
-// The artifact's own evaluation on the split, if its job read this data set and named the classes
-// as `source` does; else null. Under other names labels may mean other classes.
+// The artifact's own evaluation on the split, if its job read this data set and was told the same
+// names of its classes (PipelineState::told_names); else null. By other names labels may mean other
+// classes.
 const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& dataset,
-                                       const v1::DatasetSource& source,
+                                       const std::vector<std::string>& told_names,
                                        absl::string_view split_name);
 
 struct ArtifactScoring {

@@ -25,7 +25,10 @@ namespace cytopress {
 // The model on its way through the stages.
 struct PipelineState {
   PipelineState(const v1::JobSpec& spec, const PipelineContext& context, torch::Device device)
-      : spec(spec), context(context), device(device) {}
+      : spec(spec),
+        context(context),
+        device(device),
+        told_names(spec.dataset().class_names().begin(), spec.dataset().class_names().end()) {}
 
   const v1::JobSpec& spec;
   const PipelineContext& context;
@@ -33,6 +36,9 @@ struct PipelineState {
   bool bfloat16 = false;  // of evaluations by LibTorch
 
   Dataset dataset;
+  // What the data's classes are called by their label: as the job was told, or the base model's job
+  // for the same data. Empty: as the data call them.
+  std::vector<std::string> told_names;
   std::unique_ptr<TorchNetwork> network;
   Masks masks;                   // empty until pruned
   WeightGrids frozen_grids;      // of quantization-aware training; empty without it

@@ -99,7 +99,8 @@ void JobAttempt::GiveUp(absl::Duration waited) {
     absl::MutexLock lock(&mutex_);
     stage = latest_.stage();
   }
-  spdlog::error("{}: hangs {}: it was told to stop {} ago; the worker ends at once", lease_.job_id,
+  spdlog::error("{}: has not stopped {}: it was told to {} ago; the worker ends at once",
+                lease_.job_id,
                 stage.empty() ? "before its first progress" : absl::StrCat("in stage ", stage),
                 absl::FormatDuration(absl::Trunc(waited, absl::Seconds(1))));
   // Once, without patience: a job that cannot be given up here is reaped.

@@ -49,6 +49,7 @@ absl::StatusOr<bool> WorkerLoop::RunNext() {
     CYTOPRESS_RETURN_IF_ERROR(store_->Heartbeat(options_.name, options_.attempt.device, ""));
     next_beat_ = now + options_.attempt.times.heartbeat;
   }
+  CYTOPRESS_RETURN_IF_ERROR(options_.check());
   CYTOPRESS_ASSIGN_OR_RETURN(
       const std::optional<LeasedJob> leased,
       store_->AcquireLease(options_.name, options_.attempt.device, options_.attempt.times.lease));

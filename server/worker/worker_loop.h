@@ -20,6 +20,8 @@ struct WorkerOptions {
   std::string name;         // unique among the workers of one database
   std::string work_folder;  // checkpoints of a job are in <work_folder>/<job id>
   bool once = false;        // end after one job, or when there is none
+  // Asked before each look at the queue: while a job could not be done here, it is left to others.
+  std::function<absl::Status()> check = [] { return absl::OkStatus(); };
   AttemptOptions attempt;
 };
 
@@ -46,8 +48,8 @@ class WorkerLoop {
              const SteadyNotification* shutdown);
 
   // Until `shutdown` is notified or, with `once`, after one job. A job that fails is no error of
-  // the loop; OK means that the worker ended as it should. With `once` an unreachable store is an
-  // error, otherwise the loop waits for it.
+  // the loop; OK means that the worker ended as it should. With `once` an unreachable store, or
+  // what options.check answers, is an error, otherwise the loop waits.
   absl::Status Run();
 
  private:

@@ -121,7 +121,10 @@ absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, Clock* 
   CYTOPRESS_RETURN_IF_ERROR(BindRegistry(&registry, store.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
-  return WorkerLoop(flags.options, std::move(run_job), store.get(), clock, stop).Run();
+  WorkerOptions options = flags.options;
+  // A folder that is unmounted would cost each job in the queue its attempts.
+  options.check = [&registry] { return registry.Identity().status(); };
+  return WorkerLoop(options, std::move(run_job), store.get(), clock, stop).Run();
 }
 
 }  // namespace

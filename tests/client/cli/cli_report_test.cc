@@ -348,7 +348,8 @@ TEST(CollectReport, GoesOnWithoutADenseParentOnlyWhereThereIsNone) {
   builder.RegisterService(&jobs).RegisterService(&models);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   Client client(server->InProcessChannel({}));
-  for (const auto code : {grpc::StatusCode::NOT_FOUND, grpc::StatusCode::INVALID_ARGUMENT}) {
+  for (const auto code : {grpc::StatusCode::NOT_FOUND, grpc::StatusCode::INVALID_ARGUMENT,
+                          grpc::StatusCode::DATA_LOSS}) {
     models.error = grpc::Status(code, "no");
     const absl::StatusOr<ReportData> report = CollectReport(&client, {"blood-s50-int8"});
     ASSERT_TRUE(report.ok()) << report.status();

@@ -109,7 +109,7 @@ TEST_F(PipelineTest, ClassesWithoutNamesGetTheBaseModels) {
   spec.mutable_recipe()->clear_finetune();
   const v1::DatasetSource nameless = spec.dataset();
   for (const char* name : {"dark", "bright"}) spec.mutable_dataset()->add_class_names(name);
-  RecordingObserver first, same, other, again;
+  RecordingObserver first, same, other, again, last;
   ASSERT_TRUE(Run(spec, first).ok());
   spec.clear_network();
   spec.mutable_recipe()->clear_train();
@@ -134,6 +134,14 @@ TEST_F(PipelineTest, ClassesWithoutNamesGetTheBaseModels) {
   ASSERT_TRUE(Run(spec, again, "job-4").ok());
   EXPECT_EQ(Line(again, "load").validation_accuracy(), Line(other, "load").validation_accuracy());
   EXPECT_THAT(registry_->Get({"again", 1})->class_names(), ElementsAre("dark", "bright"));
+  // And so on: the names were not told to job-4 itself.
+  spec.set_base_model("again");
+  spec.set_model_name("last");
+  ASSERT_TRUE(Run(spec, last, "job-5").ok());
+  EXPECT_EQ(Line(last, "load").validation_accuracy(),
+            registry_->Get({"again", 1})->evaluations(0).accuracy());
+  EXPECT_EQ(registry_->Get({"last", 1})->evaluations(0).accuracy(),
+            registry_->Get({"again", 1})->evaluations(0).accuracy());
 }
 
 TEST_F(PipelineTest, ABaseModelSeesImagesAsItIsUsedTo) {

@@ -81,7 +81,7 @@ TEST_F(JobAttemptTest, WorkThatIsCancelledAndHangsIsAcknowledgedAndEnded) {
   Hang(*attempt);
   EXPECT_EQ(at_its_end_.state(), v1::JOB_STATE_CANCELLED);
   EXPECT_THAT(log.text(), HasSubstr("error: " + id_ +
-                                    ": hangs in stage train: it was told to stop 10m ago; the "
+                                    ": has not stopped in stage train: it was told to 10m ago; the "
                                     "worker ends at once"));
 }
 
@@ -92,7 +92,7 @@ TEST_F(JobAttemptTest, WorkThatHangsAtShutdownIsGivenBackAndEnded) {
   Hang(*attempt);
   EXPECT_EQ(at_its_end_.state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(at_its_end_.attempt(), 0);
-  EXPECT_THAT(log.text(), HasSubstr(": hangs before its first progress: "));
+  EXPECT_THAT(log.text(), HasSubstr(": has not stopped before its first progress: "));
 }
 
 TEST_F(JobAttemptTest, WorkThatHangsWithoutItsLeaseIsEndedAndNothingIsWritten) {

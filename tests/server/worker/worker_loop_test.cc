@@ -116,6 +116,27 @@ TEST_F(WorkerLoopTest, OnceEndsWhenThereIsNoJob) {
   EXPECT_EQ(store_->ListWorkers()->size(), 1u);  // it was seen
 }
 
+TEST_F(WorkerLoopTest, LeavesJobsToOthersWhileItCouldNotDoThem) {
+  const std::string id = Submit();
+  const auto run = [&](const JobTask&, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+    shutdown_.Notify();
+    return JobOutcome{"blood@1", ""};
+  };
+  options_.check = [] { return absl::UnavailableError("not mounted"); };
+  EXPECT_TRUE(absl::IsUnavailable(Run(run)));
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  options_.once = false;
+  options_.attempt.times.poll = absl::Milliseconds(1);
+  int checks = 0;
+  options_.check = [&] {
+    return ++checks < 4 ? absl::UnavailableError("not mounted") : absl::OkStatus();
+  };
+  EXPECT_EQ(Run(run), absl::OkStatus());
+  EXPECT_EQ(checks, 4);
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(Get(id).attempt(), 1);
+}
+
 // Counts the heartbeats and the looks at the queue.
 class BeatCounter : public ForwardingJobStore {
  public:
