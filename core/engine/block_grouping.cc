@@ -1,6 +1,7 @@
 #include "core/engine/block_grouping.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace cytopress {
 namespace {
@@ -46,9 +47,20 @@ struct Group {
   }
 };
 
+template <int kRows>
+int LargestMagnitude(const std::vector<RowsBlock<kRows>>& blocks) {
+  int largest = 0;
+  for (const RowsBlock<kRows>& block : blocks) {
+    for (const int8_t weight : block.weights) largest = std::max(largest, std::abs(weight));
+  }
+  return largest;
+}
+
 // Whether every `group` consecutive blocks fit as they are, as those of INT4 do.
 template <int kRows>
 bool FitInOrder(const std::vector<RowsBlock<kRows>>& blocks, size_t group) {
+  // Two weights of each block share a sum.
+  if (LargestMagnitude(blocks) * 2 * static_cast<int>(group) <= kMost16BitWeight) return true;
   for (size_t first = 0; first < blocks.size(); first += group) {
     Load<kRows> load;
     for (size_t i = first; i < std::min(first + group, blocks.size()); ++i) {

@@ -14,6 +14,7 @@ template <int kRows>
 std::vector<RowsBlock<kRows>> ReadRows(const WeightReader& reader, int row, int channel_groups,
                                        const BlockKernel& kernel) {
   std::vector<RowsBlock<kRows>> blocks;
+  blocks.reserve(static_cast<size_t>(reader.taps()) * channel_groups);
   for (int tap = 0; tap < reader.taps(); ++tap) {
     for (int group = 0; group < channel_groups; ++group) {
       RowsBlock<kRows> block;
@@ -160,6 +161,7 @@ std::vector<Block> BlockWeights::RowBlocks(int row) const {
 
 std::vector<AlikeBlock> BlockWeights::AlikeRowsBlocks(int row) const {
   std::vector<AlikeBlock> blocks;
+  blocks.reserve(size_t{steps_[row]} * form_.group);
   const size_t first = first_[row / kAlikeRows] / kAlikeRows;
   for (size_t at = first; at < first + size_t{steps_[row]} * form_.group; ++at) {
     AlikeBlock block;
@@ -201,9 +203,12 @@ void BlockWeights::AppendRows(const std::vector<Block>* rows) {
 void BlockWeights::AppendAlikeRows(const std::vector<AlikeBlock>& blocks) {
   first_.push_back(static_cast<uint32_t>(weights_.size() / kBlockChannels));
   int32_t sums[kAlikeRows] = {};
+  auto to = static_cast<int64_t>(weights_.size());
+  weights_.resize(weights_.size() + blocks.size() * AlikeBlock().weights.size());
   for (const AlikeBlock& block : blocks) {
     ids_.push_back(IsZero(block) ? idle_id_ : block.id);
-    weights_.insert(weights_.end(), block.weights.begin(), block.weights.end());
+    std::copy(block.weights.begin(), block.weights.end(), weights_.begin() + to);
+    to += static_cast<int64_t>(block.weights.size());
     for (size_t i = 0; i < block.weights.size(); ++i) {
       sums[i / kBlockChannels] += block.weights[i];
     }

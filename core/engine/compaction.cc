@@ -32,9 +32,18 @@ void FindUnread(DenseModel* model) {
 
 template <typename T>
 void MarkRead(const std::vector<T>& weights, const Convolution& c, std::vector<bool>* read) {
-  const int taps = c.kernel_height * c.kernel_width;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] != 0) (*read)[i / taps % c.in_channels] = true;
+  const auto taps = int64_t{c.kernel_height} * c.kernel_width;
+  const int64_t row = c.in_channels * taps;
+  auto unread = std::count(read->begin(), read->end(), false);
+  // The first rows of most layers read everything.
+  for (auto from = weights.begin(); from != weights.end() && unread > 0; from += row) {
+    for (int channel = 0; channel < c.in_channels; ++channel) {
+      const auto first = from + channel * taps;
+      const auto is_zero = [](T value) { return value == 0; };
+      if ((*read)[channel] || std::all_of(first, first + taps, is_zero)) continue;
+      (*read)[channel] = true;
+      --unread;
+    }
   }
 }
 
