@@ -19,24 +19,31 @@
 
 namespace cytopress {
 
+// The exit code of `cytopress` with these arguments; `out` and `err` then hold what it printed.
+inline int RunCommand(std::vector<std::string> arguments, const ClientFactory& connect,
+                      std::ostringstream* out, std::ostringstream* err) {
+  arguments.insert(arguments.begin(), "cytopress");
+  std::vector<const char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  out->str("");
+  err->str("");
+  Console console;
+  console.out = out;
+  console.err = err;
+  return RunCli(static_cast<int>(argv.size()), argv.data(), console, connect);
+}
+
 class CliTest : public ::testing::Test {
  protected:
   // The exit code; what was printed is in out() and err().
-  int Run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "cytopress");
-    std::vector<const char*> argv;
-    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-    out_.str("");
-    err_.str("");
-    Console console;
-    console.out = &out_;
-    console.err = &err_;
-    return RunCli(static_cast<int>(argv.size()), argv.data(), console,
-                  [this](const ClientOptions& options) -> absl::StatusOr<std::unique_ptr<Client>> {
-                    client_options_ = options;
-                    client_options_.sleep = sleep_;
-                    return std::make_unique<Client>(service_.channel(), client_options_);
-                  });
+  int Run(const std::vector<std::string>& arguments) {
+    const auto connect =
+        [this](const ClientOptions& options) -> absl::StatusOr<std::unique_ptr<Client>> {
+      client_options_ = options;
+      client_options_.sleep = sleep_;
+      return std::make_unique<Client>(service_.channel(), client_options_);
+    };
+    return RunCommand(arguments, connect, &out_, &err_);
   }
 
   std::string out() const { return out_.str(); }

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/cli.h"
 #include "core/artifact/artifact.h"
 #include "core/base/sha256.h"
+#include "tests/client/cli/cli_fixture.h"
 #include "tests/client/fake_service.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/scoped_environment.h"
@@ -78,17 +78,13 @@ class CliReproduceTest : public ::testing::Test {
 
   // The exit code of `cytopress reproduce`; what was printed is in out_ and err_.
   int Reproduce(const std::vector<std::string>& flags = {}) {
-    std::vector<const char*> argv = {"cytopress", "reproduce", models_.model.name().c_str()};
-    for (const std::string& flag : flags) argv.push_back(flag.c_str());
-    out_.str("");
-    err_.str("");
-    Console console;
-    console.out = &out_;
-    console.err = &err_;
-    return RunCli(static_cast<int>(argv.size()), argv.data(), console,
-                  [this](const ClientOptions& options) -> absl::StatusOr<std::unique_ptr<Client>> {
-                    return std::make_unique<Client>(server_->InProcessChannel({}), options);
-                  });
+    std::vector<std::string> arguments = {"reproduce", models_.model.name()};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const auto connect =
+        [this](const ClientOptions& options) -> absl::StatusOr<std::unique_ptr<Client>> {
+      return std::make_unique<Client>(server_->InProcessChannel({}), options);
+    };
+    return RunCommand(arguments, connect, &out_, &err_);
   }
 
   // As a window that is closed: nobody sees how the job ends.
