@@ -104,9 +104,10 @@ absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact);
 
 // Parses and verifies every checksum, shape and bound before memory is taken. What it returns is
 // valid: exactly the network's tensors, finite values and scales, integers within +-127 or +-7, one
-// class name a class of at most kMaxClassNameBytes, preprocessing that makes the network's input,
-// positive activation ranges of layers that exist, evaluations (the certificate's, too) of the
-// network's classes, and what the certificate and the ledger measure finite and not negative.
+// class name a class, no two alike, of 1 to kMaxClassNameBytes, preprocessing that makes the
+// network's input, positive activation ranges of layers that exist, evaluations (the certificate's,
+// too) of the network's classes, and what the certificate and the ledger measure finite and not
+// negative.
 // DATA_LOSS for damage, INVALID_ARGUMENT for what is not such a file, UNIMPLEMENTED for a newer
 // format version, RESOURCE_EXHAUSTED for a model of over 1 GiB or a manifest of too many fields.
 absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes);

@@ -2,7 +2,6 @@
 
 #include <google/protobuf/util/time_util.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <set>
@@ -28,11 +27,20 @@ absl::Status CheckClassNames(const std::vector<std::string>& names, int classes)
     return absl::InvalidArgumentError(
         absl::StrCat("class_names: ", names.size(), " names for ", classes, " classes"));
   }
+  std::set<absl::string_view> seen;
   for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i].size() <= kMaxClassNameBytes) continue;
-    return absl::InvalidArgumentError(absl::StrCat("class_names[", i, "]: is ", names[i].size(),
-                                                   " bytes long; at most ", kMaxClassNameBytes,
-                                                   ": give a shorter name"));
+    std::string wrong;
+    if (names[i].empty()) {
+      wrong = "is empty; give every class a name";
+    } else if (names[i].size() > kMaxClassNameBytes) {
+      wrong = absl::StrCat("is ", names[i].size(), " bytes long; at most ", kMaxClassNameBytes,
+                           ": give a shorter name");
+    } else if (!seen.insert(names[i]).second) {
+      wrong = absl::StrCat("\"", names[i], "\" is there twice; names must differ");
+    }
+    if (!wrong.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("class_names[", i, "]: ", wrong));
+    }
   }
   return absl::OkStatus();
 }
@@ -61,7 +69,7 @@ absl::Status CheckPreprocessing(const Preprocessing& preprocessing, const Networ
   if (preprocessing.center_crop < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("preprocessing.center_crop: ", preprocessing.center_crop,
-                     " is negative; 0 is the largest square"));
+                     " is negative; 0 is the largest part of the input's shape"));
   }
   if (preprocessing.jpeg_quality < 0 || preprocessing.jpeg_quality > 100) {
     return absl::InvalidArgumentError(

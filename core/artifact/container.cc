@@ -12,6 +12,7 @@ namespace {
 
 constexpr absl::string_view kMagic = "CYTOPRES";
 constexpr uint32_t kFormatVersion = 1;
+constexpr char kCopyAgain[] = "; download or copy it again";
 
 // Offsets in the header; all integers are little-endian.
 constexpr size_t kVersionAt = 8;          // u32
@@ -90,7 +91,9 @@ absl::StatusOr<ContainerHead> ReadContainerHead(absl::string_view bytes) {
   if (!IsArtifactFile(bytes)) {
     return absl::InvalidArgumentError("this is not a cytopress model file (.cyp)");
   }
-  if (bytes.size() < kArtifactHeaderBytes) return absl::DataLossError("the model file is cut off");
+  if (bytes.size() < kArtifactHeaderBytes) {
+    return absl::DataLossError(absl::StrCat("the model file is cut off", kCopyAgain));
+  }
   const uint64_t version = ReadInteger(bytes, kVersionAt, 4);
   const uint64_t flags = ReadInteger(bytes, kFlagsAt, 4);
   if (version != kFormatVersion || flags != 0) {
@@ -104,12 +107,12 @@ absl::StatusOr<ContainerHead> ReadContainerHead(absl::string_view bytes) {
       raw_bytes > static_cast<uint64_t>(kMaxManifestBytes)) {
     return absl::DataLossError(absl::StrCat("the model file is damaged or cut off: a manifest of ",
                                             stored_bytes, " bytes, unpacked ", raw_bytes,
-                                            ", does not fit"));
+                                            ", does not fit", kCopyAgain));
   }
   const absl::string_view stored = bytes.substr(kArtifactHeaderBytes, stored_bytes);
   if (Sha256Bytes(stored) != bytes.substr(kManifestHashAt, 32)) {
-    return absl::DataLossError(
-        "the model file is damaged: the checksum of its manifest does not match");
+    return absl::DataLossError(absl::StrCat(
+        "the model file is damaged: the checksum of its manifest does not match", kCopyAgain));
   }
   ContainerHead head;
   CYTOPRESS_ASSIGN_OR_RETURN(head.manifest, Decompress(stored, static_cast<int64_t>(raw_bytes)));
@@ -120,11 +123,12 @@ absl::StatusOr<ContainerHead> ReadContainerHead(absl::string_view bytes) {
 absl::StatusOr<absl::string_view> VerifiedFrames(absl::string_view bytes,
                                                  const ContainerHead& head) {
   if (bytes.size() < head.frames_begin + kArtifactTrailerBytes) {
-    return absl::DataLossError("the model file is cut off");
+    return absl::DataLossError(absl::StrCat("the model file is cut off", kCopyAgain));
   }
   const size_t end = bytes.size() - kArtifactTrailerBytes;
   if (Sha256Bytes(bytes.substr(0, end)) != bytes.substr(end)) {
-    return absl::DataLossError("the model file is damaged or cut off: its checksum does not match");
+    return absl::DataLossError(absl::StrCat(
+        "the model file is damaged or cut off: its checksum does not match", kCopyAgain));
   }
   return bytes.substr(head.frames_begin, end - head.frames_begin);
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <new>
 #include <numeric>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -23,6 +25,7 @@ namespace {
 // Tensors of fewer values share the first frame, where a hash and a name are not worth 60 bytes.
 constexpr int64_t kLargeTensor = 4096;
 constexpr int64_t kMaxUnpackedBytes = int64_t{1} << 30;  // of all tensors, in memory
+constexpr double kSparsityTolerance = 1e-9;              // one weight of a billion
 
 // One frame on its way into the file.
 struct Frame {
@@ -170,6 +173,28 @@ absl::Status ReadFrame(const v1::FrameEntry& frame, absl::string_view& frames, A
   return absl::OkStatus();
 }
 
+// Field by field, for a file of another release may state more or fewer.
+absl::Status CheckSize(const v1::ModelSize& stated, const v1::ModelSize& measured) {
+  const auto refused = [](const char* field, auto states, auto has) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("size.", field, ": the manifest states ", states, "; the model has ", has));
+  };
+  using Count = std::tuple<const char*, int64_t, int64_t>;
+  for (const auto& [field, states, has] :
+       {Count{"parameters", stated.parameters(), measured.parameters()},
+        Count{"nonzero_parameters", stated.nonzero_parameters(), measured.nonzero_parameters()},
+        Count{"dense_bytes", stated.dense_bytes(), measured.dense_bytes()},
+        Count{"packed_bytes", stated.packed_bytes(), measured.packed_bytes()},
+        Count{"disk_bytes", stated.disk_bytes(), measured.disk_bytes()}}) {
+    if (states != has) return refused(field, states, has);
+  }
+  // Not a number is no small difference.
+  if (std::fabs(stated.sparsity() - measured.sparsity()) <= kSparsityTolerance) {
+    return absl::OkStatus();
+  }
+  return refused("sparsity", stated.sparsity(), measured.sparsity());
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> SerializeArtifact(const Artifact& artifact) {
@@ -194,9 +219,7 @@ absl::StatusOr<Artifact> ParseArtifact(absl::string_view bytes) {
     return absl::DataLossError(absl::StrCat("the model file is damaged: ", frames.size(),
                                             " bytes behind its frames belong to nothing"));
   }
-  if (MeasureSize(artifact, 0).SerializeAsString() != manifest.size().SerializeAsString()) {
-    return absl::InvalidArgumentError("size: the manifest states another size than the model has");
-  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckSize(manifest.size(), MeasureSize(artifact, 0)));
   return artifact;
 }
 

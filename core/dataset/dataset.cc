@@ -1,7 +1,6 @@
 #include "core/dataset/dataset.h"
 
 #include <filesystem>
-#include <memory>
 #include <new>
 #include <system_error>
 
@@ -9,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
-#include "core/dataset/byte_source.h"
 #include "core/dataset/folder.h"
 #include "core/dataset/npz.h"
 #include "core/dataset/synthetic.h"
@@ -25,8 +23,7 @@ absl::StatusOr<Dataset> Load(const std::string& uri, const DatasetOptions& optio
   }
   std::error_code error;
   if (std::filesystem::is_directory(uri, error)) return LoadFolder(uri, options);
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::unique_ptr<ByteSource> source, OpenFileSource(uri));
-  return LoadNpz(*source, options);
+  return LoadNpz(uri, options);
 }
 
 void UpdateNumber(int64_t number, Sha256* hash) {

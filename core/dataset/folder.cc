@@ -73,13 +73,15 @@ class Problems {
   std::vector<absl::Status> problems_;
 };
 
-// Entries of a folder whose names do not begin with a dot, sorted.
+bool IsHidden(const fs::path& path) { return path.filename().string()[0] == '.'; }
+
+// Entries of a folder that are not hidden, sorted.
 absl::StatusOr<std::vector<fs::path>> SortedEntries(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code error;
   fs::directory_iterator entry(folder, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    if (entry->path().filename().string()[0] != '.') entries.push_back(entry->path());
+    if (!IsHidden(entry->path())) entries.push_back(entry->path());
   }
   if (error) {
     return absl::ErrnoToStatus(error.value(),
@@ -94,11 +96,39 @@ bool IsFolder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-bool IsImageFile(const fs::path& path) {
+bool IsImageName(const fs::path& path) {
   const std::string extension = absl::AsciiStrToLower(path.extension().string());
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+// At any depth.
+bool HoldsImages(const fs::path& folder) {
   std::error_code error;
-  return (extension == ".png" || extension == ".jpg" || extension == ".jpeg") &&
-         fs::is_regular_file(path, error);
+  fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied,
+                                         error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    if (IsHidden(entry->path())) {
+      entry.disable_recursion_pending();
+    } else if (IsImageName(entry->path())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Whether what stands in a class folder is one of its images. What only looks like some is a
+// problem: they would be missing without a word.
+bool IsImage(const fs::path& path, Problems* problems) {
+  std::error_code error;
+  if (IsImageName(path)) {
+    if (fs::is_regular_file(path, error)) return true;
+    problems->Add(Bad(path, "a link to nothing, or not a file; mend or remove it"));
+  } else if (IsFolder(path) && HoldsImages(path)) {
+    problems->Add(Bad(path,
+                      "images must lie directly in the class folder; move them there, or remove "
+                      "this folder"));
+  }
+  return false;
 }
 
 // Adds the images of `folder`/CLASS/* with the class names they were found under.
@@ -107,12 +137,18 @@ absl::Status ListClasses(const fs::path& folder, int split,
   CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, SortedEntries(folder));
   bool any = false;
   for (const fs::path& class_folder : entries) {
-    if (!IsFolder(class_folder)) continue;
+    if (!IsFolder(class_folder)) {
+      if (IsImageName(class_folder)) {
+        problems->Add(
+            Bad(class_folder, "lies beside the class folders; move it into one, or remove it"));
+      }
+      continue;
+    }
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<fs::path> candidates, SortedEntries(class_folder));
     std::vector<File>& files = (*classes)[class_folder.filename().string()];
     const size_t before = files.size();
     for (const fs::path& path : candidates) {
-      if (IsImageFile(path)) files.push_back({path, 0, split});
+      if (IsImage(path, problems)) files.push_back({path, 0, split});
     }
     if (files.size() == before) {
       problems->Add(Bad(class_folder,
@@ -331,6 +367,34 @@ absl::StatusOr<Dataset> EmptyDataset(const fs::path& path, const Listing& listin
   return dataset;
 }
 
+// Fills the splits. The training images, of which there are most, stay in `pixels`, moved together:
+// a data set may take half of a machine's memory.
+void FillSplits(const Listing& listing, std::vector<uint8_t> pixels, Dataset* dataset) {
+  const int64_t image_bytes = dataset->image_bytes();
+  std::array<int64_t, kSplitCount> counts = {};
+  for (const File& file : listing.files) ++counts[file.split];
+  const auto splits = dataset->splits();
+  for (int split = 0; split < kSplitCount; ++split) {
+    splits[split]->labels.reserve(counts[split]);
+    if (split != 0) splits[split]->pixels.reserve(counts[split] * image_bytes);
+  }
+  uint8_t* train_end = pixels.data();
+  const uint8_t* image = pixels.data();
+  for (const File& file : listing.files) {
+    Split* const split = splits[file.split];
+    split->labels.push_back(file.label);
+    if (file.split == 0) {
+      std::memmove(train_end, image, image_bytes);
+      train_end += image_bytes;
+    } else {
+      split->pixels.insert(split->pixels.end(), image, image + image_bytes);
+    }
+    image += image_bytes;
+  }
+  pixels.resize(counts[0] * image_bytes);
+  dataset->train.pixels = std::move(pixels);
+}
+
 }  // namespace
 
 absl::StatusOr<Dataset> LoadFolder(const std::string& uri, const DatasetOptions& options) {
@@ -341,19 +405,13 @@ absl::StatusOr<Dataset> LoadFolder(const std::string& uri, const DatasetOptions&
   CYTOPRESS_ASSIGN_OR_RETURN(Listing listing, ListImages(path, &problems));
   CYTOPRESS_ASSIGN_OR_RETURN(Dataset dataset, EmptyDataset(path, listing, options));
   const int64_t image_bytes = dataset.image_bytes();
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<uint8_t> pixels,
+  CYTOPRESS_ASSIGN_OR_RETURN(std::vector<uint8_t> pixels,
                              DecodeFiles(listing.files, options, image_bytes, &problems));
   CYTOPRESS_RETURN_IF_ERROR(problems.Summary());
   const Groups groups = GroupDuplicates(listing, pixels, image_bytes, &problems);
   if (!listing.has_splits) SplitFiles(path, groups, options.seed, &listing, &problems);
   CYTOPRESS_RETURN_IF_ERROR(problems.Summary());
-  const auto splits = dataset.splits();
-  for (size_t i = 0; i < listing.files.size(); ++i) {
-    Split* const split = splits[listing.files[i].split];
-    const auto begin = pixels.begin() + static_cast<int64_t>(i) * image_bytes;
-    split->pixels.insert(split->pixels.end(), begin, begin + image_bytes);
-    split->labels.push_back(listing.files[i].label);
-  }
+  FillSplits(listing, std::move(pixels), &dataset);
   CYTOPRESS_RETURN_IF_ERROR(SetClassNames(
       path.string(), static_cast<int>(listing.class_names.size()), options, &dataset));
   return dataset;

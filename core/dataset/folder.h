@@ -11,9 +11,11 @@ namespace cytopress {
 
 // `path`/{train,val,test}/CLASS/* (when there is a folder `path`/train) or `path`/CLASS/*, where
 // val and test are not the only folders. Classes are the folder names, sorted. Files that do not
-// end in .png, .jpg or .jpeg (in any case) and names that begin with a dot are skipped. Every image
-// goes through Preprocess as options.folder_preprocessing says; one that already has the wanted
-// size stays as it is.
+// end in .png, .jpg or .jpeg (in any case) and names that begin with a dot are skipped. Lest images
+// are missing without a word, an image beside the CLASS folders, a link to nothing whose name ends
+// so, and a folder within CLASS that holds images, are INVALID_ARGUMENT. Every image goes through
+// Preprocess as options.folder_preprocessing says; one that already has the wanted size stays as it
+// is.
 //
 // With CLASS folders only, options.seed and an image's pixels decide which split it is in, so that
 // it stays there when other images come or go, and copies stay together. The shares 70/10/20 hold

@@ -1,6 +1,7 @@
 #include "core/dataset/npz.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -42,20 +43,19 @@ int64_t IntegerBytes(absl::string_view dtype) {
   return 0;
 }
 
-absl::StatusOr<Array> OpenArray(const ByteSource& source, const ZipArchive& archive,
-                                const std::string& key, bool images) {
+absl::StatusOr<Array> OpenArray(const ZipArchive& archive, const std::string& key, bool images) {
   const ZipMember* member = archive.Find(absl::StrCat(key, ".npy"));
   if (member == nullptr) {
     std::vector<std::string> found;
     for (const ZipMember& other : archive.members()) {
       if (found.size() < 12) found.push_back(other.name);
     }
-    return Bad(source.name(),
+    return Bad(archive.path(),
                absl::StrCat("no member '", key, ".npy'; found ", absl::StrJoin(found, ", "),
                             "; needed are {train,val,test}_{images,labels}.npy"));
   }
   Array array;
-  array.who = absl::StrCat(source.name(), ": member '", member->name, "'");
+  array.who = absl::StrCat(archive.path(), ": member '", member->name, "'");
   CYTOPRESS_ASSIGN_OR_RETURN(array.reader, archive.OpenMember(*member));
   CYTOPRESS_ASSIGN_OR_RETURN(array.header, ReadNpyHeader(array.who, array.reader.get()));
   const NpyHeader& header = array.header;
@@ -80,41 +80,93 @@ absl::StatusOr<Array> OpenArray(const ByteSource& source, const ZipArchive& arch
   return array;
 }
 
-// Reads the pixels of one split, taking their size from `budget_bytes`.
-absl::Status ReadImages(Array* array, const DatasetOptions& options, int64_t* budget_bytes,
-                        Dataset* dataset, Split* split) {
-  const std::vector<int64_t>& shape = array->header.shape;
-  const bool gray = shape.size() == 3;
-  if (!gray && !(shape.size() == 4 && shape[3] == 3)) {
-    return Bad(array->who, absl::StrCat("shape ", ShapeString(shape),
-                                        "; needed is (N, height, width) or (N, height, width, 3)"));
+// How many channels images of this shape have; 0 when it is none of images.
+int ChannelsOf(const std::vector<int64_t>& shape) {
+  if (shape.size() == 3) return 1;
+  const bool images = shape.size() == 4 && (shape[3] == 1 || shape[3] == 3);
+  return images ? static_cast<int>(shape[3]) : 0;
+}
+
+// The size of the first images becomes the data set's; others need to have it, too.
+absl::Status CheckImages(const Array& array, Dataset* dataset) {
+  const std::vector<int64_t>& shape = array.header.shape;
+  const int channels = ChannelsOf(shape);
+  if (channels == 0) {
+    return Bad(array.who, absl::StrCat("shape ", ShapeString(shape),
+                                       "; needed is (N, height, width) or (N, height, width, 1) "
+                                       "for gray images, or (N, height, width, 3)"));
   }
-  if (shape[0] < 1) return Bad(array->who, "it has no images; every split needs at least one");
+  if (shape[0] < 1) return Bad(array.who, "it has no images; every split needs at least one");
   for (const int64_t side : {shape[1], shape[2]}) {
     if (side < 1 || side > kMaxSide) {
-      return Bad(array->who, absl::StrCat("shape ", ShapeString(shape),
-                                          ": the sides need to be 1 to ", kMaxSide, " pixels"));
+      return Bad(array.who, absl::StrCat("shape ", ShapeString(shape),
+                                         ": the sides need to be 1 to ", kMaxSide, " pixels"));
     }
   }
-  const int channels = gray ? 1 : 3;
   if (dataset->height == 0) {
     dataset->height = static_cast<int>(shape[1]);
     dataset->width = static_cast<int>(shape[2]);
     dataset->channels = channels;
   } else if (shape[1] != dataset->height || shape[2] != dataset->width ||
              channels != dataset->channels) {
-    return Bad(array->who,
+    return Bad(array.who,
                absl::StrCat("shape ", ShapeString(shape), ", but the training images are ",
                             dataset->height, " x ", dataset->width, " x ", dataset->channels,
                             "; all splits need one size"));
   }
-  const int64_t bytes = ElementCount(shape);
-  if (bytes > *budget_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(array->who, ": shape ", ShapeString(shape), " takes ", bytes,
-                     " bytes, which brings the data set over its limit of ", options.max_bytes));
+  return absl::OkStatus();
+}
+
+absl::Status CheckLabels(const Array& array, int64_t images) {
+  const std::vector<int64_t>& shape = array.header.shape;
+  if (shape.size() == 2 && shape[1] > 1) {
+    return Bad(array.who, absl::StrCat("shape ", ShapeString(shape), " is a multi-label task; ",
+                                       "only one label an image, (N, 1) or (N,), is supported"));
   }
-  *budget_bytes -= bytes;
+  if (shape.empty() || shape.size() > 2 || (shape.size() == 2 && shape[1] != 1)) {
+    return Bad(array.who, absl::StrCat("shape ", ShapeString(shape), "; needed is (N, 1) or (N,)"));
+  }
+  if (shape[0] != images) {
+    return Bad(array.who, absl::StrCat("it has ", shape[0], " labels for ", images, " images"));
+  }
+  return absl::OkStatus();
+}
+
+struct SplitArrays {
+  Array images, labels;
+};
+
+// Checks all that can be known before labels and pixels are decompressed, which may take a minute.
+// Sets the size of the data set's images.
+absl::StatusOr<std::vector<SplitArrays>> OpenSplits(const ZipArchive& archive, int64_t max_bytes,
+                                                    Dataset* dataset) {
+  std::vector<SplitArrays> splits;
+  for (const absl::string_view name : kSplitNames) {
+    SplitArrays& split = splits.emplace_back();
+    CYTOPRESS_ASSIGN_OR_RETURN(split.images,
+                               OpenArray(archive, absl::StrCat(name, "_images"), /*images=*/true));
+    CYTOPRESS_RETURN_IF_ERROR(CheckImages(split.images, dataset));
+    CYTOPRESS_ASSIGN_OR_RETURN(split.labels,
+                               OpenArray(archive, absl::StrCat(name, "_labels"), /*images=*/false));
+    CYTOPRESS_RETURN_IF_ERROR(CheckLabels(split.labels, split.images.header.shape[0]));
+  }
+  int64_t bytes_left = max_bytes;
+  for (const SplitArrays& split : splits) {
+    const Array& images = split.images;
+    const int64_t bytes = ElementCount(images.header.shape);
+    if (bytes > bytes_left) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(images.who, ": shape ", ShapeString(images.header.shape), " takes ", bytes,
+                       " bytes, which brings the data set over its limit of ", max_bytes,
+                       "; use a smaller size of the set"));
+    }
+    bytes_left -= bytes;
+  }
+  return splits;
+}
+
+absl::Status ReadImages(Array* array, const DatasetOptions& options, Split* split) {
+  const int64_t bytes = ElementCount(array->header.shape);
   split->pixels.resize(bytes);
   for (int64_t done = 0; done < bytes; done += kBytesBetweenStops) {
     if (options.should_stop()) return LoadingStopped();
@@ -135,19 +187,8 @@ absl::optional<int64_t> DecodeInteger(const char* in, int64_t bytes, bool is_sig
   return static_cast<int64_t>(value);
 }
 
-absl::Status ReadLabels(Array* array, int64_t images, Split* split) {
-  const std::vector<int64_t>& shape = array->header.shape;
-  if (shape.size() == 2 && shape[1] > 1) {
-    return Bad(array->who, absl::StrCat("shape ", ShapeString(shape), " is a multi-label task; ",
-                                        "only one label an image, (N, 1) or (N,), is supported"));
-  }
-  if (shape.empty() || shape.size() > 2 || (shape.size() == 2 && shape[1] != 1)) {
-    return Bad(array->who,
-               absl::StrCat("shape ", ShapeString(shape), "; needed is (N, 1) or (N,)"));
-  }
-  if (shape[0] != images) {
-    return Bad(array->who, absl::StrCat("it has ", shape[0], " labels for ", images, " images"));
-  }
+absl::Status ReadLabels(Array* array, Split* split) {
+  const int64_t images = array->header.shape[0];
   const int64_t width = array->element_bytes;
   const bool is_signed = array->header.dtype[1] == 'i';
   split->labels.reserve(images);
@@ -199,26 +240,25 @@ int CountClasses(const Dataset& dataset) {
 
 }  // namespace
 
-absl::StatusOr<Dataset> LoadNpz(const ByteSource& source, const DatasetOptions& options) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const ZipArchive archive, ZipArchive::Open(source));
+absl::StatusOr<Dataset> LoadNpz(const std::string& path, const DatasetOptions& options) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ZipArchive archive, ZipArchive::Open(path));
   Dataset dataset;
-  dataset.name = std::filesystem::path(source.name()).stem().string();
-  int64_t budget_bytes = options.max_bytes;
-  const std::pair<const char*, Split*> splits[] = {
-      {"train", &dataset.train}, {"val", &dataset.val}, {"test", &dataset.test}};
-  for (const auto& [name, split] : splits) {
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        Array images, OpenArray(source, archive, absl::StrCat(name, "_images"), /*images=*/true));
-    CYTOPRESS_RETURN_IF_ERROR(ReadImages(&images, options, &budget_bytes, &dataset, split));
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        Array labels, OpenArray(source, archive, absl::StrCat(name, "_labels"), /*images=*/false));
-    CYTOPRESS_RETURN_IF_ERROR(ReadLabels(&labels, images.header.shape[0], split));
+  dataset.name = std::filesystem::path(path).stem().string();
+  CYTOPRESS_ASSIGN_OR_RETURN(std::vector<SplitArrays> arrays,
+                             OpenSplits(archive, options.max_bytes, &dataset));
+  const auto splits = dataset.splits();
+  for (size_t i = 0; i < splits.size(); ++i) {
+    CYTOPRESS_RETURN_IF_ERROR(ReadLabels(&arrays[i].labels, splits[i]));
   }
   const int classes = CountClasses(dataset);
   const bool blood_mnist = IsBloodMnist(dataset, classes);
   SetPreprocessing(blood_mnist, &dataset);
   if (blood_mnist) dataset.class_names = BloodMnistClassNames();
-  CYTOPRESS_RETURN_IF_ERROR(SetClassNames(source.name(), classes, options, &dataset));
+  CYTOPRESS_RETURN_IF_ERROR(SetClassNames(path, classes, options, &dataset));
+  // Last, for it takes longest.
+  for (size_t i = 0; i < splits.size(); ++i) {
+    CYTOPRESS_RETURN_IF_ERROR(ReadImages(&arrays[i].images, options, splits[i]));
+  }
   return dataset;
 }
 

@@ -1,10 +1,11 @@
 #include "core/dataset/zip.h"
 
-#include <zlib.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zip.h>
 
-#include <algorithm>
-#include <limits>
-#include <set>
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,415 +14,208 @@
 namespace cytopress {
 namespace {
 
-constexpr uint32_t kLocalHeader = 0x04034b50;
-constexpr uint32_t kCentralHeader = 0x02014b50;
-constexpr uint32_t kEnd = 0x06054b50;
-constexpr uint32_t kZip64End = 0x06064b50;
-constexpr uint32_t kZip64Locator = 0x07064b50;
-constexpr uint16_t kZip64Extra = 0x0001;
-constexpr int64_t kLocalHeaderBytes = 30;
-constexpr int64_t kCentralHeaderBytes = 46;
-constexpr int64_t kEndBytes = 22;
-constexpr int64_t kZip64LocatorBytes = 20;
-constexpr int64_t kZip64EndBytes = 56;
-constexpr uint32_t kIn64 = 0xffffffff;  // a 32-bit field whose value stands in the ZIP64 extra
-constexpr int kEncrypted = 1 << 0;
-constexpr int kSizesAfterData = 1 << 3;
 // An .npz has a handful of members; a directory beyond these is an attack or another kind of file.
 constexpr int64_t kMaxMembers = 4096;
 constexpr int64_t kMaxDirectoryBytes = int64_t{4} << 20;
+// An archive has one end record; bytes of a member or a comment may look like another.
+constexpr int kMaxEnds = 4;
+constexpr absl::string_view kEnd = "PK\5\6";
 // No deflate stream expands by more than 1032 (258 bytes from 2 bits).
-constexpr int64_t kMaxDeflateRatio = 1032;
+constexpr uint64_t kMaxDeflateRatio = 1032;
 
-absl::Status Bad(const ByteSource& source, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(source.name(), ": ", what));
+absl::Status Bad(absl::string_view path, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
 }
 
-// Little-endian numbers from a buffer. Reading beyond its end sets `ok` to false and gives 0.
-class Fields {
- public:
-  explicit Fields(absl::string_view bytes) : bytes_(bytes) {}
-  uint16_t U16() { return static_cast<uint16_t>(Number(2)); }
-  uint32_t U32() { return static_cast<uint32_t>(Number(4)); }
-  uint64_t U64() { return Number(8); }
-  absl::string_view Bytes(size_t count) {
-    if (count > bytes_.size()) {
-      ok_ = false;
-      bytes_ = {};
-      return {};
-    }
-    const absl::string_view taken = bytes_.substr(0, count);
-    bytes_.remove_prefix(count);
-    return taken;
+// What libzip met, unless it was the content of the file.
+absl::Status NotOfTheFile(absl::string_view path, zip_error_t* error) {
+  const int number = zip_error_code_system(error);
+  switch (zip_error_code_zip(error)) {
+    case ZIP_ER_READ:
+      if (number == 0) return absl::OkStatus();
+      return absl::ErrnoToStatus(number, absl::StrCat("cannot read ", path));
+    case ZIP_ER_MEMORY:
+      return absl::ResourceExhaustedError(absl::StrCat(path, ": no memory to read it"));
+    default:
+      return absl::OkStatus();
   }
-  bool ok() const { return ok_; }
-  bool empty() const { return bytes_.empty(); }
-  size_t left() const { return bytes_.size(); }
+}
 
- private:
-  uint64_t Number(size_t count) {
-    const absl::string_view taken = Bytes(count);
-    uint64_t value = 0;
-    for (size_t i = taken.size(); i-- > 0;) value = value << 8 | static_cast<uint8_t>(taken[i]);
-    return value;
+// The file, as libzip asks for it. libzip follows whatever looks like an end record to its
+// directory and takes memory for all of it, so what it may see of directories is limited here:
+// without that, a hostile file of 3 MB keeps it busy for half an hour.
+struct Source {
+  int fd = -1;
+  int64_t size = 0;
+  int64_t offset = 0;
+  bool opening = true;  // the directory is being read, not yet a member
+  int64_t directory_bytes = 0;
+  int ends = 0;
+  zip_error_t error = {};
+
+  Source() { zip_error_init(&error); }
+  ~Source() {
+    if (fd >= 0) close(fd);
+    zip_error_fini(&error);
   }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
 
-  absl::string_view bytes_;
-  bool ok_ = true;
+  bool TooMuch() const { return directory_bytes > kMaxDirectoryBytes || ends > kMaxEnds; }
 };
 
-absl::StatusOr<std::string> ReadString(const ByteSource& source, int64_t offset, int64_t count) {
-  if (offset < 0 || count < 0 || offset > source.size() || count > source.size() - offset) {
-    return Bad(source, absl::StrCat("damaged or truncated ZIP archive: a structure of ", count,
-                                    " bytes at offset ", offset, " is beyond its end (",
-                                    source.size(), " bytes)"));
+zip_int64_t ReadSource(Source* source, void* out, zip_uint64_t count) {
+  ssize_t got;
+  do {
+    got = pread(source->fd, out, count, source->offset);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    zip_error_set(&source->error, ZIP_ER_READ, errno);
+    return -1;
   }
-  std::string bytes(count, '\0');
-  CYTOPRESS_RETURN_IF_ERROR(source.ReadAt(offset, count, bytes.data()));
-  return bytes;
+  source->offset += got;
+  if (!source->opening) return got;
+  const absl::string_view bytes(static_cast<const char*>(out), got);
+  source->directory_bytes += got;
+  for (size_t at = bytes.find(kEnd); at != bytes.npos; at = bytes.find(kEnd, at + 1)) {
+    ++source->ends;
+  }
+  if (!source->TooMuch()) return got;
+  zip_error_set(&source->error, ZIP_ER_INCONS, 0);
+  return -1;
 }
 
-// Values of a header that may have moved to the ZIP64 extra field, in that field's order.
-struct Sizes {
-  uint64_t bytes = 0;
-  uint64_t compressed_bytes = 0;
-  uint64_t header_offset = 0;
-};
-
-// Replaces the values that are 0xffffffff by those of the ZIP64 extra field. False when the extra
-// fields are malformed or lack one.
-bool ApplyZip64(absl::string_view extra, bool has_offset, Sizes* sizes) {
-  const bool wants_bytes = sizes->bytes == kIn64;
-  const bool wants_compressed = sizes->compressed_bytes == kIn64;
-  const bool wants_offset = has_offset && sizes->header_offset == kIn64;
-  if (!wants_bytes && !wants_compressed && !wants_offset) return true;
-  Fields fields(extra);
-  while (fields.left() >= 4) {
-    const uint16_t id = fields.U16();
-    const absl::string_view body = fields.Bytes(fields.U16());
-    if (!fields.ok()) return false;
-    if (id != kZip64Extra) continue;
-    Fields values(body);
-    if (wants_bytes) sizes->bytes = values.U64();
-    if (wants_compressed) sizes->compressed_bytes = values.U64();
-    if (wants_offset) sizes->header_offset = values.U64();
-    return values.ok();
-  }
-  return false;
-}
-
-struct Directory {
-  uint64_t members = 0;
-  uint64_t bytes = 0;
-  uint64_t offset = 0;
-};
-
-// Follows the locator that stands before the end record at `end_offset`.
-absl::StatusOr<Directory> ReadZip64Directory(const ByteSource& source, int64_t end_offset) {
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      const std::string locator,
-      ReadString(source, end_offset - kZip64LocatorBytes, kZip64LocatorBytes));
-  Fields fields(locator);
-  if (fields.U32() != kZip64Locator || fields.U32() != 0) {
-    return Bad(source, "damaged ZIP archive: no ZIP64 locator where one is needed");
-  }
-  const uint64_t offset = fields.U64();
-  if (offset > static_cast<uint64_t>(source.size())) {
-    return Bad(source, "damaged ZIP archive: its ZIP64 end record is beyond its end");
-  }
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string record,
-                             ReadString(source, static_cast<int64_t>(offset), kZip64EndBytes));
-  Fields end(record);
-  if (end.U32() != kZip64End) {
-    return Bad(source, "damaged ZIP archive: no ZIP64 end record where its locator points");
-  }
-  end.Bytes(8 + 2 + 2);  // size of the record, versions
-  const uint32_t disk = end.U32();
-  const uint32_t directory_disk = end.U32();
-  Directory directory;
-  const uint64_t members_here = end.U64();
-  directory.members = end.U64();
-  directory.bytes = end.U64();
-  directory.offset = end.U64();
-  if (disk != 0 || directory_disk != 0 || members_here != directory.members) {
-    return Bad(source, "ZIP archives on several disks are not supported");
-  }
-  return directory;
-}
-
-// Finds the end record (it may be followed by a comment of up to 65535 bytes).
-absl::StatusOr<Directory> FindDirectory(const ByteSource& source) {
-  const int64_t tail_bytes = std::min<int64_t>(source.size(), kEndBytes + 65535);
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string tail,
-                             ReadString(source, source.size() - tail_bytes, tail_bytes));
-  for (int64_t at = tail_bytes - kEndBytes; at >= 0; --at) {
-    Fields fields(absl::string_view(tail).substr(at));
-    if (fields.U32() != kEnd) continue;
-    const uint16_t disk = fields.U16();
-    const uint16_t directory_disk = fields.U16();
-    const uint16_t members_here = fields.U16();
-    Directory directory;
-    directory.members = fields.U16();
-    directory.bytes = fields.U32();
-    directory.offset = fields.U32();
-    if (fields.U16() != fields.left()) continue;  // bytes of a comment that look like the record
-    if (directory.members == 0xffff || directory.bytes == kIn64 || directory.offset == kIn64) {
-      return ReadZip64Directory(source, source.size() - tail_bytes + at);
+zip_int64_t CallSource(void* user_data, void* data, zip_uint64_t count, zip_source_cmd_t command) {
+  Source* const source = static_cast<Source*>(user_data);
+  switch (command) {
+    case ZIP_SOURCE_SUPPORTS:
+      return ZIP_SOURCE_SUPPORTS_SEEKABLE |
+             ZIP_SOURCE_MAKE_COMMAND_BITMASK(ZIP_SOURCE_ACCEPT_EMPTY);
+    case ZIP_SOURCE_OPEN:
+      source->offset = 0;
+      return 0;
+    case ZIP_SOURCE_ACCEPT_EMPTY:  // no: a file without a byte is no archive
+    case ZIP_SOURCE_CLOSE:
+      return 0;
+    case ZIP_SOURCE_READ:
+      return ReadSource(source, data, count);
+    case ZIP_SOURCE_TELL:
+      return source->offset;
+    case ZIP_SOURCE_SEEK: {
+      const zip_int64_t offset =
+          zip_source_seek_compute_offset(source->offset, source->size, data, count, &source->error);
+      if (offset < 0) return -1;
+      source->offset = offset;
+      return 0;
     }
-    if (disk != 0 || directory_disk != 0 || members_here != directory.members) {
-      return Bad(source, "ZIP archives on several disks are not supported");
+    case ZIP_SOURCE_STAT: {
+      zip_stat_t* const info = static_cast<zip_stat_t*>(data);
+      zip_stat_init(info);
+      info->valid = ZIP_STAT_SIZE;
+      info->size = source->size;
+      return sizeof(*info);
     }
-    return directory;
+    case ZIP_SOURCE_ERROR:
+      return zip_error_to_data(&source->error, data, count);
+    case ZIP_SOURCE_FREE:
+      delete source;
+      return 0;
+    default:
+      zip_error_set(&source->error, ZIP_ER_OPNOTSUPP, 0);
+      return -1;
   }
-  return Bad(source, "not a ZIP archive, or a truncated one: it has no end-of-directory record");
 }
 
-absl::StatusOr<std::string> ReadDirectory(const ByteSource& source, const Directory& directory) {
-  if (directory.members > kMaxMembers || directory.bytes > kMaxDirectoryBytes) {
-    return Bad(source, absl::StrCat("its directory has ", directory.members, " members in ",
-                                    directory.bytes, " bytes; at most ", kMaxMembers,
-                                    " members in ", kMaxDirectoryBytes, " bytes are read"));
+absl::StatusOr<std::unique_ptr<Source>> OpenFile(const std::string& path) {
+  auto source = std::make_unique<Source>();
+  // A pipe that nobody writes is no regular file either, and is not waited for.
+  source->fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (source->fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  struct stat info;
+  if (fstat(source->fd, &info) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot stat ", path));
   }
-  if (directory.offset > static_cast<uint64_t>(source.size())) {
-    return Bad(source, "damaged or truncated ZIP archive: its directory is beyond its end");
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is not a regular file"));
   }
-  return ReadString(source, static_cast<int64_t>(directory.offset),
-                    static_cast<int64_t>(directory.bytes));
+  source->size = info.st_size;
+  return source;
 }
 
-// Refuses what cannot be read, and sizes that cannot be true, before anybody allocates by them.
-absl::Status CheckMember(const ByteSource& source, const ZipMember& member, int flags) {
-  const std::string who = absl::StrCat("member '", member.name, "'");
-  if (flags & kEncrypted) return Bad(source, absl::StrCat(who, " is encrypted"));
-  if (member.method != 0 && member.method != 8) {
-    return Bad(source, absl::StrCat(who, " is compressed by method ", member.method,
-                                    "; only 0 (stored) and 8 (deflate) are read"));
+absl::Status NotOpened(const std::string& path, const Source& source, zip_error_t* error) {
+  if (source.TooMuch()) {
+    return Bad(path,
+               absl::StrCat("its directory has more than ", kMaxDirectoryBytes,
+                            " bytes or several ends; at most ", kMaxMembers, " members are read"));
   }
-  if (member.compressed_bytes > source.size() - member.header_offset) {
-    return Bad(source, absl::StrCat(who, " is said to take ", member.compressed_bytes,
-                                    " bytes, more than the archive has: damaged or truncated"));
+  CYTOPRESS_RETURN_IF_ERROR(NotOfTheFile(path, error));
+  if (zip_error_code_zip(error) == ZIP_ER_EXISTS) {
+    return Bad(path, "the name of a member occurs twice");
   }
-  if (member.method == 0 && member.bytes != member.compressed_bytes) {
-    return Bad(source, absl::StrCat(who, " is stored, yet its sizes differ: ",
-                                    member.compressed_bytes, " and ", member.bytes));
+  return Bad(path, absl::StrCat("not a ZIP archive, or a damaged or truncated one; libzip says: ",
+                                zip_error_strerror(error)));
+}
+
+// Refuses what cannot be read, and sizes that cannot be true.
+absl::Status CheckMember(const std::string& path, const zip_stat_t& info, uint64_t file_bytes) {
+  const std::string who = absl::StrCat("member '", info.name, "'");
+  if (info.encryption_method != ZIP_EM_NONE) return Bad(path, absl::StrCat(who, " is encrypted"));
+  if (info.comp_method != ZIP_CM_STORE && info.comp_method != ZIP_CM_DEFLATE) {
+    return Bad(path, absl::StrCat(who, " is compressed by method ", info.comp_method,
+                                  "; only 0 (stored) and 8 (deflate) are read"));
   }
-  if (member.bytes / kMaxDeflateRatio > member.compressed_bytes) {
-    return Bad(source, absl::StrCat(who, " is said to hold ", member.bytes, " bytes, which its ",
-                                    member.compressed_bytes, " compressed bytes cannot give"));
+  if (info.comp_size > file_bytes) {
+    return Bad(path, absl::StrCat(who, " is said to take ", info.comp_size,
+                                  " bytes, more than the archive has: damaged or truncated"));
+  }
+  if (info.comp_method == ZIP_CM_STORE && info.size != info.comp_size) {
+    return Bad(path, absl::StrCat(who, " is stored, yet its sizes differ: ", info.comp_size,
+                                  " and ", info.size));
+  }
+  if (info.size / kMaxDeflateRatio > info.comp_size) {
+    return Bad(path, absl::StrCat(who, " is said to hold ", info.size, " bytes, which its ",
+                                  info.comp_size, " compressed bytes cannot give"));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<ZipMember> ParseMember(const ByteSource& source, Fields* fields) {
-  if (fields->U32() != kCentralHeader) {
-    return Bad(source, "damaged ZIP archive: its directory has a malformed entry");
-  }
-  ZipMember member;
-  fields->Bytes(2 + 2);  // versions
-  const int flags = fields->U16();
-  member.method = fields->U16();
-  fields->Bytes(2 + 2);  // time, date
-  member.crc32 = fields->U32();
-  Sizes sizes;
-  sizes.compressed_bytes = fields->U32();
-  sizes.bytes = fields->U32();
-  const uint16_t name_bytes = fields->U16();
-  const uint16_t extra_bytes = fields->U16();
-  const uint16_t comment_bytes = fields->U16();
-  fields->Bytes(2 + 2 + 4);  // disk, attributes
-  sizes.header_offset = fields->U32();
-  member.name = std::string(fields->Bytes(name_bytes));
-  const absl::string_view extra = fields->Bytes(extra_bytes);
-  fields->Bytes(comment_bytes);
-  if (!fields->ok()) return Bad(source, "damaged ZIP archive: its directory is cut short");
-  constexpr uint64_t kMost = std::numeric_limits<int64_t>::max() / 2;
-  if (!ApplyZip64(extra, /*has_offset=*/true, &sizes) || sizes.bytes > kMost ||
-      sizes.compressed_bytes > kMost ||
-      sizes.header_offset > static_cast<uint64_t>(source.size())) {
-    return Bad(source, absl::StrCat("member '", member.name, "' has an impossible size or offset"));
-  }
-  member.bytes = static_cast<int64_t>(sizes.bytes);
-  member.compressed_bytes = static_cast<int64_t>(sizes.compressed_bytes);
-  member.header_offset = static_cast<int64_t>(sizes.header_offset);
-  CYTOPRESS_RETURN_IF_ERROR(CheckMember(source, member, flags));
-  return member;
-}
-
-// Where the data of a member begin, after its local header, which must agree with the directory.
-absl::StatusOr<int64_t> FindData(const ByteSource& source, const ZipMember& member) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string header,
-                             ReadString(source, member.header_offset, kLocalHeaderBytes));
-  Fields fields(header);
-  const std::string differs = absl::StrCat("damaged ZIP archive: the local header of member '",
-                                           member.name, "' differs from the directory");
-  if (fields.U32() != kLocalHeader) return Bad(source, differs);
-  fields.Bytes(2);
-  const int flags = fields.U16();
-  const int method = fields.U16();
-  fields.Bytes(2 + 2);
-  const uint32_t crc = fields.U32();
-  Sizes sizes;
-  sizes.compressed_bytes = fields.U32();
-  sizes.bytes = fields.U32();
-  const uint16_t name_bytes = fields.U16();
-  const uint16_t extra_bytes = fields.U16();
-  const int64_t names_offset = member.header_offset + kLocalHeaderBytes;
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string names,
-                             ReadString(source, names_offset, name_bytes + extra_bytes));
-  const absl::string_view extra = absl::string_view(names).substr(name_bytes);
-  const bool same_sizes = ApplyZip64(extra, /*has_offset=*/false, &sizes) && crc == member.crc32 &&
-                          sizes.bytes == static_cast<uint64_t>(member.bytes) &&
-                          sizes.compressed_bytes == static_cast<uint64_t>(member.compressed_bytes);
-  if (names.compare(0, name_bytes, member.name) != 0 || method != member.method ||
-      (!(flags & kSizesAfterData) && !same_sizes)) {
-    return Bad(source, differs);
-  }
-  const int64_t data_offset = names_offset + static_cast<int64_t>(names.size());
-  if (member.compressed_bytes > source.size() - data_offset) {
-    return Bad(source, absl::StrCat("member '", member.name, "' is truncated"));
-  }
-  return data_offset;
-}
-
-// Both methods: stored bytes are copied, deflated ones go through zlib.
-class MemberReader : public ZipMemberReader {
- public:
-  MemberReader(const ByteSource& source, const ZipMember& member, int64_t data_offset)
-      : source_(source),
-        member_(member),
-        input_offset_(data_offset),
-        input_left_(member.compressed_bytes) {}
-  ~MemberReader() override {
-    if (inflating_) inflateEnd(&zlib_);
-  }
-  MemberReader(const MemberReader&) = delete;
-  MemberReader& operator=(const MemberReader&) = delete;
-
-  absl::Status Init() {
-    if (member_.method == 0) return absl::OkStatus();
-    // Negative window bits: a raw stream, without zlib's header.
-    if (inflateInit2(&zlib_, -MAX_WBITS) != Z_OK) {
-      return absl::ResourceExhaustedError("zlib cannot get memory");
-    }
-    inflating_ = true;
-    input_.resize(64 << 10);
-    return absl::OkStatus();
-  }
-
-  absl::Status Read(int64_t count, char* out) override {
-    if (count > member_.bytes - delivered_) {
-      return Wrong(absl::StrCat("ends after ", member_.bytes, " bytes, but ", delivered_ + count,
-                                " are needed"));
-    }
-    delivered_ += count;
-    // In pieces that fit zlib's 32-bit lengths.
-    while (count > 0) {
-      const int64_t piece = std::min<int64_t>(count, 1 << 20);
-      CYTOPRESS_RETURN_IF_ERROR(inflating_ ? Inflate(piece, out) : Copy(piece, out));
-      crc_ = ::crc32(crc_, reinterpret_cast<const Bytef*>(out), static_cast<uInt>(piece));
-      count -= piece;
-      out += piece;
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Finish() override {
-    if (delivered_ != member_.bytes) {
-      return Wrong(
-          absl::StrCat("holds ", member_.bytes, " bytes, but only ", delivered_, " belong to it"));
-    }
-    if (inflating_) CYTOPRESS_RETURN_IF_ERROR(ExpectEnd());
-    if (crc_ != member_.crc32) return Wrong("is damaged: its CRC-32 differs from the directory's");
-    return absl::OkStatus();
-  }
-
- private:
-  absl::Status Wrong(absl::string_view what) const {
-    return Bad(source_, absl::StrCat("member '", member_.name, "' ", what));
-  }
-
-  absl::Status Copy(int64_t count, char* out) {
-    CYTOPRESS_RETURN_IF_ERROR(source_.ReadAt(input_offset_, count, out));
-    input_offset_ += count;
-    return absl::OkStatus();
-  }
-
-  absl::Status Refill() {
-    const int64_t count = std::min<int64_t>(input_left_, input_.size());
-    CYTOPRESS_RETURN_IF_ERROR(source_.ReadAt(input_offset_, count, input_.data()));
-    input_offset_ += count;
-    input_left_ -= count;
-    zlib_.next_in = reinterpret_cast<Bytef*>(input_.data());
-    zlib_.avail_in = static_cast<uInt>(count);
-    return absl::OkStatus();
-  }
-
-  absl::Status Inflate(int64_t count, char* out) {
-    zlib_.next_out = reinterpret_cast<Bytef*>(out);
-    zlib_.avail_out = static_cast<uInt>(count);
-    while (zlib_.avail_out > 0) {
-      if (ended_) return Wrong("is damaged: its data end before its declared size");
-      if (zlib_.avail_in == 0 && input_left_ > 0) CYTOPRESS_RETURN_IF_ERROR(Refill());
-      const int result = inflate(&zlib_, Z_NO_FLUSH);
-      if (result == Z_STREAM_END) {
-        ended_ = true;
-      } else if (result != Z_OK) {
-        return Wrong(absl::StrCat("is damaged: zlib says ", zError(result)));
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  // All declared bytes are out: the stream must end here, without another byte.
-  absl::Status ExpectEnd() {
-    char extra;
-    zlib_.next_out = reinterpret_cast<Bytef*>(&extra);
-    zlib_.avail_out = 1;
-    while (!ended_) {
-      if (zlib_.avail_in == 0 && input_left_ > 0) CYTOPRESS_RETURN_IF_ERROR(Refill());
-      const int result = inflate(&zlib_, Z_NO_FLUSH);
-      if (result == Z_STREAM_END) ended_ = true;
-      if (zlib_.avail_out == 0) {
-        return Wrong(
-            absl::StrCat("decompresses to more than its declared ", member_.bytes, " bytes"));
-      }
-      if (result != Z_OK && result != Z_STREAM_END) {
-        return Wrong(absl::StrCat("is damaged: zlib says ", zError(result)));
-      }
-    }
-    if (zlib_.avail_in > 0 || input_left_ > 0) {
-      return Wrong(absl::StrCat("is damaged: its data end before their declared ",
-                                member_.compressed_bytes, " compressed bytes"));
-    }
-    return absl::OkStatus();
-  }
-
-  const ByteSource& source_;
-  const ZipMember member_;
-  int64_t input_offset_;
-  int64_t input_left_;
-  int64_t delivered_ = 0;
-  uLong crc_ = ::crc32(0, nullptr, 0);
-  z_stream zlib_ = {};
-  std::string input_;
-  bool inflating_ = false;
-  bool ended_ = false;
-};
-
 }  // namespace
 
-absl::StatusOr<ZipArchive> ZipArchive::Open(const ByteSource& source) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const Directory directory, FindDirectory(source));
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadDirectory(source, directory));
-  ZipArchive archive(source);
-  std::set<std::string> names;
-  Fields fields(bytes);
-  for (uint64_t i = 0; i < directory.members; ++i) {
-    CYTOPRESS_ASSIGN_OR_RETURN(ZipMember member, ParseMember(source, &fields));
-    if (!names.insert(member.name).second) {
-      return Bad(source, absl::StrCat("member '", member.name, "' occurs twice"));
+void ZipArchive::Discard::operator()(zip* archive) const { zip_discard(archive); }
+
+ZipArchive::ZipArchive(std::string path, zip* archive)
+    : path_(std::move(path)), archive_(archive) {}
+
+absl::StatusOr<ZipArchive> ZipArchive::Open(const std::string& path) {
+  CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Source> file, OpenFile(path));
+  zip_error_t error;
+  zip_error_init(&error);
+  zip_source_t* const source = zip_source_function_create(CallSource, file.get(), &error);
+  if (source == nullptr) return absl::ResourceExhaustedError("libzip cannot get memory");
+  Source* const opened = file.release();  // `source` owns it, and is the archive's if that opens
+  // ZIP_CHECKCONS: the local headers must agree with the directory.
+  zip* const opened_archive = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error);
+  if (opened_archive == nullptr) {
+    const absl::Status status = NotOpened(path, *opened, &error);
+    zip_error_fini(&error);
+    zip_source_free(source);
+    return status;
+  }
+  opened->opening = false;
+  ZipArchive archive(path, opened_archive);
+  const zip_int64_t count = zip_get_num_entries(opened_archive, 0);
+  if (count > kMaxMembers) {
+    return Bad(path, absl::StrCat("its directory has ", count, " members; at most ", kMaxMembers,
+                                  " are read"));
+  }
+  for (zip_int64_t i = 0; i < count; ++i) {
+    zip_stat_t info;
+    if (zip_stat_index(opened_archive, i, 0, &info) != 0) {
+      return Bad(path, absl::StrCat("member ", i, " of its directory cannot be read; libzip says: ",
+                                    zip_strerror(opened_archive)));
     }
-    archive.members_.push_back(std::move(member));
+    CYTOPRESS_RETURN_IF_ERROR(CheckMember(path, info, opened->size));
+    archive.members_.push_back({info.name, static_cast<int64_t>(info.size)});
   }
   return archive;
 }
@@ -435,11 +229,58 @@ const ZipMember* ZipArchive::Find(absl::string_view name) const {
 
 absl::StatusOr<std::unique_ptr<ZipMemberReader>> ZipArchive::OpenMember(
     const ZipMember& member) const {
-  CYTOPRESS_ASSIGN_OR_RETURN(const int64_t data_offset, FindData(*source_, member));
-  std::unique_ptr<MemberReader> reader =
-      std::make_unique<MemberReader>(*source_, member, data_offset);
-  CYTOPRESS_RETURN_IF_ERROR(reader->Init());
-  return std::unique_ptr<ZipMemberReader>(std::move(reader));
+  const std::string who = absl::StrCat("member '", member.name, "'");
+  zip_file* const file = zip_fopen_index(archive_.get(), &member - members_.data(), 0);
+  if (file == nullptr) {
+    CYTOPRESS_RETURN_IF_ERROR(NotOfTheFile(path_, zip_get_error(archive_.get())));
+    return Bad(path_,
+               absl::StrCat(who, " cannot be opened; libzip says: ", zip_strerror(archive_.get())));
+  }
+  return std::make_unique<ZipMemberReader>(absl::StrCat(path_, ": ", who), member.bytes, file);
+}
+
+ZipMemberReader::ZipMemberReader(std::string who, int64_t bytes, zip_file* file)
+    : who_(std::move(who)), bytes_(bytes), file_(file) {}
+
+ZipMemberReader::~ZipMemberReader() { zip_fclose(file_); }
+
+absl::Status ZipMemberReader::Wrong(absl::string_view what) const {
+  return absl::InvalidArgumentError(absl::StrCat(who_, " ", what));
+}
+
+absl::Status ZipMemberReader::Failed() const {
+  CYTOPRESS_RETURN_IF_ERROR(NotOfTheFile(who_, zip_file_get_error(file_)));
+  return Wrong(absl::StrCat("is damaged; libzip says: ", zip_file_strerror(file_)));
+}
+
+absl::Status ZipMemberReader::Read(int64_t count, char* out) {
+  if (count > bytes_ - delivered_) {
+    return Wrong(
+        absl::StrCat("ends after ", bytes_, " bytes, but ", delivered_ + count, " are needed"));
+  }
+  delivered_ += count;
+  while (count > 0) {
+    const zip_int64_t got = zip_fread(file_, out, count);
+    if (got == 0) return Wrong("is damaged: its data end before its declared size");
+    if (got < 0) return Failed();
+    count -= got;
+    out += got;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ZipMemberReader::Finish() {
+  if (delivered_ != bytes_) {
+    return Wrong(absl::StrCat("holds ", bytes_, " bytes, but only ", delivered_, " belong to it"));
+  }
+  // At the end libzip compares the CRC-32.
+  char extra;
+  const zip_int64_t got = zip_fread(file_, &extra, 1);
+  if (got > 0) {
+    return Wrong(absl::StrCat("decompresses to more than its declared ", bytes_, " bytes"));
+  }
+  if (got < 0) return Failed();
+  return absl::OkStatus();
 }
 
 }  // namespace cytopress

@@ -1,7 +1,6 @@
-// Reading of ZIP archives (PKWARE APPNOTE 6.3), as far as .npz files need it: stored and deflated
-// members, ZIP64, no encryption, one disk. Nothing is trusted: every offset and size is checked
-// against the archive, and a member is decompressed as a stream, so the caller decides how much
-// memory it takes before taking it.
+// Reading of ZIP archives by libzip, as far as .npz files need it: stored and deflated members,
+// ZIP64, no encryption, one disk. Sizes are checked before anybody can take memory by them, and a
+// member is decompressed as a stream, so the caller decides how much memory it takes.
 #ifndef CYTOPRESS_CORE_DATASET_ZIP_H_
 #define CYTOPRESS_CORE_DATASET_ZIP_H_
 
@@ -13,47 +12,65 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "core/dataset/byte_source.h"
+
+struct zip;  // libzip's
+struct zip_file;
 
 namespace cytopress {
 
 struct ZipMember {
-  std::string name;
-  int method = 0;  // 0 = stored, 8 = deflated
-  uint32_t crc32 = 0;
-  int64_t compressed_bytes = 0;
+  std::string name;  // UTF-8
   int64_t bytes = 0;
-  int64_t header_offset = 0;  // of the local header
 };
 
 // One member, front to back. Not thread-safe.
 class ZipMemberReader {
  public:
-  virtual ~ZipMemberReader() = default;
+  // `who` begins the errors. Takes ownership of `file`.
+  ZipMemberReader(std::string who, int64_t bytes, zip_file* file);
+  ~ZipMemberReader();
+  ZipMemberReader(const ZipMemberReader&) = delete;
+  ZipMemberReader& operator=(const ZipMemberReader&) = delete;
+
   // Exactly `count` bytes; INVALID_ARGUMENT when the member ends or is damaged before that.
-  virtual absl::Status Read(int64_t count, char* out) = 0;
+  absl::Status Read(int64_t count, char* out);
   // To be called after the last byte: INVALID_ARGUMENT when bytes are left over or the CRC-32
   // differs.
-  virtual absl::Status Finish() = 0;
+  absl::Status Finish();
+
+ private:
+  absl::Status Wrong(absl::string_view what) const;
+  // Of libzip's last call.
+  absl::Status Failed() const;
+
+  const std::string who_;
+  const int64_t bytes_;
+  int64_t delivered_ = 0;
+  zip_file* const file_;
 };
 
-// The archive's directory. Thread-compatible. Errors are INVALID_ARGUMENT and begin with the
-// source's name.
+// An archive and its directory. Not thread-safe, nor are its readers beside each other. Errors are
+// INVALID_ARGUMENT and begin with the path, but for those of opening or reading the file itself.
 class ZipArchive {
  public:
-  // `source` must outlive the archive and its readers.
-  static absl::StatusOr<ZipArchive> Open(const ByteSource& source);
+  static absl::StatusOr<ZipArchive> Open(const std::string& path);
 
+  const std::string& path() const { return path_; }
   // In the directory's order; names are unique.
   const std::vector<ZipMember>& members() const { return members_; }
   // Null when there is none.
   const ZipMember* Find(absl::string_view name) const;
+  // `member` is one of members(); the archive must outlive the reader. Several may be open at once.
   absl::StatusOr<std::unique_ptr<ZipMemberReader>> OpenMember(const ZipMember& member) const;
 
  private:
-  explicit ZipArchive(const ByteSource& source) : source_(&source) {}
+  struct Discard {
+    void operator()(zip* archive) const;
+  };
+  ZipArchive(std::string path, zip* archive);
 
-  const ByteSource* source_;
+  std::string path_;
+  std::unique_ptr<zip, Discard> archive_;
   std::vector<ZipMember> members_;
 };
 

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <numeric>
+#include <array>
 #include <random>
 
 #include "core/evaluation/evaluation.h"
@@ -7,41 +7,92 @@
 namespace cytopress {
 namespace {
 
-// The images of one class score apart, in ascending order of that score, so that the AUC of a
-// resample takes one pass.
-struct RankedClass {
-  std::vector<size_t> order;
-  std::vector<bool> ends_tie;  // the next in order scores higher
+// So many resamples are computed at a time, each in a lane of its own.
+constexpr size_t kLanes = 64;
+using Lanes = std::array<uint32_t, kLanes>;
+
+// How often each image occurs in kLanes resamples: about once, for which 16 bits are plenty.
+using Times = std::array<uint16_t, kLanes>;
+
+// Every class is drawn again from its own images, one resample after the other. Lanes that are left
+// over draw nothing.
+std::vector<std::vector<Times>> Draw(const std::vector<std::vector<size_t>>& images_of,
+                                     size_t images, size_t resamples, uint64_t seed) {
+  std::vector<std::vector<Times>> drawn((resamples + kLanes - 1) / kLanes,
+                                        std::vector<Times>(images));
+  std::mt19937_64 random(seed);
+  for (size_t resample = 0; resample < resamples; ++resample) {
+    std::vector<Times>& times = drawn[resample / kLanes];
+    for (const std::vector<size_t>& own : images_of) {
+      for (size_t i = 0; i < own.size(); ++i) {
+        ++times[own[random() % own.size()]][resample % kLanes];
+      }
+    }
+  }
+  return drawn;
+}
+
+struct RankedImage {
+  size_t image = 0;
+  float score = 0;
+  bool own = false;  // of the class
 };
 
-RankedClass Rank(absl::Span<const float> scores, size_t images, int classes, int c) {
+// The images that score at least as high as the lowest of the class, from the highest on; of equal
+// ones the class's own first. All others score lower than every own image of every resample.
+std::vector<RankedImage> Rank(absl::Span<const float> scores, absl::Span<const int> labels,
+                              int classes, int c, const std::vector<size_t>& own) {
   const auto score = [&](size_t image) { return scores[image * classes + c]; };
-  RankedClass ranked;
-  ranked.order.resize(images);
-  std::iota(ranked.order.begin(), ranked.order.end(), 0);
-  std::sort(ranked.order.begin(), ranked.order.end(),
-            [&](size_t a, size_t b) { return score(a) < score(b); });
-  for (size_t i = 0; i < images; ++i) {
-    ranked.ends_tie.push_back(i + 1 == images ||
-                              score(ranked.order[i]) < score(ranked.order[i + 1]));
+  float lowest = score(own[0]);
+  for (const size_t image : own) lowest = std::min(lowest, score(image));
+  std::vector<RankedImage> ranked;
+  for (size_t image = 0; image < labels.size(); ++image) {
+    if (score(image) < lowest) continue;
+    ranked.push_back({image, score(image), labels[image] == c});
   }
+  std::sort(ranked.begin(), ranked.end(), [](const RankedImage& a, const RankedImage& b) {
+    return a.score != b.score ? a.score > b.score : a.own && !b.own;
+  });
   return ranked;
 }
 
-// As BinaryAuc, of images that occur `times` each.
-double ResampledAuc(const RankedClass& ranked, absl::Span<const int> labels, int c,
-                    const std::vector<int>& times) {
-  double u = 0, positives = 0, negatives = 0, tied_positives = 0, tied_negatives = 0;
-  for (size_t i = 0; i < ranked.order.size(); ++i) {
-    const size_t image = ranked.order[i];
-    (labels[image] == c ? tied_positives : tied_negatives) += times[image];
-    if (!ranked.ends_tie[i]) continue;
-    u += tied_positives * (negatives + tied_negatives / 2);
-    positives += tied_positives;
-    negatives += tied_negatives;
-    tied_positives = tied_negatives = 0;
+void Add(const Times& times, Lanes& sum) {
+  for (size_t lane = 0; lane < kLanes; ++lane) sum[lane] += times[lane];
+}
+
+// As BinaryAuc, of images that occur so many `times` each: `own` of the class in all, as in every
+// resample, and `others`. Twice the pairs in the wrong order is a whole number, and exact.
+std::array<double, kLanes> ResampledAucs(const std::vector<RankedImage>& ranked,
+                                         const std::vector<Times>& times, size_t own,
+                                         size_t others) {
+  Lanes others_above{}, tied_own{}, tied_others{};
+  std::array<uint64_t, kLanes> twice_wrong{};
+  const auto end_tie = [&] {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      twice_wrong[lane] +=
+          uint64_t{tied_own[lane]} * (2 * uint64_t{others_above[lane]} + tied_others[lane]);
+      others_above[lane] += tied_others[lane];
+      tied_own[lane] = tied_others[lane] = 0;
+    }
+  };
+  const RankedImage* own_of_tie = nullptr;
+  for (const RankedImage& next : ranked) {
+    if (own_of_tie != nullptr && next.score < own_of_tie->score) {
+      end_tie();
+      own_of_tie = nullptr;
+    }
+    if (next.own) own_of_tie = &next;
+    Add(times[next.image], next.own                ? tied_own
+                           : own_of_tie != nullptr ? tied_others
+                                                   : others_above);
   }
-  return u / (positives * negatives);
+  end_tie();
+  const double pairs = static_cast<double>(own) * static_cast<double>(others);
+  std::array<double, kLanes> aucs{};
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    aucs[lane] = (pairs - static_cast<double>(twice_wrong[lane]) / 2) / pairs;
+  }
+  return aucs;
 }
 
 }  // namespace
@@ -50,27 +101,23 @@ Interval BootstrapAuc(absl::Span<const float> scores, absl::Span<const int> labe
                       uint64_t seed, int resamples) {
   std::vector<std::vector<size_t>> images_of(classes);
   for (size_t i = 0; i < labels.size(); ++i) images_of[labels[i]].push_back(i);
-  std::vector<int> present;
+  const std::vector<std::vector<Times>> drawn = Draw(images_of, labels.size(), resamples, seed);
+  std::vector<double> aucs(drawn.size() * kLanes, 0);  // first the sums over the classes
+  int counted = 0;
   for (int c = 0; c < classes; ++c) {
-    if (!images_of[c].empty() && images_of[c].size() < labels.size()) present.push_back(c);
-  }
-  if (present.empty()) return {0, 1};
-  std::vector<RankedClass> ranked;
-  for (const int c : present) ranked.push_back(Rank(scores, labels.size(), classes, c));
-
-  std::mt19937_64 random(seed);
-  std::vector<double> aucs;
-  for (int resample = 0; resample < resamples; ++resample) {
-    std::vector<int> times(labels.size(), 0);
-    for (const std::vector<size_t>& images : images_of) {
-      for (size_t i = 0; i < images.size(); ++i) ++times[images[random() % images.size()]];
+    const std::vector<size_t>& own = images_of[c];
+    if (own.empty() || own.size() == labels.size()) continue;
+    ++counted;
+    const std::vector<RankedImage> ranked = Rank(scores, labels, classes, c, own);
+    for (size_t block = 0; block < drawn.size(); ++block) {
+      const std::array<double, kLanes> some =
+          ResampledAucs(ranked, drawn[block], own.size(), labels.size() - own.size());
+      for (size_t lane = 0; lane < kLanes; ++lane) aucs[block * kLanes + lane] += some[lane];
     }
-    double sum = 0;
-    for (size_t i = 0; i < present.size(); ++i) {
-      sum += ResampledAuc(ranked[i], labels, present[i], times);
-    }
-    aucs.push_back(sum / static_cast<double>(present.size()));
   }
+  if (counted == 0) return {0, 1};
+  aucs.resize(resamples);
+  for (double& auc : aucs) auc /= counted;
   std::sort(aucs.begin(), aucs.end());
   const size_t tail = aucs.size() / 40;  // 2.5 %
   return {aucs[tail], aucs[aucs.size() - 1 - tail]};

@@ -45,9 +45,10 @@ absl::StatusOr<std::string> EncodePng(const Image& image);
 
 // How a decoded image becomes the network's input, in this order.
 struct Preprocessing {
-  // Side in pixels of the square cut from the centre; 0 = the largest square. A smaller side of the
-  // image bounds it; half a pixel of margin is rounded to even (81.5 to 82, 84.5 to 84). An image
-  // that already is width x height is not cut, scaled or re-encoded.
+  // Side in pixels of the square cut from the centre; a smaller side of the image bounds it. 0 =
+  // the largest rectangle of the shape of width x height, so that what it shows is not distorted.
+  // Half a pixel of margin is rounded to even (81.5 to 82, 84.5 to 84). An image that already is
+  // width x height is not cut, scaled or re-encoded.
   int center_crop = 0;
   int width = 28;
   int height = 28;

@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <csetjmp>
-#include <cstdlib>
 #include <memory>
+#include <new>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -24,6 +26,9 @@ namespace {
 // largest image that is read.
 constexpr int kUsualScans = 16;
 constexpr int kMaxScans = 64;
+
+// With as many libjpeg's own destination begins.
+constexpr size_t kFirstOutputBytes = 4096;
 
 struct ErrorHandler {
   jpeg_error_mgr base;  // first, so that a pointer to it is one to this
@@ -111,28 +116,59 @@ bool ReadPixels(Decoder* decoder, uint8_t* pixels) {
   return true;
 }
 
+// Owns a compressor and what it writes. libjpeg's own destination in memory would free its buffer
+// as it grows and say so only at the end: without memory for the next one, its owner would free it
+// again.
 struct Encoder {
   jpeg_compress_struct codec = {};
   ErrorHandler handler = {};
-  unsigned char* buffer = nullptr;  // of malloc, by libjpeg
-  unsigned long size = 0;           // NOLINT: libjpeg's type
+  jpeg_destination_mgr destination = {};
+  std::string bytes;
   Encoder() {
     SetUp(&handler);
     codec.err = &handler.base;
+    codec.client_data = this;
   }
-  ~Encoder() {
-    jpeg_destroy_compress(&codec);
-    std::free(buffer);
-  }
+  ~Encoder() { jpeg_destroy_compress(&codec); }
   Encoder(const Encoder&) = delete;
   Encoder& operator=(const Encoder&) = delete;
 };
+
+// Apart, for an exception must not go through libjpeg. False: there is no memory.
+bool Resize(std::string* bytes, size_t size) try {
+  bytes->resize(size);
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+// When all bytes are written.
+boolean GrowOutput(j_compress_ptr codec) {
+  std::string* const bytes = &static_cast<Encoder*>(codec->client_data)->bytes;
+  const size_t written = bytes->size();
+  if (!Resize(bytes, std::max(kFirstOutputBytes, 2 * written))) {
+    ERREXIT1(codec, JERR_OUT_OF_MEMORY, 0);
+  }
+  codec->dest->next_output_byte = reinterpret_cast<JOCTET*>(bytes->data() + written);
+  codec->dest->free_in_buffer = bytes->size() - written;
+  return TRUE;
+}
+
+void StartOutput(j_compress_ptr codec) { GrowOutput(codec); }
+
+void FinishOutput(j_compress_ptr codec) {
+  std::string* const bytes = &static_cast<Encoder*>(codec->client_data)->bytes;
+  bytes->resize(bytes->size() - codec->dest->free_in_buffer);
+}
 
 bool WriteImage(Encoder* encoder, const Image* image, int quality) {
   if (setjmp(encoder->handler.jump) != 0) return false;
   jpeg_compress_struct* const codec = &encoder->codec;
   jpeg_create_compress(codec);
-  jpeg_mem_dest(codec, &encoder->buffer, &encoder->size);
+  encoder->destination.init_destination = StartOutput;
+  encoder->destination.empty_output_buffer = GrowOutput;
+  encoder->destination.term_destination = FinishOutput;
+  codec->dest = &encoder->destination;
   codec->image_width = image->width;
   codec->image_height = image->height;
   codec->input_components = image->channels;
@@ -151,7 +187,7 @@ bool WriteImage(Encoder* encoder, const Image* image, int quality) {
 
 absl::Status JpegError(absl::string_view action, const ErrorHandler& handler) {
   if (handler.base.msg_code == JERR_OUT_OF_MEMORY) {
-    return absl::ResourceExhaustedError("no memory to decode a JPEG");
+    return absl::ResourceExhaustedError("no memory to decode or encode a JPEG");
   }
   if (handler.has_too_many_scans) {
     const bool are_fewer_for_its_size = handler.max_scans < kMaxScans;
@@ -206,7 +242,7 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
   if (!WriteImage(encoder.get(), &image, quality)) {
     return JpegError("cannot encode a JPEG", encoder->handler);
   }
-  return std::string(reinterpret_cast<const char*>(encoder->buffer), encoder->size);
+  return std::move(encoder->bytes);
 }
 
 }  // namespace cytopress

@@ -1,8 +1,13 @@
 #include <spng.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/image/codec.h"
@@ -10,8 +15,58 @@
 namespace cytopress {
 namespace {
 
-// Bounds the text and colour profiles that a file may bring along.
-constexpr size_t kMaxChunkBytes = size_t{8} << 20;
+// A chunk is the length of its data, its type, the data and a checksum.
+constexpr size_t kSignatureBytes = 8;
+constexpr size_t kLengthBytes = 4;
+constexpr size_t kTypeBytes = 4;
+constexpr size_t kChecksumBytes = 4;
+
+// The signature and the critical chunks of a file, which alone make its pixels, for libspng to
+// read. It would keep text and colour profiles in memory, unpacked, and refuse a file that has much
+// of them.
+class CriticalChunks {
+ public:
+  explicit CriticalChunks(absl::string_view file)
+      : chunk_(file.substr(0, kSignatureBytes)), rest_(file.substr(chunk_.size())) {}
+
+  // A spng_rw_fn of a decoder whose user data are the CriticalChunks.
+  static int Read(spng_ctx* /*context*/, void* chunks, void* out, size_t bytes) {
+    return static_cast<CriticalChunks*>(chunks)->Take(static_cast<char*>(out), bytes)
+               ? 0
+               : static_cast<int>(SPNG_IO_EOF);
+  }
+
+ private:
+  // False: there are fewer.
+  bool Take(char* out, size_t bytes) {
+    while (bytes > 0) {
+      if (chunk_.empty() && !Advance()) return false;
+      const size_t taken = std::min(bytes, chunk_.size());
+      std::memcpy(out, chunk_.data(), taken);
+      chunk_.remove_prefix(taken);
+      out += taken;
+      bytes -= taken;
+    }
+    return true;
+  }
+
+  // To the next chunk whose type begins with an upper-case letter; one that is cut off has what is
+  // left of it. False: there is none.
+  bool Advance() {
+    do {
+      if (rest_.size() < kLengthBytes + kTypeBytes) return false;
+      uint64_t size = 0;
+      for (size_t i = 0; i < kLengthBytes; ++i) size = size << 8 | static_cast<uint8_t>(rest_[i]);
+      size += kLengthBytes + kTypeBytes + kChecksumBytes;
+      chunk_ = rest_.substr(0, size);
+      rest_.remove_prefix(chunk_.size());
+    } while (absl::ascii_islower(static_cast<unsigned char>(chunk_[kLengthBytes])));
+    return true;
+  }
+
+  absl::string_view chunk_;  // what is not yet taken of it
+  absl::string_view rest_;   // behind it
+};
 
 struct ContextDeleter {
   void operator()(spng_ctx* context) const { spng_ctx_free(context); }
@@ -27,6 +82,7 @@ absl::Status PngError(absl::string_view action, int error) {
 
 // A file whose header is read.
 struct OpenedPng {
+  std::unique_ptr<CriticalChunks> chunks;
   Context context;
   spng_ihdr header = {};
 };
@@ -36,8 +92,12 @@ absl::StatusOr<OpenedPng> OpenPng(absl::string_view bytes) {
   OpenedPng png;
   png.context.reset(spng_ctx_new(0));
   if (png.context == nullptr) return absl::ResourceExhaustedError("no memory to decode a PNG");
-  spng_set_chunk_limits(png.context.get(), kMaxChunkBytes, kMaxChunkBytes);
-  spng_set_png_buffer(png.context.get(), bytes.data(), bytes.size());
+  png.chunks = std::make_unique<CriticalChunks>(bytes);
+  if (const int error =
+          spng_set_png_stream(png.context.get(), CriticalChunks::Read, png.chunks.get());
+      error != 0) {
+    return PngError("cannot read a PNG", error);
+  }
   if (const int error = spng_get_ihdr(png.context.get(), &png.header); error != 0) {
     return PngError("damaged PNG", error);
   }

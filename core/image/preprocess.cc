@@ -41,16 +41,29 @@ int CropOffset(int excess) {
   return excess % 2 == 1 && half % 2 == 1 ? half + 1 : half;
 }
 
-Image CropCenter(const Image& image, int center_crop) {
-  int side = std::min(image.width, image.height);
-  if (center_crop > 0) side = std::min(side, center_crop);
-  if (side == image.width && side == image.height) return image;
-  const int left = CropOffset(image.width - side);
-  const int top = CropOffset(image.height - side);
-  Image out{side, side, image.channels, {}};
-  const size_t row_bytes = static_cast<size_t>(side) * image.channels;
-  out.pixels.resize(row_bytes * side);
-  for (int y = 0; y < side; ++y) {
+// `part` / `whole` of `side`, to the nearest pixel.
+int ShareOf(int side, int part, int whole) {
+  return std::max(1, static_cast<int>((int64_t{side} * part + whole / 2) / whole));
+}
+
+// Of what is cut from the image's centre and then scaled.
+ImageSize CropSize(const Image& image, const Preprocessing& wanted) {
+  if (wanted.center_crop > 0) {
+    const int side = std::min({image.width, image.height, wanted.center_crop});
+    return {side, side};
+  }
+  const bool is_wider = int64_t{image.width} * wanted.height > int64_t{image.height} * wanted.width;
+  if (is_wider) return {ShareOf(image.height, wanted.width, wanted.height), image.height};
+  return {image.width, ShareOf(image.width, wanted.height, wanted.width)};
+}
+
+Image CropCenter(const Image& image, ImageSize size) {
+  const int left = CropOffset(image.width - size.width);
+  const int top = CropOffset(image.height - size.height);
+  Image out{size.width, size.height, image.channels, {}};
+  const size_t row_bytes = static_cast<size_t>(size.width) * image.channels;
+  out.pixels.resize(row_bytes * size.height);
+  for (int y = 0; y < size.height; ++y) {
     const size_t from = (int64_t{top + y} * image.width + left) * image.channels;
     std::memcpy(&out.pixels[y * row_bytes], &image.pixels[from], row_bytes);
   }
@@ -89,8 +102,10 @@ absl::StatusOr<Image> Preprocess(const Image& image, const Preprocessing& prepro
   if (image.width == preprocessing.width && image.height == preprocessing.height) {
     return ConvertChannels(image, preprocessing.channels);
   }
-  Image scaled = ResizeBilinear(CropCenter(image, preprocessing.center_crop), preprocessing.width,
-                                preprocessing.height);
+  const ImageSize size = CropSize(image, preprocessing);
+  const bool is_cut = size.width != image.width || size.height != image.height;
+  const Image cut = is_cut ? CropCenter(image, size) : Image();
+  Image scaled = ResizeBilinear(is_cut ? cut : image, preprocessing.width, preprocessing.height);
   scaled = ConvertChannels(std::move(scaled), preprocessing.channels);
   if (preprocessing.jpeg_quality == 0) return scaled;
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string jpeg,

@@ -1,7 +1,5 @@
 #include "core/safetensors/import.h"
 
-#include <cstddef>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,35 +16,21 @@
 namespace cytopress {
 namespace {
 
-// One value a channel.
+// One value a channel, none above 1: Preprocessing has pixels between 0 and 1.
 absl::StatusOr<std::vector<float>> OfChannels(std::vector<float> values, int channels,
                                               absl::string_view field) {
+  for (const float value : values) {
+    if (value >= 0 && value <= 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": ", value,
+                     " is not within 0 to 1, where pixels are; divide by 255 what is meant for "
+                     "pixels of 0 to 255"));
+  }
   if (values.size() == 1) values.resize(channels, values[0]);
   if (static_cast<int>(values.size()) == channels) return values;
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", values.size(), " values for ",
                                                  channels,
                                                  " channels; give one of each, or one for all"));
-}
-
-// Others could not be meant by their names (recipes, data sets), or no file may hold them.
-absl::Status CheckClassNames(const std::vector<std::string>& names) {
-  std::set<absl::string_view> seen;
-  for (size_t i = 0; i < names.size(); ++i) {
-    const std::string& name = names[i];
-    std::string wrong;
-    if (name.empty()) {
-      wrong = "is empty; give every class a name";
-    } else if (name.size() > kMaxClassNameBytes) {
-      wrong = absl::StrCat("is ", name.size(), " bytes long; at most ", kMaxClassNameBytes,
-                           ": give a shorter name");
-    } else if (!seen.insert(name).second) {
-      wrong = absl::StrCat("\"", name, "\" is there twice; names must differ");
-    }
-    if (!wrong.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("class_names[", i, "]: ", wrong));
-    }
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace

@@ -17,16 +17,17 @@ namespace cytopress {
 // What weights do not tell of their model.
 struct ImportOptions {
   std::optional<Stem> stem;  // only asked for where the first convolution is 3x3
-  // How its images were prepared. A single mean or standard deviation is that of all channels; the
-  // channels are the network's.
+  // How its images were prepared. A single mean or standard deviation is that of all channels, and
+  // none is outside of 0 to 1, where pixels are; the channels are the network's.
   Preprocessing preprocessing;
-  // In the order of its outputs, no two alike; empty: "class 0", ...
+  // In the order of its outputs (CheckClassNames); empty: "class 0", ...
   std::vector<std::string> class_names;
   std::string source;  // for people: where the weights came from
 };
 
 // A PyTorch ResNet's weights (see RecognizeNetwork) in a safetensors file, as an FP32 model without
-// scores. INVALID_ARGUMENT names what is wrong with the file or the option.
+// scores. INVALID_ARGUMENT names what is wrong with the file or the option; what else no file may
+// hold, such as names that are too long, SerializeArtifact refuses.
 absl::StatusOr<Artifact> ImportSafetensors(absl::string_view bytes, const ImportOptions& options);
 
 }  // namespace cytopress

@@ -122,7 +122,12 @@ absl::StatusOr<TensorMap> ReadSafetensors(absl::string_view bytes) {
   if (bytes.size() < kLengthBytes) return Malformed("it ends within its first 8 bytes");
   const uint64_t header_bytes = Load<uint64_t>(bytes.data());
   bytes.remove_prefix(kLengthBytes);
-  if (header_bytes > kMaxHeaderBytes || header_bytes > bytes.size()) {
+  if (header_bytes > kMaxHeaderBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not a safetensors file: by its first 8 bytes its header would have ",
+                     header_bytes, " bytes; give what safetensors.torch.save_file has written"));
+  }
+  if (header_bytes > bytes.size()) {
     return Malformed(absl::StrCat("its header would have ", header_bytes, " bytes"));
   }
   const absl::string_view text = bytes.substr(0, header_bytes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,20 +34,34 @@ std::vector<std::string> NamesOf(const TensorMap& tensors) {
   return names;
 }
 
+bool IsShorter(absl::string_view a, absl::string_view b) { return a.size() < b.size(); }
+
 // What stands before the names of all of the network's tensors: the shortest that a first
-// convolution has. (Blocks have one as well, behind longer prefixes.)
+// convolution has. Blocks have one as well, behind longer prefixes; one that begins otherwise is
+// another network's (a teacher's, an average's).
 absl::StatusOr<std::string> PrefixOf(const TensorMap& tensors) {
-  std::optional<std::string> shortest;
+  std::vector<std::string> prefixes;
   for (const auto& [name, tensor] : tensors) {
     absl::string_view prefix = name;
     if (!absl::ConsumeSuffix(&prefix, kFirstConvolution)) continue;
-    if (!prefix.empty() && !absl::EndsWith(prefix, ".")) continue;
-    if (!shortest.has_value() || prefix.size() < shortest->size()) shortest = std::string(prefix);
+    if (prefix.empty() || absl::EndsWith(prefix, ".")) prefixes.emplace_back(prefix);
   }
-  if (shortest.has_value()) return *std::move(shortest);
-  return absl::InvalidArgumentError(absl::StrCat(
-      "there is no tensor ", kFirstConvolution,
-      ", as the ResNets of torchvision and MedMNIST have it; there are: ", Some(NamesOf(tensors))));
+  if (prefixes.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no tensor ", kFirstConvolution,
+                     ", as the ResNets of torchvision and MedMNIST have it; there are: ",
+                     Some(NamesOf(tensors))));
+  }
+  const std::string shortest = *std::min_element(prefixes.begin(), prefixes.end(), IsShorter);
+  const auto others =
+      std::remove_if(prefixes.begin(), prefixes.end(),
+                     [&](const std::string& prefix) { return absl::StartsWith(prefix, shortest); });
+  prefixes.erase(others, prefixes.end());
+  if (prefixes.empty()) return shortest;
+  return absl::InvalidArgumentError(
+      absl::StrCat("the weights are of two networks, ", shortest, "* and ",
+                   *std::min_element(prefixes.begin(), prefixes.end(), IsShorter),
+                   "*; save one network's state_dict()"));
 }
 
 // "fc.1.weight" to "fc.weight", where no other layer of that Sequential has weights.

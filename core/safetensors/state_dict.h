@@ -18,7 +18,8 @@ struct RecognizedNetwork {
 // "linear" for "fc"), with or without a prefix such as "module."; a classifier that is the only
 // linear layer of a Sequential ("fc.1"); tensors beside the network's own prefix are left out.
 // `stem` must be given where the first convolution is 3x3, whose stride the weights do not tell.
-// INVALID_ARGUMENT names the first tensors that are missing, too many or of another shape.
+// INVALID_ARGUMENT names the first tensors that are missing, too many or of another shape, and the
+// prefixes of two networks.
 absl::StatusOr<RecognizedNetwork> RecognizeNetwork(TensorMap tensors, std::optional<Stem> stem);
 
 }  // namespace cytopress

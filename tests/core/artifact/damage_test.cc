@@ -1,5 +1,6 @@
 // Files that are damaged, cut off or made to deceive: an error, never a crash or much memory.
 #include <gmock/gmock.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -45,7 +46,9 @@ TEST(DamageTest, EveryCutIsFound) {
 TEST(DamageTest, DamageAndAbuseAreToldApart) {
   std::string file = SampleFile();
   file[file.size() / 2] ^= 1;
-  EXPECT_EQ(ParseArtifact(file).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ParseArtifact(file).status(),
+            absl::DataLossError("the model file is damaged or cut off: its checksum does not "
+                                "match; download or copy it again"));
 }
 
 // With right checksums the parser itself must cope. Whatever passes must be a valid artifact.
@@ -97,10 +100,36 @@ TEST(DamageTest, LyingManifests) {
   ExpectRefused([](M& m) { *m.add_frames() = m.frames(1); }, "appears twice");
   ExpectRefused([](M& m) { m.mutable_frames()->SwapElements(1, 2); }, "damaged");
   ExpectRefused([](M& m) { m.clear_frames(); }, "missing");
-  ExpectRefused([](M& m) { m.mutable_size()->set_parameters(1); }, "size");
   ExpectRefused([](M& m) { *m.add_activation_ranges() = m.activation_ranges(0); }, "two for");
   ExpectRefused([](M& m) { m.mutable_network()->set_classes(1000); }, "class_names");
+  ExpectRefused([](M& m) { m.set_class_names(2, m.class_names(0)); }, "is there twice");
   ExpectRefused([](M& m) { m.set_weights(static_cast<v1::WeightType>(9)); }, "weights");
+}
+
+TEST(DamageTest, LyingSizes) {
+  using S = v1::ModelSize;
+  const auto expect_refused = [](const std::function<void(S&)>& edit, const std::string& message) {
+    ExpectRefused([&](v1::Manifest& m) { edit(*m.mutable_size()); }, message);
+  };
+  expect_refused([](S& s) { s.set_parameters(1); },
+                 "size.parameters: the manifest states 1; the model has ");
+  expect_refused([](S& s) { s.set_nonzero_parameters(s.nonzero_parameters() + 1); },
+                 "size.nonzero_parameters");
+  expect_refused([](S& s) { s.set_dense_bytes(0); }, "size.dense_bytes");
+  expect_refused([](S& s) { s.set_packed_bytes(-1); }, "size.packed_bytes");
+  expect_refused([](S& s) { s.set_disk_bytes(1); }, "size.disk_bytes");
+  expect_refused([](S& s) { s.set_sparsity(s.sparsity() - 1e-6); }, "size.sparsity");
+  expect_refused([](S& s) { s.set_sparsity(std::numeric_limits<double>::quiet_NaN()); },
+                 "size.sparsity: the manifest states nan");
+}
+
+TEST(DamageTest, ALaterReleaseMayStateMoreOfASize) {
+  const auto edit = [](v1::Manifest& manifest) {
+    v1::ModelSize* const size = manifest.mutable_size();
+    size->GetReflection()->MutableUnknownFields(size)->AddVarint(100, 7);
+    size->set_sparsity(size->sparsity() + 1e-12);
+  };
+  EXPECT_EQ(ParseArtifact(EditManifest(SampleFile(), edit)).status(), absl::OkStatus());
 }
 
 TEST(DamageTest, HugeShapesAreRefusedBeforeTheyAreMultiplied) {

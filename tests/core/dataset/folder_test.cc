@@ -253,6 +253,50 @@ TEST_F(FolderTest, NamesTheFilesThatCannotBeDecoded) {
                     HasSubstr("; (20) "), Not(HasSubstr("; (21) "))));
 }
 
+TEST_F(FolderTest, NoImageIsMissingWithoutAWord) {
+  for (int i = 0; i < 4; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), i);
+    WritePng(absl::StrCat("b/", i, ".png"), 10 + i);
+  }
+  WritePng("b/.thumbnails/1.png", 20);
+  WritePng("b/notes/.hidden/1.png", 21);
+  Write("b/notes/staining.txt", "no image");
+  EXPECT_EQ(Load().status(), absl::OkStatus());
+  fs::create_symlink(root_ / "gone.png", root_ / "a/link.png");
+  fs::create_directories(root_ / "a/folder.jpg");
+  WritePng("b/march/slide 1/1.png", 22);
+  EXPECT_THAT(
+      Load().status().message(),
+      AllOf(HasSubstr("3 problems"), HasSubstr("a/folder.jpg: a link to nothing, or not a file"),
+            HasSubstr("a/link.png: a link to nothing, or not a file"),
+            HasSubstr("b/march: images must lie directly in the class folder")));
+}
+
+TEST_F(FolderTest, NoImageLiesBesideTheClassFolders) {
+  for (int i = 0; i < 4; ++i) {
+    WritePng(absl::StrCat("a/", i, ".png"), i);
+    WritePng(absl::StrCat("b/", i, ".png"), 10 + i);
+  }
+  Write("README.txt", "no image");
+  WritePng(".preview.png", 20);
+  EXPECT_EQ(Load().status(), absl::OkStatus());
+  WritePng("lost.PNG", 21);
+  EXPECT_THAT(Load().status().message(), HasSubstr("/lost.PNG: lies beside the class folders; "
+                                                   "move it into one, or remove it"));
+}
+
+TEST_F(FolderTest, NoImageLiesBesideTheClassFoldersOfASplit) {
+  int seed = 0;
+  for (const char* split : {"train", "val", "test"}) {
+    WritePng(absl::StrCat(split, "/a/1.png"), ++seed);
+    WritePng(absl::StrCat(split, "/b/1.png"), ++seed);
+  }
+  WritePng("preview.png", ++seed);
+  EXPECT_EQ(Load().status(), absl::OkStatus()) << "it is of no split";
+  WritePng("val/lost.jpg", ++seed);
+  EXPECT_THAT(Load().status().message(), HasSubstr("/val/lost.jpg: lies beside the class folders"));
+}
+
 TEST_F(FolderTest, NamesAllThatIsThereTwiceOrTooSmall) {
   for (int i = 0; i < 4; ++i) {
     WritePng(absl::StrCat("a/", i, ".png"), i);
@@ -301,7 +345,30 @@ TEST_F(FolderTest, RefusesANameThatAModelCouldNotHave) {
     }
   }
   EXPECT_THAT(std::string(Load().status().message()),
-              HasSubstr("the class name 'Erythrozyt\\xfc' is not UTF-8"));
+              HasSubstr("class_names[0]: \"Erythrozyt\\xfc\" is not UTF-8"));
+}
+
+TEST_F(FolderTest, ImagesOfASplitKeepTheOrderOfTheirFiles) {
+  // By class, then by name: images of all splits in turn.
+  std::map<std::string, std::vector<uint8_t>> pixels;
+  std::map<std::string, std::vector<int>> labels;
+  int seed = 0;
+  for (int label = 0; label < 3; ++label) {
+    for (const char* split : {"train", "val", "test"}) {
+      for (int i = 0; i <= label; ++i) {
+        WritePng(absl::StrCat(split, "/", label, "/", i, ".png"), ++seed);
+        const Image image = Noise(seed, 4);
+        pixels[split].insert(pixels[split].end(), image.pixels.begin(), image.pixels.end());
+        labels[split].push_back(label);
+      }
+    }
+  }
+  const absl::StatusOr<Dataset> dataset = Load();
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(dataset->splits()[i]->pixels, pixels[kSplitNames[i]]) << kSplitNames[i];
+    EXPECT_EQ(dataset->splits()[i]->labels, labels[kSplitNames[i]]) << kSplitNames[i];
+  }
 }
 
 TEST_F(FolderTest, BoundsMemoryAndSize) {

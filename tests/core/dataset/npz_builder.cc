@@ -2,6 +2,8 @@
 
 #include <zlib.h>
 
+#include <fstream>
+
 #include "absl/strings/str_cat.h"
 
 namespace cytopress {
@@ -81,6 +83,11 @@ std::string BuildZip(const std::vector<ZipEntry>& entries) {
   Append(directory_offset, 4, &out);
   Append(0, 2, &out);
   return out;
+}
+
+void WriteZip(absl::string_view zip, const std::string& path) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << zip;
 }
 
 std::string BuildNpy(const std::string& dtype, const std::string& shape, absl::string_view data,

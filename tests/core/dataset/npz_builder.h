@@ -1,4 +1,4 @@
-// Builds ZIP archives and .npy arrays in memory, right ones and wrong ones.
+// Builds ZIP archives and .npy arrays, right ones and wrong ones.
 #ifndef CYTOPRESS_TESTS_CORE_DATASET_NPZ_BUILDER_H_
 #define CYTOPRESS_TESTS_CORE_DATASET_NPZ_BUILDER_H_
 
@@ -26,6 +26,9 @@ struct ZipEntry {
 };
 
 std::string BuildZip(const std::vector<ZipEntry>& entries);
+
+// The file is there when it returns, if not yet on the disk.
+void WriteZip(absl::string_view zip, const std::string& path);
 
 // `shape` as Python writes it: "(4, 2, 2, 3)".
 std::string BuildNpy(const std::string& dtype, const std::string& shape, absl::string_view data,

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -9,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/core/dataset/npz_builder.h"
+#include "tests/temporary_folder.h"
 
 namespace cytopress {
 namespace {
@@ -19,9 +21,10 @@ using testing::HasSubstr;
 
 absl::StatusOr<Dataset> Load(const std::vector<ZipEntry>& entries,
                              const DatasetOptions& options = {}) {
-  const std::string zip = BuildZip(entries);
-  const std::unique_ptr<ByteSource> source = MakeMemorySource("cells.npz", zip);
-  return LoadNpz(*source, options);
+  const TemporaryFolder temporary;
+  const std::string path = temporary.PathOf("cells.npz");
+  WriteZip(BuildZip(entries), path);
+  return LoadNpz(path, options);
 }
 
 // Written by numpy.savez_compressed of NumPy 1.24: two images of 2 x 2 RGB, bytes 0, 5, 10, ...,
@@ -59,9 +62,10 @@ constexpr char kWrittenByNumpy[] =
     "7e0300000000";
 
 TEST(NpzTest, ReadsWhatNumpyWrites) {
-  const std::string zip = absl::HexStringToBytes(kWrittenByNumpy);
-  const std::unique_ptr<ByteSource> source = MakeMemorySource("dir/cells.npz", zip);
-  const absl::StatusOr<Dataset> dataset = LoadNpz(*source, {});
+  const TemporaryFolder temporary;
+  const std::string path = temporary.PathOf("cells.npz");
+  WriteZip(absl::HexStringToBytes(kWrittenByNumpy), path);
+  const absl::StatusOr<Dataset> dataset = LoadNpz(path, {});
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   EXPECT_EQ(dataset->name, "cells");
   EXPECT_EQ(dataset->width, 2);
@@ -149,18 +153,21 @@ TEST(NpzTest, RecognisesBloodMnist) {
 }
 
 TEST(NpzTest, ReadsGrayImages) {
-  std::vector<ZipEntry> entries = ValidMembers();
-  for (const char* split : {"train", "val", "test"}) {
-    FindEntry(absl::StrCat(split, "_images.npy"), &entries)->content =
-        BuildNpy("|u1", "(4, 3, 2)", "abcdefghijklmnopqrstuvwx");
+  for (const char* shape : {"(4, 3, 2)", "(4, 3, 2, 1)"}) {
+    std::vector<ZipEntry> entries = ValidMembers();
+    for (const char* split : {"train", "val", "test"}) {
+      FindEntry(absl::StrCat(split, "_images.npy"), &entries)->content =
+          BuildNpy("|u1", shape, "abcdefghijklmnopqrstuvwx");
+    }
+    const absl::StatusOr<Dataset> dataset = Load(entries);
+    ASSERT_TRUE(dataset.ok()) << dataset.status();
+    EXPECT_EQ(dataset->channels, 1) << shape;
+    EXPECT_EQ(dataset->height, 3) << shape;
+    EXPECT_EQ(dataset->width, 2) << shape;
+    EXPECT_EQ(dataset->train.pixels.size(), 24u) << shape;
+    EXPECT_EQ(dataset->preprocessing.channels, 1) << shape;
+    EXPECT_THAT(dataset->preprocessing.mean, ElementsAre(0.5f)) << shape;
   }
-  const absl::StatusOr<Dataset> dataset = Load(entries);
-  ASSERT_TRUE(dataset.ok()) << dataset.status();
-  EXPECT_EQ(dataset->channels, 1);
-  EXPECT_EQ(dataset->height, 3);
-  EXPECT_EQ(dataset->width, 2);
-  EXPECT_EQ(dataset->preprocessing.channels, 1);
-  EXPECT_THAT(dataset->preprocessing.mean, ElementsAre(0.5f));
 }
 
 TEST(NpzTest, ReadsLabelsOfEveryIntegerType) {
@@ -251,7 +258,11 @@ TEST(NpzTest, ErrorsOfTheWholeDataSet) {
   EXPECT_THAT(Load(ValidMembers(), options).status().message(),
               AllOf(HasSubstr("3 names"), HasSubstr("2 classes")));
   options.class_names = {"a", "a"};
-  EXPECT_THAT(Load(ValidMembers(), options).status().message(), HasSubstr("unique"));
+  EXPECT_THAT(Load(ValidMembers(), options).status().message(),
+              HasSubstr(": class_names[1]: \"a\" is there twice; names must differ"));
+  options.class_names = {"a", ""};
+  EXPECT_THAT(Load(ValidMembers(), options).status().message(),
+              HasSubstr(": class_names[1]: is empty; give every class a name"));
 }
 
 TEST(NpzTest, MemoryIsBoundedByTheOptions) {
@@ -261,15 +272,52 @@ TEST(NpzTest, MemoryIsBoundedByTheOptions) {
   options.max_bytes = 3 * 48 - 1;
   const absl::Status status = Load(ValidMembers(), options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(status.message(), AllOf(HasSubstr("test_images"), HasSubstr("limit of 143")));
+  EXPECT_THAT(status.message(), AllOf(HasSubstr("test_images"), HasSubstr("limit of 143;"),
+                                      HasSubstr("use a smaller size of the set")));
 }
 
-// 64 MB of zeros, 64 KB in the archive: refused by its header, long before the zeros are there.
+// Pixels may take a minute to decompress.
+TEST(NpzTest, ChecksWhateverItCanBeforeItReadsPixels) {
+  bool read = false;
+  DatasetOptions options;
+  options.should_stop = [&read] {
+    read = true;
+    return false;
+  };
+  ASSERT_TRUE(Load(ValidMembers(), options).ok());
+  EXPECT_TRUE(read) << "it asks whether to stop as it reads pixels";
+  read = false;
+  for (const auto& [member, content] : std::vector<std::pair<std::string, std::string>>{
+           {"test_images", BuildNpy("<f4", "(1, 2, 2, 3)", std::string(48, 'x'))},
+           {"val_images", BuildNpy("|u1", "(16, 1, 1, 3)", std::string(48, 'x'))},
+           {"train_labels", BuildNpy("|u1", "(4, 14)", std::string(56, '\1'))},
+           {"test_labels", BuildNpy("|u1", "(3, 1)", std::string(3, '\1'))},
+           {"test_labels", BuildNpy("|i1", "(4, 1)", std::string(4, '\xff'))},
+           {"test_labels", BuildNpy("|u1", "(4, 1)", std::string(4, '\2'))}}) {
+    std::vector<ZipEntry> entries = ValidMembers();
+    FindEntry(absl::StrCat(member, ".npy"), &entries)->content = content;
+    EXPECT_EQ(Load(entries, options).status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_FALSE(read) << member;
+  }
+  std::vector<ZipEntry> entries = ValidMembers();
+  entries.pop_back();
+  EXPECT_EQ(Load(entries, options).status().code(), absl::StatusCode::kInvalidArgument);
+  options.class_names = {"red", "white", "none"};
+  EXPECT_EQ(Load(ValidMembers(), options).status().code(), absl::StatusCode::kInvalidArgument);
+  options.class_names.clear();
+  options.max_bytes = 3 * 48 - 1;
+  EXPECT_EQ(Load(ValidMembers(), options).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(read);
+}
+
+// 67 MB of zeros, 65 KB in the archive: refused by its header, long before the zeros are there.
 TEST(NpzTest, RefusesAZipBombByItsHeader) {
   std::vector<ZipEntry> entries = ValidMembers();
   ZipEntry* const images = FindEntry("train_images.npy", &entries);
-  images->content = BuildNpy("|u1", "(16, 1024, 1365, 3)", std::string(16 * 1024 * 1365 * 3, '\0'));
-  images->deflate = true;
+  images->content = BuildNpy("|u1", "(5600000, 2, 2, 3)", std::string(5600000 * 12, '\0'));
+  ZipEntry* const labels = FindEntry("train_labels.npy", &entries);
+  labels->content = BuildNpy("|u1", "(5600000, 1)", std::string(5600000, '\1'));
+  images->deflate = labels->deflate = true;
   DatasetOptions options;
   options.max_bytes = 1 << 20;
   EXPECT_EQ(Load(entries, options).status().code(), absl::StatusCode::kResourceExhausted);
@@ -281,11 +329,13 @@ TEST(NpzTest, AnyDamagedByteIsAnErrorOrChangesNothing) {
   const std::string zip = BuildZip(entries);
   const absl::StatusOr<Dataset> whole = Load(entries);
   ASSERT_TRUE(whole.ok());
+  const TemporaryFolder temporary;
+  const std::string path = temporary.PathOf("cells.npz");
   for (size_t at = 0; at < zip.size(); ++at) {
     std::string damaged = zip;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x41);
-    const std::unique_ptr<ByteSource> source = MakeMemorySource("cells.npz", damaged);
-    const absl::StatusOr<Dataset> dataset = LoadNpz(*source, {});
+    WriteZip(damaged, path);
+    const absl::StatusOr<Dataset> dataset = LoadNpz(path, {});
     if (!dataset.ok()) continue;
     EXPECT_EQ(dataset->train.pixels, whole->train.pixels) << at;
     EXPECT_EQ(dataset->test.labels, whole->test.labels) << at;

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <random>
 #include <utility>
 #include <vector>
@@ -160,6 +163,61 @@ TEST(BootstrapAucTest, DependsOnTheSeedAlone) {
   EXPECT_EQ(first.low, again.low);
   EXPECT_EQ(first.high, again.high);
   EXPECT_NE(first.low, BootstrapAuc(scores, labels, 2, 8).low);
+}
+
+// By its definition: the AUCs of the drawn images, in the order in which they are drawn.
+Interval PlainBootstrap(const std::vector<float>& scores, const std::vector<int>& labels,
+                        int classes, uint64_t seed, int resamples) {
+  std::vector<std::vector<size_t>> images_of(classes);
+  for (size_t i = 0; i < labels.size(); ++i) images_of[labels[i]].push_back(i);
+  std::mt19937_64 random(seed);
+  std::vector<double> aucs;
+  for (int resample = 0; resample < resamples; ++resample) {
+    std::vector<size_t> drawn;
+    for (const std::vector<size_t>& own : images_of) {
+      for (size_t i = 0; i < own.size(); ++i) drawn.push_back(own[random() % own.size()]);
+    }
+    double sum = 0;
+    int counted = 0;
+    for (int c = 0; c < classes; ++c) {
+      std::vector<float> of_class;
+      std::vector<bool> positive;
+      for (const size_t image : drawn) {
+        of_class.push_back(scores[image * classes + c]);
+        positive.push_back(labels[image] == c);
+      }
+      const double auc = BinaryAuc(of_class, positive);
+      if (std::isnan(auc)) continue;
+      sum += auc;
+      ++counted;
+    }
+    aucs.push_back(sum / counted);
+  }
+  std::sort(aucs.begin(), aucs.end());
+  const size_t tail = aucs.size() / 40;
+  return {aucs[tail], aucs[aucs.size() - 1 - tail]};
+}
+
+TEST(BootstrapAucTest, IsThatOfTheDrawnImagesToTheLastBit) {
+  constexpr int kClasses = 5;
+  std::mt19937 random(17);
+  for (const int levels : {4, 1 << 20}) {  // with many ties, and with hardly any
+    std::vector<float> scores;
+    std::vector<int> labels;
+    for (int i = 0; i < 203; ++i) {
+      labels.push_back(i % 10 == 0 ? 4 : i % 3);  // class 3 has no images
+      for (int c = 0; c < kClasses; ++c) {
+        const float noise = static_cast<float>(random() % levels) / static_cast<float>(levels);
+        scores.push_back(noise + (labels.back() == c ? 0.5f : 0.0f));
+      }
+    }
+    for (const int resamples : {1, 64, 130}) {
+      const Interval want = PlainBootstrap(scores, labels, kClasses, 5, resamples);
+      const Interval got = BootstrapAuc(scores, labels, kClasses, 5, resamples);
+      EXPECT_EQ(got.low, want.low) << levels << " levels, " << resamples << " resamples";
+      EXPECT_EQ(got.high, want.high) << levels << " levels, " << resamples << " resamples";
+    }
+  }
 }
 
 TEST(BootstrapAucTest, OneClassHasNone) {

@@ -1,5 +1,7 @@
 #include <cstdlib>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "core/image/codec.h"
 #include "core/image/image.h"
@@ -21,15 +23,45 @@ Preprocessing To(int width, int height, int channels) {
   return preprocessing;
 }
 
-TEST(PreprocessTest, CutsTheLargestCentreSquare) {
-  // Columns 2 to 6 of nine are white: exactly the largest square of a 9 x 5 image.
+// An image of 9 x 5 that is white in this part.
+Image WhiteIn(int left, int top, int width, int height) {
   Image image{9, 5, 1, std::vector<uint8_t>(45, 0)};
-  for (int y = 0; y < 5; ++y) {
-    for (int x = 2; x < 7; ++x) image.pixels[y * 9 + x] = 255;
+  for (int y = top; y < top + height; ++y) {
+    for (int x = left; x < left + width; ++x) image.pixels[y * 9 + x] = 255;
   }
-  const absl::StatusOr<Image> out = Preprocess(image, To(3, 3, 1));
+  return image;
+}
+
+TEST(PreprocessTest, CutsTheLargestCentreSquare) {
+  const absl::StatusOr<Image> out = Preprocess(WhiteIn(2, 0, 5, 5), To(3, 3, 1));
   ASSERT_TRUE(out.ok()) << out.status();
   EXPECT_EQ(out->pixels, std::vector<uint8_t>(9, 255));
+}
+
+TEST(PreprocessTest, CutsTheLargestCentreOfTheShapeThatIsWanted) {
+  const std::tuple<int, int, Image> cases[] = {
+      {2, 4, WhiteIn(3, 0, 3, 5)}, {3, 1, WhiteIn(0, 1, 9, 3)}, {1, 100, WhiteIn(4, 0, 1, 5)}};
+  for (const auto& [width, height, image] : cases) {
+    const absl::StatusOr<Image> out = Preprocess(image, To(width, height, 1));
+    ASSERT_TRUE(out.ok()) << out.status();
+    EXPECT_EQ(out->pixels, std::vector<uint8_t>(width * height, 255)) << width << " x " << height;
+  }
+}
+
+TEST(PreprocessTest, AnImageOfTheShapeThatIsWantedIsNotCut) {
+  const Image image = DrawPattern(32, 20, 3);
+  const absl::StatusOr<Image> out = Preprocess(image, To(8, 5, 3));
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->pixels, ResizeBilinear(image, 8, 5).pixels);
+}
+
+// What is cut is then distorted, as the model's photographs were.
+TEST(PreprocessTest, ACentreCropIsASquareWhateverIsWanted) {
+  Preprocessing preprocessing = To(3, 1, 1);
+  preprocessing.center_crop = 5;
+  const absl::StatusOr<Image> out = Preprocess(WhiteIn(2, 0, 5, 5), preprocessing);
+  ASSERT_TRUE(out.ok()) << out.status();
+  EXPECT_EQ(out->pixels, std::vector<uint8_t>(3, 255));
 }
 
 TEST(PreprocessTest, HalfAPixelOfMarginIsRoundedToEven) {

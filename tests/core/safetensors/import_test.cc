@@ -88,6 +88,23 @@ TEST(ImportSafetensors, WantsOneMeanAChannelOrOneForAll) {
               HasSubstr("stddev: 0 values for 3 channels"));
 }
 
+TEST(ImportSafetensors, RefusesWhatIsMeantForPixelsOf255) {
+  ImportOptions options = Options();
+  options.preprocessing.mean = {0.5f, 123.7f, 0.5f};
+  absl::Status status = ImportSafetensors(Weights(), options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "mean: 123.7 is not within 0 to 1, where pixels are; divide by 255 what is meant for "
+            "pixels of 0 to 255");
+  options.preprocessing.mean = {0};
+  options.preprocessing.stddev = {58.4f};
+  status = ImportSafetensors(Weights(), options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("stddev: 58.4 is not within 0 to 1"));
+  options.preprocessing.stddev = {1};
+  EXPECT_TRUE(ImportSafetensors(Weights(), options).ok());
+}
+
 TEST(ImportSafetensors, WantsNamesByWhichClassesCanBeMeant) {
   const auto complaint = [](const std::vector<std::string>& names) {
     ImportOptions options = Options();
@@ -98,11 +115,14 @@ TEST(ImportSafetensors, WantsNamesByWhichClassesCanBeMeant) {
   };
   EXPECT_EQ(complaint({"a", "a", "b"}), "class_names[1]: \"a\" is there twice; names must differ");
   EXPECT_EQ(complaint({"a", "", "b"}), "class_names[1]: is empty; give every class a name");
-  EXPECT_THAT(complaint({"a", "b", std::string(257, 'x')}),
-              HasSubstr("class_names[2]: is 257 bytes long; at most 256"));
+  EXPECT_EQ(complaint({"a", "b", "Erythrozyt\xfc"}),
+            "class_names[2]: \"Erythrozyt\\xfc\" is not UTF-8; write it in UTF-8");
   ImportOptions options = Options();
-  options.class_names = {"a", "b", std::string(256, 'x')};
-  EXPECT_EQ(ImportSafetensors(Weights(), options).status(), absl::OkStatus());
+  options.class_names = {"a", "b", std::string(257, 'x')};
+  const absl::StatusOr<Artifact> imported = ImportSafetensors(Weights(), options);
+  ASSERT_TRUE(imported.ok()) << imported.status();
+  EXPECT_THAT(SerializeArtifact(*imported).status().message(),
+              HasSubstr("class_names[2]: is 257 bytes long; at most 256"));
 }
 
 }  // namespace

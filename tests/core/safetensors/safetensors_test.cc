@@ -66,7 +66,9 @@ TEST(ReadSafetensors, SaysWhatIsWrongWithAFile) {
   } cases[] = {
       {"", "first 8 bytes"},
       {"1234567", "first 8 bytes"},
-      {std::string(8, '\xff'), "its header would have 18446744073709551615 bytes"},
+      {std::string(8, '\xff'),
+       "not a safetensors file: by its first 8 bytes its header would have 18446744073709551615 "
+       "bytes"},
       {SafetensorsFile("{}", "").substr(0, 9), "its header would have 2 bytes"},
       {SafetensorsFile("[1, 2]", ""), "not a JSON object"},
       {SafetensorsFile("{\"w\": ", ""), "not a JSON object"},

@@ -76,6 +76,22 @@ TEST(RecognizeNetwork, KnowsTheNamesOfMedMnistAndOfWrappers) {
   EXPECT_TRUE(Same(RecognizeNetwork(dropout, Stem::kCifar)->tensors, plain));
 }
 
+TEST(RecognizeNetwork, RefusesTheWeightsOfTwoNetworks) {
+  const TensorMap plain = StateDict("resnet18", Stem::kCifar);
+  const auto complaint = [&](const std::string& one, const std::string& other) {
+    TensorMap both = Renamed(plain, [&](const std::string& name) { return one + name; });
+    both.merge(Renamed(plain, [&](const std::string& name) { return other + name; }));
+    const absl::Status status = RecognizeNetwork(both, Stem::kCifar).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return std::string(status.message());
+  };
+  EXPECT_EQ(complaint("model.", "ema."),
+            "the weights are of two networks, ema.* and model.*; save one network's state_dict()");
+  EXPECT_THAT(complaint("encoder_q.", "encoder_k."), HasSubstr("encoder_k.* and encoder_q.*"));
+  EXPECT_THAT(complaint("module.model.", "module.ema."), HasSubstr("module.ema.* and module.mod"));
+  EXPECT_THAT(complaint("", "ema."), HasSubstr("it does not have ema."));
+}
+
 TEST(RecognizeNetwork, AsksForTheStemThatWeightsDoNotTell) {
   const TensorMap small = StateDict("resnet18", Stem::kCifar);
   EXPECT_THAT(RecognizeNetwork(small, std::nullopt).status().message(),
