@@ -56,6 +56,7 @@ std::vector<int> Allocate(const std::vector<std::vector<LayerChoice>>& layers, d
     low = high;
     high *= 2;
   }
+  if (bytes_of_work > 0 && BytesOf(layers, best) > max_bytes) return Allocate(layers, max_bytes);
   for (int i = 0; i < kBisections && high - low > 1e-6 * high; ++i) {
     const double middle = (low + high) / 2;
     const std::vector<int> chosen = ChooseAt(layers, middle, bytes_of_work);

@@ -25,7 +25,8 @@ double BytesOfWork(const std::vector<std::vector<LayerChoice>>& layers);
 // all whose bytes sum up to at most `max_bytes`; the smallest choices when nothing fits. By
 // bisection of the price of a byte (Shoham and Gersho, "Efficient bit allocation for an arbitrary
 // set of quantizers", 1988). A unit of work is paid for like `bytes_of_work` bytes, so that what it
-// takes to fit is saved where it saves time, too; the bound is one of bytes alone.
+// takes to fit is saved where it saves time, too; the bound is one of bytes alone, and where it
+// takes choices of much work to fit, work costs nothing.
 // REQUIRES: every layer has a choice.
 std::vector<int> Allocate(const std::vector<std::vector<LayerChoice>>& layers, double max_bytes,
                           double bytes_of_work = 0);

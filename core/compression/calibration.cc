@@ -12,6 +12,7 @@ namespace cytopress {
 namespace {
 
 constexpr int kHistogramBins = 4096;
+constexpr int64_t kMostCounted = 1 << 24;  // to which FP32 counts one by one
 constexpr int kCalibrationBatch = 64;
 // Clippings that MSE compares, as shares of the largest magnitude.
 constexpr int kClippings = 64;
@@ -19,11 +20,12 @@ constexpr int kClippings = 64;
 // What the observer of a forward pass sees of one layer.
 struct Histogram {
   float largest = 0;
-  torch::Tensor bins;  // counts of |output| over [0, largest]
+  torch::Tensor bins;  // by CountMagnitudes
   bool relu = false;
 
   std::vector<double> Counts() const {
-    const float* counts = bins.data_ptr<float>();
+    const torch::Tensor on_cpu = bins.to(torch::kCPU);
+    const double* counts = on_cpu.data_ptr<double>();
     return std::vector<double>(counts, counts + kHistogramBins);
   }
   float UpperEdge(int bin) const { return largest * static_cast<float>(bin + 1) / kHistogramBins; }
@@ -74,6 +76,16 @@ void ForwardAll(const TorchNetwork& network, const BatchLoader& loader,
 
 }  // namespace
 
+torch::Tensor CountMagnitudes(const torch::Tensor& outputs, float largest) {
+  const int64_t image_values = outputs.numel() / outputs.size(0);
+  const int64_t images = std::max<int64_t>(kMostCounted / image_values, 1);
+  torch::Tensor counts = torch::zeros({kHistogramBins}, outputs.options().dtype(torch::kFloat64));
+  for (const torch::Tensor& part : outputs.split(images)) {
+    counts += part.abs().histc(kHistogramBins, 0, largest);
+  }
+  return counts;
+}
+
 float RangeOfLeastError(const std::vector<double>& counts, float largest, int steps) {
   const double width = static_cast<double>(largest) / static_cast<double>(counts.size());
   float best_range = largest;
@@ -114,8 +126,7 @@ std::map<std::string, float> CalibrateActivations(const TorchNetwork& network,
   hooks.after = [&](const Layer& layer, const torch::Tensor& output) {
     Histogram& histogram = histograms[layer.name];
     if (!(histogram.largest > 0)) return;
-    const torch::Tensor bins =
-        output.abs().histc(kHistogramBins, 0, histogram.largest).to(torch::kCPU);
+    const torch::Tensor bins = CountMagnitudes(output, histogram.largest);
     histogram.bins = histogram.bins.defined() ? histogram.bins + bins : bins;
   };
   ForwardAll(network, loader, hooks);

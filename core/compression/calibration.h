@@ -23,6 +23,10 @@ std::map<std::string, float> CalibrateActivations(const TorchNetwork& network,
                                                   const v1::QuantizeOptions& options,
                                                   uint64_t seed);
 
+// How many magnitudes of `outputs` [image, ...] lie in each of 4096 even bins over [0, largest], in
+// FP64. Exact for images of up to 2^24 values. REQUIRES: FP32; largest > 0.
+torch::Tensor CountMagnitudes(const torch::Tensor& outputs, float largest);
+
 // Of 64 even clippings of `largest` the one with the smallest expected squared error of rounding to
 // so many `steps` from zero and of clipping (as TensorRT's and ONNX Runtime's calibrators search
 // it). `counts` are of magnitudes, in even bins over [0, largest]; those of the first are taken for

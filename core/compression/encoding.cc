@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/artifact/container.h"
+#include "core/artifact/float16.h"
 #include "core/artifact/tensor_codec.h"
 #include "core/base/status_macros.h"
 
@@ -70,7 +71,14 @@ absl::StatusOr<std::map<std::string, StoredTensor>> EncodeIntegers(const Network
 
 TensorMap DecodeTensors(const std::map<std::string, StoredTensor>& tensors) {
   TensorMap decoded;
-  for (const auto& [name, tensor] : tensors) decoded[name] = Dequantize(tensor);
+  for (const auto& [name, tensor] : tensors) {
+    decoded[name] = Dequantize(tensor);
+    if (tensor.encoding != Encoding::kFloat16) continue;
+    for (float& value : decoded[name].values) {
+      const float rounded = FromFloat16(ToFloat16(value));
+      if (std::isfinite(rounded)) value = rounded;
+    }
+  }
   return decoded;
 }
 

@@ -22,7 +22,8 @@ absl::StatusOr<std::map<std::string, StoredTensor>> EncodeIntegers(const Network
                                                                    const TensorMap& tensors,
                                                                    const IntegerWeights& integers);
 
-// The FP32 values of stored tensors, for LibTorch.
+// The FP32 values of stored tensors, for LibTorch: as the file holds them, rounded to FP16 where it
+// does. What FP16 cannot hold stays, since no file is written with it.
 TensorMap DecodeTensors(const std::map<std::string, StoredTensor>& tensors);
 
 struct StoredBytes {

@@ -6,6 +6,7 @@
 #include <torch/version.h>
 
 #include <cstdlib>
+#include <exception>
 #include <optional>
 #include <thread>
 
@@ -107,6 +108,21 @@ absl::StatusOr<torch::Device> ParseDevice(const std::string& device) {
         "device: '", device, "' was asked for; there are ", torch::cuda::device_count()));
   }
   return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(*index));
+}
+
+absl::Status CheckDevice(const std::string& device) {
+  const std::optional<int> gpu = GpuIndex(device);
+  if (!gpu.has_value()) return absl::OkStatus();
+  try {
+    torch::cuda::synchronize(*gpu);
+    return absl::OkStatus();
+  } catch (const c10::Error& error) {
+    return absl::UnavailableError(
+        absl::StrCat(device, " cannot be used by this process: ", error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(
+        absl::StrCat(device, " cannot be used by this process: ", error.what()));
+  }
 }
 
 void ConfigureTorch(int threads) {

@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cytopress/v1/recipe.pb.h"
 
@@ -37,6 +38,11 @@ bool AutocastEnabled(torch::Device device);
 
 // "cpu" or "cuda:N" -> a device that is there. FAILED_PRECONDITION says what is missing.
 absl::StatusOr<torch::Device> ParseDevice(const std::string& device);
+
+// Waits for what "cpu" or "cuda:N" computes. UNAVAILABLE where the device does not work, or is lost
+// to this process: after a kernel's illegal access or a GPU that fell off its bus, every call of
+// CUDA fails until the process ends.
+absl::Status CheckDevice(const std::string& device);
 
 // What the libraries below LibTorch have kernels for: AVX2 with FMA, and the AVX-512 of servers.
 bool CpuHasAvx2();

@@ -13,7 +13,32 @@ namespace {
 constexpr int kEvaluationBatch = 128;
 constexpr uint64_t kBootstrapSeed = 1;
 
+// Probabilities of a split's images, in the batches of a single call for all of them.
+absl::StatusOr<std::vector<float>> ProbabilitiesOf(Engine& engine, const Split& split,
+                                                   const ShareDone& done) {
+  const int64_t images = split.size();
+  const int64_t classes = engine.classes();
+  const absl::Span<const uint8_t> pixels = split.pixels;
+  const int64_t image_bytes = static_cast<int64_t>(pixels.size()) / std::max<int64_t>(images, 1);
+  std::vector<float> probabilities(images * classes);
+  for (int64_t begin = 0; begin < images;) {
+    const int64_t count = std::min<int64_t>(images - begin, engine.preferred_batch());
+    CYTOPRESS_RETURN_IF_ERROR(engine.Classify(
+        pixels.subspan(begin * image_bytes, count * image_bytes), static_cast<int>(count),
+        absl::MakeSpan(probabilities).subspan(begin * classes, count * classes)));
+    begin += count;
+    if (done == nullptr) continue;
+    CYTOPRESS_RETURN_IF_ERROR(done(static_cast<double>(begin) / static_cast<double>(images)));
+  }
+  return probabilities;
+}
+
 }  // namespace
+
+ShareDone PartOf(const ShareDone& whole, double begin, double end) {
+  if (whole == nullptr) return nullptr;
+  return [whole, begin, end](double done) { return whole(begin + done * (end - begin)); };
+}
 
 torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, const Split& split,
                        bool bfloat16, const TorchNetwork::Hooks& hooks,
@@ -33,6 +58,19 @@ torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, cons
   return torch::cat(logits).to(torch::kCPU, torch::kFloat32);
 }
 
+absl::StatusOr<torch::Tensor> LogitsUnlessStopped(const TorchNetwork& network,
+                                                  const Dataset& dataset, const Split& split,
+                                                  bool bfloat16, const TorchNetwork::Hooks& hooks,
+                                                  const ShareDone& done) {
+  absl::Status status;
+  torch::Tensor logits = LogitsOf(network, dataset, split, bfloat16, hooks, [&](double share) {
+    if (done != nullptr) status = done(share);
+    return status.ok();
+  });
+  CYTOPRESS_RETURN_IF_ERROR(status);
+  return logits;
+}
+
 absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits, const Split& split) {
   const torch::Tensor probabilities = logits.softmax(1).contiguous();
   return Evaluate(absl::MakeConstSpan(probabilities.data_ptr<float>(), probabilities.numel()),
@@ -41,8 +79,11 @@ absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits, const Spl
 
 absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
                                            const Split& split, bool bfloat16,
-                                           const TorchNetwork::Hooks& hooks) {
-  return EvaluateLogits(LogitsOf(network, dataset, split, bfloat16, hooks), split);
+                                           const TorchNetwork::Hooks& hooks,
+                                           const ShareDone& done) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const torch::Tensor logits,
+                             LogitsUnlessStopped(network, dataset, split, bfloat16, hooks, done));
+  return EvaluateLogits(logits, split);
 }
 
 const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& dataset,
@@ -61,16 +102,14 @@ const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& 
 
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,
                                                 const std::string& split_name,
-                                                const ArtifactScoring& how) {
+                                                const ArtifactScoring& how, const ShareDone& done) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Split* split, dataset.split(split_name));
   EngineOptions options;
   options.threads = how.threads;
   options.arithmetic = how.arithmetic;
   CYTOPRESS_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, CreateEngine(artifact, options));
-  const int64_t classes = engine->classes();
-  std::vector<float> scores(split->size() * classes);
-  CYTOPRESS_RETURN_IF_ERROR(
-      engine->Classify(split->pixels, static_cast<int>(split->size()), absl::MakeSpan(scores)));
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<float> scores,
+                             ProbabilitiesOf(*engine, *split, done));
   CYTOPRESS_ASSIGN_OR_RETURN(const Evaluation evaluation,
                              Evaluate(scores, split->labels, dataset.classes()));
   v1::Evaluation message = ToProto(evaluation, split_name, engine->name());

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/artifact/artifact.h"
@@ -16,6 +17,12 @@
 
 namespace cytopress {
 
+// Hears the share that is done of a work, batch by batch; its error ends the work. May be null.
+using ShareDone = std::function<absl::Status(double)>;
+
+// What a part of a work, from the share `begin` to `end` of it, calls with its own share.
+ShareDone PartOf(const ShareDone& whole, double begin, double end);
+
 // Logits of a split's images in file order, float [images, classes] on the CPU, with running
 // batch-norm statistics; in bfloat16 when asked. `progress` hears the share that is done, batch by
 // batch, and may answer false to stop: the logits then are those of the images so far.
@@ -23,13 +30,20 @@ torch::Tensor LogitsOf(const TorchNetwork& network, const Dataset& dataset, cons
                        bool bfloat16, const TorchNetwork::Hooks& hooks = {},
                        const std::function<bool(double)>& progress = nullptr);
 
+// The same, or the error of `done`.
+absl::StatusOr<torch::Tensor> LogitsUnlessStopped(const TorchNetwork& network,
+                                                  const Dataset& dataset, const Split& split,
+                                                  bool bfloat16, const TorchNetwork::Hooks& hooks,
+                                                  const ShareDone& done);
+
 // Scores of a split's logits, as LogitsOf returns them.
 absl::StatusOr<Evaluation> EvaluateLogits(const torch::Tensor& logits, const Split& split);
 
 // Scores of the network as it is.
 absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Dataset& dataset,
                                            const Split& split, bool bfloat16,
-                                           const TorchNetwork::Hooks& hooks = {});
+                                           const TorchNetwork::Hooks& hooks = {},
+                                           const ShareDone& done = nullptr);
 
 // The artifact's own evaluation on the split, if its job read this data set and was told the same
 // names of its classes (PipelineState::told_names); else null. By other names labels may mean other
@@ -41,14 +55,15 @@ const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& 
 struct ArtifactScoring {
   int threads = 1;
   Arithmetic arithmetic = Arithmetic::kAuto;
-  bool auc_interval = false;  // takes 500 AUCs: minutes with a thousand classes
+  bool auc_interval = false;  // takes 500 AUCs: seconds with a thousand classes
 };
 
 // Of a model file's content, by the engine that serves it or, with kFp32, by the same weights in
 // floating-point arithmetic. Has the bits of the images that are right.
 absl::StatusOr<v1::Evaluation> EvaluateArtifact(const Artifact& artifact, const Dataset& dataset,
                                                 const std::string& split_name,
-                                                const ArtifactScoring& how);
+                                                const ArtifactScoring& how,
+                                                const ShareDone& done = nullptr);
 
 }  // namespace cytopress
 

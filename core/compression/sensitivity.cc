@@ -13,7 +13,7 @@
 #include "core/compression/batch_loader.h"
 #include "core/compression/pruning.h"
 #include "core/compression/weight_rounding.h"
-#include "core/engine/block_kernel.h"
+#include "core/kernels/block_kernel.h"
 
 namespace cytopress {
 namespace {
@@ -105,6 +105,19 @@ double BytesOf(const IntegerCounts& counts, double found) {
   return one_by_one - found * (one_by_one - in_blocks);  // the same for blocks of one
 }
 
+// The integers as a file has them: those of groups without their multipliers.
+std::vector<int8_t> IntegersInFile(const StoredTensor& rounded) {
+  std::vector<int8_t> integers = rounded.integers;
+  if (rounded.group_size == 0) return integers;
+  const auto count = static_cast<int64_t>(integers.size()), row = count / rounded.shape[0];
+  const int64_t groups = GroupsOfChannel(rounded.shape, rounded.group_size);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t group = i / row * groups + i % row / rounded.group_size;
+    integers[i] = static_cast<int8_t>(integers[i] / rounded.multipliers[group]);
+  }
+  return integers;
+}
+
 // One layer's weights [out, in, kernel, kernel], block by block from the least on, in the order in
 // which MagnitudeMasks removes them.
 class LayerCosts {
@@ -132,16 +145,19 @@ class LayerCosts {
     std::sort(last_ranks_.begin(), last_ranks_.end());
   }
 
-  LayerChoice Cost(double sparsity, const StoredTensor& rounded, v1::WeightType type) const {
+  // `in_file` are the integers of `rounded` by IntegersInFile.
+  LayerChoice Cost(double sparsity, const StoredTensor& rounded, const std::vector<int8_t>& in_file,
+                   v1::WeightType type) const {
     const auto pruned =
         static_cast<size_t>(std::llround(sparsity * static_cast<double>(order_.size())));
     IntegerCounts counts;
     counts.blocks = static_cast<int64_t>(order_.size());
     double loss = 0;
     for (size_t rank = 0; rank < order_.size(); ++rank) {
-      loss += AddBlock(order_[rank], /*keeps=*/rank >= pruned, rounded, &counts);
+      loss += AddBlock(order_[rank], /*keeps=*/rank >= pruned, rounded, in_file, &counts);
     }
-    const double scales = static_cast<double>(rounded.scales.size() * sizeof(float));
+    const auto scales = static_cast<double>(rounded.scales.size() * sizeof(float) +
+                                            (rounded.multipliers.size() + 1) / 2);
     const double found = positions_ == 1 ? kFoundOfPoints : kFoundOfKernels;
     return {sparsity, type, BytesOf(counts, found) + scales, loss, WorkWithout(pruned)};
   }
@@ -162,7 +178,7 @@ class LayerCosts {
 
   // Counts the block's integers and returns its loss.
   double AddBlock(const Block& block, bool keeps, const StoredTensor& rounded,
-                  IntegerCounts* counts) const {
+                  const std::vector<int8_t>& in_file, IntegerCounts* counts) const {
     const size_t row = weight_.values.size() / rounded.scales.size();
     const int64_t end = block.first + block.weights * positions_;
     double loss = 0;
@@ -180,7 +196,7 @@ class LayerCosts {
       return loss;
     }
     for (int64_t i = block.first; i < end; i += positions_) {
-      ++counts->of_blocks[rounded.integers[i] + kZero];
+      ++counts->of_blocks[in_file[i] + kZero];
     }
     return loss;
   }
@@ -195,16 +211,18 @@ class LayerCosts {
 };
 
 // Every sparsity as INT8 and as INT4.
-std::vector<LayerChoice> ChoicesOf(const Network& network, const Layer& layer, const Tensor& weight,
-                                   const LayerCosts& costs, v1::QuantizeOptions options) {
+std::vector<LayerChoice> ChoicesOf(const TorchNetwork& network, const Layer& layer,
+                                   const Tensor& weight, const LayerCosts& costs,
+                                   v1::QuantizeOptions options) {
   options.clear_layer_weights();
   std::vector<LayerChoice> choices;
   for (const auto type : {v1::WEIGHT_TYPE_INT8, v1::WEIGHT_TYPE_INT4}) {
     options.set_weights(type);
-    const IntegerFormat format = FormatOf(network, layer, options);
-    const StoredTensor rounded = RoundWeight(weight, format, FindGrid(weight, format, options));
+    const StoredTensor rounded = RoundWeight(weight, FormatOf(network.network(), layer, options),
+                                             FindLayerGrid(network, layer, options));
+    const std::vector<int8_t> in_file = IntegersInFile(rounded);
     for (const double sparsity : kSparsities) {
-      choices.push_back(costs.Cost(sparsity, rounded, type));
+      choices.push_back(costs.Cost(sparsity, rounded, in_file, type));
     }
   }
   return choices;
@@ -231,8 +249,7 @@ absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
     const torch::Tensor scores =
         BlockScores(network.tensors().at(name).detach().to(torch::kCPU), block);
     const LayerCosts costs(layer, weight, fisher.at(name).data_ptr<float>(), scores, block);
-    layers.push_back(
-        {layer.name, ChoicesOf(network.network(), layer, weight, costs, recipe.quantize())});
+    layers.push_back({layer.name, ChoicesOf(network, layer, weight, costs, recipe.quantize())});
   }
   return layers;
 }

@@ -79,7 +79,7 @@ absl::Status Trainer::Run(const Hooks& hooks) {
   while (epoch_ < options_.epochs()) {
     CYTOPRESS_RETURN_IF_ERROR(RunEpoch(hooks));
     ++epoch_;
-    CYTOPRESS_RETURN_IF_ERROR(Validate());
+    CYTOPRESS_RETURN_IF_ERROR(Validate(hooks));
     if (epoch_ < options_.epochs()) CYTOPRESS_RETURN_IF_ERROR(hooks.on_epoch());
   }
   torch::NoGradGuard no_grad;
@@ -235,7 +235,7 @@ absl::Status Trainer::Diverged(absl::string_view finding, int64_t epoch) const {
                                                     options_.learning_rate(), " at its peak"));
 }
 
-absl::Status Trainer::Validate() {
+absl::Status Trainer::Validate(const Hooks& hooks) {
   // The average takes the network's place while it is measured.
   TensorTable trained;
   if (!average_.empty()) {
@@ -244,7 +244,11 @@ absl::Status Trainer::Validate() {
     CYTOPRESS_RETURN_IF_ERROR(GetAll("", average_, network_.tensors()));
     ApplyMasks(masks_, network_);
   }
-  const torch::Tensor logits = LogitsOf(network_, dataset_, dataset_.val, bfloat16_, setup_.hooks);
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      const torch::Tensor logits,
+      LogitsUnlessStopped(network_, dataset_, dataset_.val, bfloat16_, setup_.hooks, [&](double) {
+        return hooks.on_validation ? hooks.on_validation() : absl::OkStatus();
+      }));
   // The loss does not tell what the last step of an epoch did.
   if (!at::isfinite(logits).all().item<bool>()) {
     return Diverged("answers that are not numbers", epoch_);

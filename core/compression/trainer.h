@@ -72,6 +72,8 @@ class Trainer {
     std::function<absl::Status(const StepReport&)> on_step;
     // After every epoch but the last: time to save.
     std::function<absl::Status()> on_epoch;
+    // After every batch of a validation, as on_step; may be null.
+    std::function<absl::Status()> on_validation;
   };
 
   // `options` have their defaults filled in (core/jobs/job_defaults.h). All references must outlive
@@ -102,7 +104,7 @@ class Trainer {
   void PruneFurther(int64_t step);
   int64_t gradual_steps() const;
   void UpdateAverage(int64_t step);
-  absl::Status Validate();
+  absl::Status Validate(const Hooks& hooks);
   // FAILED_PRECONDITION that says what to do. `epoch` is 1-based.
   absl::Status Diverged(absl::string_view finding, int64_t epoch) const;
 

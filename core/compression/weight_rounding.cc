@@ -242,14 +242,19 @@ torch::Tensor StepsOf(const WeightGrid& grid, const std::vector<int64_t>& shape)
   return (scales * multipliers).repeat_interleave(grid.group_size, 1).narrow(1, 0, row);
 }
 
+WeightGrid FindLayerGrid(const TorchNetwork& network, const Layer& layer,
+                         const v1::QuantizeOptions& options) {
+  const IntegerFormat format = FormatOf(network.network(), layer, options);
+  return FindGrid(ToRound(network.tensors().at(layer.name + ".weight"), format), format, options,
+                  FoldOf(network, layer, options));
+}
+
 WeightGrids FindWeightGrids(const TorchNetwork& network, const v1::QuantizeOptions& options) {
   WeightGrids grids;
-  ForEachWeight(network, options,
-                [&](const Layer& layer, const std::string& name, const torch::Tensor& weight,
-                    const IntegerFormat& format) {
-                  grids[name] = FindGrid(ToRound(weight, format), format, options,
-                                         FoldOf(network, layer, options));
-                });
+  for (const Layer& layer : network.network().layers) {
+    if (layer.weight_count() == 0) continue;
+    grids[layer.name + ".weight"] = FindLayerGrid(network, layer, options);
+  }
   return grids;
 }
 
@@ -316,7 +321,8 @@ TorchNetwork::Hooks FakeQuantizationHooks(const TorchNetwork& network,
   hooks.weight = [roundings](const std::string& name, const torch::Tensor& weight) {
     const Rounding& rounding = roundings->at(name);
     const torch::Tensor bound = rounding.steps * rounding.levels;
-    const torch::Tensor clipped = at::minimum(at::maximum(weight, -bound), bound);
+    // Passes the whole gradient at the bound, which minimum and maximum would halve.
+    const torch::Tensor clipped = at::clamp(weight, -bound, bound);
     torch::NoGradGuard no_grad;
     const torch::Tensor error = (clipped / rounding.steps).round_().mul_(rounding.steps) - clipped;
     at::AutoGradMode with_gradients(true);

@@ -53,16 +53,20 @@ using WeightGrids = std::map<std::string, WeightGrid>;
 
 // The grid of one weight by QuantizeOptions.weight_range: MIN_MAX from the largest magnitude,
 // PERCENTILE from that percentile of the magnitudes that are not zero, MSE from the clipping, among
-// 1/64 steps of the largest magnitude, with the smallest sum of squared rounding errors. With
-// per_tensor_scales the whole tensor is asked, after each channel was multiplied by its `fold`
-// (empty: all 1), so that all channels share a scale once their batch norm is folded in, as
-// integer arithmetic has it (Jacob et al., 2018); with groups each of them is, and the channel's
+// 1/64 steps of the largest magnitude from 20/64 on, with the smallest sum of squared rounding
+// errors. With per_tensor_scales the whole tensor is asked, after each channel was multiplied by
+// its `fold` (empty: all 1), so that all channels share a scale once their batch norm is folded in,
+// as integer arithmetic has it (Jacob et al., 2018); with groups each of them is, and the channel's
 // scale lets the coarsest have the largest multiplier.
 WeightGrid FindGrid(const Tensor& weight, const IntegerFormat& format,
                     const v1::QuantizeOptions& options, const std::vector<float>& fold = {});
 
 // The step of every value, float [out, values of a channel], or [out, 1] without groups.
 torch::Tensor StepsOf(const WeightGrid& grid, const std::vector<int64_t>& shape);
+
+// Of a layer's weight, with the batch norm that the layer has now. REQUIRES: it has a weight.
+WeightGrid FindLayerGrid(const TorchNetwork& network, const Layer& layer,
+                         const v1::QuantizeOptions& options);
 
 // Of every weight in the network.
 WeightGrids FindWeightGrids(const TorchNetwork& network, const v1::QuantizeOptions& options);

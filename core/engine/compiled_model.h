@@ -8,9 +8,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "core/engine/block_kernel.h"
 #include "core/engine/dense_model.h"
 #include "core/engine/plan.h"
+#include "core/kernels/block_kernel.h"
 
 namespace cytopress {
 

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "core/artifact/artifact.h"
 #include "core/engine/classifier.h"
-#include "core/engine/convolution.h"
+#include "core/kernels/convolution.h"
 #include "core/network/network.h"
 
 namespace cytopress {

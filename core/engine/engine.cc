@@ -10,8 +10,8 @@
 #include "core/engine/compiled_model.h"
 #include "core/engine/dense_model.h"
 #include "core/engine/layer_choice.h"
-#include "core/engine/onednn.h"
 #include "core/engine/plan_engine.h"
+#include "core/kernels/onednn.h"
 
 namespace cytopress {
 namespace {

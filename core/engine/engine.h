@@ -42,8 +42,9 @@ class Engine {
   // K is "avx512vnni", "avxvnni", "avx2" or "portable"; or "amx", which is "avx512vnni" where some
   // layers are multiplied as matrices by AMX.
   //
-  // The INT8 engines are equal but for values in the middle of two quantization steps; all of the
-  // block engines are equal. A file is computed alike on all CPUs of a kind.
+  // The INT8 engines are equal but for values near the middle of two quantization steps (up to a
+  // sixteenth of a step from it, which the block kernels' bias may be off); all of the block
+  // engines are equal. A file is computed alike on all CPUs of a kind.
   virtual std::string name() const = 0;
   virtual int classes() const = 0;
   virtual int64_t image_bytes() const = 0;

@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/engine/block_map.h"
-#include "core/engine/block_weights.h"
 #include "core/engine/network_layout.h"
-#include "core/engine/onednn.h"
-#include "core/engine/windows.h"
+#include "core/kernels/block_map.h"
+#include "core/kernels/block_weights.h"
+#include "core/kernels/onednn.h"
+#include "core/kernels/windows.h"
 
 namespace cytopress {
 namespace {

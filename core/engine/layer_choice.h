@@ -4,10 +4,10 @@
 
 #include <vector>
 
-#include "core/engine/block_kernel.h"
 #include "core/engine/dense_model.h"
-#include "core/engine/onednn.h"
 #include "core/engine/plan.h"
+#include "core/kernels/block_kernel.h"
+#include "core/kernels/onednn.h"
 
 namespace cytopress {
 

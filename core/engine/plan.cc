@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/engine/windows.h"
+#include "core/kernels/windows.h"
 
 namespace cytopress {
 namespace {

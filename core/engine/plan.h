@@ -12,16 +12,16 @@
 #include <vector>
 
 #include "core/engine/arena.h"
-#include "core/engine/block_convolution.h"
-#include "core/engine/block_kernel.h"
-#include "core/engine/block_map.h"
-#include "core/engine/block_pooling.h"
-#include "core/engine/block_weights.h"
 #include "core/engine/dense_model.h"
-#include "core/engine/matrix_convolution.h"
-#include "core/engine/matrix_weights.h"
 #include "core/engine/network_layout.h"
-#include "core/engine/onednn.h"
+#include "core/kernels/block_convolution.h"
+#include "core/kernels/block_kernel.h"
+#include "core/kernels/block_map.h"
+#include "core/kernels/block_pooling.h"
+#include "core/kernels/block_weights.h"
+#include "core/kernels/matrix_convolution.h"
+#include "core/kernels/matrix_weights.h"
+#include "core/kernels/onednn.h"
 
 namespace cytopress {
 

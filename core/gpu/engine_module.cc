@@ -2,6 +2,10 @@
 
 #include "core/gpu/cuda_engine.h"
 
+extern "C" void CytopressDescribeGpuModule(cytopress::GpuModuleBuild* build) {
+  *build = {CYTOPRESS_VERSION, sizeof(cytopress::Artifact), sizeof(cytopress::EngineOptions)};
+}
+
 extern "C" void CytopressCheckGpu(int gpu, absl::Status* status) {
   *status = cytopress::CheckGpu(gpu);
 }

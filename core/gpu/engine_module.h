@@ -7,6 +7,7 @@
 #ifndef CYTOPRESS_CORE_GPU_ENGINE_MODULE_H_
 #define CYTOPRESS_CORE_GPU_ENGINE_MODULE_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -20,8 +21,18 @@ namespace cytopress {
 // with it and exports its symbols.
 inline constexpr char kGpuModule[] = "libcytopress-gpu.so";
 
-// The functions of the module: those of core/gpu/cuda_engine.h, of which each puts its result into
-// its last argument.
+// By this a program knows a module that was not built together with it, before they hand each other
+// C++ objects. It stays as it is in every release.
+struct GpuModuleBuild {
+  const char* version = "";     // CYTOPRESS_VERSION
+  uint64_t artifact_bytes = 0;  // sizeof(Artifact)
+  uint64_t options_bytes = 0;   // sizeof(EngineOptions)
+};
+inline constexpr char kDescribeGpuModule[] = "CytopressDescribeGpuModule";
+using DescribeGpuModuleFunction = void(GpuModuleBuild* build);
+
+// The other functions of the module: those of core/gpu/cuda_engine.h, of which each puts its result
+// into its last argument.
 inline constexpr char kCheckGpu[] = "CytopressCheckGpu";
 using CheckGpuFunction = void(int gpu, absl::Status* status);
 inline constexpr char kCreateGpuEngine[] = "CytopressCreateGpuEngine";

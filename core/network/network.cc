@@ -23,34 +23,6 @@ absl::StatusOr<const std::vector<float>*> FindChannels(const TensorMap& tensors,
 
 }  // namespace
 
-absl::string_view StemName(Stem stem) {
-  switch (stem) {
-    case Stem::kImagenet:
-      return "imagenet";
-    case Stem::kCifar:
-      return "cifar";
-    case Stem::kStride2:
-      return "stride2";
-  }
-  return "unknown";
-}
-
-absl::StatusOr<Stem> ParseStem(absl::string_view name) {
-  for (Stem stem : {Stem::kImagenet, Stem::kCifar, Stem::kStride2}) {
-    if (StemName(stem) == name) return stem;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("the stem '", name, "' is unknown; use imagenet, cifar or stride2"));
-}
-
-int64_t Network::macs() const {
-  int64_t sum = 0;
-  for (const Layer& layer : layers) {
-    sum += layer.weight_count() * layer.out_height * layer.out_width;
-  }
-  return sum;
-}
-
 std::vector<size_t> ConvolutionsReading(const Network& network, int layer) {
   std::vector<size_t> readers;
   for (size_t i = 0; i < network.layers.size(); ++i) {

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 
 namespace cytopress {
 
@@ -20,9 +19,6 @@ enum class Stem {
   kCifar,     // 3x3 stride 1, no pooling (as MedMNIST uses at 28 px)
   kStride2,   // 3x3 stride 2, no pooling
 };
-
-absl::string_view StemName(Stem stem);
-absl::StatusOr<Stem> ParseStem(absl::string_view name);
 
 // "resnet18" and so on, by depth.
 std::vector<std::string> ArchitectureNames();
@@ -75,9 +71,6 @@ struct Layer {
 struct Network {
   NetworkSpec spec;
   std::vector<Layer> layers;  // [0] is the input, the last is the classifier "fc"
-
-  // Multiply-accumulates of one image.
-  int64_t macs() const;
 };
 
 // The layers that read the output of layer number `layer`, if they are convolutions only, which

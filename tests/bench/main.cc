@@ -33,6 +33,7 @@
 #include "tests/bench/torch_worker.h"
 #include "tests/bench/vnni_peak.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/core/network/description.h"
 
 namespace cytopress {
 namespace {
@@ -391,7 +392,7 @@ void PrintHeader(const Options& options, const Network& network, const std::vect
   const NetworkSpec& spec = network.spec;
   std::printf("%s, %s stem, %dx%d, %.1f MMAC an image; threads: %s; %s time\n",
               spec.architecture.c_str(), std::string(StemName(spec.stem)).c_str(), spec.input_width,
-              spec.input_height, static_cast<double>(network.macs()) * 1e-6,
+              spec.input_height, static_cast<double>(Macs(network)) * 1e-6,
               absl::StrJoin(options.threads, ", ").c_str(), options.cpu_time ? "CPU" : "wall");
   std::printf("LibTorch's BLAS: %s\n", BlasLibrary().c_str());
   if (peaks.front() > 0) {
@@ -450,8 +451,8 @@ absl::Status RunBenchmark(const Options& options, const std::vector<std::string>
     all_timings.insert(all_timings.end(), timings.begin(), timings.end());
     const std::vector<std::vector<Timing>> groups = ByThreads(options, timings);
     for (size_t i = 0; i < groups.size(); ++i) {
-      if (!options.json) PrintTable(options, groups[i], network.macs(), peaks[i]);
-      for (const auto& row : ToJson(options, groups[i], network.macs())) rows.push_back(row);
+      if (!options.json) PrintTable(options, groups[i], Macs(network), peaks[i]);
+      for (const auto& row : ToJson(options, groups[i], Macs(network))) rows.push_back(row);
     }
   }
   if (options.json) {

@@ -5,15 +5,15 @@
 - A library's DEPS stand before it in the order of the CMakeLists.txt files, so that there is no
   cycle, and a name in them is there because something of it is included.
 - Of core, server and client, the last two know only core.
-- LibTorch appears in core/compression and core/gpu alone, gRPC nowhere in core and elsewhere only
-  where the library links it.
+- LibTorch appears in core/compression, core/pipeline and core/gpu alone, gRPC nowhere in core and
+  elsewhere only where the library links it.
 """
 import collections
 import pathlib
 import re
 import sys
 
-TORCH_FOLDERS = ("core/compression", "core/gpu")
+TORCH_FOLDERS = ("core/compression", "core/gpu", "core/pipeline")
 # What comes with a library that does, or needs no linking.
 ALSO = {
     "server": {
@@ -108,7 +108,7 @@ class Tree:
                     or name.rpartition("/")[0] in also):
                 return f"not in the DEPS of {owner.name}"
         if name.startswith(TORCH) and folder not in TORCH_FOLDERS:
-            return "LibTorch belongs in core/compression and core/gpu"
+            return "LibTorch belongs in core/compression, core/pipeline and core/gpu"
         if name.startswith(("grpc/", "grpcpp/")) or ".grpc.pb." in name:
             used.add("grpc")
             if folder.startswith("core/"):

@@ -14,9 +14,10 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/engine/layer_choice.h"
-#include "core/engine/onednn.h"
 #include "core/engine/plan.h"
+#include "core/kernels/onednn.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/core/network/description.h"
 
 namespace cytopress {
 namespace {

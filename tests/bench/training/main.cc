@@ -16,6 +16,7 @@
 #include "core/compression/torch_network.h"
 #include "core/compression/trainer.h"
 #include "core/network/network.h"
+#include "tests/core/network/description.h"
 
 namespace cytopress {
 namespace {

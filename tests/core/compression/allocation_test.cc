@@ -65,6 +65,15 @@ TEST(AllocateTest, WhereWorkCountsALayerOfFewBytesAndManyPositionsIsPruned) {
       << "for as many bytes at the most";
 }
 
+// The price of work is for choosing among what fits.
+TEST(AllocateTest, FitsWhereOnlyChoicesOfMuchWorkAreSmallEnough) {
+  Layers layers = {{Choice(10, 1), Choice(12, 0)}, {Choice(10, 3), Choice(12, 0)}};
+  for (std::vector<LayerChoice>& choices : layers) choices[0].work = 100;
+  EXPECT_THAT(Allocate({layers[0]}, 11, 0.1), testing::ElementsAre(0));
+  EXPECT_THAT(Allocate({layers[0]}, 9, 0.1), testing::ElementsAre(0)) << "nothing fits";
+  EXPECT_THAT(Allocate(layers, 22, 0.1), testing::ElementsAre(0, 1)) << "no smaller than needed";
+}
+
 TEST(AllocateTest, WorkOfNothingIsWorthNothing) {
   EXPECT_EQ(BytesOfWork({{Choice(10, 0), Choice(1, 5)}}), 0);
 }

@@ -73,6 +73,16 @@ TEST(CalibrateActivationsTest, MseClipsTheTail) {
   EXPECT_GT(clipped, 0);
 }
 
+// FP32 would round the sum, which is odd, even where several threads share the counting.
+TEST(CountMagnitudesTest, CountsEveryValueOfALargeBatch) {
+  constexpr int64_t kValues = (1 << 23) + 1;
+  const torch::Tensor outputs =
+      torch::tensor({0.9f, -0.9f, 0.9f}).view({3, 1}).expand({3, kValues});
+  const torch::Tensor counts = CountMagnitudes(outputs, 1);
+  EXPECT_EQ(counts[static_cast<int64_t>(0.9 * 4096)].item<double>(), 3.0 * kValues);
+  EXPECT_EQ(counts.sum().item<double>(), 3.0 * kValues);
+}
+
 // Rounding to fewer steps costs more and clipping the same: it pays sooner.
 TEST(RangeOfLeastErrorTest, ClipsMoreWhereStepsAreFew) {
   std::vector<double> counts(1000, 0);

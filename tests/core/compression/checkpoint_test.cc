@@ -4,9 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/base/clock.h"
 #include "core/base/file.h"
-#include "core/compression/checkpoint_pace.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
@@ -86,24 +84,6 @@ TEST(CheckpointTest, GetAllNamesWhatIsMissing) {
   ASSERT_TRUE(GetAll("a/", table, target).ok());
   EXPECT_TRUE(target["w"].equal(torch::ones({2})));
   EXPECT_THAT(GetAll("b/", table, target).message(), testing::HasSubstr("b/w"));
-}
-
-TEST(CheckpointPaceTest, SavingTakesATwentiethOfTheTime) {
-  FakeClock clock;
-  CheckpointPace pace(&clock);
-  ASSERT_TRUE(pace.IsDue());
-  const absl::Duration start = clock.Steady();
-  clock.Advance(absl::Seconds(2));
-  pace.Saved(start);
-  EXPECT_FALSE(pace.IsDue());
-  clock.Advance(absl::Seconds(37.9));
-  EXPECT_FALSE(pace.IsDue());
-  clock.Advance(absl::Seconds(0.1));
-  EXPECT_TRUE(pace.IsDue());
-  // A faster disk: sooner again.
-  pace.Saved(clock.Steady() - absl::Seconds(1));
-  clock.Advance(absl::Seconds(19));
-  EXPECT_TRUE(pace.IsDue());
 }
 
 }  // namespace

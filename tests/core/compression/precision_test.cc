@@ -22,5 +22,10 @@ TEST(PrecisionOfScoresTest, IsThatOfTheFirstTraining) {
   EXPECT_EQ(PrecisionOfScores(WithDefaults(spec).recipe()), "");
 }
 
+TEST(CheckDeviceTest, ADeviceThatIsNotThereCannotBeUsed) {
+  EXPECT_EQ(CheckDevice("cpu"), absl::OkStatus());
+  EXPECT_EQ(CheckDevice("cuda:999").code(), absl::StatusCode::kUnavailable);
+}
+
 }  // namespace
 }  // namespace cytopress

@@ -156,6 +156,34 @@ TEST_F(SensitivityTest, BlocksCostMoreAndAreSmallerThanSingleWeights) {
   }
 }
 
+// A file has the integers of groups in four bits, and their multipliers beside them.
+TEST_F(SensitivityTest, GroupsTakeTheBytesThatAFileHas) {
+  recipe_.mutable_quantize()->set_group_size(32);
+  const std::vector<LayerSensitivity> layers = Measure();
+  const WeightGrids grids = FindWeightGrids(network_, recipe_.quantize());
+  const IntegerWeights integers = RoundToNearest(network_, recipe_.quantize(), grids);
+  for (const std::string layer : {"layer2.1.conv2", "layer3.1.conv2"}) {
+    const double bytes = BytesInAFile(integers.at(layer + ".weight"));
+    const LayerChoice estimate = Choice(Find(layers, layer), 0, v1::WEIGHT_TYPE_INT4);
+    EXPECT_NEAR(estimate.bytes, bytes, 0.1 * bytes) << layer;
+  }
+}
+
+// Channels that their batch norm makes quiet are rounded to nothing beside the loud ones.
+TEST_F(SensitivityTest, OneScaleATensorIsThatOfTheFoldedWeights) {
+  recipe_.mutable_quantize()->set_per_tensor_scales(true);
+  const auto bytes = [this] {
+    return Choice(Find(Measure(), "layer3.1.conv2"), 0, v1::WEIGHT_TYPE_INT4).bytes;
+  };
+  const double all_loud = bytes();
+  {
+    torch::NoGradGuard no_grad;
+    torch::Tensor gamma = network_.tensors().at("layer3.1.bn2.weight");
+    gamma.slice(0, 0, 32).fill_(0.01);
+  }
+  EXPECT_LT(bytes(), 0.9 * all_loud);
+}
+
 TEST_F(SensitivityTest, ALayerWhoseOutputIsIgnoredCostsNothing) {
   {
     torch::NoGradGuard no_grad;

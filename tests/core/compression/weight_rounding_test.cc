@@ -263,5 +263,21 @@ TEST_P(FakeQuantizationHooksTest, ComputeWithTheRoundedWeightsAndPassGradients) 
 
 INSTANTIATE_TEST_SUITE_P(GroupSizes, FakeQuantizationHooksTest, testing::Values(0, 32));
 
+TEST(FakeQuantizationGradientTest, OnlyWhatLiesBeyondTheBoundGetsNone) {
+  const TorchNetwork network = SmallNetwork();
+  const v1::QuantizeOptions options = Options(v1::WEIGHT_TYPE_INT4, v1::RANGE_METHOD_MIN_MAX);
+  WeightGrids grids = FindWeightGrids(network, options);
+  const std::string name = "layer1.0.conv1.weight";
+  std::fill(grids.at(name).scales.begin(), grids.at(name).scales.end(), 0.5f);
+  torch::Tensor weight = torch::zeros(network.tensors().at(name).sizes());
+  const float values[] = {3.5f, -3.5f, 3.25f, 3.75f, -4.0f};
+  for (int i = 0; i < 5; ++i) weight.view({-1})[i] = values[i];
+  weight.set_requires_grad(true);
+  FakeQuantizationHooks(network, options, grids).weight(name, weight).sum().backward();
+  const torch::Tensor gradient = weight.grad().flatten();
+  const float wanted[] = {1, 1, 1, 0, 0};
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(gradient[i].item<float>(), wanted[i]) << values[i];
+}
+
 }  // namespace
 }  // namespace cytopress

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "core/engine/plan.h"
-#include "tests/core/engine/emulated_avxvnni_kernel.h"
-#include "tests/core/engine/emulated_vnni_kernel.h"
-#include "tests/core/engine/reference.h"
+#include "tests/core/kernels/emulated_avxvnni_kernel.h"
+#include "tests/core/kernels/emulated_vnni_kernel.h"
+#include "tests/core/kernels/reference.h"
 
 namespace cytopress {
 namespace {

@@ -14,7 +14,7 @@
 #include "core/engine/batch_engine.h"
 #include "core/engine/dense_model.h"
 #include "tests/core/engine/random_artifact.h"
-#include "tests/core/engine/reference.h"
+#include "tests/core/kernels/reference.h"
 
 namespace cytopress {
 namespace {

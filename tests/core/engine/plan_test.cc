@@ -11,7 +11,7 @@
 #include <string>
 
 #include "tests/core/engine/random_artifact.h"
-#include "tests/core/engine/reference.h"
+#include "tests/core/kernels/reference.h"
 
 namespace cytopress {
 namespace {

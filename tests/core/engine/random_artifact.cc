@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "tests/core/engine/reference.h"
+#include "tests/core/kernels/reference.h"
 
 namespace cytopress {
 namespace {

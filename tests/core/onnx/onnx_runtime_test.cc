@@ -16,7 +16,8 @@
 #include "core/engine/engine.h"
 #include "core/onnx/onnx_export.h"
 #include "tests/core/engine/random_artifact.h"
-#include "tests/core/engine/reference.h"
+#include "tests/core/kernels/reference.h"
+#include "tests/core/network/description.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
