@@ -86,7 +86,8 @@ void ClassifyStreamReactor::OnReadDone(bool ok) {
   {
     absl::MutexLock lock(&mutex_);
     reading_ = false;
-    if (ok) {
+    // The end may have overtaken a message: the call is gone before anybody could answer it.
+    if (ok && !finished_) {
       item = std::move(next_);
       item->images = item->request.request().images_size();
       item->bytes = static_cast<int64_t>(item->request.ByteSizeLong());

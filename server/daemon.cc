@@ -1,6 +1,8 @@
 #include "server/daemon.h"
 
 #include <fcntl.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -13,7 +15,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -24,6 +25,7 @@
 #include "core/registry/model_registry.h"
 #include "core/serving/model_loader.h"
 #include "server/blocking_calls.h"
+#include "server/certificate_expiry.h"
 #include "server/default_model.h"
 #include "server/inference_service.h"
 #include "server/job_service.h"
@@ -40,6 +42,8 @@
 
 namespace cytopress {
 namespace {
+
+constexpr int kBlockingThreads = 4;  // of a service
 
 std::string DatabaseUrl(const DaemonOptions& options) {
   return options.database_url.empty() ? absl::StrCat("sqlite://", options.state_folder, "/jobs.db")
@@ -76,7 +80,9 @@ SupervisorOptions ToSupervisorOptions(const DaemonOptions& options) {
   SupervisorOptions supervisor;
   supervisor.worker_program = options.worker_program;
   supervisor.database_url = DatabaseUrl(options);
-  if (!IsDatabaseFile(supervisor.database_url)) supervisor.name_prefix = NamePrefix(options);
+  if (!DatabaseFile(supervisor.database_url).has_value()) {
+    supervisor.name_prefix = NamePrefix(options);
+  }
   supervisor.models_folder = ModelsFolder(options);
   supervisor.work_folder = options.state_folder + "/work";
   supervisor.log_folder = options.state_folder + "/logs";
@@ -110,8 +116,10 @@ struct Daemon::Parts {
   std::unique_ptr<JobService> jobs;
   std::unique_ptr<ModelService> models;
   std::unique_ptr<InferenceService> inference;
-  // Before the services are gone, what runs for their calls must have ended.
-  std::unique_ptr<BlockingCalls> blocking_calls;
+  // Before the services are gone, what runs for their calls must have ended. Two, so that a
+  // database that hangs holds up no call about models, nor their disk one about jobs.
+  std::unique_ptr<BlockingCalls> job_calls;
+  std::unique_ptr<BlockingCalls> model_calls;
   std::unique_ptr<MetricsEndpoint> endpoint;
   std::unique_ptr<GrpcServer> server;
   std::unique_ptr<DefaultModel> default_model;
@@ -130,6 +138,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonOptions& optio
   // would have failed to listen.
   if (!options.ready_file.empty()) unlink(options.ready_file.c_str());
   daemon->WarmUp();
+  if (options.on_serving) options.on_serving();
   CYTOPRESS_RETURN_IF_ERROR(daemon->WriteReadyFile());
   spdlog::info("cytopressd {} serves on {}, metrics on {}, state in {}", CYTOPRESS_VERSION,
                daemon->Address(), WithPort(options.metrics_listen, daemon->metrics_port()),
@@ -166,17 +175,15 @@ absl::Status Daemon::Open() {
 
   parts.supervisor = std::make_unique<WorkerSupervisor>(ToSupervisorOptions(options_),
                                                         parts.store.get(), parts.clock);
-  parts.job_watcher = std::make_unique<JobWatcher>(JobWatcherOptions(), parts.store.get());
+  parts.job_watcher = std::make_unique<JobWatcher>(parts.store.get());
   return absl::OkStatus();
 }
 
 absl::Status Daemon::MakeFolders() const {
   CYTOPRESS_RETURN_IF_ERROR(MakeWritable(options_.state_folder, "state folder", "--state"));
-  const std::string database = DatabaseUrl(options_);
-  if (IsDatabaseFile(database)) {
-    const std::filesystem::path file(std::string(absl::StripPrefix(database, "sqlite://")));
-    CYTOPRESS_RETURN_IF_ERROR(
-        MakeWritable(file.parent_path().string(), "folder of the job database", "--database"));
+  if (const auto file = DatabaseFile(DatabaseUrl(options_)); file.has_value()) {
+    CYTOPRESS_RETURN_IF_ERROR(MakeWritable(std::filesystem::path(*file).parent_path().string(),
+                                           "folder of the job database", "--database"));
   }
   const absl::Status models = MakeWritable(ModelsFolder(options_), "models folder", "--models");
   // A server that only classifies may do so from a folder that others fill.
@@ -203,28 +210,38 @@ absl::Status Daemon::StartServing() {
   CYTOPRESS_RETURN_IF_ERROR(StartMetrics());
   WarnOfOpenPorts();
   CYTOPRESS_RETURN_IF_ERROR(StartGrpc());
+  TellOfCertificate();
   // Last, so that no worker starts for a server that cannot.
   return parts_->supervisor->Start();
 }
 
 void Daemon::MakeServices() {
   Parts& parts = *parts_;
-  parts.blocking_calls = std::make_unique<BlockingCalls>(options_.blocking_threads);
+  parts.job_calls = std::make_unique<BlockingCalls>(kBlockingThreads);
+  parts.model_calls = std::make_unique<BlockingCalls>(kBlockingThreads);
   JobServiceOptions jobs;
   jobs.check_dataset_path = options_.workers > 0;
   jobs.on_submitted = [supervisor = parts.supervisor.get()] { supervisor->Notify(); };
   parts.jobs = std::make_unique<JobService>(jobs, parts.store.get(), &*parts.registry,
                                             &parts.base_model_mutex, parts.job_watcher.get(),
-                                            parts.blocking_calls.get());
+                                            parts.job_calls.get());
   parts.models = std::make_unique<ModelService>(
       options_.file_patience, &*parts.registry, parts.store.get(), &parts.base_model_mutex,
-      [pipeline = parts.pipeline.get()](const ModelVersion& deleted) {
-        pipeline->OnDeleted(deleted);
-      },
-      parts.blocking_calls.get(), parts.clock);
+      [this](const ModelVersion& deleted) { OnDeleted(deleted); }, parts.model_calls.get(),
+      parts.clock);
   parts.inference =
       std::make_unique<InferenceService>(options_.max_stream_bytes, parts.pipeline.get(),
                                          parts.serving_metrics.get(), parts.request_metrics.get());
+}
+
+void Daemon::OnDeleted(const ModelVersion& model) {
+  parts_->pipeline->OnDeleted(model);
+  if (model.name != options_.default_model) return;
+  if (!absl::IsNotFound(parts_->registry->Resolve({model.name, 0}).status())) return;
+  spdlog::warn(
+      "{} was the last version of the default model: requests that name no model are refused until "
+      "there is another",
+      ToString(model));
 }
 
 absl::Status Daemon::StartMetrics() {
@@ -246,6 +263,7 @@ absl::Status Daemon::StartMetrics() {
     return pipeline->prediction_margin();
   };
   sources.state_folder = options_.state_folder;
+  sources.models_folder = ModelsFolder(options_);
   sources.clock = parts.clock;
   CYTOPRESS_ASSIGN_OR_RETURN(
       parts.endpoint,
@@ -274,6 +292,32 @@ absl::Status Daemon::StartGrpc() {
                                       {parts.jobs.get(), parts.models.get(), parts.inference.get()},
                                       std::move(interceptors)));
   return absl::OkStatus();
+}
+
+// Of the one that gRPC has read, which it keeps until the next start.
+void Daemon::TellOfCertificate() {
+  const std::string& path = options_.grpc.tls.certificate;
+  if (path.empty()) return;
+  const absl::StatusOr<absl::Time> expiry = CertificateExpiry(path);
+  if (!expiry.ok()) {
+    spdlog::warn("nobody can say when it expires: {}", std::string(expiry.status().message()));
+    return;
+  }
+  prometheus::BuildGauge()
+      .Name("cytopress_tls_certificate_expiry_time_seconds")
+      .Help("When the TLS certificate, or one of its chain, expires, in Unix time")
+      .Register(*parts_->metrics_registry)
+      .Add({})
+      .Set(absl::ToDoubleSeconds(*expiry - absl::UnixEpoch()));
+  const std::string date = absl::FormatTime("%Y-%m-%d %H:%M UTC", *expiry, absl::UTCTimeZone());
+  if (*expiry > parts_->clock->Now()) {
+    spdlog::info("the TLS certificate {} expires at {}", path, date);
+  } else {
+    spdlog::warn(
+        "the TLS certificate {} has expired at {}, so that clients refuse it; replace it and start "
+        "cytopressd anew",
+        path, date);
+  }
 }
 
 void Daemon::WarmUp() {

@@ -3,6 +3,7 @@
 #define CYTOPRESS_SERVER_DAEMON_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/engine/engine.h"
+#include "core/registry/model_registry.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/model_loader.h"
 #include "server/grpc_server.h"
@@ -44,10 +46,11 @@ struct DaemonOptions {
   // Of all streams together, read and not answered (ClassifyStreams).
   int64_t max_stream_bytes = int64_t{256} << 20;
 
-  int blocking_threads = 4;
   absl::Duration file_patience = absl::Seconds(60);  // FilePlaces
   absl::Duration drain_patience = absl::Seconds(8);
   std::string ready_file;  // empty: none
+  // Called when all is done but for the ready file, after which others may act; may be null.
+  std::function<void()> on_serving;
 };
 
 // Thread-compatible. Order of the life: Start, then Shutdown (or destruction).
@@ -81,6 +84,8 @@ class Daemon {
   absl::Status StartMetrics();
   void WarnOfOpenPorts() const;
   absl::Status StartGrpc();
+  void TellOfCertificate();
+  void OnDeleted(const ModelVersion& model);
   void WarmUp();
   // Where it listens, with the port that it took.
   std::string Address() const;

@@ -70,7 +70,8 @@ absl::Status DownloadReactor::OpenFile(const std::string& path) {
 }
 
 absl::Status DownloadReactor::OpenOnnx(const std::string& path) {
-  if (!places_->Take(this)) return BlockingCalls::Overloaded();
+  const auto cut_off = [context = context_] { context->TryCancel(); };
+  if (!places_->Take(this, cut_off)) return BlockingCalls::Overloaded();
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(bytes));
   OnnxOptions options;
@@ -108,6 +109,7 @@ void DownloadReactor::Write() {
 
 void DownloadReactor::OnWriteDone(bool ok) {
   if (!ok) return End(ClientGone());
+  places_->NoteWorking(this);
   Schedule(&DownloadReactor::SendChunk);
 }
 

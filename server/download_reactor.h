@@ -20,8 +20,7 @@ namespace cytopress {
 // Sends the model, then its file in chunks of 256 KiB, read one at a time while the one before is
 // on its way. A converted file is kept in memory until its stream ends. Deletes itself when gRPC is
 // done with it.
-class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadModelResponse>,
-                        public FilePlaces::Stream {
+class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadModelResponse> {
  public:
   static DownloadReactor* Start(const v1::DownloadModelRequest& request,
                                 const ModelRegistry* registry, FilePlaces* places,
@@ -29,8 +28,6 @@ class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadModelRespons
 
   void OnWriteDone(bool ok) override;
   void OnDone() override { delete this; }
-
-  void CutOff() override { context_->TryCancel(); }
 
  private:
   DownloadReactor(const v1::DownloadModelRequest& request, const ModelRegistry* registry,

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_SERVER_FILE_PLACES_H_
 #define CYTOPRESS_SERVER_FILE_PLACES_H_
 
+#include <functional>
 #include <map>
 
 #include "absl/base/thread_annotations.h"
@@ -14,35 +15,31 @@ namespace cytopress {
 // Thread-safe.
 class FilePlaces {
  public:
-  class Stream {
-   public:
-    // Ends the call. Must not wait for anything.
-    virtual void CutOff() = 0;
-
-   protected:
-    ~Stream() = default;
-  };
-
   // `clock` must outlive this. A stream whose client has done nothing for `patience` is cut off
   // when another wants its place.
   FilePlaces(absl::Duration patience, Clock* clock) : patience_(patience), clock_(clock) {}
 
-  // False when all places are taken. Until NoteWaiting, the stream is at work and may take its
-  // time.
-  bool Take(Stream* stream);
+  // False when all places are taken. Until NoteWaiting, `stream` is at work and may take its time.
+  // `cut_off` ends its call. It is not called once Leave has returned, and must not wait for
+  // anything.
+  bool Take(const void* stream, std::function<void()> cut_off);
   // From now on it is the client's turn.
-  void NoteWaiting(Stream* stream);
-  void NoteWorking(Stream* stream);
+  void NoteWaiting(const void* stream);
+  void NoteWorking(const void* stream);
   // Of a stream without a place: nothing.
-  void Leave(Stream* stream);
+  void Leave(const void* stream);
 
  private:
+  struct Place {
+    std::function<void()> cut_off;
+    absl::Duration clients_turn_since = absl::InfiniteDuration();  // steady time; infinite: at work
+  };
+
   const absl::Duration patience_;
   Clock* const clock_;
 
   absl::Mutex mutex_;
-  // With the steady time since which its client's turn has lasted.
-  std::map<Stream*, absl::Duration> streams_ ABSL_GUARDED_BY(mutex_);
+  std::map<const void*, Place> places_ ABSL_GUARDED_BY(mutex_);  // by stream
 };
 
 }  // namespace cytopress

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -50,6 +51,19 @@ class WatchedEngine : public Engine {
   const std::function<void()> on_lost_;
 };
 
+// What they hand each other must look the same to both.
+absl::Status CheckBuild(const std::string& path, DescribeGpuModuleFunction* describe) {
+  GpuModuleBuild build;
+  describe(&build);
+  if (std::strcmp(build.version, CYTOPRESS_VERSION) == 0 &&
+      build.artifact_bytes == sizeof(Artifact) && build.options_bytes == sizeof(EngineOptions)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, " is of another build (version ", build.version, ") than this cytopressd (version ",
+      CYTOPRESS_VERSION, "); build or install them together"));
+}
+
 }  // namespace
 
 absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu,
@@ -63,12 +77,15 @@ absl::StatusOr<EngineFactory> LoadGpuEngine(const std::string& path, int gpu,
                      "leave the flag out"));
   }
   void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  void* const check = module == nullptr ? nullptr : dlsym(module, kCheckGpu);
+  void* const describe = module == nullptr ? nullptr : dlsym(module, kDescribeGpuModule);
+  void* const check = describe == nullptr ? nullptr : dlsym(module, kCheckGpu);
   void* const make = check == nullptr ? nullptr : dlsym(module, kCreateGpuEngine);
   if (make == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(path, " cannot be loaded: ", dlerror(),
                                                       "; build it together with this cytopressd"));
   }
+  CYTOPRESS_RETURN_IF_ERROR(
+      CheckBuild(path, reinterpret_cast<DescribeGpuModuleFunction*>(describe)));
   absl::Status status;
   reinterpret_cast<CheckGpuFunction*>(check)(gpu, &status);
   CYTOPRESS_RETURN_IF_ERROR(status);

@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/address.h"
@@ -30,9 +31,13 @@ constexpr int kMaxStreamsPerConnection = 1024;
 // workers, which are at 10.
 constexpr int kNice = 2;
 
-// What it logs as an error ends in an error of ours, which is shorter.
+// What it logs as an error ends in an error of ours, which is shorter; but of a port that it
+// listens on no more nobody else tells.
 void LogOfGrpc(gpr_log_func_args* line) {
-  spdlog::debug("gRPC: {} ({}:{})", line->message, line->file, line->line);
+  const bool of_listening =
+      line->severity == GPR_LOG_SEVERITY_ERROR && absl::StrContains(line->file, "tcp_server");
+  spdlog::log(of_listening ? spdlog::level::err : spdlog::level::debug, "gRPC: {} ({}:{})",
+              line->message, line->file, line->line);
 }
 
 // All of it is the library's, for all servers built later.
@@ -107,6 +112,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_time));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              Milliseconds(options.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(options.idle_time));
   // Otherwise a second server could listen on the same port, and calls would go to either.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.experimental().SetInterceptorCreators(std::move(interceptors));

@@ -29,6 +29,9 @@ struct GrpcServerOptions {
   // when it does not answer in time: it may have gone without a word.
   absl::Duration keepalive_time = absl::Seconds(60);
   absl::Duration keepalive_timeout = absl::Seconds(20);
+  // A connection without a call for so long is closed: it takes a file descriptor, and its client
+  // opens another one when it has something to ask.
+  absl::Duration idle_time = absl::Minutes(10);
 };
 
 // Thread-safe, but for destruction.

@@ -183,6 +183,7 @@ absl::StatusOr<v1::ListJobsResponse> JobService::List(const v1::ListJobsRequest&
     query.states.push_back(state);
   }
   query.model_name = request.model_name();
+  query.max_page_bytes = kMaxPageBytes;
   query.page_token = request.page_token();
   CYTOPRESS_ASSIGN_OR_RETURN(query.page_size, PageSize(request.page_size()));
   absl::StatusOr<ListJobsPage> page = store_->List(query);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/time/time.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_state.h"
 #include "core/serving/error_details.h"
@@ -10,13 +11,13 @@ namespace cytopress {
 namespace {
 
 constexpr int kMaxWatchers = 1024;
+constexpr absl::Duration kPollInterval = absl::Milliseconds(200);
 
 constexpr char kWatchLater[] = "; watch again later";
 
 }  // namespace
 
-JobWatcher::JobWatcher(const JobWatcherOptions& options, JobStore* store)
-    : options_(options), store_(store) {
+JobWatcher::JobWatcher(JobStore* store) : store_(store) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -60,15 +61,28 @@ int JobWatcher::watchers() const {
 
 void JobWatcher::Run() {
   while (true) {
-    absl::Status status;
-    for (const std::string& job_id : WatchedIds()) status.Update(Look(job_id));
-    store_log_.Failed(status);
-    wake_up_.WaitFor(options_.poll_interval);
+    store_log_.Failed(LookAtAll());
+    wake_up_.WaitFor(kPollInterval);
     wake_up_.Reset();
-    absl::MutexLock lock(&mutex_);
-    if (stopping_) break;
+    if (IsStopping()) break;
   }
   for (const std::string& job_id : WatchedIds()) End(job_id, ShuttingDown(kWatchLater));
+}
+
+absl::Status JobWatcher::LookAtAll() {
+  absl::Status status;
+  for (const std::string& job_id : WatchedIds()) {
+    const absl::Status looked = Look(job_id);
+    status.Update(looked);
+    // The others would wait as long for a database that is away, each of them.
+    if (absl::IsUnavailable(looked) || IsStopping()) break;
+  }
+  return status;
+}
+
+bool JobWatcher::IsStopping() const {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
 }
 
 std::vector<std::string> JobWatcher::WatchedIds() const {

@@ -13,16 +13,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "core/base/problem_log.h"
 #include "core/base/steady_notification.h"
 #include "core/jobs/job_store.h"
 
 namespace cytopress {
-
-struct JobWatcherOptions {
-  absl::Duration poll_interval = absl::Milliseconds(200);
-};
 
 // Thread-safe.
 class JobWatcher {
@@ -37,7 +32,7 @@ class JobWatcher {
   };
 
   // `store` must outlive the watcher.
-  JobWatcher(const JobWatcherOptions& options, JobStore* store);
+  explicit JobWatcher(JobStore* store);
   // As Stop.
   ~JobWatcher();
   JobWatcher(const JobWatcher&) = delete;
@@ -64,13 +59,15 @@ class JobWatcher {
   };
 
   void Run();
+  // The first error is the store's.
+  absl::Status LookAtAll();
+  bool IsStopping() const ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<std::string> WatchedIds() const ABSL_LOCKS_EXCLUDED(mutex_);
   // The error is the store's.
   absl::Status Look(const std::string& job_id);
   // Ends the watching of a job.
   void End(const std::string& job_id, const absl::Status& status);
 
-  const JobWatcherOptions options_;
   JobStore* const store_;
 
   ProblemLog store_log_{"watching jobs"};  // of the thread alone

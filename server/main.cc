@@ -3,13 +3,17 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <variant>
 
@@ -27,6 +31,19 @@ namespace {
 
 // Only another process can use the GPU again.
 std::atomic<bool> gpu_lost{false};
+
+std::atomic<bool> serves{false};
+
+// Each connection takes a file descriptor, and gRPC listens no more, until the next start, once it
+// has had none for a connection.
+void AllowMostDescriptors() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    spdlog::warn("the limit of open files stays as it is: {}", std::strerror(errno));
+  }
+}
 
 void EndWithoutGpu() {
   if (gpu_lost.exchange(true)) return;
@@ -53,6 +70,24 @@ sigset_t EndingSignals() {
   return signals;
 }
 
+// The first of `signals`, which all threads must block. Until the server serves, it ends the
+// process there and then: a start takes as long as a disk or a database hangs, and leaves nothing
+// behind that the next one minds. Workers end with it.
+std::future<int> TakeFirst(const sigset_t& signals) {
+  std::promise<int> promise;
+  std::future<int> first = promise.get_future();
+  std::thread([signals, promise = std::move(promise)]() mutable {
+    int number = 0;
+    sigwait(&signals, &number);
+    if (!serves) {
+      spdlog::info("{}: stopping before the start was complete", strsignal(number));
+      _exit(gpu_lost ? 1 : 0);
+    }
+    promise.set_value(number);
+  }).detach();
+  return first;
+}
+
 }  // namespace
 }  // namespace cytopress
 
@@ -62,6 +97,7 @@ int main(int argc, char** argv) {
   cytopress::Flags& flags = std::get<cytopress::Flags>(parsed);
   spdlog::set_default_logger(spdlog::stderr_color_mt("cytopressd"));
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
+  cytopress::AllowMostDescriptors();
 
   // Debian's Abseil looks for cycles in the order of locks at every lock.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
@@ -75,13 +111,14 @@ int main(int argc, char** argv) {
     }
   }
 
-  // Blocked before there is any other thread: they inherit it, and only sigwait takes the signals.
+  // Blocked before there is any other thread: they inherit it, and only TakeFirst has the signals.
   sigset_t signals = cytopress::EndingSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   // Whoever started the server may ignore it, and it would learn of no worker's end.
   signal(SIGCHLD, SIG_DFL);
   // A client that goes away must not end the server.
   signal(SIGPIPE, SIG_IGN);
+  std::future<int> first_signal = cytopress::TakeFirst(signals);
 
   absl::StatusOr<cytopress::EngineFactory> factory = cytopress::FactoryFor(flags);
   if (!factory.ok()) {
@@ -91,6 +128,7 @@ int main(int argc, char** argv) {
     return absl::IsUnavailable(factory.status()) ? 1 : 2;
   }
   flags.daemon.make_engine = *std::move(factory);
+  flags.daemon.on_serving = [] { cytopress::serves = true; };
 
   absl::StatusOr<std::unique_ptr<cytopress::Daemon>> daemon =
       cytopress::Daemon::Start(flags.daemon);
@@ -98,8 +136,7 @@ int main(int argc, char** argv) {
     spdlog::error("cytopressd cannot start: {}", std::string(daemon.status().message()));
     return absl::IsInvalidArgument(daemon.status()) ? 2 : 1;
   }
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
+  const int signal_number = first_signal.get();
   const bool lost = cytopress::gpu_lost.exchange(true);  // from here on it ends nothing more
   spdlog::info("{}: stopping; another signal ends it at once", strsignal(signal_number));
   // A terminal that is closed may send several.

@@ -16,10 +16,6 @@
 namespace cytopress {
 namespace {
 
-// Of a page with more than one model: what gRPC's clients take unless they are told otherwise is
-// 4 MiB.
-constexpr size_t kMaxPageBytes = size_t{3} << 20;
-
 // True when `a` stands before `b` in a list: by name, then newest version first.
 bool StandsBefore(const ModelVersion& a, const ModelVersion& b) {
   return a.name != b.name ? a.name < b.name : a.version > b.version;
@@ -89,11 +85,11 @@ absl::StatusOr<v1::ListModelsResponse> ModelService::List(
   }
   CYTOPRESS_ASSIGN_OR_RETURN(std::vector<v1::Model> models, registry_->List(request.name()));
   v1::ListModelsResponse response;
-  size_t bytes = 0;
+  int64_t bytes = 0;
   for (v1::Model& model : models) {
     const ModelVersion version{model.name(), model.version()};
     if (!last.name.empty() && !StandsBefore(last, version)) continue;
-    bytes += model.ByteSizeLong();
+    bytes += static_cast<int64_t>(model.ByteSizeLong());
     const int listed = response.models_size();
     if (listed == page_size || (listed > 0 && bytes > kMaxPageBytes)) {
       const v1::Model& end = response.models(listed - 1);
@@ -131,7 +127,7 @@ grpc::ServerWriteReactor<v1::DownloadModelResponse>* ModelService::DownloadModel
 
 grpc::ServerReadReactor<v1::UploadModelRequest>* ModelService::UploadModel(
     grpc::CallbackServerContext* context, v1::Model* response) {
-  return UploadReactor::Start(registry_, &places_, calls_, context, response);
+  return UploadReactor::Start(registry_, &publishing_, &places_, calls_, context, response);
 }
 
 absl::Status ModelService::CheckUnused(const ModelVersion& model) const {

@@ -53,6 +53,7 @@ class ModelService : public v1::ModelService::CallbackService {
   const std::function<void(const ModelVersion&)> on_deleted_;
   BlockingCalls* const calls_;
   FilePlaces places_;
+  absl::Mutex publishing_;  // see UploadReactor
 };
 
 // Name and version of a request for one model; version 0 is the newest. INVALID_ARGUMENT names the

@@ -3,6 +3,7 @@
 #define CYTOPRESS_SERVER_PAGING_H_
 
 #include <algorithm>
+#include <cstdint>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,9 @@ namespace cytopress {
 
 inline constexpr int kDefaultPageSize = 50;
 inline constexpr int kMaxPageSize = 500;
+// Of a page with more than one item: what gRPC's clients take unless they are told otherwise is
+// 4 MiB.
+inline constexpr int64_t kMaxPageBytes = int64_t{3} << 20;
 
 // What a request for `page_size` items gets: 0 means the default, and too many mean the most.
 inline absl::StatusOr<int> PageSize(int page_size) {

@@ -1,13 +1,14 @@
 #include "server/server_locks.h"
 
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/string_view.h"
 #include "core/base/status_macros.h"
+#include "core/jobs/job_store.h"
 
 namespace cytopress {
 namespace {
@@ -17,17 +18,13 @@ namespace {
 absl::StatusOr<ProcessLock> TakeLock(const std::filesystem::path& path, const std::string& what,
                                      absl::string_view flag) {
   absl::StatusOr<ProcessLock> lock = ProcessLock::Take(path.parent_path(), path.filename());
-  if (!absl::IsFailedPrecondition(lock.status())) return lock;
+  if (!absl::IsAlreadyExists(lock.status())) return lock;
   return absl::FailedPreconditionError(absl::StrCat("another cytopressd with workers uses ", what,
                                                     "; stop it, or give this one another ", flag,
                                                     " or --workers 0"));
 }
 
 }  // namespace
-
-bool IsDatabaseFile(absl::string_view database_url) {
-  return absl::StartsWith(database_url, "sqlite:///");
-}
 
 absl::StatusOr<std::vector<ProcessLock>> LockForWorkers(const std::string& state_folder,
                                                         const std::string& database_url) {
@@ -36,12 +33,11 @@ absl::StatusOr<std::vector<ProcessLock>> LockForWorkers(const std::string& state
                              TakeLock(state_folder + "/cytopressd",
                                       absl::StrCat("the state folder ", state_folder), "--state"));
   locks.push_back(std::move(of_state));
-  if (!IsDatabaseFile(database_url)) return locks;
+  const std::optional<std::string> file = DatabaseFile(database_url);
+  if (!file.has_value()) return locks;
   std::error_code error;
   // Whatever links lead to it; it need not be there yet.
-  const std::string database = std::filesystem::weakly_canonical(
-                                   std::string(absl::StripPrefix(database_url, "sqlite://")), error)
-                                   .string();
+  const std::string database = std::filesystem::weakly_canonical(*file, error).string();
   if (error) return absl::InternalError(absl::StrCat(database_url, ": ", error.message()));
   CYTOPRESS_ASSIGN_OR_RETURN(
       ProcessLock of_database,

@@ -6,13 +6,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "server/worker/process_lock.h"
 
 namespace cytopress {
-
-// Whether the job database is a file of this machine.
-bool IsDatabaseFile(absl::string_view database_url);
 
 // Locks the state folder and, if it is a file, the job database. Workers of two servers on one file
 // bear the same names: each server would take the other's for dead ones of its own, and their jobs

@@ -16,11 +16,11 @@ absl::Status NoMemory() { return OutOfMemory("no memory for the model's file"); 
 
 }  // namespace
 
-UploadReactor* UploadReactor::Start(ModelRegistry* registry, FilePlaces* places,
-                                    BlockingCalls* calls, grpc::CallbackServerContext* context,
-                                    v1::Model* response) {
-  auto* const reactor = new UploadReactor(registry, places, calls, context, response);
-  if (places->Take(reactor)) {
+UploadReactor* UploadReactor::Start(ModelRegistry* registry, absl::Mutex* publishing,
+                                    FilePlaces* places, BlockingCalls* calls,
+                                    grpc::CallbackServerContext* context, v1::Model* response) {
+  auto* const reactor = new UploadReactor(registry, publishing, places, calls, context, response);
+  if (places->Take(reactor, [context] { context->TryCancel(); })) {
     reactor->Read();
   } else {
     reactor->End(BlockingCalls::Overloaded());
@@ -42,6 +42,8 @@ void UploadReactor::OnReadDone(bool ok) try {
   if (context_->IsCancelled()) return End(ClientGone());
   const bool scheduled = calls_->TrySchedule([this]() {
     try {
+      // It may have waited long for its turn, and who is gone sends the file again.
+      if (context_->IsCancelled()) return End(ClientGone());
       absl::StatusOr<v1::Model> model = Publish();
       if (model.ok()) *response_ = *std::move(model);
       End(model.status());
@@ -78,7 +80,8 @@ absl::StatusOr<v1::Model> UploadReactor::Publish() const {
                                             digest, " where sha256 announced \"", sha256_,
                                             "\"; send the file again"));
   }
-  // A call that is made again must not publish twice.
+  // A call that is made again must not publish twice, also while the first one is at it.
+  absl::MutexLock lock(publishing_);
   const absl::StatusOr<v1::Model> newest = registry_->Get({name_, 0});
   if (newest.ok() && newest->sha256() == digest) return newest;
   const absl::StatusOr<ModelVersion> published =

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "core/registry/model_registry.h"
 #include "cytopress/v1/models.pb.h"
 #include "server/blocking_calls.h"
@@ -18,21 +19,22 @@ namespace cytopress {
 
 // Gathers the file in memory and publishes it when the client has sent it all. gRPC calls it from
 // one thread at a time; deletes itself when gRPC is done with it.
-class UploadReactor : public grpc::ServerReadReactor<v1::UploadModelRequest>,
-                      public FilePlaces::Stream {
+class UploadReactor : public grpc::ServerReadReactor<v1::UploadModelRequest> {
  public:
-  // All must outlive the reactor.
-  static UploadReactor* Start(ModelRegistry* registry, FilePlaces* places, BlockingCalls* calls,
-                              grpc::CallbackServerContext* context, v1::Model* response);
+  // All must outlive the reactor. `publishing` is held from the look at the newest version until
+  // the next one is published.
+  static UploadReactor* Start(ModelRegistry* registry, absl::Mutex* publishing, FilePlaces* places,
+                              BlockingCalls* calls, grpc::CallbackServerContext* context,
+                              v1::Model* response);
 
   void OnReadDone(bool ok) override;
   void OnDone() override { delete this; }
-  void CutOff() override { context_->TryCancel(); }
 
  private:
-  UploadReactor(ModelRegistry* registry, FilePlaces* places, BlockingCalls* calls,
-                grpc::CallbackServerContext* context, v1::Model* response)
+  UploadReactor(ModelRegistry* registry, absl::Mutex* publishing, FilePlaces* places,
+                BlockingCalls* calls, grpc::CallbackServerContext* context, v1::Model* response)
       : registry_(registry),
+        publishing_(publishing),
         places_(places),
         calls_(calls),
         context_(context),
@@ -46,6 +48,7 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadModelRequest>,
   void End(const absl::Status& status);
 
   ModelRegistry* const registry_;
+  absl::Mutex* const publishing_;
   FilePlaces* const places_;
   BlockingCalls* const calls_;
   grpc::CallbackServerContext* const context_;

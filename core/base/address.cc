@@ -31,11 +31,20 @@ absl::Status CheckPort(absl::string_view address) {
   const size_t colon = address.rfind(':');
   if (colon == absl::string_view::npos || IsUnixSocket(address)) return absl::OkStatus();
   const absl::string_view port = address.substr(colon + 1);
-  if (!std::all_of(port.begin(), port.end(), absl::ascii_isdigit)) return absl::OkStatus();
-  uint64_t number = 0;
-  if (port.empty() || (absl::SimpleAtoi(port, &number) && number <= kMost)) {
-    return absl::OkStatus();
+  if (port.empty() || port == "http" || port == "https") return absl::OkStatus();
+  if (absl::StrContains(port, '/') || absl::EndsWith(port, "]")) return absl::OkStatus();  // none
+  // "dns:cells", "fe80::a": a scheme of gRPC's or an address without brackets, and no port either.
+  const absl::string_view host = address.substr(0, colon);
+  const bool is_scheme = host == "dns" || host == "ipv4" || host == "ipv6";
+  const bool is_ipv6 = absl::StrContains(host, ':') && !absl::StrContains(host, ']') &&
+                       !absl::StrContains(host, '/');
+  if (is_scheme || is_ipv6) return absl::OkStatus();
+  if (!std::all_of(port.begin(), port.end(), absl::ascii_isdigit)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", address, "\": port ", port, " is no number, such as 8500"));
   }
+  uint64_t number = 0;
+  if (absl::SimpleAtoi(port, &number) && number <= kMost) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("\"", address, "\": port ", port, " does not exist; the largest is ", kMost));
 }

@@ -16,7 +16,8 @@ bool IsUnixSocket(absl::string_view address);
 bool IsLocal(absl::string_view address);
 
 // INVALID_ARGUMENT for "host:port" with a port above 65535, of which gRPC would take the lower 16
-// bits. What has no such port ("unix:/path", "dns:///name") is left to gRPC.
+// bits, or with one that is no number, for which it would take 0; it knows "http" and "https". What
+// has no such port ("unix:/path", "dns:///name") is left to gRPC.
 absl::Status CheckPort(absl::string_view address);
 
 // INVALID_ARGUMENT unless it is "HOST:PORT" with a host and such a port in digits; an IPv6 address

@@ -5,6 +5,11 @@
 namespace cytopress {
 namespace {
 
+struct JobTransition {
+  v1::JobState from;
+  v1::JobState to;
+};
+
 constexpr JobTransition kLegalTransitions[] = {
     {v1::JOB_STATE_QUEUED, v1::JOB_STATE_LEASED},      // AcquireLease
     {v1::JOB_STATE_QUEUED, v1::JOB_STATE_CANCELLED},   // Cancel
@@ -24,8 +29,6 @@ constexpr v1::JobState kStates[] = {
 };
 
 }  // namespace
-
-absl::Span<const JobTransition> LegalTransitions() { return kLegalTransitions; }
 
 bool IsLegalTransition(v1::JobState from, v1::JobState to) {
   return std::any_of(std::begin(kLegalTransitions), std::end(kLegalTransitions),

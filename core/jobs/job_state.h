@@ -10,14 +10,8 @@
 
 namespace cytopress {
 
-struct JobTransition {
-  v1::JobState from;
-  v1::JobState to;
-};
-
-// Every legal move, and no other. The store makes no move that is not in this list, but of a row
-// that is damaged, which fails from any state.
-absl::Span<const JobTransition> LegalTransitions();
+// The store makes no move that is not legal, but of a row that is damaged, which fails from any
+// state.
 bool IsLegalTransition(v1::JobState from, v1::JobState to);
 
 // SUCCEEDED, FAILED and CANCELLED: no move leads out of them.

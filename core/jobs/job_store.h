@@ -3,6 +3,7 @@
 #define CYTOPRESS_CORE_JOBS_JOB_STORE_H_
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "cytopress/v1/job.pb.h"
@@ -36,6 +38,8 @@ struct ListJobsQuery {
   std::string model_name;            // empty = all
   std::string request_id;            // empty = all; else there is one at most
   int page_size = 50;                // REQUIRES: at least 1
+  // Of a page with more than one job.
+  int64_t max_page_bytes = std::numeric_limits<int64_t>::max();
   std::string page_token;
 };
 
@@ -131,6 +135,8 @@ class JobStore {
   // metrics.
   virtual absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> LedgerSince(
       int64_t after) = 0;
+  // The number of the ledger's last line, damaged or not; 0 without any. Cheap, however long it is.
+  virtual absl::StatusOr<int64_t> LastLedgerLine() = 0;
 };
 
 struct JobStoreOptions {
@@ -146,6 +152,9 @@ struct JobStoreOptions {
 // the store. NOT_FOUND when there is no such database and it is not to be created.
 absl::StatusOr<std::unique_ptr<JobStore>> OpenJobStore(const std::string& url, Clock* clock,
                                                        const JobStoreOptions& options = {});
+
+// The path in "sqlite:///path/to/file.db"; nullopt of a URL that begins otherwise.
+std::optional<std::string> DatabaseFile(absl::string_view url);
 
 }  // namespace cytopress
 

@@ -14,7 +14,7 @@ constexpr char kTakeTurn[] = "SELECT pg_advisory_xact_lock(7165075)";
 // Ends the wait for a peer that is gone without a word, on this side and on the server's: whoever
 // vanishes within a transaction must not hold the others up.
 constexpr char kPatience[] =
-    "connect_timeout=10&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
+    "connect_timeout=3&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
     "&tcp_user_timeout=20000";
 constexpr const char* kSettings[] = {
     "SET client_encoding = 'UTF8'",

@@ -185,6 +185,13 @@ void CheckQuantization(const v1::QuantizeOptions& quantize, SpecChecker* checker
     checker->Add("recipe.quantize.per_tensor_scales",
                  "is for ROUNDING_NEAREST, the plain way; choose that rounding or leave it out");
   }
+  if (quantize.per_tensor_scales() && (quantize.has_aware() || quantize.reestimate_batch_norm())) {
+    checker->Add("recipe.quantize.per_tensor_scales",
+                 absl::StrCat("does not go with recipe.quantize.",
+                              quantize.has_aware() ? "aware" : "reestimate_batch_norm",
+                              ", which changes the batch norms after the scales are chosen by "
+                              "them; switch one of the two off"));
+  }
   CheckAsymmetric(quantize, checker);
   checker->InRange("recipe.quantize.weight_percentile", quantize.weight_percentile(), 0.0, 100.0);
   checker->IsValid<v1::RangeMethod>("recipe.quantize.weight_range", quantize.weight_range());

@@ -1,12 +1,15 @@
 #include "core/jobs/sql_dialect.h"
 
 #include <filesystem>
+#include <optional>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "core/jobs/job_store.h"
 
 namespace cytopress {
 namespace {
@@ -30,6 +33,11 @@ std::string Quoted(absl::string_view url) {
 
 }  // namespace
 
+std::optional<std::string> DatabaseFile(absl::string_view url) {
+  if (!absl::StartsWith(url, "sqlite:///")) return std::nullopt;
+  return std::string(absl::StripPrefix(url, "sqlite://"));
+}
+
 absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url, bool create) {
   if (HasPassword(url)) {
     return absl::InvalidArgumentError(
@@ -39,26 +47,25 @@ absl::StatusOr<std::unique_ptr<SqlDialect>> DialectOf(const std::string& url, bo
   if (absl::StartsWith(url, "postgresql://") || absl::StartsWith(url, "postgres://")) {
     return MakePostgresDialect(url);
   }
-  absl::string_view path = url;
-  if (!absl::ConsumePrefix(&path, "sqlite://") || !absl::StartsWith(path, "/")) {
+  const std::optional<std::string> path = DatabaseFile(url);
+  if (!path.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("database URL", Quoted(url),
                      ": expected sqlite:///absolute/path.db or postgresql://HOST/DATABASE"));
   }
-  if (absl::StrContains(path, '"')) {
+  if (absl::StrContains(*path, '"')) {
     return absl::InvalidArgumentError(
         absl::StrCat("database URL \"", url, "\": the path must not contain a quotation mark"));
   }
   std::error_code error;
-  const bool exists = std::filesystem::exists(std::string(path), error);
-  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot look for ", path));
+  const bool exists = std::filesystem::exists(*path, error);
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot look for ", *path));
   if (!create && !exists) {
     return absl::NotFoundError(
-        absl::StrCat("there is no job database ", path, "; cytopressd makes it when it starts"));
+        absl::StrCat("there is no job database ", *path, "; cytopressd makes it when it starts"));
   }
-  CYTOPRESS_RETURN_IF_ERROR(
-      MakeDirectories(std::filesystem::path(std::string(path)).parent_path().string()));
-  return MakeSqliteDialect(std::string(path));
+  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(*path).parent_path().string()));
+  return MakeSqliteDialect(*path);
 }
 
 }  // namespace cytopress

@@ -1,5 +1,5 @@
-// Opening, transactions, and what clients and monitoring ask. What workers ask is in
-// sql_job_store_lease.cc.
+// Opening, transactions, and what clients ask. What workers ask is in sql_job_store_lease.cc, what
+// is asked about them in sql_job_store_workers.cc.
 #include "core/jobs/sql_job_store.h"
 
 #include <spdlog/spdlog.h>
@@ -24,7 +24,6 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kConnections = 4;
-constexpr int kMaxLedgerLines = 1000;
 constexpr char kTokenVersion[] = "v1";
 
 // Sorts by the second of submission; its 64 random bits keep a job from being guessed.
@@ -92,22 +91,6 @@ std::vector<std::pair<int64_t, std::string>> ListIds(soci::session& sql, const L
   rows.execute();
   while (rows.fetch()) ids.emplace_back(number, id);
   return ids;
-}
-
-std::vector<WorkerInfo> LoadWorkers(soci::session& sql) {
-  std::vector<WorkerInfo> workers;
-  WorkerInfo info;
-  int64_t last_seen_us = 0;
-  soci::statement query =
-      (sql.prepare << "SELECT name, device, job_id, last_seen_us FROM workers ORDER BY name",
-       soci::into(info.name), soci::into(info.device), soci::into(info.job_id),
-       soci::into(last_seen_us));
-  query.execute();
-  while (query.fetch()) {
-    info.last_seen = absl::FromUnixMicros(last_seen_us);
-    workers.push_back(info);
-  }
-  return workers;
 }
 
 // As clients see it: with what it waits for and its ledger.
@@ -249,17 +232,25 @@ absl::StatusOr<ListJobsPage> SqlJobStore::List(const ListJobsQuery& query) {
       page.next_page_token = PageToken(query, ids.back().first);
     }
     const std::vector<WorkerInfo> workers = LoadWorkers(sql);
+    int64_t bytes = 0;
+    int64_t last_number = 0;
     for (const auto& [number, id] : ids) {
       absl::StatusOr<JobRow> row = LoadJob(sql, id);
       absl::StatusOr<v1::Job> job =
           row.ok() ? Complete(sql, *std::move(row), workers, clock_->Now()) : row.status();
       if (job.ok()) {
+        bytes += static_cast<int64_t>(job->ByteSizeLong());
+        if (!page.jobs.empty() && bytes > query.max_page_bytes) {
+          page.next_page_token = PageToken(query, last_number);
+          break;
+        }
         page.jobs.push_back(*std::move(job));
       } else if (absl::IsDataLoss(job.status())) {
         spdlog::warn("{} is left out of the list: {}", id, std::string(job.status().message()));
       } else {
         return job.status();
       }
+      last_number = number;
     }
     return absl::OkStatus();
   }));
@@ -293,112 +284,6 @@ absl::StatusOr<int64_t> SqlJobStore::Revision(const std::string& id) {
                           : absl::NotFoundError(absl::StrCat("no job \"", id, "\""));
   }));
   return revision;
-}
-
-absl::StatusOr<RegistryNote> SqlJobStore::NoteRegistry(const RegistryNote& mine) {
-  RegistryNote known;
-  const auto look = [&known](soci::session& sql) {
-    sql << "SELECT id, place FROM registry", soci::into(known.id), soci::into(known.place);
-    return absl::OkStatus();
-  };
-  CYTOPRESS_RETURN_IF_ERROR(Read(look));
-  if (!known.id.empty() || mine.id.empty()) return known;
-  CYTOPRESS_RETURN_IF_ERROR(Write([&](soci::session& sql) {
-    sql << "INSERT INTO registry (number, id, place) VALUES (1, :id, :place)"
-           " ON CONFLICT (number) DO NOTHING",
-        soci::use(mine.id), soci::use(mine.place);
-    return look(sql);
-  }));
-  return known;
-}
-
-absl::Status SqlJobStore::Heartbeat(const std::string& worker, const std::string& device,
-                                    const std::string& job_id) {
-  const int64_t now_us = ToMicros(clock_->Now());
-  return Write([&](soci::session& sql) -> absl::Status {
-    sql << "INSERT INTO workers (name, device, job_id, last_seen_us)"
-           " VALUES (:name, :device, :job_id, :now) ON CONFLICT (name) DO UPDATE SET"
-           " device = excluded.device, job_id = excluded.job_id,"
-           " last_seen_us = excluded.last_seen_us",
-        soci::use(worker), soci::use(device), soci::use(job_id), soci::use(now_us);
-    return absl::OkStatus();
-  });
-}
-
-absl::StatusOr<std::vector<WorkerInfo>> SqlJobStore::ListWorkers() {
-  std::vector<WorkerInfo> workers;
-  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    workers = LoadWorkers(sql);
-    return absl::OkStatus();
-  }));
-  return workers;
-}
-
-absl::StatusOr<int64_t> SqlJobStore::QueuedFor(const std::string& device) {
-  int64_t count = 0;
-  const std::string may_begin = PauseIsOver(clock_->Now());
-  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    const int queued = v1::JOB_STATE_QUEUED;
-    sql << "SELECT COUNT(*) FROM jobs WHERE state = :state AND device IN ('', :device) AND "
-        << may_begin,
-        soci::use(queued), soci::use(device), soci::into(count);
-    return absl::OkStatus();
-  }));
-  return count;
-}
-
-absl::StatusOr<QueueStats> SqlJobStore::Stats() {
-  QueueStats stats;
-  for (v1::JobState state : AllJobStates()) stats.jobs_by_state[state] = 0;
-  CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-    int state = 0;
-    int64_t count = 0;
-    int64_t oldest_us = 0;
-    soci::statement query =
-        (sql.prepare << "SELECT state, COUNT(*), MIN(created_us) FROM jobs GROUP BY state",
-         soci::into(state), soci::into(count), soci::into(oldest_us));
-    query.execute();
-    while (query.fetch()) {
-      stats.jobs_by_state[static_cast<v1::JobState>(state)] = count;
-      if (state != v1::JOB_STATE_QUEUED) continue;
-      stats.depth = count;
-      stats.oldest_age = clock_->Now() - absl::FromUnixMicros(oldest_us);
-    }
-    return absl::OkStatus();
-  }));
-  return stats;
-}
-
-absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> SqlJobStore::LedgerSince(
-    int64_t after) {
-  std::vector<std::pair<int64_t, v1::LedgerEntry>> lines;
-  int found = 0;
-  do {
-    found = 0;
-    CYTOPRESS_RETURN_IF_ERROR(Read([&](soci::session& sql) -> absl::Status {
-      int64_t number = 0;
-      std::string json;
-      const int64_t from = after;
-      soci::statement query = (sql.prepare << "SELECT number, entry FROM ledger WHERE number > "
-                                              ":after ORDER BY number LIMIT "
-                                           << kMaxLedgerLines,
-                               soci::use(from), soci::into(number), soci::into(json));
-      query.execute();
-      while (query.fetch()) {
-        ++found;
-        after = number;
-        absl::StatusOr<v1::LedgerEntry> entry = ParseLedgerEntry(json);
-        if (entry.ok()) {
-          lines.emplace_back(number, *std::move(entry));
-        } else {
-          spdlog::warn("line {} of the ledger is left out: {}", number,
-                       std::string(entry.status().message()));
-        }
-      }
-      return absl::OkStatus();
-    }));
-  } while (lines.empty() && found == kMaxLedgerLines);  // all of them damaged
-  return lines;
 }
 
 absl::StatusOr<std::unique_ptr<JobStore>> OpenJobStore(const std::string& url, Clock* clock,

@@ -62,6 +62,7 @@ class SqlJobStore : public JobStore {
   absl::StatusOr<QueueStats> Stats() override;
   absl::StatusOr<std::vector<std::pair<int64_t, v1::LedgerEntry>>> LedgerSince(
       int64_t after) override;
+  absl::StatusOr<int64_t> LastLedgerLine() override;
 
  private:
   using Body = absl::FunctionRef<absl::Status(soci::session&)>;
@@ -77,6 +78,7 @@ class SqlJobStore : public JobStore {
   // Connects a session anew that has lost its connection.
   void BeginOn(soci::session& sql, Begin begin) const;
 
+  static std::vector<WorkerInfo> LoadWorkers(soci::session& sql);
   // ABORTED when `lease` is no longer the job's.
   absl::StatusOr<JobRow> LoadLeased(soci::session& sql, const Lease& lease) const;
   // Loads the job of `lease`, changes and saves it.

@@ -39,9 +39,11 @@ absl::Status NotRunning(const JobRow& row, absl::string_view what) {
 
 absl::Status SqlJobStore::Move(JobRow* row, v1::JobState to) const {
   const v1::JobState from = row->job.state();
+  const bool has_ended = from == v1::JOB_STATE_SUCCEEDED || from == v1::JOB_STATE_FAILED;
   if (!IsLegalTransition(from, to)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(row->job.id(), " is ", StateName(from), " and cannot become ", StateName(to)));
+    return absl::FailedPreconditionError(absl::StrCat(row->job.id(), has_ended ? " has " : " is ",
+                                                      StateName(from), has_ended ? " already" : "",
+                                                      " and cannot become ", StateName(to)));
   }
   row->job.set_state(to);
   if (IsTerminal(to)) *row->job.mutable_finished() = ToTimestamp(clock_->Now());

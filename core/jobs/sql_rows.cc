@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
-#include "core/jobs/job_state.h"
 
 namespace cytopress {
 namespace {

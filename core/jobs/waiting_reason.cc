@@ -26,8 +26,9 @@ std::string WaitingReason(const v1::Job& job, absl::Time not_before,
     }
   }
   if (devices.empty()) {
-    return "no worker is up; start cytopressd with --workers, or a cytopress-worker, and look into "
-           "the log of cytopressd if one should be";
+    return "no worker is up; start cytopressd with --workers, or a cytopress-worker; if one should "
+           "be, look into the log of cytopressd and those of its workers, "
+           "<its state folder>/logs/worker-*.log";
   }
   if (busy.empty() && !idle) {
     return absl::StrCat("no worker for ", device, " is up, only for ", absl::StrJoin(devices, ", "),

@@ -8,7 +8,6 @@
 #define CYTOPRESS_CORE_REGISTRY_MODEL_FOLDER_H_
 
 #include <cstdint>
-#include <memory>
 #include <set>
 #include <string>
 

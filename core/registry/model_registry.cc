@@ -93,10 +93,10 @@ class ModelRegistry::ManifestCache {
     return (entries_[path] = std::move(entry)).model;
   }
 
-  // Whether it was not asked before of this folder: what every request meets is logged once.
-  bool IsNews(const std::string& unreadable_folder) {
+  // Whether it was not asked before of this problem: what every request meets is logged once.
+  bool IsNews(const std::string& problem) {
     absl::MutexLock lock(&mutex_);
-    return unreadable_.insert(unreadable_folder).second;
+    return problems_.insert(problem).second;
   }
 
   void Forget(const std::string& path) {
@@ -124,9 +124,7 @@ class ModelRegistry::ManifestCache {
 
   static absl::StatusOr<Identity> IdentityOf(const std::string& path) {
     struct stat info;
-    if (stat(path.c_str(), &info) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
-    }
+    if (stat(path.c_str(), &info) != 0) return ErrnoStatus("cannot read", path);
     return Identity{info.st_ino, info.st_size};
   }
 
@@ -135,7 +133,7 @@ class ModelRegistry::ManifestCache {
   absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Folder> folders_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::string> unreadable_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> problems_ ABSL_GUARDED_BY(mutex_);  // that were logged
 };
 
 ModelRegistry::ModelRegistry(std::string root)
@@ -185,8 +183,7 @@ absl::StatusOr<std::string> ModelRegistry::MakeIdentity() {
   // A link replaces no file: of several that ask at once, the first one's stays.
   const bool linked = link(incoming.c_str(), IdentityPath().c_str()) == 0 || errno == EEXIST;
   const absl::Status status =
-      linked ? SyncFolder(root_)
-             : absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", IdentityPath()));
+      linked ? SyncFolder(root_) : ErrnoStatus("cannot make", IdentityPath());
   unlink(incoming.c_str());
   CYTOPRESS_RETURN_IF_ERROR(status);
   return Identity();
@@ -295,8 +292,9 @@ absl::StatusOr<std::vector<v1::Model>> ModelRegistry::List(absl::string_view nam
       if (model.ok()) {
         models.push_back(*std::move(model));
       } else if (!absl::IsNotFound(model.status())) {  // deleted meanwhile
-        spdlog::warn("{}@{} is left out of the list: {}", listed, *it,
-                     std::string(model.status().message()));
+        const std::string problem =
+            absl::StrCat(listed, "@", *it, " is left out of the list: ", model.status().message());
+        if (cache_->IsNews(problem)) spdlog::warn("{}", problem);
       }
     }
   }

@@ -167,14 +167,15 @@ void Admission::Close() {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
     line.swap(line_);
+    if (tickets_ == 0) emptied_.Notify();
   }
   for (InLine& waiting : line) waiting.admitted(ShuttingDown());
 }
 
 bool Admission::AwaitEmpty(absl::Duration timeout) {
-  absl::MutexLock lock(&mutex_);
-  const auto empty = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return tickets_ == 0; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&empty), timeout);
+  const bool empty = emptied_.WaitFor(timeout);
+  absl::MutexLock lock(&mutex_);  // the last ticket may still hold it, and the admission be gone
+  return empty;
 }
 
 int64_t Admission::waiting_images() const {
@@ -187,6 +188,8 @@ Admission::Ticket::~Ticket() {
   {
     absl::MutexLock lock(&admission_->mutex_);
     --admission_->tickets_;
+    // Under the lock: without it the admission may be gone.
+    if (admission_->closed_ && admission_->tickets_ == 0) admission_->emptied_.Notify();
     if (aside_for_.empty()) {
       admission_->CountWaiting(-waiting_images_, bulk_);
     } else {

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/steady_notification.h"
 
 namespace cytopress {
 
@@ -96,7 +97,7 @@ class Admission {
 
   // From now on nothing is admitted.
   void Close();
-  // True as soon as no ticket is left, false after `timeout`.
+  // Once closed: true as soon as no ticket is left. False after `timeout`, which must be finite.
   bool AwaitEmpty(absl::Duration timeout);
 
   // In the queue.
@@ -142,6 +143,8 @@ class Admission {
   int64_t most_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<InLine> line_ ABSL_GUARDED_BY(mutex_);
   absl::InsecureBitGen random_ ABSL_GUARDED_BY(mutex_);
+
+  SteadyNotification emptied_;  // closed, and no ticket is left: that stays so
 };
 
 }  // namespace cytopress

@@ -11,7 +11,6 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/memory.h"
 #include "core/base/status_macros.h"
-#include "core/image/png_chunks.h"
 #include "core/serving/error_details.h"
 #include "core/serving/image_errors.h"
 
@@ -21,14 +20,9 @@ namespace {
 // Images that a decoding thread takes of one request before it looks after others.
 constexpr int kImagesPerTurn = 8;
 // A lone image in a file so small is decoded by the thread that brings it, if it is no larger than
-// that either and nothing else in the file expands: waking another would take longer.
+// that either: waking another would take longer.
 constexpr int64_t kQuickBytes = 16 << 10;
 constexpr int64_t kQuickPixels = 128 * 128;
-// Of one image in the running mean of the time that decoding a byte takes.
-constexpr double kDecodeWeight = 0.05;
-// What one image takes a byte counts as at most so many times the mean: a few bytes can hold a
-// large image, and must not let those of others be refused.
-constexpr double kMostOfMean = 4;
 // Requests that held so much together leave memory behind that is worth returning, once hardly any
 // has been held for a while.
 constexpr int64_t kMuchMemory = int64_t{16} << 20;
@@ -51,18 +45,7 @@ Amount AmountOf(const std::vector<InputImage>& images) {
 
 // As far as is known before it is decoded.
 bool IsQuick(const std::vector<InputImage>& images) {
-  if (images.size() != 1) return false;
-  const InputImage& image = images.front();
-  return static_cast<int64_t>(image.bytes.size()) <= kQuickBytes &&
-         (image.raw || !HasCompressedExtras(image.bytes));
-}
-
-absl::StatusOr<Image> ToImage(const InputImage& input, const DecodeLimits& limits) try {
-  if (!input.raw) return DecodeImage(input.bytes, limits);
-  return Image{input.width, input.height, input.channels,
-               std::vector<uint8_t>(input.bytes.begin(), input.bytes.end())};
-} catch (const std::bad_alloc&) {
-  return absl::ResourceExhaustedError("no memory for the image");
+  return images.size() == 1 && static_cast<int64_t>(images.front().bytes.size()) <= kQuickBytes;
 }
 
 // Room for what goes into the network and for what comes out.
@@ -79,33 +62,22 @@ bool LacksMemory(const absl::Status& status) {
   return absl::IsResourceExhausted(status) && ErrorInfoOf(status).reason().empty();
 }
 
-// Writes the network's input of `input` to `pixels`.
-absl::Status PrepareImage(const InputImage& input, const Preprocessing& preprocessing,
-                          const DecodeLimits& limits, uint8_t* pixels) {
-  if (input.raw && input.width == preprocessing.width && input.height == preprocessing.height &&
-      input.channels == preprocessing.channels) {
-    std::copy(input.bytes.begin(), input.bytes.end(), pixels);
-    return absl::OkStatus();
-  }
-  CYTOPRESS_ASSIGN_OR_RETURN(const Image image, ToImage(input, limits));
-  CYTOPRESS_ASSIGN_OR_RETURN(const Image prepared, Preprocess(image, preprocessing));
-  std::copy(prepared.pixels.begin(), prepared.pixels.end(), pixels);
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 struct ClassifyPipeline::Request {
   Request(ClassifyTask what, const Amount& how_much, absl::Duration now, absl::Duration budget)
-      : task(std::move(what)), admitted(now), deadline(now + budget), amount(how_much) {}
+      : task(std::move(what)), admitted(now), deadline(now + budget) {
+    // Bulk work lets others go first in the batches, though not in decoding.
+    if (!task.bulk) load.images = static_cast<int64_t>(task.images.size());
+    load.encoded_bytes = how_much.encoded_bytes;
+  }
 
   ClassifyTask task;
   std::unique_ptr<Admission::Ticket> ticket;
   absl::Duration admitted;  // steady time
   absl::Duration deadline;  // steady time
-  Amount amount;
-  bool counts_as_undecoded = false;  // guarded by the pipeline's mutex
-  int looks = 0;                     // at the registry
+  AnswerTime::Load load;
+  int looks = 0;  // at the registry
   bool quick = false;
   absl::Duration predicted;  // zero: nothing was
   ModelHandle model;
@@ -135,10 +107,13 @@ ClassifyPipeline::ClassifyPipeline(const ClassifyPipelineOptions& options, Model
                [observer](const ModelVersion& model) { observer->OnUnloaded(model); },
                [this] { ReturnMemoryOfRequests(); }},
               clock),
+      answer_time_(std::max(1, options.decode_threads)),
       decoders_("decode", std::max(1, options.decode_threads)),
       lookups_("lookup", 1) {}
 
-ClassifyPipeline::~ClassifyPipeline() { Drain(absl::InfiniteDuration()); }
+ClassifyPipeline::~ClassifyPipeline() {
+  while (!Drain(absl::Hours(1))) continue;  // a timeout has to be finite
+}
 
 void ClassifyPipeline::Submit(ClassifyTask task) {
   const absl::Duration now = clock_->Steady();
@@ -160,7 +135,7 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
   wish.images = images;
   wish.bytes = amount.bytes;
   wish.budget = budget;
-  wish.predicted = Predict(model, images, amount.encoded_bytes);
+  wish.predicted = answer_time_.Predict(model, images, amount.encoded_bytes);
   absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
   if (!ticket.ok()) {
     observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
@@ -176,7 +151,7 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
 
 void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket) {
   request->ticket = std::move(ticket);
-  CountUndecoded(request.get(), true);
+  answer_time_.CountUndecoded(&request->load, true);
   const std::optional<ModelVersion> version = recent_.Find(request->task.model);
   if (version.has_value()) return GoOn(request, *version);
   ScheduleLookUp(request);
@@ -210,56 +185,9 @@ void ClassifyPipeline::GoOn(const RequestPtr& request, const ModelVersion& versi
   decoders_.Schedule([this, request, version] { FindModel(request, version); });
 }
 
-void ClassifyPipeline::CountUndecoded(Request* request, bool counts) {
-  absl::MutexLock lock(&mutex_);
-  if (request->counts_as_undecoded == counts) return;
-  request->counts_as_undecoded = counts;
-  const int64_t sign = counts ? 1 : -1;
-  // Bulk work lets others go first in the batches, though not in decoding.
-  if (!request->task.bulk) {
-    undecoded_images_ += sign * static_cast<int64_t>(request->task.images.size());
-  }
-  undecoded_bytes_ += sign * request->amount.encoded_bytes;
-}
-
 absl::Duration ClassifyPipeline::PredictedTime(const ModelVersion& model, int64_t images,
                                                int64_t encoded_bytes) const {
-  return Predict(models_.Find(recent_.WithName(model)), images, encoded_bytes);
-}
-
-absl::Duration ClassifyPipeline::Predict(const ModelHandle& model, int64_t images,
-                                         int64_t encoded_bytes) const {
-  if (model == nullptr) return absl::ZeroDuration();
-  double margin;
-  double seconds_per_byte;
-  int64_t undecoded_images;
-  int64_t undecoded_bytes;
-  {
-    absl::MutexLock lock(&mutex_);
-    margin = margin_.value();
-    seconds_per_byte = decode_seconds_per_byte_.value() / decoders_.threads();
-    undecoded_images = undecoded_images_;
-    undecoded_bytes = undecoded_bytes_;
-  }
-  const BatchLoad load = model->scheduler.load();
-  // Without anything before it, a request is welcome whatever the means say: it corrects them.
-  if (load.images + undecoded_images + undecoded_bytes == 0) return absl::ZeroDuration();
-  // Decoding and computing go on side by side: whichever has more to do decides. Those not yet
-  // decoded are taken to be this model's, all of them.
-  const absl::Duration decoding = absl::Seconds(undecoded_bytes * seconds_per_byte);
-  // Those that fill batches are computed before; the others are in the same one.
-  const int64_t before = load.waiting + undecoded_images;
-  const int64_t beside = before % load.full;
-  const absl::Duration computing = load.running + (before - beside) * load.image;
-  const absl::Duration own =
-      absl::Seconds(encoded_bytes * seconds_per_byte) +
-      std::max(model->scheduler.BatchTime(beside + images), (beside + images) * load.image);
-  return margin * (std::max(decoding, computing) + own);
-}
-
-double ClassifyPipeline::prediction_margin() const {
-  absl::MutexLock lock(&mutex_);
-  return margin_.value();
+  return answer_time_.Predict(models_.Find(recent_.WithName(model)), images, encoded_bytes);
 }
 
 void ClassifyPipeline::Preload(const ModelVersion& model,
@@ -346,12 +274,12 @@ absl::Status ClassifyPipeline::StepAside(const RequestPtr& request, const std::s
     models_.DropWaiting();
     full = request->ticket->StepAside(what);
   }
-  if (full.ok()) CountUndecoded(request.get(), false);
+  if (full.ok()) answer_time_.CountUndecoded(&request->load, false);
   return full;
 }
 
 void ClassifyPipeline::StepBack(const RequestPtr& request) {
-  CountUndecoded(request.get(), true);
+  answer_time_.CountUndecoded(&request->load, true);
   request->ticket->StepBack();
 }
 
@@ -414,12 +342,7 @@ absl::Status ClassifyPipeline::Decode(Request& request, int index, const DecodeL
   CYTOPRESS_RETURN_IF_ERROR(
       PrepareImage(image, request.model->preprocessing, limits, &request.batch.pixels[offset]));
   if (!image.raw) {
-    const double seconds = absl::ToDoubleSeconds(clock_->Steady() - start);
-    double a_byte = seconds / static_cast<double>(image.bytes.size());
-    absl::MutexLock lock(&mutex_);
-    const double mean = decode_seconds_per_byte_.value();
-    if (mean > 0) a_byte = std::min(a_byte, kMostOfMean * mean);
-    decode_seconds_per_byte_.Add(a_byte, kDecodeWeight);
+    answer_time_.NoteDecoded(static_cast<int64_t>(image.bytes.size()), clock_->Steady() - start);
   }
   return absl::OkStatus();
 }
@@ -448,28 +371,17 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
   batch.done = [this, weak = std::weak_ptr<Request>(request)](const absl::Status& computed) {
     Finish(weak.lock(), computed);
   };
-  CountUndecoded(plain, false);
+  answer_time_.CountUndecoded(&plain->load, false);
   request->model->scheduler.Enqueue(std::shared_ptr<BatchTask>(request, &batch));
 }
 
-void ClassifyPipeline::JudgePrediction(const Request& request, const absl::Status& end) {
-  if (request.predicted == absl::ZeroDuration()) return;
-  // Who gives up, or sends what is no image, does not say how long the answer would have taken;
-  // only who has waited for longer than that says that it would have been late.
-  const bool waited_too_long = clock_->Steady() - request.admitted > request.predicted;
-  const bool late = absl::IsDeadlineExceeded(end) || (absl::IsCancelled(end) && waited_too_long);
-  if (!end.ok() && !late) return;
-  absl::MutexLock lock(&mutex_);
-  margin_.Note(late);
-}
-
 void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
-  CountUndecoded(request.get(), false);
+  answer_time_.CountUndecoded(&request->load, false);
   // Its client has given up, which metrics must not take for a success.
   if (status.ok() && clock_->Steady() > request->deadline) {
     status = absl::DeadlineExceededError("the deadline passed while the images were computed");
   }
-  JudgePrediction(*request, status);
+  answer_time_.JudgePrediction(request->predicted, clock_->Steady() - request->admitted, status);
   if (LacksMemory(status)) status = OutOfMemory(status.message());
   if (absl::IsResourceExhausted(status)) observer_->OnRefused(ErrorInfoOf(status).reason());
   // The ticket goes last: once all are gone, nothing of the request is left.

@@ -12,32 +12,19 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/image/image.h"
 #include "core/serving/admission.h"
+#include "core/serving/answer_time.h"
+#include "core/serving/input_image.h"
 #include "core/serving/model_host.h"
-#include "core/serving/prediction_margin.h"
 #include "core/serving/recent_versions.h"
-#include "core/serving/running_mean.h"
 #include "core/serving/thread_pool.h"
 
 namespace cytopress {
-
-// One image as it was sent. The bytes are the caller's and must stay until the callback.
-struct InputImage {
-  bool raw = false;
-  // A PNG or JPEG file or, if raw, width * height * channels values of uint8 (HWC).
-  absl::string_view bytes;
-  int width = 0;  // raw only, as the two below
-  int height = 0;
-  int channels = 0;
-};
 
 // In all they are the time from admission to the end.
 struct ClassifyTiming {
@@ -118,7 +105,8 @@ class ClassifyPipeline {
   // that is the newest now is loaded, then its memory is given back.
   void OnDeleted(const ModelVersion& model);
 
-  // Refuses new requests. True as soon as all admitted ones are answered, false after `timeout`.
+  // Refuses new requests. True as soon as all admitted ones are answered, false after `timeout`,
+  // which must be finite.
   bool Drain(absl::Duration timeout);
 
   // Time from now to the answer to a request of `images` images in `encoded_bytes` of PNG or JPEG,
@@ -128,7 +116,7 @@ class ClassifyPipeline {
                                int64_t encoded_bytes) const;
 
   // That is in PredictedTime (prediction_margin.h).
-  double prediction_margin() const;
+  double prediction_margin() const { return answer_time_.margin(); }
 
   int64_t waiting_images() const { return admission_.waiting_images(); }
   ModelHost* models() { return &models_; }
@@ -137,12 +125,7 @@ class ClassifyPipeline {
   struct Request;
   using RequestPtr = std::shared_ptr<Request>;
 
-  // PredictedTime of a model that is in memory, or null.
-  absl::Duration Predict(const ModelHandle& model, int64_t images, int64_t encoded_bytes) const
-      ABSL_LOCKS_EXCLUDED(mutex_);
   void Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket);
-  // Whether the request is one of those that will have to be decoded before one that comes now.
-  void CountUndecoded(Request* request, bool counts);
   // Asks the registry, on the thread for that.
   void ScheduleLookUp(const RequestPtr& request);
   void LookUp(const RequestPtr& request);
@@ -160,8 +143,6 @@ class ClassifyPipeline {
   absl::Status Decode(Request& request, int index, const DecodeLimits& limits);
   static void NoteIfBad(Request& request, int index, absl::Status status);
   void Enqueue(const RequestPtr& request);
-  // What the end of a request says of how long it was predicted to take.
-  void JudgePrediction(const Request& request, const absl::Status& end) ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(const RequestPtr& request, absl::Status status);
   absl::Status WhyDrop(const Request& request) const;
   // Large requests leave much free memory behind, of which the system gets nothing by itself.
@@ -176,12 +157,7 @@ class ClassifyPipeline {
   RecentVersions recent_;
   ModelHost models_;
 
-  mutable absl::Mutex mutex_;
-  PredictionMargin margin_ ABSL_GUARDED_BY(mutex_);
-  RunningMean decode_seconds_per_byte_ ABSL_GUARDED_BY(mutex_);  // of one thread
-  int64_t undecoded_images_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t undecoded_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of PNG and JPEG
-
+  AnswerTime answer_time_;
   ThreadPool decoders_;
   // For the registry: a file system that stalls must not take the decoders with it.
   ThreadPool lookups_;

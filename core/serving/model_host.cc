@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 #include <new>
 #include <string>
 #include <system_error>
@@ -17,6 +18,7 @@ namespace cytopress {
 namespace {
 
 constexpr absl::Duration kTickInterval = absl::Seconds(5);
+constexpr absl::Duration kLongestRetryFailedAfter = absl::Minutes(5);
 
 absl::Status WhyDrop(const WaitLimits& limits, absl::Duration now) {
   // Asked first: gRPC cancels what has expired.
@@ -27,6 +29,20 @@ absl::Status WhyDrop(const WaitLimits& limits, absl::Duration now) {
     return absl::CancelledError("the request was cancelled before the model was loaded");
   }
   return absl::OkStatus();
+}
+
+// Whether the same file may be loaded at another time.
+bool MayPass(const absl::Status& failure) {
+  switch (failure.code()) {
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kNotFound:
+      return false;
+    default:
+      return true;
+  }
 }
 
 }  // namespace
@@ -102,14 +118,18 @@ ModelHandle ModelHost::Get(const ModelVersion& version, Want want, Waiting waiti
       wake_up_.Notify();
     }
     if (want == Want::kNewestOrStandIn) {
+      waiting.takes_stand_in = true;
       ModelHandle stand_in = NewestLoaded(version.name);
       if (stand_in != nullptr) {
         entries_[stand_in->version].last_used = now;
         return stand_in;
       }
     }
-    if (entry.loading) {
-      entry.waiting.push_back(std::move(waiting));
+    Entry* const awaited = entry.loading            ? &entry
+                           : waiting.takes_stand_in ? StandInToCome(version.name)
+                                                    : nullptr;
+    if (awaited != nullptr) {
+      awaited->waiting.push_back(std::move(waiting));
       return nullptr;
     }
     failure = entry.failure;
@@ -118,15 +138,11 @@ ModelHandle ModelHost::Get(const ModelVersion& version, Want want, Waiting waiti
   return nullptr;
 }
 
-absl::Duration ModelHost::RetryDelay(const Entry& entry) const {
-  return BackoffAfter(entry.failures, options_.retry_failed_after,
-                      options_.longest_retry_failed_after);
-}
-
 bool ModelHost::MayLoad(const Entry& entry, absl::Duration now) const {
   if (entry.failure.ok()) return true;
-  return now - entry.failed_at >= RetryDelay(entry) &&
-         (HasRoom() || absl::IsResourceExhausted(entry.failure));
+  const absl::Duration delay =
+      BackoffAfter(entry.failures, options_.retry_failed_after, kLongestRetryFailedAfter);
+  return now - entry.failed_at >= delay && (HasRoom() || MayPass(entry.failure));
 }
 
 ModelHandle ModelHost::NewestLoaded(const std::string& name) const {
@@ -134,6 +150,15 @@ ModelHandle ModelHost::NewestLoaded(const std::string& name) const {
   for (auto it = entries_.lower_bound({name, 0}); it != entries_.end() && it->first.name == name;
        ++it) {
     if (it->second.model != nullptr) newest = it->second.model;
+  }
+  return newest;
+}
+
+ModelHost::Entry* ModelHost::StandInToCome(const std::string& name) {
+  Entry* newest = nullptr;
+  for (auto it = entries_.lower_bound({name, 0}); it != entries_.end() && it->first.name == name;
+       ++it) {
+    if (it->second.loading) newest = &it->second;
   }
   return newest;
 }
@@ -198,8 +223,8 @@ void ModelHost::UnloadIdle() {
   const absl::Duration now = clock_->Steady();
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
-    const bool failed_long_ago = !entry.failure.ok() && !entry.loading &&
-                                 now - entry.last_used >= options_.longest_retry_failed_after;
+    const bool failed_long_ago =
+        !entry.failure.ok() && !entry.loading && now - entry.last_used >= kLongestRetryFailedAfter;
     const bool idle = entry.model != nullptr && entry.model.use_count() == 1 &&
                       now - entry.last_used >= options_.unload_idle_after;
     if (idle) victims.push_back(std::move(entry.model));
@@ -348,8 +373,7 @@ void ModelHost::MakeRoom() {
 
 ModelHost::Entries::iterator ModelHost::Victim(const ModelVersion& next) {
   const Entry& entry = entries_[next];
-  const bool is_retry = !entry.failure.ok();
-  if (is_retry && !absl::IsResourceExhausted(entry.failure)) return entries_.end();
+  if (!entry.failure.ok() && !MayPass(entry.failure)) return entries_.end();
   const ServedModel* const stand_in = entry.as_newest ? NewestLoaded(next.name).get() : nullptr;
   const auto stands_in = [&](const Entry& other) { return other.model.get() == stand_in; };
   // The least recently used; rather one that no request holds, and not the one that answers in its
@@ -362,7 +386,7 @@ ModelHost::Entries::iterator ModelHost::Victim(const ModelVersion& next) {
   };
   auto best = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (it->second.model == nullptr || (is_retry && stands_in(it->second))) continue;
+    if (it->second.model == nullptr) continue;
     if (best == entries_.end() || is_better(it->second, best->second)) best = it;
   }
   return best;
@@ -402,6 +426,15 @@ void ModelHost::Reload(const ModelVersion& replaced) {
   to_load_.push_front(replaced);
 }
 
+void ModelHost::LetAwaitStandIn(const std::string& name, std::vector<Waiting>* waiting) {
+  Entry* const coming = StandInToCome(name);
+  if (coming == nullptr) return;
+  const auto rest = std::stable_partition(
+      waiting->begin(), waiting->end(), [](const Waiting& waits) { return !waits.takes_stand_in; });
+  std::move(rest, waiting->end(), std::back_inserter(coming->waiting));
+  waiting->erase(rest, waiting->end());
+}
+
 absl::StatusOr<ModelHandle> ModelHost::Serve(absl::StatusOr<LoadedModel> loaded) try {
   CYTOPRESS_RETURN_IF_ERROR(loaded.status());
   const auto on_batch = [this, version = loaded->version](int images, absl::Duration cpu) {
@@ -437,7 +470,10 @@ void ModelHost::Conclude(const ModelVersion& version, const absl::StatusOr<Model
       entry.failed_at = entry.last_used;
       if (status.ok() && entry.as_newest) replaced = TakeOver(version);
       const int64_t made_room = std::exchange(entry.replaces, 0);
-      if (!status.ok() && made_room != 0) Reload({version.name, made_room});
+      if (!status.ok() && made_room != 0) {
+        Reload({version.name, made_room});
+        LetAwaitStandIn(version.name, &waiting);
+      }
       if (entry.unwanted) entries_.erase(version);
     }
   }

@@ -66,16 +66,18 @@ struct ModelHostOptions {
   // A model that nobody asked for so long is dropped.
   absl::Duration unload_idle_after = absl::InfiniteDuration();
   // For so long a failed load is answered with the same error instead of another attempt; twice as
-  // long after each further failure, up to the longest.
+  // long after each further failure, up to five minutes.
   absl::Duration retry_failed_after = absl::Seconds(5);
-  absl::Duration longest_retry_failed_after = absl::Minutes(5);
 };
 
 // Thread-safe. Models are loaded and destroyed one after the other on a thread of the host. At most
 // `max_loaded` are in memory at any time, those that only requests still hold included.
 //
 // A version that could not be loaded costs others as little as can be: no model makes room for
-// another try, unless memory was all that was missing, and never the one that answers in its place.
+// another try at a file that is damaged, or that this program cannot read. What failed otherwise (a
+// disk, or want of memory) may go better the next time. The one that answers in its place is the
+// last to make room; it comes back when that was in vain, and who takes it for an answer waits for
+// it.
 // While the loader's Resolve is UNAVAILABLE, nothing is loaded and nothing makes room: who waits
 // for a model gets that error, and whoever asks next may try at once.
 class ModelHost {
@@ -119,14 +121,10 @@ class ModelHost {
   std::vector<ModelVersion> Loaded() const;
 
  private:
-  struct ByNameAndVersion {
-    bool operator()(const ModelVersion& a, const ModelVersion& b) const {
-      return a.name != b.name ? a.name < b.name : a.version < b.version;
-    }
-  };
   struct Waiting {
     OnLoaded on_loaded;
     WaitLimits limits;
+    bool takes_stand_in = false;  // another version of the name is an answer, too
   };
   // Loaded: `model` is set. To be loaded, or being loaded: `loading`. `failure` is that of the last
   // try to load it.
@@ -143,7 +141,7 @@ class ModelHost {
     absl::Duration failed_at;
     absl::Duration last_used;
   };
-  using Entries = std::map<ModelVersion, Entry, ByNameAndVersion>;
+  using Entries = std::map<ModelVersion, Entry>;
 
   enum class Want { kThisVersion, kNewest, kNewestOrStandIn };
 
@@ -151,6 +149,8 @@ class ModelHost {
       ABSL_LOCKS_EXCLUDED(mutex_);
   // The newest version of `name` in memory.
   ModelHandle NewestLoaded(const std::string& name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The newest version of `name` that is to be loaded, or being loaded; null: there is none.
+  Entry* StandInToCome(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes the versions that `newest` has taken over from out of the entries.
   std::vector<ModelHandle> TakeOver(const ModelVersion& newest)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -166,7 +166,6 @@ class ModelHost {
   bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return alive_ < options_.max_loaded;
   }
-  absl::Duration RetryDelay(const Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayLoad(const Entry& entry, absl::Duration now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Strikes off what was to be loaded as the newest when a newer one has come, and what cannot be
   // loaded now.
@@ -181,6 +180,9 @@ class ModelHost {
   // What made room for a newer version comes back where that could not be loaded, unless another
   // one answers.
   void Reload(const ModelVersion& replaced) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of those who waited in vain, leaves in `waiting` who wanted no other version.
+  void LetAwaitStandIn(const std::string& name, std::vector<Waiting>* waiting)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // RESOURCE_EXHAUSTED without memory, or without threads for its engines.
   absl::StatusOr<ModelHandle> Serve(absl::StatusOr<LoadedModel> loaded);
   void Conclude(const ModelVersion& version, const absl::StatusOr<ModelHandle>& model)

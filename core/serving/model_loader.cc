@@ -1,7 +1,9 @@
 #include "core/serving/model_loader.h"
 
 #include <cmath>
+#include <filesystem>
 #include <new>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +11,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "core/base/clock.h"
+#include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/serving/error_details.h"
 
@@ -35,12 +38,19 @@ absl::StatusOr<double> SecondsPerImage(Engine* engine, int images, const Clock& 
 }
 
 absl::StatusOr<Artifact> ReadArtifact(const ModelRegistry& registry, const ModelVersion& version) {
-  absl::StatusOr<Artifact> artifact = [&]() -> absl::StatusOr<Artifact> {
-    CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, registry.Read(version));
-    return ParseArtifact(bytes);
-  }();
-  // Of a file they mean that it is larger than is ever read, which no memory of others helps, or of
-  // a newer release. gRPC's own UNIMPLEMENTED is the caller's mistake; these are the server's.
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string path, registry.PathOf(version));
+  std::error_code ignored;  // reading meets it, too
+  const auto size = static_cast<int64_t>(std::filesystem::file_size(path, ignored));
+  // What reading lacks may be there the next time, but this file is not read at any time.
+  if (!ignored && size > kMaxArtifactFileBytes) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " has ", size, " bytes; at most ", kMaxArtifactFileBytes, " are read"));
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxArtifactFileBytes));
+  absl::StatusOr<Artifact> artifact = ParseArtifact(bytes);
+  // Of a file they mean that a part of it is larger than is ever read, which no memory of others
+  // helps, or that it is of a newer release. gRPC's own UNIMPLEMENTED is the caller's mistake;
+  // these are the server's.
   if (!absl::IsResourceExhausted(artifact.status()) && !absl::IsUnimplemented(artifact.status())) {
     return artifact;
   }
@@ -68,9 +78,15 @@ absl::StatusOr<ModelVersion> RegistryModelLoader::Resolve(const ModelVersion& wa
       CYTOPRESS_ASSIGN_OR_RETURN(named.name, DefaultName());
     }
   }
-  absl::StatusOr<ModelVersion> version = registry_->Resolve(named);
-  if (absl::IsNotFound(version.status())) return WithReason(version.status(), "MODEL_NOT_FOUND");
-  return version;
+  const absl::StatusOr<ModelVersion> version = registry_->Resolve(named);
+  if (!absl::IsNotFound(version.status())) return version;
+  absl::Status missing = version.status();
+  if (wanted.name.empty() && named.name == options_.default_model && named.version == 0) {
+    missing = absl::NotFoundError(
+        absl::StrCat("the server's default model '", named.name,
+                     "' is not there; name another in the request: ", missing.message()));
+  }
+  return WithReason(std::move(missing), "MODEL_NOT_FOUND");
 }
 
 absl::StatusOr<LoadedModel> RegistryModelLoader::Load(const ModelVersion& version) try {

@@ -4,7 +4,6 @@
 
 #include <sys/types.h>
 
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"

@@ -10,16 +10,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "server/supervisor/cores.h"
 
 namespace cytopress {
 namespace {
+
+constexpr int64_t kMaxTailBytes = 4096;  // of a log, in which its last record is looked for
+constexpr size_t kMaxWordsBytes = 500;
 
 // Frees what posix_spawn's C interface allocates.
 struct SpawnPlan {
@@ -59,7 +69,7 @@ absl::Status RotateLog(const std::string& path, int64_t max_bytes) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0 || info.st_size <= max_bytes) return absl::OkStatus();
   if (std::rename(path.c_str(), absl::StrCat(path, ".1").c_str()) == 0) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("cannot rotate ", path, ": ", std::strerror(errno)));
+  return ErrnoStatus("cannot rotate", path);
 }
 
 }  // namespace
@@ -73,10 +83,7 @@ absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options) {
   CYTOPRESS_RETURN_IF_ERROR(RotateLog(options.log_path, options.max_log_bytes));
   // Opened here and not by posix_spawn, whose error would not tell it from the program.
   const int log = open(options.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (log < 0) {
-    return absl::InternalError(
-        absl::StrCat("cannot open the log ", options.log_path, ": ", std::strerror(errno)));
-  }
+  if (log < 0) return ErrnoStatus("cannot open the log", options.log_path);
   std::vector<char*> arguments;
   for (const std::string& word : options.command)
     arguments.push_back(const_cast<char*>(word.c_str()));
@@ -89,9 +96,7 @@ absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options) {
                                 arguments.data(), environ);
   close(log);
   if (error != 0) {
-    const std::string message =
-        absl::StrCat("cannot start ", options.command[0], ": ", std::strerror(error));
-    return error == ENOENT ? absl::NotFoundError(message) : absl::InternalError(message);
+    return absl::ErrnoToStatus(error, absl::StrCat("cannot start ", options.command[0]));
   }
   // Threads inherit these, and a program this young has only one.
   if (options.nice != 0) {
@@ -106,6 +111,30 @@ absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options) {
     if (!status.ok()) spdlog::warn("{}: {}", options.command[0], std::string(status.message()));
   }
   return pid;
+}
+
+std::string LastWords(const std::string& log_path, int64_t from) {
+  std::ifstream log(log_path, std::ios::binary | std::ios::ate);
+  const auto size = static_cast<int64_t>(log.tellg());
+  if (size < from) from = 0;  // it was rotated when the process started
+  from = std::max(from, size - kMaxTailBytes);
+  if (size <= from) return "";
+  std::string tail(size - from, '\0');
+  log.seekg(from);
+  log.read(tail.data(), static_cast<std::streamsize>(tail.size()));
+  tail.resize(log.gcount());
+  // What a library or the C++ runtime says begins with no time.
+  const size_t record = tail.rfind("\n[");
+  if (record != tail.npos) tail.erase(0, record + 1);
+  absl::string_view words = absl::StripAsciiWhitespace(tail);
+  // The time, the logger and the level, as spdlog writes them.
+  constexpr int kFields = 3;
+  for (int field = 0; field < kFields && absl::StartsWith(words, "["); ++field) {
+    const size_t end = words.find("] ");
+    if (end == words.npos) break;
+    words.remove_prefix(end + 2);
+  }
+  return absl::StrReplaceAll(words.substr(0, kMaxWordsBytes), {{"\n", " "}});
 }
 
 std::optional<ProcessExit> PollExit(pid_t pid) {

@@ -32,9 +32,15 @@ struct ProcessExit {
 };
 
 // The process inherits no file of this one but the log, no blocked signal, and has a process group
-// of its own, so that Ctrl-C at the parent reaches the parent alone. NOT_FOUND when there is no
-// such program. The caller must see it off with PollExit, or it stays as a zombie.
+// of its own, so that Ctrl-C at the parent reaches the parent alone. Errors name the file that is
+// to blame: the program or its log. The caller must see it off with PollExit, or it stays as a
+// zombie.
 absl::StatusOr<pid_t> StartProcess(const ProcessOptions& options);
+
+// What the process has logged last, in one line: the last record of its log, or what came after it,
+// without the "[time] [program] [level] " in front of it. `from` is the size of the log before the
+// process. Empty when it has logged nothing.
+std::string LastWords(const std::string& log_path, int64_t from);
 
 // How `pid`, a child, ended; nullopt while it runs.
 std::optional<ProcessExit> PollExit(pid_t pid);

@@ -5,8 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <set>
+#include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -22,7 +26,8 @@ namespace cytopress {
 namespace {
 
 constexpr absl::Duration kExitPoll = absl::Milliseconds(10);
-constexpr int kMaxNice = 19;
+constexpr int kNice = 10;                   // requests come first
+constexpr int64_t kMaxLogBytes = 10 << 20;  // of a slot's log when a process starts
 
 }  // namespace
 
@@ -42,10 +47,6 @@ absl::Status WorkerSupervisor::Start() {
   if (options_.workers < 0 || options_.workers > kMaxWorkers) {
     return absl::InvalidArgumentError(
         absl::StrCat("workers: ", options_.workers, " is not between 0 and ", kMaxWorkers));
-  }
-  if (options_.nice < 0 || options_.nice > kMaxNice) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("nice: ", options_.nice, " is not between 0 and ", kMaxNice));
   }
   if (options_.workers > 0 && access(options_.worker_program.c_str(), X_OK) != 0) {
     return absl::NotFoundError(absl::StrCat("worker program ", options_.worker_program,
@@ -116,7 +117,7 @@ void WorkerSupervisor::SeeOffEnded(Slot* slot) {
   NoteExit(exit->ToString(), !exit->ok(), slot);
 }
 
-void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot) {
+void WorkerSupervisor::NoteExit(std::string how, bool crashed, Slot* slot) {
   const absl::Duration now = clock_->Steady();
   const bool ran_long = now - slot->started_at > options_.last_backoff;
   slot->info.pid = 0;
@@ -126,12 +127,21 @@ void WorkerSupervisor::NoteExit(const std::string& how, bool crashed, Slot* slot
   slot->start_after =
       now + BackoffAfter(slot->info.crashes, options_.first_backoff, options_.last_backoff);
   next_beat_ = now;  // the slot is empty: say so at once
-  if (crashed) {
-    spdlog::warn("worker {}: {}; its log is {}; next start in {} at the earliest", slot->info.name,
-                 how, LogOf(*slot), absl::FormatDuration(slot->start_after - now));
-  } else {
+  const std::string words = LastWords(LogOf(*slot), slot->log_bytes);
+  if (!words.empty()) absl::StrAppend(&how, ": ", words);
+  if (!crashed) {
     spdlog::info("worker {}: {}", slot->info.name, how);
+    slot->why_crashed.clear();
+    return;
   }
+  // One that cannot work is started for ever; its reason is logged once.
+  const bool is_news = ran_long || how != slot->why_crashed;
+  const auto level = !is_news                   ? spdlog::level::debug
+                     : ran_long || slot->killed ? spdlog::level::warn
+                                                : spdlog::level::err;
+  spdlog::log(level, "worker {}: {}; its log is {}; next start in {} at the earliest",
+              slot->info.name, how, LogOf(*slot), absl::FormatDuration(slot->start_after - now));
+  slot->why_crashed = std::move(how);
 }
 
 void WorkerSupervisor::Reap(Slot* slot) {
@@ -140,7 +150,10 @@ void WorkerSupervisor::Reap(Slot* slot) {
       slot->killed ? store_->ReleaseWorker(name) : store_->ReapWorker(name);
   if (store_log_.Failed(ids.status())) return;
   slot->needs_reap = false;
-  if (!ids->empty()) slot->cannot_work = false;
+  if (!ids->empty()) {
+    slot->cannot_work = false;
+    slot->why_crashed.clear();
+  }
   for (const std::string& id : *ids) {
     spdlog::warn("worker {} ended with job {} in hand: the job is taken back", name, id);
     RemoveIfEnded(options_.work_folder, id, store_).IgnoreError();  // CleanUp comes, too
@@ -151,9 +164,8 @@ void WorkerSupervisor::AdoptOrphan(Slot* slot) {
   // Whoever gets the lock knows that the worker of an earlier server is dead.
   const absl::Status taken = ProcessLock::Take(options_.work_folder, slot->info.name).status();
   if (!taken.ok()) {
-    const std::string why = absl::IsFailedPrecondition(taken)
-                                ? "one of an earlier server has yet to end"
-                                : taken.ToString();
+    const std::string why =
+        absl::IsAlreadyExists(taken) ? "one of an earlier server has yet to end" : taken.ToString();
     if (why != slot->why_orphaned) spdlog::warn("worker {} waits: {}", slot->info.name, why);
     slot->why_orphaned = why;
     return;
@@ -199,7 +211,8 @@ void WorkerSupervisor::BeatForEmptySlots() {
   next_beat_ = now + options_.times.heartbeat;
   for (const Slot& slot : slots_) {
     if (slot.info.pid != 0 || slot.orphaned || slot.needs_reap || slot.cannot_work) continue;
-    store_log_.Failed(store_->Heartbeat(slot.info.name, options_.device, ""));
+    // A database that does not answer makes each heartbeat wait: one is enough.
+    if (store_log_.Failed(store_->Heartbeat(slot.info.name, options_.device, ""))) return;
   }
 }
 
@@ -246,9 +259,7 @@ void WorkerSupervisor::StartWorker(Slot* slot) {
   // More threads than cores would wait for each other: two evaluations at a time, of 16 threads
   // each on 16 cores, took ten times as long as one.
   const std::vector<int>& cores = options_.cores.empty() ? OtherCores({}) : options_.cores;
-  const int threads = options_.threads > 0
-                          ? options_.threads
-                          : std::max(1, static_cast<int>(cores.size()) / options_.workers);
+  const int threads = std::max(1, static_cast<int>(cores.size()) / options_.workers);
   ProcessOptions process;
   process.command = {
       options_.worker_program, "--database", options_.database_url, "--models",
@@ -256,8 +267,11 @@ void WorkerSupervisor::StartWorker(Slot* slot) {
       options_.device,         "--threads",  absl::StrCat(threads), "--name",
       slot->info.name,         "--once",     "--die-with-parent",   absl::StrCat(getpid())};
   process.log_path = LogOf(*slot);
-  process.max_log_bytes = options_.max_log_bytes;
-  process.nice = options_.nice;
+  std::error_code error;
+  const uintmax_t log_bytes = std::filesystem::file_size(process.log_path, error);
+  slot->log_bytes = error ? 0 : static_cast<int64_t>(log_bytes);
+  process.max_log_bytes = kMaxLogBytes;
+  process.nice = kNice;
   process.batch = true;
   process.cores = options_.cores;
   slot->started_at = clock_->Steady();

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,9 +34,7 @@ struct SupervisorOptions {
   std::string log_folder;
   int workers = 1;  // slots, up to kMaxWorkers; 0 = only reap the leases of workers elsewhere
   std::string device = "cpu";
-  int threads = 0;         // of each worker; 0 = an equal share of the cores
   std::vector<int> cores;  // of the workers; empty = those of this process
-  int nice = 10;
   // Slots are "<name_prefix>-1", ...; no other server on the same database may use the prefix.
   std::string name_prefix = "local";
   LeaseTimes times;                                   // the heartbeat is that of empty slots
@@ -45,7 +44,6 @@ struct SupervisorOptions {
   // further crash up to the last.
   absl::Duration first_backoff = absl::Seconds(1);
   absl::Duration last_backoff = absl::Seconds(60);
-  int64_t max_log_bytes = 10 << 20;  // of a slot's log when a process starts
 };
 
 struct SlotInfo {
@@ -82,6 +80,8 @@ class WorkerSupervisor {
     std::string why_orphaned;  // logged last
     bool needs_reap = false;   // its process ended and its leases are not yet reaped
     bool cannot_work = false;  // its last process failed soon and without a job
+    std::string why_crashed;   // logged last; empty when its last process did not
+    int64_t log_bytes = 0;     // of its log before its last process
     bool killed = false;       // by this server, which ends: its jobs are not to blame
     absl::Duration start_after = absl::ZeroDuration();  // steady time
     absl::Duration started_at = absl::ZeroDuration();
@@ -92,7 +92,7 @@ class WorkerSupervisor {
   void Supervise();
   void Tick();
   void SeeOffEnded(Slot* slot);
-  void NoteExit(const std::string& how, bool crashed, Slot* slot);
+  void NoteExit(std::string how, bool crashed, Slot* slot);
   void Reap(Slot* slot);
   void AdoptOrphan(Slot* slot);
   void StartNeeded();

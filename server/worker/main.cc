@@ -2,10 +2,11 @@
 #include <memory>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/compression/blas.h"
-#include "core/compression/pipeline.h"
 #include "core/compression/precision.h"
+#include "core/pipeline/pipeline.h"
 #include "core/registry/model_registry.h"
 #include "server/worker/worker_program.h"
 
@@ -53,5 +54,6 @@ absl::StatusOr<RunJob> MakeRunJob(const WorkerSettings& settings) {
 
 int main(int argc, char** argv) {
   cytopress::UseBlasKernelsOfThisCpu(argv);
-  return cytopress::RunWorkerProgram(argc, argv, cytopress::MakeRunJob);
+  return cytopress::RunWorkerProgram(argc, argv, cytopress::MakeRunJob, cytopress::RealClock(),
+                                     cytopress::CheckDevice);
 }

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
@@ -18,17 +17,14 @@ absl::StatusOr<ProcessLock> ProcessLock::Take(const std::string& work_folder,
   CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(work_folder));
   const std::string path = absl::StrCat(work_folder, "/", worker, ".lock");
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) {
-    return absl::InternalError(absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
-  }
+  if (fd < 0) return ErrnoStatus("cannot open", path);
   ProcessLock lock(fd);
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno == EWOULDBLOCK) {
-    return absl::FailedPreconditionError(absl::StrCat("a worker named ", worker,
-                                                      " is running already (", path,
-                                                      " is locked): give another name"));
+    return absl::AlreadyExistsError(absl::StrCat("a worker named ", worker, " is running already (",
+                                                 path, " is locked): give another name"));
   }
-  return absl::InternalError(absl::StrCat("cannot lock ", path, ": ", std::strerror(errno)));
+  return ErrnoStatus("cannot lock", path);
 }
 
 ProcessLock::~ProcessLock() {

@@ -12,7 +12,7 @@ namespace cytopress {
 // Movable; the lock is released with the object. Thread-compatible.
 class ProcessLock {
  public:
-  // `<work_folder>/<worker>.lock`. FAILED_PRECONDITION while another process holds it.
+  // `<work_folder>/<worker>.lock`. ALREADY_EXISTS while another process holds it.
   static absl::StatusOr<ProcessLock> Take(const std::string& work_folder,
                                           const std::string& worker);
 

@@ -35,7 +35,7 @@ absl::Status WorkerLoop::Run() {
       next_cleaning = now + kCleaningInterval;
     }
     const absl::StatusOr<bool> ran = RunNext();
-    if (options_.once) return ran.status();
+    if (options_.once || !device_.ok()) return ran.status();
     if (lease_log_.Failed(ran.status()) || !*ran) {
       shutdown_->WaitFor(options_.attempt.times.poll);
     }
@@ -56,6 +56,8 @@ absl::StatusOr<bool> WorkerLoop::RunNext() {
   if (!leased.has_value()) return false;
   RunLeased(*leased);
   next_beat_ = -absl::InfiniteDuration();  // say at once that it is done
+  // The next job would fail by it, and those after that one.
+  CYTOPRESS_RETURN_IF_ERROR(device_);
   return true;
 }
 
@@ -70,7 +72,11 @@ void WorkerLoop::RunLeased(const LeasedJob& leased) {
   if (!started.ok()) {
     return Conclude(std::move(started), &attempt);
   }
-  return Conclude(RunInItsFolder(leased, &attempt), &attempt);
+  const absl::StatusOr<JobOutcome> outcome = RunInItsFolder(leased, &attempt);
+  // The attempt counts even where the device is lost, as where a worker crashes: the job may be to
+  // blame, and would otherwise cost one worker after the other.
+  Conclude(outcome, &attempt);
+  if (!outcome.ok()) device_ = options_.check_device();
 }
 
 absl::StatusOr<JobOutcome> WorkerLoop::RunInItsFolder(const LeasedJob& leased,

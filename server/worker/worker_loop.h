@@ -22,6 +22,9 @@ struct WorkerOptions {
   bool once = false;        // end after one job, or when there is none
   // Asked before each look at the queue: while a job could not be done here, it is left to others.
   std::function<absl::Status()> check = [] { return absl::OkStatus(); };
+  // Asked after each attempt that failed: an error means that only another process can compute on
+  // the device again.
+  std::function<absl::Status()> check_device = [] { return absl::OkStatus(); };
   AttemptOptions attempt;
 };
 
@@ -49,7 +52,8 @@ class WorkerLoop {
 
   // Until `shutdown` is notified or, with `once`, after one job. A job that fails is no error of
   // the loop; OK means that the worker ended as it should. With `once` an unreachable store, or
-  // what options.check answers, is an error, otherwise the loop waits.
+  // what options.check answers, is an error, otherwise the loop waits. A device that is lost ends
+  // the loop with the error of options.check_device.
   absl::Status Run();
 
  private:
@@ -66,6 +70,7 @@ class WorkerLoop {
   Clock* const clock_;
   const SteadyNotification* const shutdown_;
   absl::Duration next_beat_ = -absl::InfiniteDuration();  // steady time
+  absl::Status device_;                                   // of options_.check_device
   ProblemLog lease_log_{"no lease"};
 };
 

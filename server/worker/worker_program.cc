@@ -20,7 +20,6 @@
 #include "core/base/device.h"
 #include "core/base/status_macros.h"
 #include "core/base/steady_notification.h"
-#include "core/jobs/lease_times.h"
 #include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 #include "server/worker/process_lock.h"
@@ -32,7 +31,6 @@ struct Flags {
   std::string database;
   WorkerSettings settings;
   WorkerOptions options;
-  int64_t poll_ms = absl::ToInt64Milliseconds(LeaseTimes().poll);
   int parent_pid = 0;
 };
 
@@ -54,9 +52,6 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--name", flags->options.name,
                   "name of this worker, unique in the database; default: host and process number");
   app->add_flag("--once", flags->options.once, "end after one job, or at once when there is none");
-  app->add_option("--poll-ms", flags->poll_ms, "pause before asking an empty queue again")
-      ->check(CLI::Range(1, 3600000))
-      ->capture_default_str();
   app->add_option("--die-with-parent", flags->parent_pid,
                   "process number of the parent: when it ends, this worker gives its job back and "
                   "ends too")
@@ -109,7 +104,7 @@ class SignalThread {
 };
 
 absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, Clock* clock,
-                  const SteadyNotification* stop) {
+                  const DeviceCheck& check_device, const SteadyNotification* stop) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ProcessLock lock,
                              ProcessLock::Take(flags.options.work_folder, flags.options.name));
   JobStoreOptions store_options;
@@ -120,8 +115,11 @@ absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, Clock* 
                              ModelRegistry::Open(flags.settings.models_folder));
   CYTOPRESS_RETURN_IF_ERROR(BindRegistry(&registry, store.get()));
   CYTOPRESS_ASSIGN_OR_RETURN(RunJob run_job, make_run_job(flags.settings));
+  // A device that is there and does not work would cost each job in the queue its attempts.
+  CYTOPRESS_RETURN_IF_ERROR(check_device(flags.settings.device));
   spdlog::info("worker {} on {}", flags.options.name, flags.settings.device);
   WorkerOptions options = flags.options;
+  options.check_device = [&] { return check_device(flags.settings.device); };
   // A folder that is unmounted would cost each job in the queue its attempts.
   options.check = [&registry] { return registry.Identity().status(); };
   return WorkerLoop(options, std::move(run_job), store.get(), clock, stop).Run();
@@ -129,7 +127,8 @@ absl::Status Work(const Flags& flags, const RunJobFactory& make_run_job, Clock* 
 
 }  // namespace
 
-int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job, Clock* clock) {
+int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job, Clock* clock,
+                     const DeviceCheck& check_device) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("cytopress-worker"));
   Flags flags;
   CLI::App app("Runs compression jobs: trains, prunes, quantizes, evaluates and publishes models.",
@@ -142,7 +141,6 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job, C
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (flags.options.name.empty()) flags.options.name = DefaultName();
-  flags.options.attempt.times.poll = absl::Milliseconds(flags.poll_ms);
   flags.options.attempt.device = flags.settings.device;
   // Nothing is destroyed: that would wait for the thread that hangs.
   flags.options.attempt.on_hang = [] { _exit(1); };
@@ -153,7 +151,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job, C
     spdlog::info("the parent process has ended");
     return 0;
   }
-  const absl::Status status = Work(flags, make_run_job, clock, &stop);
+  const absl::Status status = Work(flags, make_run_job, clock, check_device, &stop);
   if (status.ok()) return 0;
   spdlog::error("{}", status.ToString());
   return 1;

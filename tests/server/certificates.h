@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace cytopress {
 
 struct CertificateAndKey {
@@ -11,8 +13,8 @@ struct CertificateAndKey {
   std::string key;          // PEM
 };
 
-// For "localhost", valid for an hour, its own authority.
-CertificateAndKey SelfSigned();
+// For "localhost", valid for so long from now on, its own authority.
+CertificateAndKey SelfSigned(absl::Duration valid_for = absl::Hours(1));
 
 }  // namespace cytopress
 

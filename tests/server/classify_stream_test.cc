@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/sync_stream.h>
 #include <gtest/gtest.h>
+#include <prometheus/registry.h>
 
 #include <atomic>
 #include <map>
@@ -14,8 +16,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "core/base/clock.h"
 #include "core/engine/engine.h"
 #include "core/image/image.h"
+#include "server/classify_stream_reactor.h"
+#include "server/metrics/request_metrics.h"
 #include "tests/eventually.h"
 #include "tests/server/test_server.h"
 
@@ -332,6 +337,37 @@ TEST_F(ClassifyStreamTest, AServerThatStopsEndsTheStream) {
   EXPECT_EQ(Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   stopping.join();
   EXPECT_LT(absl::Now() - start, DaemonOptions().drain_patience);
+}
+
+// The messages of streams that `registry` counts.
+double MessagesOf(const prometheus::Registry& registry) {
+  double messages = 0;
+  for (const prometheus::MetricFamily& family : registry.Collect()) {
+    if (family.name != "cytopress_stream_messages_total") continue;
+    for (const prometheus::ClientMetric& metric : family.metric) messages += metric.counter.value;
+  }
+  return messages;
+}
+
+// gRPC may hand over what it had read by then. The test calls as it does; without a call, nothing
+// is sent.
+TEST(ClassifyStreamReactorTest, AMessageThatComesAfterTheEndIsNotTaken) {
+  for (const bool client_is_gone : {true, false}) {
+    prometheus::Registry registry;
+    RequestMetrics metrics(&registry, RealClock());
+    ClassifyStreams streams(/*max_bytes=*/1 << 20, /*observer=*/nullptr);
+    grpc::CallbackServerContext context;
+    ClassifyStreamReactor* const reactor =
+        ClassifyStreamReactor::Start(/*pipeline=*/nullptr, &streams, &metrics, &context);
+    if (client_is_gone) {
+      reactor->OnCancel();
+    } else {
+      streams.Stop();
+    }
+    reactor->OnReadDone(true);
+    EXPECT_EQ(MessagesOf(registry), 0) << "it would be answered when the call may be gone";
+    reactor->OnDone();
+  }
 }
 
 }  // namespace

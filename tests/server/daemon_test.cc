@@ -96,6 +96,24 @@ TEST_F(DaemonTest, ADefaultModelMayComeLater) {
               HasSubstr("requests that name no model are refused until it is published"));
 }
 
+TEST_F(DaemonTest, TheEndOfTheDefaultModelIsLogged) {
+  Publish("cells");
+  Publish("cells");
+  configure_ = [](DaemonOptions* options) { options->default_model = "cells"; };
+  const CapturedLog log;
+  Start();
+  for (const int version : {2, 1}) {
+    v1::DeleteModelRequest request;
+    request.set_name("cells");
+    request.set_version(version);
+    v1::DeleteModelResponse response;
+    ASSERT_TRUE(models_->DeleteModel(Context().get(), request, &response).ok());
+  }
+  daemon_.reset();
+  EXPECT_THAT(log.text(), HasSubstr("warning: cells@1 was the last version of the default model"));
+  EXPECT_THAT(log.text(), Not(HasSubstr("cells@2 was the last")));
+}
+
 TEST_F(DaemonTest, ADamagedDefaultModelIsNotHealthyButTheRestIs) {
   Publish("cells");
   const absl::StatusOr<std::string> path = OpenRegistry().PathOf({"cells", 1});

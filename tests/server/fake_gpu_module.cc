@@ -28,6 +28,10 @@ class LostEngine : public cytopress::Engine {
 
 }  // namespace
 
+extern "C" void CytopressDescribeGpuModule(cytopress::GpuModuleBuild* build) {
+  *build = {CYTOPRESS_VERSION, sizeof(cytopress::Artifact), sizeof(cytopress::EngineOptions)};
+}
+
 extern "C" void CytopressCheckGpu(int gpu, absl::Status* status) {
   if (gpu > 3) *status = absl::UnavailableError("there are four GPUs");
 }

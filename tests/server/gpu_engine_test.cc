@@ -74,6 +74,13 @@ TEST(GpuEngineTest, AGpuThatIsLostBeforeIsToldOf) {
   EXPECT_EQ(told, 1);
 }
 
+TEST(GpuEngineTest, AModuleOfAnotherReleaseIsRefused) {
+  const absl::Status old = LoadGpuEngine(OLD_GPU_MODULE, 0).status();
+  EXPECT_EQ(old.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(old.message()),
+              HasSubstr("is of another build (version 0.0.1) than this cytopressd"));
+}
+
 TEST(GpuEngineTest, WhatIsNoModuleIsNamedWithTheRemedy) {
   const absl::Status missing = LoadGpuEngine("/nowhere/module.so", 0).status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kFailedPrecondition);

@@ -2,12 +2,16 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/eventually.h"
 #include "tests/server/test_server.h"
 
 namespace cytopress {
@@ -180,6 +184,63 @@ TEST_F(JobServiceTest, ListsInPagesNewestFirst) {
   } while (!request.page_token().empty() && pages < 10);
   EXPECT_EQ(listed, ids);
   EXPECT_EQ(pages, 3);
+}
+
+TEST_F(JobServiceTest, EndsAPageThatGrowsTooLarge) {
+  std::vector<std::string> ids;
+  const std::unique_ptr<JobStore> store = OpenStore();
+  v1::LedgerEntry line;
+  line.set_note(std::string(size_t{2} << 20, 'n'));
+  for (int i = 0; i < 3; ++i) {
+    ids.insert(ids.begin(), MustCompress().id());
+    const auto leased = store->AcquireLease(absl::StrCat("w", i), "cpu", absl::Minutes(10));
+    ASSERT_TRUE(leased.ok() && leased->has_value());
+    ASSERT_TRUE(store->Start((*leased)->lease).ok());
+    ASSERT_TRUE(store->AppendLedger((*leased)->lease, line).ok());
+  }
+  std::vector<std::string> listed;
+  v1::ListJobsRequest request;
+  do {
+    v1::ListJobsResponse page;
+    const grpc::Status status = jobs_->ListJobs(Context().get(), request, &page);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    ASSERT_EQ(page.jobs_size(), 1);
+    listed.push_back(page.jobs(0).id());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(listed, ids);
+}
+
+TEST_F(JobServiceTest, ADatabaseThatHangsHoldsUpNoCallAboutModels) {
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ + "/jobs.db").c_str(), &database), SQLITE_OK);
+  sqlite3_busy_timeout(database, 10000);
+  ASSERT_EQ(sqlite3_exec(database, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  std::atomic<int> ended{0};
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < 8; ++i) {
+    waiting.emplace_back([&] {
+      v1::Job job;
+      Compress(ValidCompress(), &job);
+      ++ended;
+    });
+  }
+  // One that needs no lock is not answered once they have taken all threads.
+  v1::GetJobRequest request;
+  request.set_id("unknown");
+  EXPECT_TRUE(Eventually([&] {
+    const std::unique_ptr<grpc::ClientContext> context = Context();
+    context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+    v1::Job job;
+    const grpc::Status looked = jobs_->GetJob(context.get(), request, &job);
+    return looked.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  }));
+  v1::ListModelsResponse models;
+  EXPECT_TRUE(models_->ListModels(Context().get(), v1::ListModelsRequest(), &models).ok());
+  EXPECT_EQ(ended, 0) << "it waited for them";
+  EXPECT_EQ(sqlite3_exec(database, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  for (std::thread& thread : waiting) thread.join();
 }
 
 TEST_F(JobServiceTest, ListRefusesWhatMakesNoSense) {

@@ -1,4 +1,4 @@
-// Clients that go away without a word.
+// Clients that go away without a word, or stay without one.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -35,6 +35,10 @@ class BareClient {
   }
   ~BareClient() { close(fd_); }
 
+  void Greet() {
+    Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    SendFrame(kSettings, 0, 0, "");
+  }
   // Opens a ClassifyStream on which nothing is sent.
   void OpenStream() {
     std::string headers = "\x83\x86";        // RFC 7541: ":method: POST", ":scheme: http"
@@ -42,8 +46,7 @@ class BareClient {
     AddText("\x04", "/cytopress.v1.InferenceService/ClassifyStream", &headers);  // ":path"
     AddHeader("te", "trailers", &headers);
     AddHeader("content-type", "application/grpc", &headers);
-    Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    SendFrame(kSettings, 0, 0, "");
+    Greet();
     SendFrame(kHeaders, kEndHeaders, 1, headers);
   }
 
@@ -107,6 +110,20 @@ TEST_F(KeepaliveTest, AClientThatAnswersNoMoreIsCutOff) {
   BareClient client(daemon_->port());
   client.OpenStream();
   EXPECT_GT(client.AnswerPings(5), 5);  // the sixth is waited for in vain, for five seconds
+}
+
+class IdleConnectionTest : public ServerTest {
+ protected:
+  void Configure(DaemonOptions* options) override {
+    options->grpc.idle_time = absl::Milliseconds(50);
+  }
+};
+
+TEST_F(IdleConnectionTest, AConnectionWithoutACallIsClosed) {
+  Start();
+  BareClient client(daemon_->port());
+  client.Greet();
+  EXPECT_GE(client.AnswerPings(0), 0);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -158,8 +160,11 @@ TEST_F(ProgramTest, StartsServesAndEndsOnSigterm) {
   const absl::Duration until_ready = absl::Now() - start;
   const nlohmann::json ready = Ready();
   EXPECT_EQ(ready["pid"], pid_);
-  const std::string metrics = HttpGet(ready["metrics_port"], "/metrics");
-  EXPECT_EQ(MetricValue(metrics, "cytopress_job_queue_depth"), 0);
+  std::string metrics;
+  EXPECT_TRUE(Eventually([&] {
+    metrics = HttpGet(ready["metrics_port"], "/metrics");
+    return MetricValue(metrics, "cytopress_job_queue_depth") == 0;
+  })) << metrics;
   RecordProperty("milliseconds_until_ready", absl::StrCat(absl::ToInt64Milliseconds(until_ready)));
   RecordProperty("resident_bytes",
                  absl::StrCat(MetricValue(metrics, "process_resident_memory_bytes")));
@@ -194,6 +199,7 @@ TEST_F(ProgramTest, AClosedTerminalEndsItInGoodOrder) {
   kill(pid_, SIGHUP);
   const ProcessExit exit = AwaitExit();
   EXPECT_TRUE(exit.ok()) << exit.ToString() << "\n" << Log();
+  EXPECT_THAT(Log(), Not(HasSubstr("before the start")));
   EXPECT_FALSE(std::filesystem::exists(ReadyFile()));
 }
 
@@ -204,6 +210,33 @@ TEST_F(ProgramTest, AClosedTerminalDoesNotEndItUnderNohup) {
   kill(pid_, SIGTERM);
   EXPECT_TRUE(AwaitExit().ok()) << Log();
   EXPECT_THAT(Log(), HasSubstr("Terminated: stopping"));
+}
+
+TEST_F(ProgramTest, EndsWhileItsStartHangs) {
+  const std::string path = folder_ + "/jobs.db";
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE", nullptr, nullptr,
+                         nullptr),
+            SQLITE_OK);
+  std::vector<std::string> arguments = ServerArguments();
+  arguments.insert(arguments.end(), {"--database", "sqlite://" + path});
+  Run(arguments);
+  // From then on it waits for the database.
+  ASSERT_TRUE(Eventually([this] { return std::filesystem::exists(folder_ + "/state"); })) << Log();
+  kill(pid_, SIGTERM);
+  const ProcessExit exit = AwaitExit();
+  EXPECT_TRUE(exit.ok()) << exit.ToString() << "\n" << Log();
+  EXPECT_THAT(Log(), HasSubstr("Terminated: stopping before the start was complete"));
+  sqlite3_close(database);
+}
+
+TEST_F(ProgramTest, MayOpenAsManyFilesAsItsLimitCanBeRaisedTo) {
+  Run(ServerArguments(), {"/bin/sh", "-c", "ulimit -Sn 256; exec \"$@\"", "sh"});
+  AwaitReady();
+  rlimit limit = {};
+  ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, nullptr, &limit), 0);
+  EXPECT_EQ(limit.rlim_cur, limit.rlim_max);
 }
 
 TEST(FlagsTest, ReadsWhatIsGiven) {

@@ -74,6 +74,18 @@ TEST_F(UploadModelTest, AFileThatIsTheNewestAlreadyIsNotPublishedTwice) {
   EXPECT_EQ(model.version(), 3) << "going back to an older file is a new version";
 }
 
+TEST_F(UploadModelTest, AFileThatComesTwiceAtTheSameTimeIsPublishedOnce) {
+  const std::string file = TestArtifact();
+  const auto first = Begin("cells", "", file);
+  const auto second = Begin("cells", "", file);
+  for (Upload* const upload : {first.get(), second.get()}) upload->writer->WritesDone();
+  for (Upload* const upload : {first.get(), second.get()}) {
+    const grpc::Status status = upload->writer->Finish();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(upload->model.version(), 1);
+  }
+}
+
 TEST_F(UploadModelTest, SaysWhatIsWrong) {
   v1::Model model;
   const std::string file = TestArtifact();

@@ -26,13 +26,15 @@ TEST(IsLocalTest, IsOfThisMachineAlone) {
   }
 }
 
-TEST(CheckPortTest, KnowsTheLargest) {
+TEST(CheckPortTest, KnowsNumbersAndTheLargest) {
   for (const char* good :
-       {"127.0.0.1:0", "localhost:65535", "[::1]:8500", "unix:/run/a:99999",
-        "unix-abstract:a:99999", "dns:///cells", "cells", "cells:", "cells:grpc"}) {
+       {"127.0.0.1:0", "localhost:65535", "[::1]:8500", "[fe80::a]", "unix:/run/a:99999",
+        "unix-abstract:a:99999", "dns:///cells", "dns:///cells:8500", "cells",
+        "cells:", "cells:https", "dns:cells", "ipv4:10.0.0.1", "fe80::a"}) {
     EXPECT_TRUE(CheckPort(good).ok()) << good;
   }
-  for (const char* bad : {"127.0.0.1:65536", "localhost:99999", "[::1]:184467440737095516160"}) {
+  for (const char* bad : {"127.0.0.1:65536", "localhost:99999", "[::1]:184467440737095516160",
+                          "127.0.0.1:abc", "cells:grpc", "dns:///cells:abc", "cells:85OO"}) {
     EXPECT_EQ(CheckPort(bad).code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }

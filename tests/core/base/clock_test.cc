@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/time/clock.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {

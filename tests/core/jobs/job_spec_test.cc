@@ -207,6 +207,17 @@ INSTANTIATE_TEST_SUITE_P(
                    Quantize(s)->set_rounding(v1::ROUNDING_GPTQ);
                    Quantize(s)->set_per_tensor_scales(true);
                  }},
+        BadField{"recipe.quantize.per_tensor_scales",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT8);
+                   Quantize(s)->mutable_aware()->set_epochs(1);
+                   Quantize(s)->set_per_tensor_scales(true);
+                 }},
+        BadField{"recipe.quantize.per_tensor_scales",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_reestimate_batch_norm(true);
+                   Quantize(s)->set_per_tensor_scales(true);
+                 }},
         BadField{"recipe.quantize.weight_range",
                  [](v1::JobSpec* s) {
                    Quantize(s)->set_weight_range(v1::RANGE_METHOD_ASYMMETRIC);

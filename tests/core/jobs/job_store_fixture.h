@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/jobs/job_store.h"
 #include "tests/core/jobs/postgres_server.h"
+#include "tests/fake_clock.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {

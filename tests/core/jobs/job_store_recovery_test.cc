@@ -8,6 +8,7 @@
 
 #include "tests/as_nobody.h"
 #include "tests/core/jobs/job_store_fixture.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {
@@ -80,6 +81,12 @@ TEST(OpenJobStore, RefusesUrlsItDoesNotKnow) {
   options.max_attempts = 0;
   EXPECT_EQ(OpenJobStore("sqlite:///tmp/x.db", &clock, options).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST(DatabaseFile, IsThePathOfAUrlOfAFile) {
+  EXPECT_EQ(DatabaseFile("sqlite:///folder/jobs.db"), "/folder/jobs.db");
+  EXPECT_FALSE(DatabaseFile("sqlite://relative.db").has_value());
+  EXPECT_FALSE(DatabaseFile("postgresql://host/jobs").has_value());
 }
 
 class SqliteFileTest : public testing::Test {
@@ -214,6 +221,8 @@ TEST_F(SqliteFileTest, ListsAndLedgersLeaveOutWhatIsDamaged) {
   ASSERT_TRUE(lines.ok()) << lines.status();
   ASSERT_EQ(lines->size(), 5u);
   EXPECT_EQ(lines->front().first, 6);
+  Execute("INSERT INTO ledger (job_id, entry) SELECT id, '{' FROM jobs");
+  EXPECT_EQ(*(*store)->LastLedgerLine(), 15);
 }
 
 // A process that writes as fast as it can and prints the id of every job acknowledged.

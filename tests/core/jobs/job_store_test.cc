@@ -136,6 +136,25 @@ TEST_P(ClientTest, ListIsNewestFirstInPages) {
   EXPECT_EQ(pages, 3);
 }
 
+TEST_P(ClientTest, ListEndsAPageThatGrowsTooLarge) {
+  std::vector<std::string> newest_first;
+  for (int i = 0; i < 5; ++i) newest_first.insert(newest_first.begin(), Submit());
+  const int64_t job_bytes = static_cast<int64_t>(store_->Get(newest_first[0])->ByteSizeLong());
+  for (const auto& [bytes, most] : {std::pair{job_bytes * 5 / 2, 2}, {int64_t{1}, 1}}) {
+    ListJobsQuery query;
+    query.max_page_bytes = bytes;
+    std::vector<std::string> seen;
+    do {
+      const absl::StatusOr<ListJobsPage> page = store_->List(query);
+      ASSERT_TRUE(page.ok()) << page.status();
+      EXPECT_EQ(static_cast<int>(page->jobs.size()), page->next_page_token.empty() ? 1 : most);
+      for (const std::string& id : Ids(*page)) seen.push_back(id);
+      query.page_token = page->next_page_token;
+    } while (!query.page_token.empty());
+    EXPECT_EQ(seen, newest_first);
+  }
+}
+
 TEST_P(ClientTest, FullLastPageHasNoNextPage) {
   Submit();
   Submit();
@@ -213,7 +232,7 @@ TEST_P(ClientTest, CancelInEveryState) {
   ASSERT_EQ(store_->Succeed(AcquireAndStart(), "blood@1", ""), absl::OkStatus());
   const absl::Status late = store_->Cancel(succeeded).status();
   EXPECT_EQ(late.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(late.message(), HasSubstr("succeeded and cannot become cancelled"));
+  EXPECT_THAT(late.message(), HasSubstr(" has succeeded already and cannot become cancelled"));
 
   const std::string failed = Submit();
   ASSERT_EQ(store_->Fail(AcquireAndStart(), "broken", false), absl::OkStatus());
@@ -283,6 +302,16 @@ TEST_P(ClientTest, LedgerSinceContinuesFromItsLastNumber) {
   EXPECT_TRUE(store_->LedgerSince(all[2].first)->empty());
 }
 
+TEST_P(ClientTest, TheLastLedgerLineIsThatOfAllJobs) {
+  EXPECT_EQ(*store_->LastLedgerLine(), 0);
+  for (int i = 0; i < 2; ++i) {
+    Submit();
+    const Lease lease = AcquireAndStart();
+    ASSERT_EQ(store_->AppendLedger(lease, v1::LedgerEntry()), absl::OkStatus());
+    EXPECT_EQ(*store_->LastLedgerLine(), store_->LedgerSince(0)->back().first);
+  }
+}
+
 TEST_P(ClientTest, LedgerComesInBoundedPieces) {
   Submit();
   const Lease lease = AcquireAndStart();
@@ -331,6 +360,7 @@ TEST_P(ClientTest, AQueuedJobSaysWhatItWaitsFor) {
   const absl::StatusOr<v1::Job> job = store_->Submit(for_gpu, "");
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_THAT(job->waiting_reason(), HasSubstr("no worker is up"));
+  EXPECT_THAT(job->waiting_reason(), HasSubstr("logs/worker-*.log"));
   ASSERT_EQ(store_->Heartbeat("w1", "cpu", ""), absl::OkStatus());
   EXPECT_THAT(Get(job->id()).waiting_reason(),
               HasSubstr("no worker for cuda:0 is up, only for cpu;"));

@@ -1,9 +1,18 @@
 // What only a database on a server goes through.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "tests/core/jobs/job_store_fixture.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {
@@ -18,6 +27,27 @@ TEST(PostgresTest, AnUnreachableServerIsUnavailableAndNamed) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("postgresql://127.0.0.1:1/jobs"));
   EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
+}
+
+// One that takes connections and says nothing.
+TEST(PostgresTest, ASilentServerIsNotWaitedForAsLongAsAScrapeMayTake) {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 8), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  FakeClock clock;
+  const absl::Time begin = absl::Now();
+  EXPECT_EQ(OpenJobStore(absl::StrCat("postgresql://lab@127.0.0.1:", ntohs(address.sin_port), "/j"),
+                         &clock)
+                .status()
+                .code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(9));
+  close(listener);
 }
 
 TEST(PostgresTest, PasswordsInUrlsAreRefusedAndNotRepeated) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/base/sha256.h"
+#include "tests/captured_log.h"
 #include "tests/core/registry/registry_fixture.h"
 
 namespace cytopress {
@@ -144,6 +145,16 @@ TEST_F(ModelRegistryTest, ListLeavesOutWhatItCannotRead) {
   WriteFile(PathIn("blood", "2.cyp"), "junk");
   EXPECT_THAT(Names(*registry_.List()), ElementsAre("blood@1"));
   EXPECT_FALSE(registry_.Get({"blood", 2}).ok());
+}
+
+TEST_F(ModelRegistryTest, ADamagedFileIsLoggedOnce) {
+  Publish("blood");
+  WriteFile(PathIn("blood", "2.cyp"), "junk");
+  const CapturedLog log;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(registry_.List().ok());
+  const std::string text = log.text();
+  EXPECT_THAT(text, HasSubstr("blood@2 is left out of the list"));
+  EXPECT_EQ(text.find("blood@2"), text.rfind("blood@2")) << text;
 }
 
 TEST_F(ModelRegistryTest, NamesAreReadFromFoldersAlone) {

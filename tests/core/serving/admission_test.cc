@@ -177,6 +177,8 @@ TEST(AdmissionTest, WhoWaitsForAModelLeavesItsPlaceToOthers) {
   first->reset();
   third->reset();
   EXPECT_EQ(admission.waiting_images(), 0);
+  EXPECT_FALSE(admission.AwaitEmpty(absl::ZeroDuration())) << "others may come";
+  admission.Close();
   EXPECT_TRUE(admission.AwaitEmpty(absl::ZeroDuration()));
 }
 

@@ -13,6 +13,7 @@
 
 #include "absl/types/span.h"
 #include "tests/core/serving/fakes.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {

@@ -112,6 +112,8 @@ TEST_F(ClassifyPipelineTest, WithoutARegistryNothingMakesRoomForWhatWasKnown) {
   ASSERT_TRUE(Send({Raw(one_)}, "now")->Get().ok());
   loader_.FailLooks(absl::UnavailableError("the models folder cannot be read"));
   EXPECT_EQ(Send({Raw(one_)}, "before")->Get().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Send({Raw(one_)}, "")->Get().status().code(), absl::StatusCode::kUnavailable)
+      << "nobody has asked before which model that is";
   EXPECT_TRUE(Send({Raw(one_)}, "now")->Get().ok());
   EXPECT_EQ(loader_.loads("before@1"), 1);
   EXPECT_EQ(loader_.loads("now@1"), 1);

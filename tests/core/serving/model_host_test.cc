@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/core/serving/fakes.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {
@@ -255,37 +256,86 @@ TEST_F(ModelHostTest, TheOldVersionAnswersOnWhenTheNewOneCannotBeRead) {
   EXPECT_THAT(LoadedVersions(), ElementsAre(1));
 }
 
-TEST_F(ModelHostTest, WhatOnlyLackedMemoryIsGivenRoomAgain) {
-  Make(2);
-  loader_.FailOne("a@2", absl::ResourceExhaustedError("no memory"));
+TEST_F(ModelHostTest, WhatFailedForAReasonThatMayPassIsGivenRoomAgain) {
+  for (const absl::Status& failure :
+       {absl::ResourceExhaustedError("no memory"), absl::UnknownError("Input/output error"),
+        absl::DeadlineExceededError("Connection timed out")}) {
+    Make(2);
+    const int loads = loader_.loads("b@1");
+    loader_.FailOne("a@2", failure);
+    EXPECT_EQ(Answering(1), 1);
+    ASSERT_EQ(Use("b"), absl::OkStatus());
+    EXPECT_EQ(Answering(2), 1);
+    AwaitUnloaded("b@1");
+    ASSERT_EQ(Use("b"), absl::OkStatus());
+    loader_.FailOne("a@2", absl::OkStatus());
+    clock_.Advance(absl::Seconds(5));
+    AwaitLoaded(2);
+    EXPECT_EQ(loader_.loads("b@1"), loads + 2) << failure;
+    host_.reset();
+    absl::MutexLock lock(&mutex_);
+    unloaded_.clear();
+  }
+}
+
+TEST_F(ModelHostTest, TheOnlyModelMakesRoomAgainForWhatMayPass) {
+  Make(1);
+  loader_.FailOne("a@2", absl::UnknownError("Input/output error"));
   EXPECT_EQ(Answering(1), 1);
-  ASSERT_EQ(Use("b"), absl::OkStatus());
   EXPECT_EQ(Answering(2), 1);
-  AwaitUnloaded("b@1");
-  ASSERT_EQ(Use("b"), absl::OkStatus());
+  for (int loads = 2; loads <= 3; ++loads) {
+    ASSERT_TRUE(loader_.AwaitLoads("a@1", loads)) << "it came back";
+    EXPECT_EQ(Answering(2), 1);
+    EXPECT_EQ(loader_.loads("a@2"), loads - 1);
+    clock_.Advance(absl::Seconds(10));
+    EXPECT_EQ(Answering(2), 1);
+  }
+  ASSERT_TRUE(loader_.AwaitLoads("a@1", 4));
   loader_.FailOne("a@2", absl::OkStatus());
-  clock_.Advance(absl::Seconds(5));
+  clock_.Advance(absl::Seconds(20));
   AwaitLoaded(2);
-  EXPECT_EQ(loader_.loads("b@1"), 2);
+  EXPECT_THAT(LoadedVersions(), ElementsAre(2));
+}
+
+TEST_F(ModelHostTest, WhoTakesTheOldVersionWaitsUntilItIsBack) {
+  Make(1);
+  loader_.FailOne("a@2", absl::UnknownError("Input/output error"));
+  EXPECT_EQ(Answering(1), 1);
+  loader_.Hold(true);
+  EXPECT_EQ(Answering(2), 1);
+  ASSERT_TRUE(loader_.AwaitLoads("a@2", 1));
+  const auto before = AskForNewest(2);
+  auto by_number = std::make_shared<Answer>();
+  EXPECT_EQ(host_->Acquire({"a", 2},
+                           [by_number](absl::StatusOr<ModelHandle> model) {
+                             by_number->Set(std::move(model));
+                           }),
+            nullptr);
+  loader_.HoldLooks(true);
+  loader_.Hold(false);
+  EXPECT_EQ(by_number->Get().status(), absl::UnknownError("Input/output error"));
+  EXPECT_FALSE(before->IsSet());
+  const auto meanwhile = AskForNewest(2);
+  EXPECT_FALSE(meanwhile->IsSet());
+  loader_.HoldLooks(false);
+  for (const auto& answer : {before, meanwhile}) {
+    ASSERT_TRUE(answer->Get().ok()) << answer->Get().status();
+    EXPECT_EQ((*answer->Get())->version.version, 1);
+    answer->Get() = absl::CancelledError();
+  }
 }
 
 TEST_F(ModelHostTest, TheOnlyModelComesBackWhenTheNewVersionIsDamaged) {
   Make(1);
-  for (const absl::Status& failure :
-       {absl::DataLossError("damaged"), absl::ResourceExhaustedError("no memory")}) {
-    loader_.FailOne("a@2", failure);
-    EXPECT_EQ(Answering(1), 1);
-    const int loads = loader_.loads("a@1");
-    EXPECT_EQ(Answering(2), 1);
-    ASSERT_TRUE(loader_.AwaitLoads("a@1", loads + 1));
-    ASSERT_EQ(Use("a"), absl::OkStatus());
-    clock_.Advance(absl::Seconds(10));
-    EXPECT_EQ(Answering(2), 1);
-    EXPECT_EQ(Answering(2), 1);
-    EXPECT_EQ(loader_.loads("a@1"), loads + 1) << failure;
-    host_.reset();
-    Make(1);
-  }
+  loader_.FailOne("a@2", absl::DataLossError("damaged"));
+  EXPECT_EQ(Answering(1), 1);
+  EXPECT_EQ(Answering(2), 1);
+  ASSERT_TRUE(loader_.AwaitLoads("a@1", 2));
+  ASSERT_EQ(Use("a"), absl::OkStatus());
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(Answering(2), 1);
+  EXPECT_EQ(Answering(2), 1);
+  EXPECT_EQ(loader_.loads("a@1"), 2);
 }
 
 TEST_F(ModelHostTest, NobodyMakesRoomForAVersionThatWasOvertaken) {

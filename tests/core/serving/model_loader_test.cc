@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <new>
@@ -11,10 +13,10 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "core/base/clock.h"
 #include "core/serving/error_details.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/serving/fakes.h"
+#include "tests/fake_clock.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
@@ -22,6 +24,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 NetworkSpec SmallNetwork() {
   NetworkSpec spec;
@@ -88,6 +91,32 @@ TEST_F(RegistryModelLoaderTest, TheOnlyModelIsTheDefault) {
   EXPECT_THAT(std::string(ambiguous.message()), HasSubstr("cells, others"));
   RegistryModelLoader chosen = Make("others");
   EXPECT_EQ(*chosen.Resolve({}), (ModelVersion{"others", 1}));
+}
+
+TEST_F(RegistryModelLoaderTest, ADefaultModelThatIsNotThereIsSaidToBeTheServers) {
+  Publish("cells");
+  RegistryModelLoader loader = Make("gone");
+  const absl::Status missing = loader.Resolve({}).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ErrorInfoOf(missing).reason(), "MODEL_NOT_FOUND");
+  EXPECT_THAT(std::string(missing.message()),
+              HasSubstr("the server's default model 'gone' is not there; name another"));
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("there are: cells"));
+  EXPECT_THAT(std::string(loader.Resolve({"gone", 0}).status().message()),
+              Not(HasSubstr("default")));
+}
+
+TEST_F(RegistryModelLoaderTest, WithoutItsFolderTheDefaultModelIsUnknown) {
+  Publish("cells");
+  ASSERT_TRUE(registry_->MakeIdentity().ok());
+  std::filesystem::rename(root_, temporary_.PathOf("elsewhere"));
+  std::filesystem::create_directory(root_);  // the mount point
+  for (const char* default_model : {"", "cells"}) {
+    RegistryModelLoader loader = Make(default_model);
+    const absl::Status unknown = loader.Resolve({}).status();
+    EXPECT_EQ(unknown.code(), absl::StatusCode::kUnavailable) << unknown;
+    EXPECT_THAT(std::string(unknown.message()), HasSubstr("mount it again"));
+  }
 }
 
 // It is looked for in every request that names none.
@@ -185,6 +214,29 @@ TEST_F(RegistryModelLoaderTest, AFileOfANewerReleaseIsAFailedPrecondition) {
   const absl::Status status = loader.Load({"cells", 1}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr("newer"));
+}
+
+TEST_F(RegistryModelLoaderTest, AFileThatIsLargerThanIsEverReadIsAFailedPrecondition) {
+  Publish("cells");
+  std::filesystem::resize_file(*registry_->PathOf({"cells", 1}), kMaxArtifactFileBytes + 1);
+  RegistryModelLoader loader = Make();
+  const absl::Status status = loader.Load({"cells", 1}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1073741825 bytes"));
+}
+
+// Unlike that, it may pass.
+TEST_F(RegistryModelLoaderTest, ALackOfFileDescriptorsIsOneOfResources) {
+  Publish("cells");
+  RegistryModelLoader loader = Make();
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status status = loader.Load({"cells", 1}).status();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
 }
 
 TEST_F(RegistryModelLoaderTest, ALackOfMemoryIsAnError) {

@@ -15,6 +15,7 @@
 #include "core/serving/error_details.h"
 #include "tests/core/serving/classify_pipeline_fixture.h"
 #include "tests/core/serving/fakes.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "core/base/clock.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {

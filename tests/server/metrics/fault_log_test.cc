@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "core/serving/error_details.h"
 #include "tests/captured_log.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 namespace {

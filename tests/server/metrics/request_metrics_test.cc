@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "absl/status/status.h"
 #include "tests/captured_log.h"
 
 namespace cytopress {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -76,6 +77,22 @@ TEST_F(WorkerProcessTest, LongLogIsMovedAway) {
   EXPECT_EQ(std::filesystem::file_size(folder_ + "/log.1"), 2000u);
 }
 
+TEST_F(WorkerProcessTest, LastWordsAreTheLastRecordOfItsLog) {
+  const std::string log = folder_ + "/log";
+  EXPECT_EQ(LastWords(log, 0), "") << "there is no log";
+  std::ofstream(log) << "[12:00] [worker] [info] ready\n[12:01] [worker] [error] no device\n";
+  const int64_t size = static_cast<int64_t>(std::filesystem::file_size(log));
+  EXPECT_EQ(LastWords(log, 0), "no device");
+  EXPECT_EQ(LastWords(log, size), "") << "they are of an earlier process";
+  EXPECT_EQ(LastWords(log, size + 1), "no device") << "the earlier ones are in another file";
+  std::ofstream(log, std::ios::app) << "[12:02] [worker] [error] [at alloc.cpp:83] no memory\n";
+  EXPECT_EQ(LastWords(log, 0), "[at alloc.cpp:83] no memory");
+  std::ofstream(log) << "[12:00] [worker] [info] ready\n[12:01] [worker] [error] no device\n";
+  std::ofstream(log, std::ios::app) << "terminate called\n";
+  EXPECT_EQ(LastWords(log, 0), "no device terminate called");
+  EXPECT_EQ(LastWords(log, size), "terminate called");
+}
+
 TEST_F(WorkerProcessTest, IsPoliteAndInheritsNothing) {
   // Both would be inherited by a plain fork and exec.
   int pipe_ends[2];
@@ -108,15 +125,17 @@ TEST_F(WorkerProcessTest, IsPoliteAndInheritsNothing) {
 TEST_F(WorkerProcessTest, MissingProgramIsNotFound) {
   ProcessOptions options = Shell("");
   options.command[0] = folder_ + "/nothing";
-  EXPECT_EQ(StartProcess(options).status().code(), absl::StatusCode::kNotFound);
+  const absl::Status status = StartProcess(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(status.message(), HasSubstr(options.command[0]));
 }
 
 TEST_F(WorkerProcessTest, AMissingLogFolderIsNotTakenForTheProgram) {
   ProcessOptions options = Shell("exit 0");
   options.log_path = folder_ + "/nothing/log";
   const absl::Status status = StartProcess(options).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
-  EXPECT_THAT(status.message(), HasSubstr(options.log_path));
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(status.message(), HasSubstr("the log " + options.log_path));
 }
 
 TEST_F(WorkerProcessTest, YieldsToOthersOnTheCoresItWasGiven) {

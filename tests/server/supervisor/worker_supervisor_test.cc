@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -22,7 +23,9 @@
 #include "server/supervisor/cores.h"
 #include "server/worker/checkpoint_folders.h"
 #include "server/worker/process_lock.h"
+#include "tests/captured_log.h"
 #include "tests/eventually.h"
+#include "tests/fake_clock.h"
 #include "tests/server/worker/counting_clock.h"
 #include "tests/server/worker/forwarding_job_store.h"
 #include "tests/temporary_folder.h"
@@ -165,14 +168,10 @@ TEST_F(SupervisorTest, WorkersShareTheCoresEqually) {
   EXPECT_EQ(threads_of_a_worker(), absl::StrCat(std::max<size_t>(1, cores.size() / 2)));
   options_.cores = {cores.front()};
   EXPECT_EQ(threads_of_a_worker(), "1");
-  options_.threads = 3;
-  EXPECT_EQ(threads_of_a_worker(), "3");
 }
 
 TEST_F(SupervisorTest, WorkersGetTheirShareOfTheMachineAndOfTheDisk) {
-  options_.nice = 5;
   options_.cores = {OtherCores({}).back()};
-  options_.max_log_bytes = 1000;
   const std::string log = folder_ + "/logs/worker-local-1.log";
   std::filesystem::create_directories(folder_ + "/logs");
   std::ofstream(log) << std::string(500, 'x');
@@ -180,7 +179,7 @@ TEST_F(SupervisorTest, WorkersGetTheirShareOfTheMachineAndOfTheDisk) {
   const std::string id = Submit("wait");
   ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
   const pid_t pid = RunningPid();
-  EXPECT_EQ(getpriority(PRIO_PROCESS, pid), std::min(19, getpriority(PRIO_PROCESS, 0) + 5));
+  EXPECT_EQ(getpriority(PRIO_PROCESS, pid), std::min(19, getpriority(PRIO_PROCESS, 0) + 10));
   EXPECT_EQ(sched_getscheduler(pid), SCHED_BATCH);
   cpu_set_t cores;
   ASSERT_EQ(sched_getaffinity(pid, sizeof(cores), &cores), 0);
@@ -273,6 +272,59 @@ TEST_F(PacedSupervisorTest, WorkersThatCannotStartAreNotUp) {
   const absl::Time last = store_->ListWorkers()->at(0).last_seen;
   for (int i = 0; i < 3; ++i) clock_.AdvanceAndTick(options_.times.heartbeat);
   EXPECT_EQ(store_->ListWorkers()->at(0).last_seen, last);
+}
+
+// Takes no heartbeat.
+class DeafJobStore : public ForwardingJobStore {
+ public:
+  using ForwardingJobStore::ForwardingJobStore;
+  absl::Status Heartbeat(const std::string&, const std::string&, const std::string&) override {
+    ++heartbeats;
+    return absl::UnavailableError("no answer");
+  }
+
+  std::atomic<int> heartbeats{0};
+};
+
+TEST_F(PacedSupervisorTest, ADatabaseThatIsAwayIsWaitedForOnceABeat) {
+  DeafJobStore deaf(store_.get());
+  options_.workers = 3;
+  WorkerSupervisor supervisor(options_, &deaf, &clock_);
+  ASSERT_EQ(supervisor.Start(), absl::OkStatus());
+  ASSERT_TRUE(Eventually([&] { return deaf.heartbeats > 0; }));
+  clock_.AdvanceAndTick(options_.times.heartbeat);
+  EXPECT_EQ(deaf.heartbeats.load(), 2);
+}
+
+TEST_F(PacedSupervisorTest, WhyAWorkerCannotWorkIsLoggedOnce) {
+  options_.worker_program = folder_ + "/fails";
+  std::ofstream(options_.worker_program)
+      << "#!/bin/sh\necho \"[$(date +%s.%N)] [cytopress-worker] [error] no CUDA device\"\nexit 1\n";
+  std::filesystem::permissions(options_.worker_program, std::filesystem::perms::owner_all);
+  const CapturedLog log;
+  StartPaced();
+  Submit("publish");
+  ASSERT_TRUE(HasCrashed(1));
+  for (const int crashes : {2, 3}) {
+    clock_.AdvanceAndTick(options_.last_backoff);
+    ASSERT_TRUE(HasCrashed(crashes));
+  }
+  supervisor_.reset();
+  const std::string line = "error: worker local-1: exit code 1: no CUDA device; its log is ";
+  const std::string text = log.text();
+  EXPECT_THAT(text, HasSubstr(line));
+  EXPECT_EQ(text.find("no CUDA device"), text.rfind("no CUDA device")) << text;
+}
+
+TEST_F(SupervisorTest, TheLogSaysHowAJobEnded) {
+  const CapturedLog log;
+  Start();
+  const std::string id = Submit("publish");
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_SUCCEEDED));
+  EXPECT_TRUE(HasStarted(1));
+  EXPECT_TRUE(SlotIsEmpty());
+  supervisor_.reset();
+  EXPECT_THAT(log.text(), HasSubstr("worker local-1: exit code 0: " + id + ": published@1"));
 }
 
 TEST_F(PacedSupervisorTest, AWorkerThatFailedAfterItsJobHadEndedIsUp) {

@@ -6,8 +6,8 @@
 
 #include <atomic>
 
-#include "core/base/clock.h"
 #include "tests/eventually.h"
+#include "tests/fake_clock.h"
 
 namespace cytopress {
 

@@ -72,6 +72,7 @@ class ForwardingJobStore : public JobStore {
       int64_t after) override {
     return to_->LedgerSince(after);
   }
+  absl::StatusOr<int64_t> LastLedgerLine() override { return to_->LastLedgerLine(); }
 
  private:
   JobStore* const to_;

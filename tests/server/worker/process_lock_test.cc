@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 
+#include "tests/as_nobody.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
@@ -23,11 +25,24 @@ TEST_F(ProcessLockTest, OneHolderAtATime) {
     const absl::StatusOr<ProcessLock> first = ProcessLock::Take(folder_, "w1");
     ASSERT_TRUE(first.ok()) << first.status();
     const absl::Status second = ProcessLock::Take(folder_, "w1").status();
-    EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(second.code(), absl::StatusCode::kAlreadyExists);
     EXPECT_THAT(second.message(), testing::HasSubstr("w1"));
     EXPECT_TRUE(ProcessLock::Take(folder_, "w2").ok());
   }
   EXPECT_TRUE(ProcessLock::Take(folder_, "w1").ok());
+}
+
+TEST_F(ProcessLockTest, WhatIsInTheWayIsNotTakenForAHolder) {
+  namespace fs = std::filesystem;
+  fs::create_directories(folder_ + "/w1.lock");
+  const absl::Status folder = ProcessLock::Take(folder_, "w1").status();
+  EXPECT_FALSE(folder.ok() || absl::IsAlreadyExists(folder)) << folder;
+  EXPECT_THAT(folder.message(), testing::HasSubstr("cannot open " + folder_ + "/w1.lock: "));
+  fs::remove(folder_ + "/w1.lock");
+  fs::permissions(folder_, fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_exec);
+  absl::Status denied;
+  AsNobody(temporary_.path(), [&] { denied = ProcessLock::Take(folder_, "w2").status(); });
+  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
 }
 
 TEST_F(ProcessLockTest, KilledHolderLetsGo) {

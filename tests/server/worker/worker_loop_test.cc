@@ -10,6 +10,7 @@
 
 #include "core/base/steady_notification.h"
 #include "tests/eventually.h"
+#include "tests/fake_clock.h"
 #include "tests/server/worker/forwarding_job_store.h"
 #include "tests/temporary_folder.h"
 
@@ -135,6 +136,39 @@ TEST_F(WorkerLoopTest, LeavesJobsToOthersWhileItCouldNotDoThem) {
   EXPECT_EQ(checks, 4);
   EXPECT_EQ(Get(id).state(), v1::JOB_STATE_SUCCEEDED);
   EXPECT_EQ(Get(id).attempt(), 1);
+}
+
+TEST_F(WorkerLoopTest, ALostDeviceEndsTheWorkerBeforeItCostsAnotherJob) {
+  const std::string id = Submit();
+  const std::string next = Submit();
+  options_.once = false;
+  options_.check_device = [] { return absl::UnavailableError("cuda:0 is lost"); };
+  EXPECT_EQ(Run([&](const JobTask&, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+              return absl::InternalError("CUDA error: an illegal memory access");
+            }),
+            absl::UnavailableError("cuda:0 is lost"));
+  EXPECT_EQ(Get(id).state(), v1::JOB_STATE_QUEUED);
+  EXPECT_EQ(Get(id).attempt(), 1) << "it may be to blame";
+  EXPECT_EQ(Get(next).attempt(), 0);
+}
+
+TEST_F(WorkerLoopTest, TheDeviceIsLookedAtAfterAFailureOnly) {
+  Submit();
+  const std::string next = Submit();
+  options_.once = false;
+  int checks = 0;
+  options_.check_device = [&] {
+    ++checks;
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(Run([&](const JobTask& task, JobAttempt*) -> absl::StatusOr<JobOutcome> {
+              if (task.job_id != next) return absl::InvalidArgumentError("no such data");
+              shutdown_.Notify();
+              return JobOutcome{"blood@1", ""};
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Get(next).state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(checks, 1);
 }
 
 // Counts the heartbeats and the looks at the queue.

@@ -11,6 +11,7 @@
 #include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 #include "tests/eventually.h"
+#include "tests/fake_clock.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
@@ -19,14 +20,16 @@ namespace {
 class WorkerProgramTest : public testing::Test {
  protected:
   // Runs the program in a process of its own, as its signals and locks need; returns its exit code.
-  int Run(std::vector<std::string> arguments, const RunJobFactory& factory,
-          Clock* clock = RealClock()) {
+  int Run(
+      std::vector<std::string> arguments, const RunJobFactory& factory, Clock* clock = RealClock(),
+      const DeviceCheck& check_device = [](const std::string&) { return absl::OkStatus(); }) {
     const pid_t child = fork();
     if (child == 0) {
       arguments.insert(arguments.begin(), "cytopress-worker");
       std::vector<char*> argv;
       for (std::string& argument : arguments) argv.push_back(argument.data());
-      _exit(RunWorkerProgram(static_cast<int>(argv.size()), argv.data(), factory, clock));
+      _exit(RunWorkerProgram(static_cast<int>(argv.size()), argv.data(), factory, clock,
+                             check_device));
     }
     int status = 0;
     EXPECT_EQ(waitpid(child, &status, 0), child);
@@ -84,6 +87,35 @@ TEST_F(WorkerProgramTest, AnotherFolderOfModelsThanTheDatabasesIsRefused) {
   const std::string id = Submit();
   EXPECT_EQ(Run(Flags(), NoJobs), 1);
   EXPECT_EQ(Open()->Get(id)->attempt(), 0);
+}
+
+TEST_F(WorkerProgramTest, ADeviceThatDoesNotWorkCostsNoJobAnAttempt) {
+  const std::string id = Submit();
+  EXPECT_EQ(Run(Flags(), NoJobs, RealClock(),
+                [](const std::string& device) { return absl::UnavailableError(device); }),
+            1);
+  EXPECT_EQ(Open()->Get(id)->attempt(), 0);
+}
+
+TEST_F(WorkerProgramTest, ADeviceThatAJobLosesEndsIt) {
+  const std::string id = Submit();
+  std::vector<std::string> flags = Flags();
+  flags.pop_back();  // --once
+  bool lost = false;
+  EXPECT_EQ(Run(
+                flags,
+                [&](const WorkerSettings&) -> absl::StatusOr<RunJob> {
+                  return RunJob([&](const JobTask&, JobAttempt*) {
+                    lost = true;
+                    return absl::InternalError("CUDA error: an illegal memory access");
+                  });
+                },
+                RealClock(),
+                [&](const std::string& device) {
+                  return lost ? absl::UnavailableError(device) : absl::OkStatus();
+                }),
+            1);
+  EXPECT_EQ(Open()->Get(id)->attempt(), 1);
 }
 
 TEST_F(WorkerProgramTest, SettingsReachTheJobs) {
