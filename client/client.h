@@ -35,6 +35,7 @@ struct ClientOptions {
   std::string target = "127.0.0.1:8500";  // "host:port" or "unix:/path"
   // Of each call but WatchJob; of DownloadModel, UploadModel and ClassifyAll, the longest wait for
   // the server to send or take in something; of ClassifyAll also that for a server that went away.
+  // Must be finite.
   absl::Duration deadline = absl::Seconds(30);
   std::optional<TlsFiles> tls;  // unset: no encryption
   // Waits between attempts to reach a server that went away.

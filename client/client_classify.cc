@@ -1,25 +1,18 @@
 // Many images in several requests at a time.
-#include <grpcpp/client_context.h>
-#include <grpcpp/support/sync_stream.h>
-
 #include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/mutex.h"
+#include "client/classify_stream.h"
 #include "client/client.h"
-#include "client/patience.h"
 #include "client/reconnection.h"
 #include "client/status.h"
 #include "core/base/clock.h"
@@ -32,97 +25,6 @@ namespace {
 struct Batch {
   v1::ClassifyRequest request;
   std::vector<int64_t> images;
-};
-
-// One ClassifyStream call, written to by the caller's thread and read by one of its own.
-class Stream {
- public:
-  // `patience`: for the connection, for the next answer, for the server to take in a request, and
-  // for it to end the stream.
-  Stream(v1::InferenceService::StubInterface* stub, absl::Duration patience)
-      : patience_(patience), writing_(&context_, patience) {
-    writing_.During([&] {
-      stream_ = stub->ClassifyStream(&context_);
-      return true;
-    });
-    reader_ = std::thread([this] { Read(); });
-  }
-
-  ~Stream() {
-    if (!reader_.joinable()) return;
-    context_.TryCancel();
-    reader_.join();
-    stream_->Finish();
-  }
-
-  // May wait for the server to read on. What goes wrong, Next tells.
-  void Write(const v1::ClassifyStreamRequest& request) {
-    writing_.During([&] { return stream_->Write(request); });
-  }
-
-  // Waits for an answer.
-  absl::StatusOr<v1::ClassifyStreamResponse> Next() {
-    {
-      absl::MutexLock lock(&mutex_);
-      const auto heard = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return ended_ || !answers_.empty();
-      };
-      if (!mutex_.AwaitWithTimeout(absl::Condition(&heard), patience_)) {
-        return absl::DeadlineExceededError(
-            absl::StrCat("no answer within ", absl::FormatDuration(patience_)));
-      }
-      if (!answers_.empty()) {
-        v1::ClassifyStreamResponse answer = std::move(answers_.front());
-        answers_.pop_front();
-        return answer;
-      }
-    }
-    const absl::Status end = Finish();
-    CYTOPRESS_RETURN_IF_ERROR(writing_.status());
-    return end.ok() ? absl::UnavailableError("the server ended the stream") : end;
-  }
-
-  // When all answers have come.
-  absl::Status Close() {
-    writing_.During([&] { return stream_->WritesDone(); });
-    {
-      absl::MutexLock lock(&mutex_);
-      if (!mutex_.AwaitWithTimeout(absl::Condition(&ended_), patience_)) {
-        return absl::DeadlineExceededError(
-            absl::StrCat("the stream did not end within ", absl::FormatDuration(patience_)));
-      }
-    }
-    const absl::Status end = Finish();
-    CYTOPRESS_RETURN_IF_ERROR(writing_.status());
-    return end;
-  }
-
- private:
-  void Read() {
-    v1::ClassifyStreamResponse answer;
-    while (stream_->Read(&answer)) {
-      absl::MutexLock lock(&mutex_);
-      answers_.push_back(std::move(answer));
-    }
-    absl::MutexLock lock(&mutex_);
-    ended_ = true;
-  }
-
-  absl::Status Finish() {
-    reader_.join();
-    return ToAbslStatus(stream_->Finish());
-  }
-
-  const absl::Duration patience_;
-  grpc::ClientContext context_;
-  Patience writing_;
-  std::unique_ptr<
-      grpc::ClientReaderWriterInterface<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>>
-      stream_;
-  absl::Mutex mutex_;
-  std::deque<v1::ClassifyStreamResponse> answers_ ABSL_GUARDED_BY(mutex_);
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread reader_;
 };
 
 // "images[3].encoded" is image 3 of the request; false for any other field.
@@ -139,7 +41,7 @@ int64_t BytesOf(const v1::ImageInput& image) {
 // Whether gRPC itself ended the stream, for a request over the server's limit: errors of the
 // service have an ErrorInfo.
 bool IsRequestTooLarge(const absl::Status& end) {
-  return absl::IsResourceExhausted(end) && !end.GetPayload(kErrorInfoUrl).has_value();
+  return absl::IsResourceExhausted(end) && ErrorInfoOf(end).reason().empty();
 }
 
 // Why a request has no answer; OK where it has one.
@@ -184,7 +86,7 @@ class ClassifyRun {
   }
 
   absl::StatusOr<ClassifySummary> Run() {
-    std::optional<Stream> stream;
+    std::optional<ClassifyStream> stream;
     while (MayHaveMore() || !running_.empty()) {
       while (MaySend()) {
         CYTOPRESS_RETURN_IF_ERROR(LoadImages());

@@ -1,13 +1,9 @@
 // The calls with a stream: watching a job, downloading and uploading a model.
-#include <fcntl.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/sync_stream.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <filesystem>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -16,8 +12,7 @@
 #include "client/patience.h"
 #include "client/reconnection.h"
 #include "client/status.h"
-#include "core/base/clock.h"
-#include "core/base/file.h"
+#include "core/base/pending_file.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 
@@ -25,7 +20,6 @@ namespace cytopress {
 namespace {
 
 constexpr size_t kChunkBytes = 256 << 10;
-constexpr mode_t kFileMode = 0666;  // less what the umask takes away
 
 bool HasEnded(const v1::Job& job) {
   return job.state() == v1::JOB_STATE_SUCCEEDED || job.state() == v1::JOB_STATE_FAILED ||
@@ -59,87 +53,6 @@ WatchAttempt WatchOnce(v1::JobService::StubInterface* stub, const std::string& i
   return attempt;
 }
 
-// A file that takes its name only when it is complete; a device or pipe, which cannot, gets the
-// bytes as they come.
-class PendingFile {
- public:
-  static absl::StatusOr<PendingFile> Create(const std::string& path) {
-    std::string target = PathToReplace(path);
-    if (target.empty()) {
-      const int fd = OpenToWriteInto(path);
-      if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
-      return PendingFile(path, "", fd);
-    }
-    std::string temporary = absl::StrCat(target, ".part-", getpid(), "-",
-                                         absl::ToInt64Nanoseconds(RealClock()->Steady()));
-    // Without a name it is gone when this program is, however that ends.
-    std::string folder = std::filesystem::path(target).parent_path().string();
-    if (folder.empty()) folder = ".";
-    int fd = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kFileMode);
-    const bool named = fd < 0;  // not every file system can do that
-    if (named) fd = open(temporary.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, kFileMode);
-    if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", target));
-    PendingFile file(std::move(target), std::move(temporary), fd);
-    file.named_ = named;
-    return file;
-  }
-
-  PendingFile(PendingFile&& other) noexcept
-      : path_(std::move(other.path_)),
-        temporary_(std::move(other.temporary_)),
-        named_(other.named_),
-        fd_(std::exchange(other.fd_, -1)) {}
-  PendingFile(const PendingFile&) = delete;
-  PendingFile& operator=(const PendingFile&) = delete;
-
-  ~PendingFile() {
-    if (fd_ < 0) return;
-    close(fd_);
-    if (named_) unlink(temporary_.c_str());
-  }
-
-  // Whether the bytes take the place of a file in the end.
-  bool replaces() const { return !temporary_.empty(); }
-
-  absl::Status Append(absl::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = write(fd_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path_));
-      bytes.remove_prefix(written);
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Commit() {
-    if (temporary_.empty()) return absl::OkStatus();
-    if (fsync(fd_) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path_));
-    if (!KeepMode(fd_, path_))
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot chmod ", path_));
-    // There is no linkat(2) over a file that is there.
-    const std::string unnamed = absl::StrCat("/proc/self/fd/", fd_);
-    if (!named_ &&
-        linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", path_));
-    }
-    named_ = true;
-    if (rename(temporary_.c_str(), path_.c_str()) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot replace ", path_));
-    }
-    close(std::exchange(fd_, -1));
-    return absl::OkStatus();
-  }
-
- private:
-  PendingFile(std::string path, std::string temporary, int fd)
-      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
-
-  std::string path_;
-  std::string temporary_;  // empty: the bytes go to `path_` at once
-  bool named_ = false;     // there is a file `temporary_`
-  int fd_;
-};
-
 absl::Status ServesWithoutFormats(v1::ModelFormat format) {
   if (format == v1::MODEL_FORMAT_CYTOPRESS) return absl::OkStatus();
   return absl::UnimplementedError(
@@ -171,8 +84,7 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
                                                       const std::string& path,
                                                       v1::ModelFormat format,
                                                       const TransferProgress& on_progress) {
-  absl::StatusOr<PendingFile> file = PendingFile::Create(path);
-  if (!file.ok()) return file.status();
+  CYTOPRESS_ASSIGN_OR_RETURN(PendingFile file, PendingFile::Create(path));
   grpc::ClientContext context;
   v1::DownloadModelRequest request;
   request.set_name(name);
@@ -204,7 +116,7 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
     }
     digest.Update(response.data());
     result.file_bytes += static_cast<int64_t>(response.data().size());
-    written = file->Append(response.data());
+    written = file.Append(response.data());
     if (on_progress) on_progress(result.file_bytes, total);
   }
   if (!written.ok()) context.TryCancel();
@@ -217,9 +129,9 @@ absl::StatusOr<DownloadedModel> Client::DownloadModel(const std::string& name, i
     return absl::DataLossError(absl::StrCat(
         "the bytes of ", name, " that came have SHA-256 ", result.file_sha256,
         " where the server announced \"", announced, "\"; ", path,
-        file->replaces() ? " was not replaced" : " has got them all the same: do not use it"));
+        file.replaces() ? " was not replaced" : " has got them all the same: do not use it"));
   }
-  CYTOPRESS_RETURN_IF_ERROR(file->Commit());
+  CYTOPRESS_RETURN_IF_ERROR(file.Commit());
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "core/base/amounts.h"
 
 namespace cytopress {
 
@@ -38,17 +39,7 @@ std::string Printable(absl::string_view text) {
   return result;
 }
 
-std::string FormatBytes(int64_t bytes) {
-  if (bytes < 1000) return absl::StrCat(bytes, " B");
-  double value = static_cast<double>(bytes);
-  const char* unit = "";
-  for (const char* next : {"kB", "MB", "GB", "TB"}) {
-    if (value < 1000) break;
-    value /= 1000;
-    unit = next;
-  }
-  return absl::StrFormat("%.*f %s", value < 100 ? 1 : 0, value, unit);
-}
+std::string FormatBytes(int64_t bytes) { return ReadableBytes(bytes); }
 
 std::string FormatSeconds(double seconds) {
   if (seconds < 0.1) return absl::StrFormat("%.0f ms", 1e3 * seconds);

@@ -27,6 +27,10 @@ const std::map<std::string, v1::CollapsePolicy>& CollapsePoliciesByName();  // "
 std::string NameOf(v1::WeightType weights);
 std::string NameOf(v1::Stem stem);
 
+// As NameOf; "int4/int8" where the recipe or the search of its job chose between them layer by
+// layer.
+std::string WeightsOf(const v1::Model& model);
+
 }  // namespace cytopress
 
 #endif  // CYTOPRESS_CLIENT_NAMES_H_

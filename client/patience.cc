@@ -3,6 +3,12 @@
 #include "absl/strings/str_cat.h"
 
 namespace cytopress {
+namespace {
+
+// Between the steps; a timeout has to be finite.
+constexpr absl::Duration kUnwatched = absl::Hours(1);
+
+}  // namespace
 
 Patience::Patience(grpc::ClientContext* context, absl::Duration longest)
     : context_(context), longest_(longest), watcher_([this] { Watch(); }) {}
@@ -12,13 +18,17 @@ Patience::~Patience() {
     absl::MutexLock lock(&mutex_);
     ended_ = true;
   }
+  changed_.Notify();
   watcher_.join();
 }
 
 bool Patience::During(absl::FunctionRef<bool()> step) {
   const auto change = [this] {
-    absl::MutexLock lock(&mutex_);
-    ++changes_;
+    {
+      absl::MutexLock lock(&mutex_);
+      ++changes_;
+    }
+    changed_.Notify();
   };
   change();
   const bool result = step();
@@ -34,16 +44,18 @@ absl::Status Patience::status() const {
 }
 
 void Patience::Watch() {
-  absl::MutexLock lock(&mutex_);
-  while (!ended_) {
-    const int64_t before = changes_;
-    const auto changed = [this, before]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return ended_ || changes_ != before;
-    };
+  while (true) {
+    changed_.Reset();
+    int64_t before;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (ended_) return;
+      before = changes_;
+    }
     const bool in_step = before % 2 == 1;
-    const bool heard = mutex_.AwaitWithTimeout(absl::Condition(&changed),
-                                               in_step ? longest_ : absl::InfiniteDuration());
-    if (heard) continue;
+    if (changed_.WaitFor(in_step ? longest_ : kUnwatched) || !in_step) continue;
+    absl::MutexLock lock(&mutex_);
+    if (changes_ != before) continue;  // at the last moment
     expired_ = true;
     context_->TryCancel();
     return;

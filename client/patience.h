@@ -12,13 +12,14 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/steady_notification.h"
 
 namespace cytopress {
 
 // Watches the blocking steps of one call, from one thread. Time between the steps does not count.
 class Patience {
  public:
-  // Cancels `context` when a step takes longer than `longest`.
+  // Cancels `context` when a step takes longer than `longest`, which must be finite.
   Patience(grpc::ClientContext* context, absl::Duration longest);
   ~Patience();
   Patience(const Patience&) = delete;
@@ -39,6 +40,7 @@ class Patience {
   int64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // odd during a step
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool expired_ ABSL_GUARDED_BY(mutex_) = false;
+  SteadyNotification changed_;  // `changes_` or `ended_`
   std::thread watcher_;
 };
 

@@ -6,6 +6,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 
 namespace cytopress {
 namespace {
@@ -23,7 +24,36 @@ void AppendViolations(const google::rpc::BadRequest& bad_request, std::string* m
   }
 }
 
+// Empty where there is none.
+template <typename Message>
+Message PayloadOf(const absl::Status& status, absl::string_view url) {
+  Message message;
+  const absl::optional<absl::Cord> payload = status.GetPayload(url);
+  if (!payload.has_value() || !message.ParseFromString(std::string(*payload))) message.Clear();
+  return message;
+}
+
 }  // namespace
+
+google::rpc::BadRequest BadRequestOf(const absl::Status& status) {
+  return PayloadOf<google::rpc::BadRequest>(status, kBadRequestUrl);
+}
+
+google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status) {
+  return PayloadOf<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
+}
+
+bool IsFromAnotherServer(const absl::Status& status) {
+  // gRPC makes a code of its own of such an answer, by which it cannot be told.
+  return absl::StartsWith(status.message(), "Received http2 header with status: ");
+}
+
+absl::Status WithMessage(const absl::Status& status, absl::string_view message) {
+  absl::Status result(status.code(), message);
+  status.ForEachPayload(
+      [&result](absl::string_view url, const absl::Cord& value) { result.SetPayload(url, value); });
+  return result;
+}
 
 std::string InfoInWords(const google::rpc::ErrorInfo& info, absl::StatusCode code) {
   // A server that has nothing more to say repeats the code as the reason.

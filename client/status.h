@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -31,6 +32,16 @@ ErrorDetails ParseErrorDetails(const grpc::Status& status);
 // kErrorInfoUrl).
 absl::Status ToAbslStatus(const google::rpc::Status& status);
 absl::Status ToAbslStatus(const grpc::Status& status);
+
+// What came with such a status; empty where there was none.
+google::rpc::BadRequest BadRequestOf(const absl::Status& status);
+google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status);
+
+// Whether an HTTP server that speaks no gRPC has answered.
+bool IsFromAnotherServer(const absl::Status& status);
+
+// The same code and payloads.
+absl::Status WithMessage(const absl::Status& status, absl::string_view message);
 
 // " [REASON key=value]"; empty for a reason that only repeats the code.
 std::string InfoInWords(const google::rpc::ErrorInfo& info, absl::StatusCode code);

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/base/address.h"
 
 namespace cytopress {
@@ -45,12 +46,29 @@ CLI::Validator AtLeast(uint64_t least) {
       absl::StrCat(">=", least));
 }
 
+CLI::Validator Between(uint64_t least, uint64_t most) {
+  return CLI::Validator(
+      [least, most](std::string& text) -> std::string {
+        uint64_t number = 0;
+        if (absl::SimpleAtoi(text, &number) && number >= least && number <= most) return "";
+        return absl::StrCat("'", text, "' is not a whole number from ", least, " to ", most);
+      },
+      absl::StrCat(least, " to ", most));
+}
+
 CLI::Validator Share() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         double number = 0;
-        if (absl::SimpleAtod(text, &number) && number >= 0 && number < 1) return "";
-        return absl::StrCat("'", text, "' is not a share of at least 0 and below 1, such as 0.8");
+        absl::string_view digits = text;
+        const bool percent = absl::ConsumeSuffix(&digits, "%");
+        const bool is_number = absl::SimpleAtod(digits, &number) && number >= 0;
+        if (is_number && !percent && number < 1) return "";
+        const bool may_be_percent = is_number && number < 100 && (percent || number > 1);
+        return absl::StrCat("'", text, "' is not a share of at least 0 and below 1",
+                            may_be_percent
+                                ? absl::StrCat("; of ", number, " %, give ", number / 100)
+                                : ", such as 0.8");
       },
       "SHARE");
 }
@@ -93,7 +111,8 @@ CLI::Validator Address() {
                               " out; --tls encrypts");
         }
         if (LacksPort(text)) {
-          return absl::StrCat("'", text, "' has no port; give HOST:PORT, such as ", text, ":8500");
+          return absl::StrCat("'", text, "' has no port; give HOST:PORT, such as ",
+                              absl::StripSuffix(text, ":"), ":8500");
         }
         return std::string(CheckPort(text).message());
       },

@@ -1,12 +1,12 @@
 #include "client/cli/class_chart.h"
 
 #include <algorithm>
-#include <numeric>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
 #include "client/cli/console.h"
+#include "client/report/html.h"
 
 namespace cytopress {
 namespace {
@@ -26,11 +26,6 @@ size_t LongestName(const std::vector<std::string>& names) {
   size_t longest = 0;
   for (const std::string& name : names) longest = std::max(longest, WidthOf(Printable(name)));
   return longest;
-}
-
-std::string EscapeXml(const std::string& text) {
-  return absl::StrReplaceAll(Printable(text),
-                             {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
 
 // Pixels of the picture.
@@ -58,22 +53,12 @@ void AppendLegend(const std::vector<SplitCounts>& splits, std::string* svg) {
     absl::StrAppendFormat(svg, "<rect x=\"%d\" y=\"38\" width=\"12\" height=\"12\" fill=\"%s\"/>\n",
                           x, kSplitColors[i % std::size(kSplitColors)]);
     absl::StrAppendFormat(svg, "<text x=\"%d\" y=\"48\" font-size=\"12\">%s (%d)</text>\n", x + 18,
-                          EscapeXml(splits[i].split), splits[i].total());
+                          EscapeHtml(splits[i].split), splits[i].total());
     x += 130;
   }
 }
 
 }  // namespace
-
-int64_t SplitCounts::total() const {
-  return std::accumulate(images.begin(), images.end(), int64_t{0});
-}
-
-std::vector<SplitCounts> CountSplits(const Dataset& dataset) {
-  return {{"train", ClassCounts(dataset.train, dataset.classes())},
-          {"val", ClassCounts(dataset.val, dataset.classes())},
-          {"test", ClassCounts(dataset.test, dataset.classes())}};
-}
 
 std::string DrawTextChart(const std::vector<std::string>& class_names,
                           const std::vector<SplitCounts>& splits, int columns) {
@@ -106,7 +91,7 @@ std::string DrawSvgChart(const std::string& title, const std::vector<std::string
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
       "font-family=\"sans-serif\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
       "<text x=\"%d\" y=\"24\" font-size=\"16\">%s</text>\n",
-      width, height, width, height, kLeft, EscapeXml(title));
+      width, height, width, height, kLeft, EscapeHtml(title));
   AppendLegend(splits, &svg);
   const int base = kTop + kPlotHeight;
   for (size_t c = 0; c < class_names.size(); ++c) {
@@ -117,7 +102,7 @@ std::string DrawSvgChart(const std::string& title, const std::vector<std::string
     }
     absl::StrAppendFormat(
         &svg, "<text transform=\"translate(%d,%d) rotate(35)\" font-size=\"12\">%s</text>\n",
-        x + kBarWidth, base + 16, EscapeXml(class_names[c]));
+        x + kBarWidth, base + 16, EscapeHtml(class_names[c]));
   }
   absl::StrAppendFormat(
       &svg, "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\" stroke=\"black\"/>\n</svg>\n", kLeft,

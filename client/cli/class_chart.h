@@ -2,22 +2,12 @@
 #ifndef CYTOPRESS_CLIENT_CLI_CLASS_CHART_H_
 #define CYTOPRESS_CLIENT_CLI_CLASS_CHART_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "core/dataset/dataset.h"
+#include "client/report/split_counts.h"
 
 namespace cytopress {
-
-struct SplitCounts {
-  std::string split;
-  std::vector<int64_t> images;  // by class
-
-  int64_t total() const;
-};
-
-std::vector<SplitCounts> CountSplits(const Dataset& dataset);
 
 // A block of bars for each split, as long as `columns` allows.
 std::string DrawTextChart(const std::vector<std::string>& class_names,

@@ -12,6 +12,8 @@
 namespace cytopress {
 namespace {
 
+constexpr double kLongWaitSeconds = 0.1;
+
 int64_t CountRight(const std::vector<FileResult>& files) {
   return std::count_if(files.begin(), files.end(), [](const FileResult& f) { return f.right(); });
 }
@@ -19,6 +21,35 @@ int64_t CountRight(const std::vector<FileResult>& files) {
 int64_t CountFailed(const std::vector<FileResult>& files) {
   return std::count_if(files.begin(), files.end(),
                        [](const FileResult& f) { return !f.error.ok(); });
+}
+
+// Of the files that have an answer.
+struct ClassCount {
+  int64_t images = 0;
+  int64_t right = 0;
+};
+
+// By class.
+std::vector<ClassCount> CountByClass(const ClassifyResults& results) {
+  std::vector<ClassCount> counts(results.class_names.size());
+  for (const FileResult& file : results.files) {
+    if (!file.error.ok()) continue;
+    ++counts[*file.truth].images;
+    counts[*file.truth].right += file.right() ? 1 : 0;
+  }
+  return counts;
+}
+
+Json ByClassAsJson(const ClassifyResults& results) {
+  Json classes = Json::array();
+  const std::vector<ClassCount> counts = CountByClass(results);
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i].images == 0) continue;
+    classes.push_back(Json{{"class", results.class_names[i]},
+                           {"images", counts[i].images},
+                           {"right", counts[i].right}});
+  }
+  return classes;
 }
 
 Json FilesAsJson(const ClassifyResults& results) {
@@ -30,6 +61,7 @@ Json FilesAsJson(const ClassifyResults& results) {
     if (!file.error.ok()) image["error"] = std::string(file.error.message());
     if (file.truth.has_value()) image["truth"] = results.class_names[*file.truth];
     if (file.truth.has_value() && file.error.ok()) image["right"] = file.right();
+    if (!file.notes.empty()) image["notes"] = file.notes;
     images.push_back(std::move(image));
   }
   return images;
@@ -55,38 +87,43 @@ std::string TruthOf(const FileResult& file, const ClassifyResults& results) {
 }
 
 void PrintRight(const ClassifyResults& results, std::ostream* out) {
-  const std::vector<std::string>& class_names = results.class_names;
-  std::vector<int64_t> all(class_names.size(), 0), right(class_names.size(), 0);
-  int64_t answered = 0;
-  for (const FileResult& file : results.files) {
-    if (!file.error.ok()) continue;
-    ++answered;
-    ++all[*file.truth];
-    right[*file.truth] += file.right() ? 1 : 0;
-  }
   Table table({"class", ">images", ">right", ">share"});
-  const auto add = [&table](const std::string& name, int64_t good, int64_t total) {
-    table.AddRow({name, absl::StrCat(total), absl::StrCat(good),
-                  FormatPercent(static_cast<double>(good) / total)});
+  const auto add = [&table](const std::string& name, const ClassCount& count) {
+    table.AddRow({name, absl::StrCat(count.images), absl::StrCat(count.right),
+                  FormatPercent(static_cast<double>(count.right) / count.images)});
   };
-  for (size_t i = 0; i < class_names.size(); ++i) {
-    if (all[i] > 0) add(class_names[i], right[i], all[i]);
+  const std::vector<ClassCount> counts = CountByClass(results);
+  ClassCount all;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i].images > 0) add(results.class_names[i], counts[i]);
+    all.images += counts[i].images;
+    all.right += counts[i].right;
   }
-  add("all", CountRight(results.files), answered);
+  add("all", all);
   *out << '\n';
   table.Print(out);
 }
 
-void PrintTiming(const ClassifySummary& summary, std::ostream* out) {
-  const double seconds = absl::ToDoubleSeconds(summary.elapsed);
+// A mean over the requests tells nothing of the first, which may have waited for the model.
+std::string WaitingInWords(const ClassifyResults& results) {
+  const ClassifySummary& summary = results.summary;
+  std::string words = FormatMilliseconds(summary.timing.queue_seconds() / summary.requests);
+  if (results.first_wait_seconds < kLongWaitSeconds) return words;
+  if (summary.requests > 1) {
+    absl::StrAppend(&words, ", the first ", FormatMilliseconds(results.first_wait_seconds));
+  }
+  return absl::StrCat(words, " (a model that is not in memory is loaded first)");
+}
+
+void PrintTiming(const ClassifyResults& results, std::ostream* out) {
+  const ClassifySummary& summary = results.summary;
   const double images = static_cast<double>(summary.images);
   *out << absl::StrFormat(
-      "\n%s by %s@%d in %s (%.0f images/s); in the service, an image: decoding %s, "
-      "computing %s; waiting, a request: %s\n",
-      FormatImages(summary.images), summary.model, summary.version, FormatSeconds(seconds),
-      images / seconds, FormatMilliseconds(summary.timing.decode_seconds() / images),
-      FormatMilliseconds(summary.timing.compute_seconds() / images),
-      FormatMilliseconds(summary.timing.queue_seconds() / summary.requests));
+      "\n%s; in the service, an image: decoding %s, computing %s; waiting, a request: %s\n",
+      SpeedInWords(summary.images, absl::StrCat(" by ", summary.model, "@", summary.version),
+                   summary.elapsed),
+      FormatMilliseconds(summary.timing.decode_seconds() / images),
+      FormatMilliseconds(summary.timing.compute_seconds() / images), WaitingInWords(results));
 }
 
 }  // namespace
@@ -105,6 +142,13 @@ absl::Status Failures(const ClassifyResults& results) {
                       : absl::Status(first->error.code(), message);
 }
 
+std::string SpeedInWords(int64_t images, absl::string_view by, absl::Duration elapsed) {
+  const double seconds = absl::ToDoubleSeconds(elapsed);
+  const double speed = static_cast<double>(images) / seconds;
+  return absl::StrFormat("%s%s in %s (%.*f images/s)", FormatImages(images), by,
+                         FormatSeconds(seconds), speed < 10 ? 1 : 0, speed);
+}
+
 Json ToJson(const ClassifyResults& results, bool with_files) {
   const ClassifySummary& summary = results.summary;
   Json json;
@@ -112,10 +156,14 @@ Json ToJson(const ClassifyResults& results, bool with_files) {
   json["model_version"] = absl::StrCat(summary.version);  // as in Protobuf's JSON
   json["answered"] = summary.images;
   json["failed"] = CountFailed(results.files);
+  json["not_classified"] = results.not_classified;
   if (with_files) json["images"] = FilesAsJson(results);
   json["seconds"] = absl::ToDoubleSeconds(summary.elapsed);
   json["timing"] = ToJson(summary.timing);
-  if (results.with_truth()) json["right"] = CountRight(results.files);
+  if (results.with_truth()) {
+    json["right"] = CountRight(results.files);
+    json["by_class"] = ByClassAsJson(results);
+  }
   if (!results.notes.empty()) json["notes"] = results.notes;
   return json;
 }
@@ -129,10 +177,11 @@ std::string ToCsv(const ClassifyResults& results) {
       fields.push_back(!file.error.ok() ? "" : file.right() ? "true" : "false");
     }
     fields.emplace_back(file.error.message());
+    fields.push_back(absl::StrJoin(file.notes, "; "));
     AppendCsvRow(fields, &csv);
   };
   absl::StrAppend(&csv, "file,class,probability", results.with_truth() ? ",truth,right" : "",
-                  ",error\n");
+                  ",error,notes\n");
   for (const FileResult& file : results.files) {
     if (!file.error.ok()) add(file, {"", ""});
     if (!file.error.ok()) continue;
@@ -167,7 +216,7 @@ void PrintFiles(const ClassifyResults& results, std::ostream* out) {
 
 void PrintTotals(const ClassifyResults& results, std::ostream* out) {
   if (results.summary.images == 0) return;
-  PrintTiming(results.summary, out);
+  PrintTiming(results, out);
   if (results.with_truth()) PrintRight(results, out);
 }
 

@@ -7,7 +7,9 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/cli/console.h"
@@ -45,6 +47,9 @@ struct GlobalFlags {
   TlsFiles tls_files;
 };
 
+// Whether one of them asks for encryption.
+bool UsesTls(const GlobalFlags& flags);
+
 // What every command gets: where to print, and the service.
 class CliContext {
  public:
@@ -77,6 +82,11 @@ class CliContext {
   bool reached_ = false;
   Command command_;
 };
+
+// Does `action` with each of `names`. Its errors are printed, and the first decides the exit code.
+// Ends where the service cannot be reached.
+ExitCode ForEach(CliContext* context, const std::vector<std::string>& names,
+                 absl::FunctionRef<absl::Status(const std::string&)> action);
 
 // Runs one command line and returns the program's exit code.
 int RunCli(int argc, const char* const* argv, const Console& console,

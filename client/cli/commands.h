@@ -9,6 +9,9 @@
 
 namespace cytopress {
 
+// Of a list that is asked for in pages: the most that the service puts on one.
+inline constexpr int kPageSize = 500;
+
 void AddCompressCommand(CLI::App* app, CliContext* context);  // compress
 void AddJobCommands(CLI::App* app, CliContext* context);      // jobs, watch, cancel
 void AddModelCommands(CLI::App* app, CliContext* context);    // models, delete, download

@@ -55,7 +55,7 @@ struct CompressFlags {
   std::string on_collapse;
   std::string device;
   std::optional<double> max_accuracy_drop;
-  // A goal, which asks for a search (Goal in recipe.proto): any of these four makes the job one.
+  // A goal, which asks for a search (Goal in job.proto): any of these four makes the job one.
   std::optional<double> max_bytes;
   std::optional<double> max_latency_ms;
   std::optional<double> time_budget_seconds;

@@ -9,12 +9,14 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "core/base/file.h"
+#include "core/base/pending_file.h"
 
 namespace cytopress {
 namespace {
 
 constexpr int kJsonIndent = 2;
+constexpr char kCut[] = "...";
+constexpr size_t kNarrowestText = 24;  // below that, the terminal wraps the line
 
 }  // namespace
 
@@ -42,6 +44,24 @@ std::string Padded(const std::string& text, size_t width, bool right) {
   if (WidthOf(text) >= width) return text;
   const std::string blanks(width - WidthOf(text), ' ');
   return right ? blanks + text : text + blanks;
+}
+
+std::string Fitting(const std::string& text, size_t before, int columns) {
+  if (columns <= 0) return text;
+  const size_t room = std::max(static_cast<size_t>(columns), before + kNarrowestText) - before;
+  if (WidthOf(text) <= room) return text;
+  std::string cut;
+  size_t width = WidthOf(kCut);
+  for (size_t at = 0; at < text.size();) {
+    size_t end = at + 1;
+    while (end < text.size() && (text[end] & 0xC0) == 0x80) ++end;  // what continues it
+    const std::string character = text.substr(at, end - at);
+    width += WidthOf(character);
+    if (width > room) break;
+    cut += character;
+    at = end;
+  }
+  return cut + kCut;
 }
 
 bool IsStandardOutput(const std::string& path) { return path == "-" || path == kStandardOutput; }
@@ -73,18 +93,23 @@ void Table::AddRemark(std::string cell, std::string remark) {
   rows_.push_back({{Printable(cell)}, Printable(remark)});
 }
 
-std::vector<std::string> Table::Lines() const {
+std::vector<std::string> Table::Lines(int columns) const {
   std::vector<size_t> widths(right_.size(), 0);
   for (const Row& row : rows_) {
     for (size_t i = 0; i < row.cells.size(); ++i) {
       widths[i] = std::max(widths[i], WidthOf(row.cells[i]));
     }
   }
+  size_t before = 0;  // the last column
+  for (size_t i = 0; i + 1 < widths.size(); ++i) before += widths[i] + 2;
   std::vector<std::string> lines;
   for (const Row& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.cells.size(); ++i) {
-      absl::StrAppend(&line, i == 0 ? "" : "  ", Padded(row.cells[i], widths[i], right_[i]));
+      const bool last = i + 1 == widths.size();
+      const size_t width = last && !right_[i] ? 0 : widths[i];  // nothing stands behind it
+      const std::string cell = Padded(row.cells[i], width, right_[i]);
+      absl::StrAppend(&line, i == 0 ? "" : "  ", last ? Fitting(cell, before, columns) : cell);
     }
     absl::StrAppend(&line, "  ", row.remark);
     lines.emplace_back(absl::StripTrailingAsciiWhitespace(line));
@@ -92,8 +117,8 @@ std::vector<std::string> Table::Lines() const {
   return lines;
 }
 
-void Table::Print(std::ostream* out) const {
-  for (const std::string& line : Lines()) *out << line << '\n';
+void Table::Print(std::ostream* out, int columns) const {
+  for (const std::string& line : Lines(columns)) *out << line << '\n';
 }
 
 Json ToJson(const google::protobuf::Message& message) {

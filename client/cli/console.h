@@ -20,6 +20,9 @@ struct Console {
   bool terminal = false;      // `out` is one: lines may be redrawn
   bool err_terminal = false;  // so is `err`
   int columns = 80;
+
+  // That a line of `out` may have; 0: any number, for it is no terminal.
+  int most_columns() const { return terminal ? columns : 0; }
 };
 
 // Clears a terminal's line from the cursor on.
@@ -31,6 +34,9 @@ constexpr char kClearToEnd[] = "\x1b[K";
 size_t WidthOf(const std::string& text);
 // With blanks behind, or before it, to `width` columns.
 std::string Padded(const std::string& text, size_t width, bool right = false);
+// `text`, which begins `before` columns from the left, cut to a line of `columns`, but not to a few
+// letters only; whole where `columns` is 0.
+std::string Fitting(const std::string& text, size_t before, int columns);
 
 // Where a command writes that is given `path` for its output: "-" is standard output, as is the
 // name of it.
@@ -47,9 +53,9 @@ class Table {
   void AddRow(std::vector<std::string> cells);
   // A row of a first cell and of words behind it, for which no column becomes wider.
   void AddRemark(std::string cell, std::string remark);
-  // The heading and the rows, aligned.
-  std::vector<std::string> Lines() const;
-  void Print(std::ostream* out) const;
+  // The heading and the rows, aligned; the last column as Fitting has it.
+  std::vector<std::string> Lines(int columns = 0) const;
+  void Print(std::ostream* out, int columns = 0) const;
 
  private:
   struct Row {

@@ -1,8 +1,10 @@
 // datasets show, datasets export
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -12,6 +14,7 @@
 #include "client/cli/class_chart.h"
 #include "client/cli/commands.h"
 #include "core/base/file.h"
+#include "core/base/pending_file.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/dataset.h"
 #include "core/image/image.h"
@@ -29,6 +32,7 @@ struct DatasetFlags {
   std::string split = "test";
   int count = 16;
   std::string output;
+  bool force = false;
 };
 
 // As a job that trains from scratch with flags of these names.
@@ -144,9 +148,26 @@ std::vector<int64_t> ChooseImages(const Split& split, int classes, int count) {
   return chosen;
 }
 
-// `split` is that of the flags.
-absl::StatusOr<std::string> ExportImage(const Dataset& dataset, const Split& split, int64_t index,
-                                        const DatasetFlags& flags) {
+// Where image `index` of the split goes. Each split counts from 0, and several may share a folder.
+std::string ExportPath(const Dataset& dataset, const Split& split, int64_t index,
+                       const DatasetFlags& flags) {
+  return absl::StrFormat("%s/%s/%s-%05d.png", flags.output,
+                         FolderName(dataset.class_names[split.labels[index]]), flags.split, index);
+}
+
+// Other data, or another seed, have the same names.
+absl::Status CheckNothingIsThere(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(path, error))) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, " is there already; name another folder with -o, or overwrite with --force"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExportImage(const Dataset& dataset, const Split& split, int64_t index,
+                         const std::string& path) {
   Image image;
   image.width = dataset.width;
   image.height = dataset.height;
@@ -154,29 +175,30 @@ absl::StatusOr<std::string> ExportImage(const Dataset& dataset, const Split& spl
   const auto begin = split.pixels.begin() + index * dataset.image_bytes();
   image.pixels.assign(begin, begin + dataset.image_bytes());
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string png, EncodePng(image));
-  const std::string folder =
-      absl::StrCat(flags.output, "/", FolderName(dataset.class_names[split.labels[index]]));
-  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(folder));
-  // Each split counts from 0, and several may share a folder.
-  const std::string path = absl::StrFormat("%s/%s-%05d.png", folder, flags.split, index);
-  CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(path, png));
-  return path;
+  CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(path).parent_path()));
+  return WriteFileAtomically(path, png);
 }
 
 absl::StatusOr<ExitCode> Export(CliContext* context, const DatasetFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const Dataset dataset, Load(flags));
   CYTOPRESS_ASSIGN_OR_RETURN(const Split* const split, dataset.split(flags.split));
   CYTOPRESS_RETURN_IF_ERROR(CheckFolderNames(dataset.class_names));
+  const std::vector<int64_t> chosen = ChooseImages(*split, dataset.classes(), flags.count);
   std::vector<std::string> paths;
-  for (const int64_t index : ChooseImages(*split, dataset.classes(), flags.count)) {
-    CYTOPRESS_ASSIGN_OR_RETURN(std::string path, ExportImage(dataset, *split, index, flags));
-    paths.push_back(std::move(path));
+  for (const int64_t index : chosen) paths.push_back(ExportPath(dataset, *split, index, flags));
+  if (!flags.force) CYTOPRESS_RETURN_IF_ERROR(CheckNothingIsThere(paths));
+  for (size_t i = 0; i < paths.size(); ++i) {
+    CYTOPRESS_RETURN_IF_ERROR(ExportImage(dataset, *split, chosen[i], paths[i]));
   }
   if (context->json()) {
     PrintJson(Json{{"files", paths}}, &context->out());
   } else {
-    context->out() << paths.size() << " images of " << Printable(dataset.name) << " ("
-                   << flags.split << ") in " << flags.output << '\n';
+    context->out() << FormatImages(paths.size()) << " of " << Printable(dataset.name) << " ("
+                   << flags.split << ") in " << flags.output;
+    if (static_cast<int>(paths.size()) < flags.count) {
+      context->out() << ": all that there are, not " << flags.count;
+    }
+    context->out() << '\n';
   }
   return ExitCode::kOk;
 }
@@ -228,6 +250,7 @@ void AddExport(CLI::App* datasets, CliContext* context) {
       ->check(AtLeast(1))
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "the folder DIR")->required();
+  command->add_flag("--force", flags->force, "overwrite files that are there already");
   command->footer("Examples:\n  cytopress datasets export bloodmnist.npz --count 16 -o cells");
   command->callback([context, flags] {
     context->set_command([context, flags] { return Export(context, *flags); });

@@ -3,8 +3,8 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -13,24 +13,22 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
+#include "client/cli/classify_results.h"
 #include "client/cli/commands.h"
+#include "client/cli/confusion.h"
+#include "client/cli/dataset_classes.h"
+#include "client/cli/interrupt_note.h"
 #include "client/cli/truth.h"
 #include "client/report/verdict.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
-#include "core/dataset/class_names.h"
 #include "core/dataset/dataset.h"
 #include "core/evaluation/evaluation.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
-
-// For whoever has files of some classes, or no splits.
-constexpr char kOtherWay[] =
-    "; to compare all files of a folder with its classes: `cytopress classify --truth folder`";
 
 constexpr char kAllSplits[] = "all";
 
@@ -46,9 +44,11 @@ struct EvaluateFlags {
 
 // The split as it went through the service.
 struct Measured {
-  Evaluation evaluation;
-  std::vector<float> scores;
+  std::vector<int64_t> images;  // that have an answer, by their place in the split
+  std::vector<float> scores;    // of these
+  Evaluation evaluation;        // of these
   ClassifySummary summary;
+  absl::Status end;  // why the others have none
 };
 
 // A folder is split, and synthetic cells are drawn, by the seed that the model's job had. Images of
@@ -61,85 +61,7 @@ absl::StatusOr<Dataset> LoadForModel(const std::string& uri, const v1::Model& mo
   std::error_code error;
   const bool is_folder = std::filesystem::is_directory(uri, error);
   if (dataset.ok() || !is_folder || !absl::IsInvalidArgument(dataset.status())) return dataset;
-  return absl::InvalidArgumentError(absl::StrCat(dataset.status().message(), kOtherWay));
-}
-
-// Whether they are more than the default names.
-bool HasNames(const std::vector<std::string>& classes) {
-  for (size_t i = 0; i < classes.size(); ++i) {
-    if (classes[i] != DefaultClassName(static_cast<int>(i))) return true;
-  }
-  return false;
-}
-
-// Whether the model's classes have no names by which those of the data set could be found.
-bool HasNamelessClasses(const v1::Model& model, const Dataset& dataset) {
-  const std::vector<std::string> names(model.class_names().begin(), model.class_names().end());
-  return !HasNames(names) &&
-         std::find_first_of(names.begin(), names.end(), dataset.class_names.begin(),
-                            dataset.class_names.end()) == names.end();
-}
-
-bool IsMadeFrom(const v1::Model& model, const Dataset& dataset) {
-  return dataset.content_hash == model.provenance().dataset_hash();
-}
-
-// The number that the model's job gave to each class of its data: it may have called them by other
-// names, and numbered those as its base model does where both have the same names.
-std::vector<int> NumbersOfJob(const Dataset& dataset, const v1::Model& model) {
-  const auto& given = model.provenance().spec().dataset().class_names();
-  std::vector<std::string> called = dataset.class_names;
-  if (given.size() == dataset.classes()) called.assign(given.begin(), given.end());
-  const auto& names = model.class_names();
-  const bool same_names = std::is_permutation(names.begin(), names.end(), called.begin());
-  std::vector<int> numbers;
-  for (int i = 0; i < dataset.classes(); ++i) {
-    const auto found = std::find(names.begin(), names.end(), called[i]);
-    numbers.push_back(same_names ? static_cast<int>(found - names.begin()) : i);
-  }
-  return numbers;
-}
-
-// The model's class for each of the data set's: that of an alias if there is one. Else by name,
-// because a folder's classes are in alphabetical order; by number where the labels or
-// the model's classes have no names; and for the data that the model was made from as its job did.
-absl::StatusOr<std::vector<int>> MatchClasses(const Dataset& dataset, const v1::Model& model,
-                                              const std::map<std::string, std::string>& aliases) {
-  const std::vector<std::string> names(model.class_names().begin(), model.class_names().end());
-  const std::string what = absl::StrCat("data set ", dataset.name, " has the ", dataset.classes(),
-                                        " classes ", absl::StrJoin(dataset.class_names, ", "));
-  if (dataset.classes() != model.class_names_size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        what, "; model ", ToString(model), " has the ", names.size(), " classes ",
-        absl::StrJoin(names, ", "), ": give the same classes, or name another model", kOtherWay));
-  }
-  CYTOPRESS_RETURN_IF_ERROR(CheckAliases(aliases, names));
-  const bool same_data = IsMadeFrom(model, dataset);
-  const bool by_number =
-      same_data || !HasNames(dataset.class_names) || HasNamelessClasses(model, dataset);
-  std::vector<int> numbers(dataset.classes());
-  std::iota(numbers.begin(), numbers.end(), 0);
-  if (same_data) numbers = NumbersOfJob(dataset, model);
-  std::vector<int> matched;
-  std::vector<int> owner(names.size(), -1);
-  for (int i = 0; i < dataset.classes(); ++i) {
-    const std::string& name = dataset.class_names[i];
-    const absl::StatusOr<int> found =
-        by_number && aliases.count(name) == 0 ? numbers[i] : MatchClass(name, names, aliases);
-    if (!found.ok()) {
-      return absl::Status(found.status().code(),
-                          absl::StrCat(what, ": ", found.status().message()));
-    }
-    if (owner[*found] >= 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(what, ": both \"", dataset.class_names[owner[*found]], "\" and \"", name,
-                       "\" name the model's class ", names[*found], "; its classes are ",
-                       absl::StrJoin(names, ", "), ": say which is which with --alias"));
-    }
-    owner[*found] = i;
-    matched.push_back(*found);
-  }
-  return matched;
+  return absl::InvalidArgumentError(absl::StrCat(dataset.status().message(), kClassifyInstead));
 }
 
 // Takes the split away from the data set, which may be large; of "all" each, in their order.
@@ -169,44 +91,68 @@ v1::ImageInput RawInput(const Dataset& dataset, const Split& split, int64_t inde
   return input;
 }
 
-absl::StatusOr<Measured> Measure(Client* client, const v1::Model& model, const Dataset& dataset,
-                                 const Split& split, const std::vector<int>& class_of,
-                                 const EvaluateFlags& flags) {
+// Sets all but the evaluation. Ends at the next answer once `interrupt` is raised.
+void Score(Client* client, const v1::Model& model, const Dataset& dataset, const Split& split,
+           const EvaluateFlags& flags, const InterruptFlag& interrupt, Measured* measured) {
   const int classes = dataset.classes();
-  Measured measured;
   // NaN: Evaluate() refuses a score that the service left out.
-  measured.scores.assign(split.size() * classes, std::nanf(""));
+  std::vector<float>& scores = measured->scores;
+  scores.assign(split.size() * classes, std::nanf(""));
+  std::vector<bool> answered(split.size(), false);
   ClassifyOptions options;
   options.model = model.name();
   options.version = model.version();
   options.top_k = -1;
   options.in_flight = flags.in_flight;
-  CYTOPRESS_ASSIGN_OR_RETURN(
-      measured.summary,
-      client->ClassifyAll(
-          split.size(),
-          [&](int64_t i) -> absl::StatusOr<v1::ImageInput> { return RawInput(dataset, split, i); },
-          [&](int64_t i, const v1::Classification& answer) {
-            for (const v1::ClassScore& score : answer.classes()) {
-              if (score.index() < 0 || score.index() >= classes) continue;
-              measured.scores[i * classes + score.index()] = score.probability();
-            }
-          },
-          options));
+  options.on_progress = [&](const ClassifySummary& so_far) { measured->summary = so_far; };
+  options.on_disconnect = [&](const absl::Status&) { return !interrupt.raised(); };
+  const absl::StatusOr<ClassifySummary> done = client->ClassifyAll(
+      split.size(),
+      [&](int64_t i) -> absl::StatusOr<v1::ImageInput> {
+        if (interrupt.raised()) return absl::CancelledError("interrupted");
+        return RawInput(dataset, split, i);
+      },
+      [&](int64_t i, const v1::Classification& answer) {
+        answered[i] = true;
+        for (const v1::ClassScore& score : answer.classes()) {
+          if (score.index() < 0 || score.index() >= classes) continue;
+          scores[i * classes + score.index()] = score.probability();
+        }
+      },
+      options);
+  if (done.ok()) measured->summary = *done;
+  measured->end = done.status();
+  for (int64_t i = 0; i < split.size(); ++i) {
+    if (!answered[i]) continue;
+    const int64_t row = measured->images.size();
+    if (row < i) std::copy_n(&scores[i * classes], classes, &scores[row * classes]);
+    measured->images.push_back(i);
+  }
+  scores.resize(measured->images.size() * classes);
+}
+
+// An error when no image has an answer.
+absl::StatusOr<Measured> Measure(Client* client, const v1::Model& model, const Dataset& dataset,
+                                 const Split& split, const std::vector<int>& class_of,
+                                 const EvaluateFlags& flags, const InterruptFlag& interrupt) {
+  Measured measured;
+  Score(client, model, dataset, split, flags, interrupt, &measured);
+  if (measured.images.empty()) CYTOPRESS_RETURN_IF_ERROR(measured.end);
   std::vector<int> truth;
-  for (const int label : split.labels) truth.push_back(class_of[label]);
-  CYTOPRESS_ASSIGN_OR_RETURN(measured.evaluation, Evaluate(measured.scores, truth, classes));
+  for (const int64_t image : measured.images) truth.push_back(class_of[split.labels[image]]);
+  CYTOPRESS_ASSIGN_OR_RETURN(measured.evaluation,
+                             Evaluate(measured.scores, truth, dataset.classes()));
   return measured;
 }
 
 // MedMNIST's result file: no heading, a row an image: its index, then the score of each class in
 // the order of the data set's labels.
-std::string ScoresAsCsv(const std::vector<float>& scores, const std::vector<int>& class_of) {
+std::string ScoresAsCsv(const Measured& measured, const std::vector<int>& class_of) {
   std::string text;
-  for (size_t row = 0; row * class_of.size() < scores.size(); ++row) {
-    absl::StrAppend(&text, row);
+  for (size_t row = 0; row < measured.images.size(); ++row) {
+    absl::StrAppend(&text, measured.images[row]);
     for (const int i : class_of) {
-      absl::StrAppendFormat(&text, ",%.9g", scores[row * class_of.size() + i]);
+      absl::StrAppendFormat(&text, ",%.9g", measured.scores[row * class_of.size() + i]);
     }
     text.push_back('\n');
   }
@@ -214,7 +160,7 @@ std::string ScoresAsCsv(const std::vector<float>& scores, const std::vector<int>
 }
 
 void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* stored,
-                     const v1::Model& model, std::ostream* out) {
+                     std::ostream* out) {
   Table table({"", ">measured", ">stored", ">difference"});
   const auto add = [&](const std::string& name, double value, const double* other) {
     const double stored_value = other == nullptr ? std::nan("") : *other;
@@ -229,11 +175,6 @@ void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* store
   add_field("ACC", &v1::Evaluation::accuracy);
   add_field("AUC", &v1::Evaluation::auc);
   add_field("calibration error", &v1::Evaluation::expected_calibration_error);
-  for (int i = 0; i < measured.class_recall_size(); ++i) {
-    const bool known = stored != nullptr && i < stored->class_recall_size();
-    const double other = known ? stored->class_recall(i) : 0;
-    add("recall " + model.class_names(i), measured.class_recall(i), known ? &other : nullptr);
-  }
   table.Print(out);
 }
 
@@ -254,19 +195,35 @@ void PrintCaveats(const v1::Model& model, const Dataset& dataset, int64_t seen, 
 
 void PrintReport(const Measured& measured, const v1::Evaluation& message,
                  const v1::Evaluation* stored, const v1::Model& model, const Dataset& dataset,
-                 std::ostream* out) {
-  *out << absl::StrFormat("%s@%d on %s, %s: %s in %s (%.0f images/s)\n", model.name(),
-                          model.version(), Printable(dataset.name), message.split(),
-                          FormatImages(message.images()),
-                          FormatSeconds(absl::ToDoubleSeconds(measured.summary.elapsed)),
-                          message.images() / absl::ToDoubleSeconds(measured.summary.elapsed));
+                 int columns, std::ostream* out) {
+  *out << absl::StrFormat("%s@%d on %s, %s: %s\n", model.name(), model.version(),
+                          Printable(dataset.name), message.split(),
+                          SpeedInWords(message.images(), "", measured.summary.elapsed));
   *out << absl::StrFormat("ACC %s (95 %% interval %s to %s)\n", FormatPercent(message.accuracy()),
                           FormatPercent(message.accuracy_low()),
                           FormatPercent(message.accuracy_high()));
   if (dataset.synthetic) {
     *out << "SYNTHETIC data, drawn by the program: the figures say nothing about real cells\n";
   }
-  PrintComparison(message, stored, model, out);
+  PrintComparison(message, stored, out);
+  PrintRecall(model, message, stored, columns, out);
+}
+
+Json AsJson(const Measured& measured, const v1::Evaluation& message, const v1::Evaluation* stored,
+            const v1::Model& model, const Dataset& dataset, int64_t seen, int64_t all) {
+  Json json;
+  json["model"] = model.name();
+  json["model_version"] = absl::StrCat(model.version());  // as in Protobuf's JSON
+  json["dataset_hash"] = dataset.content_hash;
+  if (seen > 0) json["seen_in_training"] = seen;
+  json["not_classified"] = all - message.images();
+  json["seconds"] = absl::ToDoubleSeconds(measured.summary.elapsed);
+  json["measured"] = ToJson(message);
+  for (const char* not_measured : {"auc_low", "auc_high", "engine", "right"}) {
+    json["measured"].erase(not_measured);
+  }
+  json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
+  return json;
 }
 
 absl::Status CheckTolerance(const v1::Evaluation& measured, const v1::Evaluation* stored,
@@ -301,37 +258,42 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   const bool has_train = flags.split == "train" || flags.split == kAllSplits;
   const int64_t seen = same_data && has_train ? dataset.train.size() : 0;
   const Split split = TakeSplit(flags.split, &dataset);
-  const v1::Evaluation* stored = same_data ? EvaluationOn(model, flags.split) : nullptr;
-  CYTOPRESS_ASSIGN_OR_RETURN(const Measured measured,
-                             Measure(client, model, dataset, split, class_of, flags));
-  v1::Evaluation message = ToProto(measured.evaluation, flags.split, /*engine=*/"");
+  const InterruptFlag interrupt("\nWaiting for the next answer; Ctrl-C again ends at once.\n");
+  const absl::StatusOr<Measured> measured =
+      Measure(client, model, dataset, split, class_of, flags, interrupt);
+  if (interrupt.raised() && !measured.ok() && !absl::IsInvalidArgument(measured.status())) {
+    if (!context->json()) context->err() << "cytopress: interrupted before the first answer\n";
+    return ExitCode::kInterrupted;
+  }
+  CYTOPRESS_RETURN_IF_ERROR(measured.status());
+  const bool complete = measured->end.ok();
+  const v1::Evaluation* stored = same_data && complete ? EvaluationOn(model, flags.split) : nullptr;
+  v1::Evaluation message = ToProto(measured->evaluation, flags.split, /*engine=*/"");
   message.clear_right();  // means nothing to a reader
   const bool csv_only = IsStandardOutput(flags.csv);
   if (csv_only) {
-    context->out() << ScoresAsCsv(measured.scores, class_of);
+    context->out() << ScoresAsCsv(*measured, class_of);
   } else if (!flags.csv.empty()) {
-    CYTOPRESS_RETURN_IF_ERROR(
-        WriteFileAtomically(flags.csv, ScoresAsCsv(measured.scores, class_of)));
+    CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(flags.csv, ScoresAsCsv(*measured, class_of)));
   }
   if (context->json()) {
-    Json json;
-    json["model"] = model.name();
-    json["model_version"] = absl::StrCat(model.version());  // as in Protobuf's JSON
-    json["dataset_hash"] = dataset.content_hash;
-    if (seen > 0) json["seen_in_training"] = seen;
-    json["seconds"] = absl::ToDoubleSeconds(measured.summary.elapsed);
-    json["measured"] = ToJson(message);
-    for (const char* not_measured : {"auc_low", "auc_high", "engine", "right"}) {
-      json["measured"].erase(not_measured);
-    }
-    json["stored"] = stored == nullptr ? Json() : ToJson(*stored);
-    PrintJson(json, &context->out());
+    PrintJson(AsJson(*measured, message, stored, model, dataset, seen, split.size()),
+              &context->out());
   } else {
     std::ostream& out = csv_only ? context->err() : context->out();
+    if (!complete) {
+      out << "PARTIAL: " << message.images() << " of " << FormatImages(split.size())
+          << " are classified; all figures are of these alone\n";
+    }
     PrintCaveats(model, dataset, seen, &out);
-    PrintReport(measured, message, stored, model, dataset, &out);
-    if (same_data && stored == nullptr) out << "(the model stores no figures of this split)\n";
+    PrintReport(*measured, message, stored, model, dataset, context->console().most_columns(),
+                &out);
+    if (same_data && complete && stored == nullptr) {
+      out << "(the model stores no figures of this split)\n";
+    }
   }
+  if (interrupt.raised()) return ExitCode::kInterrupted;
+  CYTOPRESS_RETURN_IF_ERROR(measured->end);
   if (flags.tolerance.has_value()) {
     CYTOPRESS_RETURN_IF_ERROR(CheckTolerance(message, stored, same_data, *flags.tolerance));
   }
@@ -358,7 +320,8 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
       "--csv", flags->csv,
       "write the scores as MedMNIST's evaluator does: no heading; an image's number in the split, "
       "then a column for each class in the order of `cytopress datasets show`; - = standard "
-      "output, with the figures on standard error");
+      "output, with the figures on standard error; a run that ends early writes the rows that it "
+      "has");
   command
       ->add_option("--alias", flags->aliases,
                    "CLASS_OF_DATASET=CLASS_OF_MODEL where names differ, separated by commas")
@@ -375,7 +338,9 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
       "`classify --truth folder` compares all files of a folder, or those of some classes.\n"
       "Every image travels to the service as raw pixels, those of a folder cut and scaled as the\n"
       "model takes them. Classes are matched by name, as `classify --truth folder` does.\n"
-      "A service that goes away is waited for, as long as --timeout says.\n"
+      "A service that goes away is waited for, as long as --timeout says; if it does not come\n"
+      "back, and after Ctrl-C, the figures are of the images that have an answer: PARTIAL, in\n"
+      "--json with the others counted as not_classified.\n"
       "`stored` are the figures that the worker measured when it published the model, on the same\n"
       "data.\n"
       "Examples:\n  cytopress evaluate --model blood --dataset bloodmnist.npz\n"

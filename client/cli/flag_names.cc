@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "client/names.h"
 #include "client/status.h"
@@ -72,6 +71,7 @@ const Names& FlagsByRecipeField() {
       {"recipe.quantize.calibration_images", "--calibration-images"},
       {"recipe.quantize.group_size", "--group-size"},
       {"recipe.quantize.per_tensor_scales", "--per-tensor-scales"},
+      {"recipe.quantize.reestimate_batch_norm", "--reestimate-batch-norm"},
       {"recipe.quantize.reduced_range", "--reduced-range"},
       {"recipe.quantize.temperature_scaling", "--temperature-scaling"},
       {"recipe.quantize.aware", "--aware-epochs"},
@@ -106,12 +106,16 @@ Names WordsOf(const Names& flags) {
   return words;
 }
 
-absl::Status InFlags(const absl::Status& refusal, bool has_recipe_file) {
-  google::rpc::BadRequest bad_request;
-  const absl::optional<absl::Cord> payload = refusal.GetPayload(kBadRequestUrl);
-  if (!payload.has_value() || !bad_request.ParseFromString(std::string(*payload))) return refusal;
+Names AllFlags() {
   Names flags = FlagsByField();
-  if (!has_recipe_file) flags.insert(FlagsByRecipeField().begin(), FlagsByRecipeField().end());
+  flags.insert(FlagsByRecipeField().begin(), FlagsByRecipeField().end());
+  return flags;
+}
+
+absl::Status InFlags(const absl::Status& refusal, bool has_recipe_file) {
+  const google::rpc::BadRequest bad_request = BadRequestOf(refusal);
+  if (bad_request.field_violations().empty()) return refusal;
+  const Names flags = has_recipe_file ? FlagsByField() : AllFlags();
   const Names words = WordsOf(flags);
   std::vector<std::string> lines;  // one for fields that a single flag has set
   for (const google::rpc::BadRequest::FieldViolation& violation : bad_request.field_violations()) {
@@ -122,10 +126,7 @@ absl::Status InFlags(const absl::Status& refusal, bool has_recipe_file) {
         absl::StrCat(field, ": ", absl::StrReplaceAll(violation.description(), words));
     if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(line);
   }
-  absl::Status result(refusal.code(), absl::StrJoin(lines, "; "));
-  refusal.ForEachPayload(
-      [&result](absl::string_view url, const absl::Cord& value) { result.SetPayload(url, value); });
-  return result;
+  return WithMessage(refusal, absl::StrJoin(lines, "; "));
 }
 
 }  // namespace
@@ -135,6 +136,10 @@ absl::StatusOr<v1::Job> Submit(Client* client, const v1::CompressRequest& reques
   absl::StatusOr<v1::Job> job = client->Compress(request);
   if (job.ok()) return job;
   return InFlags(job.status(), !flags.recipe_file.empty());
+}
+
+std::string InWordsOfFlags(absl::string_view message) {
+  return absl::StrReplaceAll(message, WordsOf(AllFlags()));
 }
 
 }  // namespace cytopress

@@ -2,7 +2,10 @@
 #ifndef CYTOPRESS_CLIENT_CLI_FLAG_NAMES_H_
 #define CYTOPRESS_CLIENT_CLI_FLAG_NAMES_H_
 
+#include <string>
+
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "client/cli/compress_request.h"
 #include "client/client.h"
 
@@ -13,6 +16,10 @@ namespace cytopress {
 // and the payloads (client/status.h) are the service's.
 absl::StatusOr<v1::Job> Submit(Client* client, const v1::CompressRequest& request,
                                const CompressFlags& flags);
+
+// What the service says of a job, in the same words. A recipe file's fields become flags, too:
+// those go over it.
+std::string InWordsOfFlags(absl::string_view message);
 
 }  // namespace cytopress
 

@@ -1,6 +1,7 @@
 #include "client/cli/follow_job.h"
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/flag_names.h"
 #include "client/cli/interrupt_note.h"
 #include "client/cli/job_printer.h"
 #include "client/cli/model_view.h"
@@ -32,6 +33,7 @@ void PrintModel(CliContext* context, Client* client, const v1::Job& job) {
     return;
   }
   PrintModelSummary(*model, &context->out());
+  PrintLosses(*model, &context->out());
   context->out() << "\nClassify with it:  cytopress classify --model " << job.model()
                  << " IMAGE...\n";
 }
@@ -64,8 +66,8 @@ void PrintEnd(CliContext* context, Client* client, const v1::Job& job) {
   } else if (job.state() == v1::JOB_STATE_CANCELLED) {
     context->out() << "job " << job.id() << " was cancelled\n";
   } else {
-    context->err() << "cytopress: job " << job.id() << " failed: " << Printable(job.error())
-                   << '\n';
+    context->err() << "cytopress: job " << job.id()
+                   << " failed: " << Printable(InWordsOfFlags(job.error())) << '\n';
   }
 }
 

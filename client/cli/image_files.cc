@@ -1,6 +1,9 @@
 #include "client/cli/image_files.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <system_error>
@@ -10,6 +13,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/file.h"
+#include "core/base/status_macros.h"
 
 namespace cytopress {
 namespace {
@@ -17,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostEndings = 8;  // to be named
+constexpr int64_t kMaxImageBytes = int64_t{64} << 20;
 
 std::string EndingOf(const fs::path& path) {
   return absl::AsciiStrToLower(path.extension().string());
@@ -27,6 +33,11 @@ bool IsImageName(const fs::path& path) {
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
 }
 
+// Whatever is wrong with a file that is there is the same to a script.
+absl::Status Unreadable(int error, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::ErrnoToStatus(error, what).message());
+}
+
 // A link to nothing and a link to itself are as files that are not there.
 absl::Status CheckIsThere(const std::string& path) {
   std::error_code error;
@@ -34,16 +45,34 @@ absl::Status CheckIsThere(const std::string& path) {
   if (type == fs::file_type::not_found) {
     return absl::NotFoundError("there is no such file or folder");
   }
-  if (type == fs::file_type::none) return absl::ErrnoToStatus(error.value(), "cannot be read");
+  if (type == fs::file_type::none) return Unreadable(error.value(), "cannot be read");
   return absl::OkStatus();
 }
 
-// Pipes and devices in a folder would be waited for.
-absl::Status CheckIsFile(const fs::directory_entry& entry) {
+// Pipes and devices would be waited for.
+absl::Status CheckIsFile(const std::string& path) {
   std::error_code error;
-  if (entry.is_regular_file(error)) return absl::OkStatus();
-  const absl::Status there = CheckIsThere(entry.path().string());
-  return there.ok() ? absl::InvalidArgumentError("this is no file with content") : there;
+  if (fs::is_regular_file(path, error)) return absl::OkStatus();
+  CYTOPRESS_RETURN_IF_ERROR(CheckIsThere(path));
+  return absl::InvalidArgumentError(
+      "this is no file with content; - reads an image from standard input");
+}
+
+absl::StatusOr<std::string> ReadStandardInput() {
+  std::string content;
+  char part[1 << 14];
+  for (;;) {
+    const ssize_t got = read(STDIN_FILENO, part, sizeof(part));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus("cannot read", "standard input");
+    if (got == 0) return content;
+    content.append(part, got);
+    if (static_cast<int64_t>(content.size()) > kMaxImageBytes) {
+      return absl::ResourceExhaustedError(absl::StrCat("standard input has more than ",
+                                                       kMaxImageBytes,
+                                                       " bytes, which are the most that are read"));
+    }
+  }
 }
 
 void ReadFolder(const std::string& folder, ImageFiles* found);
@@ -58,7 +87,7 @@ void AddEntry(const fs::directory_entry& entry, ImageFiles* found) {
     return;
   }
   if (IsImageName(path)) {
-    found->files.push_back({path.string(), CheckIsFile(entry)});
+    found->files.push_back({path.string(), CheckIsFile(path.string())});
     return;
   }
   ++found->left_out;
@@ -72,7 +101,7 @@ void ReadFolder(const std::string& folder, ImageFiles* found) {
     AddEntry(*entry, found);
   }
   if (error) {
-    found->files.push_back({folder, absl::ErrnoToStatus(error.value(), "cannot read the folder")});
+    found->files.push_back({folder, Unreadable(error.value(), "cannot read the folder")});
   }
 }
 
@@ -92,12 +121,24 @@ ImageFiles FindInFolder(const std::string& folder) {
 
 }  // namespace
 
+bool IsStandardInput(absl::string_view path) { return path == "-" || path == "/dev/stdin"; }
+
 ImageFiles FindImageFiles(const std::vector<std::string>& paths) {
   ImageFiles all;
+  bool has_standard_input = false;
   for (const std::string& path : paths) {
     std::error_code error;
+    if (IsStandardInput(path)) {
+      all.files.push_back(
+          {path, has_standard_input
+                     ? absl::InvalidArgumentError(
+                           "standard input is one image, and was named before; leave it out here")
+                     : absl::OkStatus()});
+      has_standard_input = true;
+      continue;
+    }
     if (!fs::is_directory(path, error)) {
-      all.files.push_back({path, CheckIsThere(path)});
+      all.files.push_back({path, CheckIsFile(path)});
       continue;
     }
     ImageFiles found = FindInFolder(path);
@@ -106,6 +147,13 @@ ImageFiles FindImageFiles(const std::vector<std::string>& paths) {
     all.left_out_endings.merge(found.left_out_endings);
   }
   return all;
+}
+
+absl::StatusOr<std::string> ReadImageFile(const std::string& path) {
+  absl::StatusOr<std::string> content =
+      IsStandardInput(path) ? ReadStandardInput() : ReadFile(path, kMaxImageBytes);
+  if (content.ok() || absl::IsNotFound(content.status())) return content;
+  return absl::InvalidArgumentError(content.status().message());
 }
 
 std::string LeftOutInWords(const ImageFiles& files) {

@@ -2,15 +2,19 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "client/cli/amount_line.h"
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
-#include "client/cli/transfer_line.h"
 #include "client/names.h"
+#include "client/status.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -34,9 +38,36 @@ struct ImportFlags {
 
 constexpr char kWeightsGroup[] = "Weights of other programs (safetensors)";
 
-// What torch.save() writes, of this decade and the one before.
-bool IsPickle(absl::string_view bytes) {
-  return absl::StartsWith(bytes, "PK\x03\x04") || absl::StartsWith(bytes, "\x80\x02");
+constexpr char kSaveFile[] =
+    "write the weights of a PyTorch model with safetensors.torch.save_file(model.state_dict(), "
+    "\"weights.safetensors\") and import those";
+
+// The length of a header, then its JSON.
+bool MayBeSafetensors(absl::string_view bytes) { return bytes.size() > 8 && bytes[8] == '{'; }
+
+// A ModelProto, which begins with its ir_version and, as exporters write it, its producer.
+bool IsOnnx(absl::string_view name, absl::string_view bytes) {
+  return absl::EndsWithIgnoreCase(name, ".onnx") ||
+         (bytes.size() > 2 && bytes[0] == '\x08' && bytes[2] == '\x12');
+}
+
+// INVALID_ARGUMENT says what a file is, if that is easily told, that cannot be imported.
+absl::Status CheckIsSafetensors(const std::string& file, absl::string_view bytes) {
+  const auto refuse = [&file](absl::string_view what) {
+    return absl::InvalidArgumentError(absl::StrCat(file, what, "; ", kSaveFile));
+  };
+  if (MayBeSafetensors(bytes)) return absl::OkStatus();  // first: its length may be any bytes
+  const bool is_zip = absl::StartsWith(bytes, "PK\x03\x04");
+  // What torch.save() writes, of this decade and the one before.
+  if ((is_zip && absl::StrContains(bytes, "/data.pkl")) || absl::StartsWith(bytes, "\x80\x02")) {
+    return refuse(" is a file of torch.save(), which may run anything when it is read");
+  }
+  if (is_zip && absl::StrContains(bytes, ".npy")) {
+    return refuse(" is a file of NumPy (.npz), which is no model (a data set goes to --dataset)");
+  }
+  if (is_zip) return refuse(" is a ZIP archive, which is no model");
+  if (IsOnnx(file, bytes)) return refuse(" is an ONNX model, which cannot be imported");
+  return refuse(" is no safetensors file and no model's file of cytopress");
 }
 
 absl::Status CheckGiven(const ImportFlags& flags) {
@@ -63,13 +94,7 @@ absl::StatusOr<std::string> ModelFile(const ImportFlags& flags) {
                      " is a model's file of cytopress, which says all of itself; give "
                      "--name only"));
   }
-  if (IsPickle(bytes)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        flags.file,
-        " is a file of torch.save(), which may run anything when it is read; write the "
-        "weights with safetensors.torch.save_file(model.state_dict(), "
-        "\"weights.safetensors\") instead"));
-  }
+  CYTOPRESS_RETURN_IF_ERROR(CheckIsSafetensors(flags.file, bytes));
   CYTOPRESS_RETURN_IF_ERROR(CheckGiven(flags));
   ImportOptions options;
   if (flags.stem.has_value()) {
@@ -89,18 +114,23 @@ absl::StatusOr<std::string> ModelFile(const ImportFlags& flags) {
                       absl::StrCat(flags.file, ": ", file.status().message()));
 }
 
-absl::StatusOr<v1::Model> Send(CliContext* context, Client* client, const std::string& name,
+absl::StatusOr<v1::Model> Send(CliContext* context, Client* client, const ImportFlags& flags,
                                const std::string& file) {
-  TransferLine line(context->console(), "sending");
-  return client->UploadModel(name, file,
-                             [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
+  AmountLine line(context->console(), "sending", AmountLine::Bytes());
+  absl::StatusOr<v1::Model> model = client->UploadModel(
+      flags.name, file, [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
+  const std::string message = absl::StrCat(flags.file, ": ", model.status().message());
+  // It was damaged before it was sent, and is wrong input as other damaged files are.
+  if (absl::IsDataLoss(model.status())) return absl::InvalidArgumentError(message);
+  if (absl::IsInvalidArgument(model.status())) return WithMessage(model.status(), message);
+  return model;
 }
 
 absl::StatusOr<ExitCode> Import(CliContext* context, const ImportFlags& flags) {
   CYTOPRESS_RETURN_IF_ERROR(CheckModelName(flags.name));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string file, ModelFile(flags));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
-  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, Send(context, client, flags.name, file));
+  CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, Send(context, client, flags, file));
   if (context->json()) {
     PrintJson(ToJson(model), &context->out());
     return ExitCode::kOk;

@@ -59,16 +59,18 @@ std::vector<std::string> LedgerCells(const v1::LedgerEntry& entry) {
           Printable(entry.note())};
 }
 
-// Fixed widths, because the lines come one at a time.
-std::string LedgerLine(const std::vector<std::string>& cells) {
-  return absl::StrFormat("%-22s %11s %9s %8s %9s %10s %10s  %s", cells[0], cells[1], cells[2],
-                         cells[3], cells[4], cells[5], cells[6], cells[7]);
+// Fixed widths, because the lines come one at a time. The note as Fitting has it.
+std::string LedgerLine(const std::vector<std::string>& cells, int columns) {
+  const std::string figures =
+      absl::StrFormat("%-22s %11s %9s %8s %9s %10s %10s  ", cells[0], cells[1], cells[2], cells[3],
+                      cells[4], cells[5], cells[6]);
+  return figures + Fitting(cells[7], WidthOf(figures), columns);
 }
 
 std::string LedgerHeading() {
   std::vector<std::string> headings = LedgerHeadings();
   for (std::string& heading : headings) heading.erase(0, heading[0] == '>' ? 1 : 0);
-  return LedgerLine(headings);
+  return LedgerLine(headings, 0);
 }
 
 }  // namespace
@@ -89,13 +91,16 @@ std::string ProgressLine(const v1::Job& job, int columns) {
 }
 
 void PrintLedger(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
-                 std::ostream* out) {
+                 std::ostream* out, int columns) {
   if (ledger.empty()) return;
   Table table(LedgerHeadings());
   for (const v1::LedgerEntry& entry : ledger) table.AddRow(LedgerCells(entry));
-  const std::vector<std::string> lines = table.Lines();
+  const std::vector<std::string> lines = table.Lines(columns);
   *out << lines[0] << '\n';
+  int attempt = 1;
   for (int i = 0; i < ledger.size(); ++i) {
+    if (ledger[i].attempt() > attempt) *out << "attempt " << ledger[i].attempt() << ":\n";
+    attempt = std::max(ledger[i].attempt(), 1);
     *out << lines[i + 1] << '\n';
     if (!ledger[i].guard().empty()) *out << GuardLine(ledger[i]) << '\n';
   }
@@ -141,7 +146,7 @@ void JobPrinter::ShowLedger(const v1::Job& job) {
   for (; ledger_lines_ < job.ledger_size(); ++ledger_lines_) {
     if (ledger_lines_ == 0) Note(LedgerHeading());
     const v1::LedgerEntry& entry = job.ledger(ledger_lines_);
-    Note(LedgerLine(LedgerCells(entry)));
+    Note(LedgerLine(LedgerCells(entry), console_.most_columns()));
     if (!entry.guard().empty()) Note(GuardLine(entry));
   }
 }

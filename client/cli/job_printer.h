@@ -15,9 +15,10 @@ namespace cytopress {
 // `columns`.
 std::string ProgressLine(const v1::Job& job, int columns);
 
-// The ledger as one table.
+// The ledger as one table, with a line where another attempt begins. Notes end at `columns`
+// (Fitting in client/cli/console.h).
 void PrintLedger(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
-                 std::ostream* out);
+                 std::ostream* out, int columns = 0);
 
 // Not thread-safe.
 class JobPrinter {

@@ -1,25 +1,26 @@
 // models, delete, download
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/amount_line.h"
 #include "client/cli/commands.h"
 #include "client/cli/model_view.h"
-#include "client/cli/transfer_line.h"
 #include "client/names.h"
-#include "core/base/file.h"
+#include "core/base/pending_file.h"
 #include "core/base/status_macros.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
 
-constexpr int kPageSize = 500;
-
 struct ModelFlags {
   std::string model;
   std::string all_of;
   std::string output;
-  std::string format = "cyp";
+  std::string format;  // empty: by the output's ending
 };
 
 absl::StatusOr<std::vector<v1::Model>> FetchModels(Client* client, const std::string& name) {
@@ -42,6 +43,12 @@ absl::StatusOr<ExitCode> ListModels(CliContext* context, const ModelFlags& flags
     v1::ListModelsResponse response;
     for (v1::Model& model : models) *response.add_models() = std::move(model);
     PrintJson(ToJson(response), &context->out());
+  } else if (models.empty()) {
+    context->out() << (flags.all_of.empty()
+                           ? "no model yet; make one with `cytopress compress`, or bring one with "
+                             "`cytopress import`\n"
+                           : absl::StrCat("no model is called ", Printable(flags.all_of),
+                                          "; `cytopress models` lists all\n"));
   } else {
     PrintModelTable(models, &context->out());
   }
@@ -56,34 +63,53 @@ absl::StatusOr<ExitCode> ShowModel(CliContext* context, const ModelFlags& flags)
   if (context->json()) {
     PrintJson(ToJson(model), &context->out());
   } else {
-    PrintModelDetails(model, &context->out());
+    PrintModelDetails(model, &context->out(), context->console().most_columns());
   }
   return ExitCode::kOk;
 }
 
-absl::StatusOr<ExitCode> Delete(CliContext* context, const ModelFlags& flags) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
-  if (version.version == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("delete needs the version: ", flags.model,
-                                                   "@1, for example (`cytopress models "
-                                                   "--name ",
-                                                   flags.model, "` lists them)"));
-  }
-  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+absl::StatusOr<ModelVersion> VersionToDelete(const std::string& model) {
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelVersion version, ParseModelVersion(model));
+  if (version.version != 0) return version;
+  return absl::InvalidArgumentError(absl::StrCat("delete needs the version: ", model,
+                                                 "@1, for example (`cytopress models --name ",
+                                                 model, "` lists them)"));
+}
+
+absl::Status Delete(CliContext* context, Client* client, const std::string& model) {
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, VersionToDelete(model));
   CYTOPRESS_RETURN_IF_ERROR(client->DeleteModel(version.name, version.version));
   if (context->json()) {
-    PrintJson(Json{{"deleted", flags.model}}, &context->out());
+    PrintJsonLine(Json{{"deleted", model}}, &context->out());
   } else {
-    context->out() << "deleted " << flags.model << '\n';
+    context->out() << "deleted " << model << '\n';
   }
-  return ExitCode::kOk;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitCode> DeleteAll(CliContext* context, const std::vector<std::string>& models) {
+  // Before the first is gone.
+  for (const std::string& model : models) {
+    CYTOPRESS_RETURN_IF_ERROR(VersionToDelete(model).status());
+  }
+  CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  return ForEach(context, models, [context, client](const std::string& model) {
+    return Delete(context, client, model);
+  });
+}
+
+// What `download` writes: as asked, or as the file's name says.
+v1::ModelFormat FormatOf(const ModelFlags& flags) {
+  if (!flags.format.empty()) return ModelFormatsByName().at(flags.format);
+  return absl::EndsWithIgnoreCase(flags.output, ".onnx") ? v1::MODEL_FORMAT_ONNX
+                                                         : v1::MODEL_FORMAT_CYTOPRESS;
 }
 
 absl::StatusOr<DownloadedModel> Receive(CliContext* context, Client* client,
                                         const ModelVersion& version, const std::string& path,
-                                        const std::string& format) {
-  TransferLine line(context->console(), "receiving");
-  return client->DownloadModel(version.name, version.version, path, ModelFormatsByName().at(format),
+                                        v1::ModelFormat format) {
+  AmountLine line(context->console(), "receiving", AmountLine::Bytes());
+  return client->DownloadModel(version.name, version.version, path, format,
                                [&line](int64_t bytes, int64_t total) { line.Show(bytes, total); });
 }
 
@@ -96,7 +122,7 @@ absl::StatusOr<ExitCode> Download(CliContext* context, const ModelFlags& flags) 
   // What goes to a pipe or device is the model alone.
   std::ostream& out = to_output || PathToReplace(path).empty() ? context->err() : context->out();
   CYTOPRESS_ASSIGN_OR_RETURN(const DownloadedModel file,
-                             Receive(context, client, version, path, flags.format));
+                             Receive(context, client, version, path, FormatOf(flags)));
   if (context->json()) {
     PrintJson(ToJson(file.model), &out);
   } else {
@@ -124,14 +150,15 @@ void AddList(CLI::App* app, CliContext* context) {
 }
 
 void AddDelete(CLI::App* app, CliContext* context) {
-  auto flags = std::make_shared<ModelFlags>();
-  CLI::App* command = app->add_subcommand("delete", "delete one version of a model");
-  command->add_option("MODEL", flags->model, "NAME@VERSION")->required();
+  auto models = std::make_shared<std::vector<std::string>>();
+  CLI::App* command = app->add_subcommand("delete", "delete versions of models");
+  command->add_option("MODEL", *models, "NAME@VERSION")->required();
   command->footer(
-      "The version number is not used again. Refused while an unfinished job needs the model.\n"
-      "Examples:\n  cytopress delete blood@1");
-  command->callback([context, flags] {
-    context->set_command([context, flags] { return Delete(context, *flags); });
+      "The version number is not used again. Refused while an unfinished job needs the model. Of\n"
+      "several, the others are deleted all the same, and the first error decides the exit code.\n"
+      "Examples:\n  cytopress delete blood@1\n  cytopress delete fit-try1@1 fit-try2@1");
+  command->callback([context, models] {
+    context->set_command([context, models] { return DeleteAll(context, *models); });
   });
 }
 
@@ -144,16 +171,16 @@ void AddDownload(CLI::App* app, CliContext* context) {
       ->required();
   command
       ->add_option("--format", flags->format,
-                   "cyp: the file as it is; onnx: converted for ONNX Runtime and its like")
-      ->check(CLI::IsMember(ModelFormatsByName()))
-      ->capture_default_str();
+                   "cyp: the file as it is; onnx: converted for ONNX Runtime and its like; "
+                   "default: onnx for an output that ends in .onnx, else cyp")
+      ->check(CLI::IsMember(ModelFormatsByName()));
   command->footer(
       "The file appears whole and with its SHA-256 verified, or not at all; a pipe gets the bytes\n"
       "as they come, and exit code 0 says that they were right.\n"
       "An ONNX model takes `image`, uint8 [N, height, width, channels], and answers with\n"
       "`probabilities`, float [N, classes]; its metadata names the classes.\n"
       "Examples:\n  cytopress download blood@2 -o blood.cyp\n"
-      "  cytopress download blood@2 --format onnx -o blood.onnx");
+      "  cytopress download blood@2 -o blood.onnx");
   command->callback([context, flags] {
     context->set_command([context, flags] { return Download(context, *flags); });
   });

@@ -1,5 +1,6 @@
 #include "client/cli/model_view.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
@@ -10,7 +11,6 @@
 #include "client/cli/job_printer.h"
 #include "client/names.h"
 #include "client/report/verdict.h"
-#include "core/dataset/class_names.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
@@ -18,13 +18,21 @@ namespace {
 
 constexpr char kSyntheticNote[] = "drawn by the program: its figures say nothing about real cells";
 
-std::string Ratio(int64_t dense, int64_t small) {
-  if (small <= 0) return "-";
-  return absl::StrFormat("%.1fx", static_cast<double>(dense) / static_cast<double>(small));
-}
-
 std::string Share(int64_t part, int64_t whole) {
   return whole <= 0 ? "-" : FormatPercent(static_cast<double>(part) / whole, 1);
+}
+
+// "int8"; of a model that has both, who chose them.
+std::string WeightsInWords(const v1::Model& model) {
+  const std::string weights = WeightsOf(model);
+  if (weights == NameOf(model.weights())) return weights;
+  if (model.provenance().spec().has_goal()) return weights + " by layer, as the search chose";
+  const auto& layers = model.provenance().spec().recipe().quantize().layer_weights();
+  const auto int8 = std::count_if(layers.begin(), layers.end(), [](const auto& layer) {
+    return layer.second == v1::WEIGHT_TYPE_INT8;
+  });
+  return absl::StrCat(weights, " by layer, ", int8, int8 == 1 ? " layer" : " layers",
+                      " INT8 by the recipe");
 }
 
 // What becomes of an image on its way into the network.
@@ -33,7 +41,9 @@ std::string PreprocessingInWords(const v1::Preprocessing& preprocessing) {
   const int square = preprocessing.center_crop();
   std::string words = absl::StrCat(
       preprocessing.channels() == 1 ? "gray" : "RGB", ", ", size, " pixels as they are; of others ",
-      square > 0 ? absl::StrCat(square, "x", square, " pixels") : "the largest square",
+      square > 0 ? absl::StrCat(square, "x", square, " pixels")
+      : preprocessing.width() == preprocessing.height() ? "the largest square"
+                                                        : "the largest part of that shape",
       " from the centre, scaled to ", size);
   if (preprocessing.jpeg_quality() > 0) {
     absl::StrAppend(&words, " and saved once as JPEG of quality ", preprocessing.jpeg_quality());
@@ -50,64 +60,18 @@ void PrintEvaluation(const v1::Evaluation& evaluation, std::ostream* out) {
       Printable(evaluation.engine()));
 }
 
-// "0.09 points below the dense model's".
-std::string AgainstParent(double value, double parent) {
-  const double points = 100 * (value - parent);
-  if (std::abs(points) < 0.005) return "equal to the dense model's";
-  return absl::StrFormat("%.2f points %s the dense model's %s", std::abs(points),
-                         points < 0 ? "below" : "above", FormatPercent(parent));
-}
-
-std::string AucInterval(const v1::Evaluation& evaluation) {
-  // Not computed; or every resample of a small split had the same, which says nothing of others.
-  if (evaluation.auc_low() == evaluation.auc_high()) return "";
-  return absl::StrFormat(" (95 %% interval %.4f to %.4f)", evaluation.auc_low(),
-                         evaluation.auc_high());
-}
-
-std::string ClassName(const v1::Model& model, int index) {
-  if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
-  return Printable(model.class_names(index));
-}
-
 void PrintCertificate(const v1::Model& model, std::ostream* out) {
-  const v1::Evaluation* test = EvaluationOn(model, "test");
-  if (!model.has_certificate() || test == nullptr) return;
+  const std::vector<CertificateFact> facts = CertificateFacts(model);
+  if (facts.empty()) return;
   const v1::Certificate& certificate = model.certificate();
-  const v1::Evaluation& parent = certificate.parent_test();
-  const v1::Evaluation& weights_only = certificate.weights_only_test();
-  const auto line = [out](const char* name, const std::string& text) {
-    *out << absl::StrFormat("  %-16s %s\n", name, text);
-  };
-  const bool compared = certificate.has_parent_test();
   *out << "\ncertificate: " << ToString(model)
-       << (compared ? absl::StrCat(" against ", Printable(certificate.parent())) : "") << ", "
-       << test->images() << " test images\n";
-  line("accuracy",
-       absl::StrFormat("%s (95 %% interval %s to %s)%s", FormatPercent(test->accuracy()),
-                       FormatPercent(test->accuracy_low()), FormatPercent(test->accuracy_high()),
-                       compared ? ", " + AgainstParent(test->accuracy(), parent.accuracy()) : ""));
-  line("AUC", absl::StrCat(FormatFigure(test->auc()), AucInterval(*test),
-                           compared ? ", dense " + FormatFigure(parent.auc()) : ""));
-  if (compared) line("McNemar's test", McNemarInWords(certificate));
-  if (const std::string loss = LossInWords(certificate); !loss.empty()) line("difference", loss);
-  const double dense_recall = ParentsLowestRecall(certificate);
-  line("lowest recall",
-       absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
-                    ClassName(model, certificate.lowest_recall_class()),
-                    std::isnan(dense_recall) ? "" : ", dense " + FormatPercent(dense_recall)));
-  line("calibration",
-       absl::StrFormat("expected error %.4f", test->expected_calibration_error()) +
-           (compared ? absl::StrFormat(", dense %.4f", parent.expected_calibration_error()) : ""));
-  line("weights alone",
-       absl::StrFormat("ACC %s, AUC %s, without the rounding of activations",
-                       FormatPercent(weights_only.accuracy()), FormatFigure(weights_only.auc())));
-  line("size",
-       absl::StrFormat("%s on disk, %s smaller than FP32", FormatBytes(model.size().disk_bytes()),
-                       Ratio(model.size().dense_bytes(), model.size().disk_bytes())));
-  line("latency", absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
-                               " for one image on one thread, ", Printable(certificate.engine()),
-                               ", ", Printable(certificate.processor())));
+       << (certificate.has_parent_test()
+               ? absl::StrCat(" against ", Printable(certificate.parent()))
+               : "")
+       << ", " << EvaluationOn(model, "test")->images() << " test images\n";
+  for (const CertificateFact& fact : facts) {
+    *out << absl::StrFormat("  %-16s %s\n", fact.name, Printable(fact.text));
+  }
 }
 
 std::string Versions(const v1::Provenance& provenance) {
@@ -178,9 +142,9 @@ void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out) {
                "split", "data set", "made"});
   for (const v1::Model& model : models) {
     const v1::Evaluation* evaluation = MainEvaluation(model);
-    table.AddRow({ToString(model), model.network().architecture(), NameOf(model.weights()),
+    table.AddRow({ToString(model), model.network().architecture(), WeightsOf(model),
                   FormatPercent(model.size().sparsity(), 1), FormatBytes(model.size().disk_bytes()),
-                  Ratio(model.size().dense_bytes(), model.size().disk_bytes()),
+                  TimesSmaller(model.size()),
                   evaluation == nullptr ? "-" : FormatPercent(evaluation->accuracy()),
                   evaluation == nullptr ? "-" : FormatFigure(evaluation->auc()),
                   evaluation == nullptr ? "-" : evaluation->split(),
@@ -202,24 +166,35 @@ void PrintModelSummary(const v1::Model& model, std::ostream* out) {
   }
   *out << absl::StrFormat(
       "  weights:    %s, %s of the prunable ones are zero, %d of %d left (%s)\n",
-      NameOf(model.weights()), FormatPercent(size.sparsity(), 1), size.nonzero_parameters(),
+      WeightsInWords(model), FormatPercent(size.sparsity(), 1), size.nonzero_parameters(),
       size.parameters(), Share(size.nonzero_parameters(), size.parameters()));
   *out << absl::StrFormat("  size:       dense %s -> packed %s -> on disk %s (%s smaller)\n",
                           FormatBytes(size.dense_bytes()), FormatBytes(size.packed_bytes()),
-                          FormatBytes(size.disk_bytes()),
-                          Ratio(size.dense_bytes(), size.disk_bytes()));
+                          FormatBytes(size.disk_bytes()), TimesSmaller(size));
   for (const v1::Evaluation& evaluation : model.evaluations()) PrintEvaluation(evaluation, out);
   if (model.provenance().synthetic_data()) *out << "  SYNTHETIC:  " << kSyntheticNote << '\n';
 }
 
-void PrintModelDetails(const v1::Model& model, std::ostream* out) {
+void PrintLosses(const v1::Model& model, std::ostream* out) {
+  if (const std::string loss = AgainstParent(model); !loss.empty()) {
+    *out << "  accuracy:   " << loss << '\n';
+  }
+  for (const v1::LedgerEntry& line : model.ledger()) {
+    // Whether that training helped, a later line says.
+    if (line.guard().empty() || line.verdict() == v1::GUARD_VERDICT_TRAINING_FOLLOWS) continue;
+    *out << "  the guard found something: " << Printable(line.stage()) << ": "
+         << Printable(line.guard()) << '\n';
+  }
+}
+
+void PrintModelDetails(const v1::Model& model, std::ostream* out, int columns) {
   PrintModelSummary(model, out);
   PrintProvenance(model, out);
   *out << "  sha256:     " << Printable(model.sha256()) << '\n';
   PrintCertificate(model, out);
   if (model.ledger_size() > 0) {
     *out << '\n';
-    PrintLedger(model.ledger(), out);
+    PrintLedger(model.ledger(), out, columns);
   }
   const v1::Evaluation* evaluation = MainEvaluation(model);
   if (evaluation != nullptr) PrintConfusion(model, *evaluation, out);

@@ -16,9 +16,12 @@ const v1::Evaluation* MainEvaluation(const v1::Model& model);
 void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out);
 // Network, sizes and scores in a few lines.
 void PrintModelSummary(const v1::Model& model, std::ostream* out);
+// What was lost against the dense model, and what the guard found on the way; nothing where there
+// is neither.
+void PrintLosses(const v1::Model& model, std::ostream* out);
 // All that is known: the summary, provenance, certificate, ledger, recall of each class, confusion
-// matrix.
-void PrintModelDetails(const v1::Model& model, std::ostream* out);
+// matrix. Notes of the ledger end at `columns` (Fitting in client/cli/console.h).
+void PrintModelDetails(const v1::Model& model, std::ostream* out, int columns = 0);
 
 }  // namespace cytopress
 

@@ -1,15 +1,20 @@
 #include "client/cli/recipe_flags.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "client/cli/checks.h"
 #include "client/names.h"
 #include "core/jobs/recipes.h"
@@ -34,14 +39,19 @@ void AddSwitch(CLI::App* command, const std::string& name, std::optional<bool>* 
       ->group(group);
 }
 
+// A unit's name and how much it is.
+using Units = std::vector<std::pair<std::string, double>>;
+
 // CLI11's own AsNumberWithUnit keeps six digits: "1.5MiB" would be 1572860 bytes.
-CLI::Validator NumberWithUnit(const std::map<std::string, double>& units) {
+CLI::Validator NumberWithUnit(const Units& units) {
   return CLI::Validator(
       [units](std::string& text) -> std::string {
         char* end = nullptr;
         const double number = std::strtod(text.c_str(), &end);
-        const std::string unit = absl::AsciiStrToLower(absl::StripAsciiWhitespace(end));
-        const auto factor = units.find(unit);
+        const absl::string_view unit = absl::StripAsciiWhitespace(end);
+        const auto factor = std::find_if(units.begin(), units.end(), [unit](const auto& known) {
+          return absl::EqualsIgnoreCase(known.first, unit);
+        });
         if (!std::isfinite(number) || number <= 0 || end == text.c_str() ||
             (!unit.empty() && factor == units.end())) {
           return absl::StrCat("'", text, "' is not a number above 0, alone or with one of: ",
@@ -59,7 +69,9 @@ template <typename Enum>
 void AddChoice(CLI::App* command, const std::string& name, std::string* value,
                const std::map<std::string, Enum>& choices, const std::string& description,
                const char* group) {
-  command->add_option(name, *value, description)->check(CLI::IsMember(choices))->group(group);
+  command->add_option(name, *value, description)
+      ->transform(CLI::IsMember(choices, CLI::ignore_case))
+      ->group(group);
 }
 
 void AddSource(CLI::App* command, CompressFlags* flags) {
@@ -109,16 +121,16 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
           "--base")
       ->check(AtLeast(1))
       ->group(kTraining);
-  command->add_option("--epochs", flags->epochs, "of training from scratch, at most 1000")
-      ->check(AtLeast(1))
+  command->add_option("--epochs", flags->epochs, "of training from scratch")
+      ->check(Between(1, 1000))
       ->group(kTraining);
   command
       ->add_option("--learning-rate", flags->learning_rate,
                    "peak rate of training (with --base: of fine-tuning)")
       ->check(Positive())
       ->group(kTraining);
-  command->add_option("--batch-size", flags->batch_size, "images in a training step, at most 4096")
-      ->check(AtLeast(1))
+  command->add_option("--batch-size", flags->batch_size, "images in a training step")
+      ->check(Between(1, 4096))
       ->group(kTraining);
   command->add_option("--max-images", flags->max_images, "train on this many images; 0 = all")
       ->group(kTraining);
@@ -183,8 +195,8 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
       ->group(kQuantization);
   command
       ->add_option("--calibration-images", flags->calibration_images,
-                   "training images for ranges and rounding, at most 1000000")
-      ->check(AtLeast(1))
+                   "training images for ranges and rounding")
+      ->check(Between(1, 1000000))
       ->group(kQuantization);
   command
       ->add_option("--group-size", flags->group_size,
@@ -229,7 +241,8 @@ void AddRecipeFlags(CLI::App* command, CompressFlags* flags) {
 void AddCellFlags(CLI::App* command, CompressFlags* flags) {
   command
       ->add_option("--sparsity", flags->sparsity,
-                   "share of the prunable weights set to zero, below 1; 0 = no pruning")
+                   "share of the prunable weights set to zero; 0 = no pruning")
+      ->check(Share())
       ->group(kPruning);
   AddChoice(command, "--weights", &flags->weights, WeightTypesByName(), "how weights are stored",
             kQuantization);
@@ -237,11 +250,17 @@ void AddCellFlags(CLI::App* command, CompressFlags* flags) {
 
 void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
   command
-      ->add_option("--max-bytes", flags->max_bytes,
-                   "largest file, e.g. 2MB; each try that keeps to it and to --max-accuracy-drop "
-                   "is published, at the end the smallest")
-      ->transform(
-          NumberWithUnit({{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"kib", 1024}, {"mib", 1024 * 1024}}))
+      ->add_option(
+          "--max-bytes", flags->max_bytes,
+          "largest file, e.g. 2MB or 2MiB; each try that keeps to it and to --max-accuracy-drop "
+          "is published, at the end the smallest")
+      ->transform(NumberWithUnit({{"B", 1},
+                                  {"kB", 1e3},
+                                  {"MB", 1e6},
+                                  {"GB", 1e9},
+                                  {"KiB", 1024},
+                                  {"MiB", 1024 * 1024},
+                                  {"GiB", 1024 * 1024 * 1024}}))
       ->check(Bytes())
       ->group(kGoal);
   command
@@ -256,8 +275,8 @@ void AddGoalFlags(CLI::App* command, CompressFlags* flags) {
                    "not counted")
       ->transform(NumberWithUnit({{"s", 1}, {"min", 60}, {"h", 3600}}))
       ->group(kGoal);
-  command->add_option("--max-tries", flags->max_tries, "of the search (6), at most 50")
-      ->check(AtLeast(1))
+  command->add_option("--max-tries", flags->max_tries, "of the search (6)")
+      ->check(Between(1, 50))
       ->group(kGoal);
 }
 

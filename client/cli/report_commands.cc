@@ -13,6 +13,7 @@
 #include "client/names.h"
 #include "client/report/source.h"
 #include "core/base/file.h"
+#include "core/base/pending_file.h"
 #include "core/base/status_macros.h"
 
 namespace cytopress {
@@ -117,6 +118,7 @@ absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
 }
 
 absl::StatusOr<ExitCode> Report(CliContext* context, const ReportFlags& flags) {
+  if (!IsStandardOutput(flags.output)) CYTOPRESS_RETURN_IF_ERROR(CheckWritable(flags.output));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   CYTOPRESS_RETURN_IF_ERROR(WriteReport(context, client, flags.references, flags.output));
   return ExitCode::kOk;
@@ -137,7 +139,7 @@ void AddSweep(CLI::App* app, CliContext* context) {
       ->capture_default_str();
   command->add_option("--weights", flags->weights, "how weights are stored")
       ->delimiter(',')
-      ->check(CLI::IsMember(WeightTypesByName()))
+      ->transform(CLI::IsMember(WeightTypesByName(), CLI::ignore_case))
       ->capture_default_str();
   command->add_flag("--from-dense", flags->from_dense,
                     "prune each sparsity from the dense model, not from the sparsity before");

@@ -1,7 +1,6 @@
 #include "client/cli/reproduction.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "absl/strings/match.h"

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "core/registry/model_registry.h"
@@ -11,33 +13,35 @@ namespace {
 
 constexpr int64_t kMostSquares = 3;  // of the model's, side by side on an image
 
-std::string Note(int64_t odd, size_t all, const char* how, const v1::Model& model) {
+void AddNote(const char* name, const char* how, std::vector<size_t> images, size_t all,
+             const v1::Model& model, std::vector<ImageNote>* notes) {
+  if (images.empty()) return;
   const int side = model.preprocessing().center_crop();
-  return absl::StrFormat(
-      "%d of %d images are %s the %dx%d pixels that %s looks at: the answers are wrong unless "
-      "cells are as large in them as in the photographs that it was trained on; scale them first",
-      odd, all, how, side, side, ToString(model));
+  std::string text = absl::StrFormat(
+      "%s %s the %dx%d pixels that %s looks at: the answers are wrong unless cells are as large "
+      "there as in the photographs that it was trained on; scale such images first",
+      HowMany(images.size(), all), how, side, side, ToString(model));
+  notes->push_back({name, std::move(images), std::move(text)});
 }
 
 }  // namespace
 
-std::vector<std::string> ScaleNotes(const v1::Model& model, const std::vector<ImageSize>& sizes) {
+std::vector<ImageNote> ScaleNotes(const v1::Model& model, const std::vector<ImageSize>& sizes) {
   const v1::Preprocessing& preprocessing = model.preprocessing();
   const int64_t square = preprocessing.center_crop();
   if (square <= 0) return {};
-  int64_t small = 0;
-  int64_t large = 0;
-  for (const ImageSize& size : sizes) {
+  std::vector<size_t> small, large;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const ImageSize& size = sizes[i];
     if (size.width == preprocessing.width() && size.height == preprocessing.height()) continue;
     const int64_t side = std::min(size.width, size.height);
-    small += side < square ? 1 : 0;
-    large += side > kMostSquares * square ? 1 : 0;
+    if (side < square) small.push_back(i);
+    if (side > kMostSquares * square) large.push_back(i);
   }
-  std::vector<std::string> notes;
-  if (small > 0) notes.push_back(Note(small, sizes.size(), "smaller than", model));
-  if (large > 0) {
-    notes.push_back(Note(large, sizes.size(), "more than three times as wide as", model));
-  }
+  std::vector<ImageNote> notes;
+  AddNote("small", "smaller than", std::move(small), sizes.size(), model, &notes);
+  AddNote("large", "more than three times as wide as", std::move(large), sizes.size(), model,
+          &notes);
   return notes;
 }
 

@@ -1,25 +1,19 @@
 #include "client/cli/truth.h"
 
+#include <optional>
+
 #include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/dataset/class_names.h"
 
 namespace cytopress {
 namespace {
 
 // In UTF-8, every byte of a letter beyond ASCII is one of these.
 bool IsBeyondAscii(unsigned char c) { return c >= 0x80; }
-
-// Letters, in ASCII lower-case ones, and digits only.
-std::string Plain(absl::string_view text) {
-  std::string plain;
-  for (const unsigned char c : text) {
-    if (absl::ascii_isalnum(c) || IsBeyondAscii(c)) plain.push_back(absl::ascii_tolower(c));
-  }
-  return plain;
-}
 
 // The first letter of each word.
 std::string Initials(absl::string_view text) {
@@ -43,15 +37,12 @@ std::vector<int> ClassesThat(const std::vector<std::string>& class_names,
 }
 
 std::vector<int> Candidates(absl::string_view name, const std::vector<std::string>& class_names) {
-  const std::string wanted = Plain(name);
+  if (const std::optional<int> whole = FindClassName(name, class_names)) return {*whole};
+  const std::string wanted = PlainClassName(name);
   if (wanted.empty()) return {};
-  std::vector<int> found =
-      ClassesThat(class_names, [&](const std::string& name) { return Plain(name) == wanted; });
-  if (found.empty()) {
-    found = ClassesThat(class_names, [&](const std::string& name) {
-      return absl::StartsWith(Plain(name), wanted);
-    });
-  }
+  std::vector<int> found = ClassesThat(class_names, [&](const std::string& name) {
+    return absl::StartsWith(PlainClassName(name), wanted);
+  });
   if (found.empty() && wanted.size() > 1) {
     found = ClassesThat(class_names, [&](const std::string& name) {
       return absl::StartsWith(Initials(name), wanted);

@@ -21,10 +21,10 @@ absl::StatusOr<std::map<std::string, std::string>> ParseAliases(
 absl::Status CheckAliases(const std::map<std::string, std::string>& aliases,
                           const std::vector<std::string>& class_names);
 
-// The index of the class that `folder` names: by alias, else by equal letters and digits (case and
-// punctuation do not count), else as the beginning of exactly one class name, else as the initials
-// of its first words ("ig" for "immature granulocyte"). NOT_FOUND when nothing fits and
-// INVALID_ARGUMENT when several do; both list the classes and name --alias.
+// The index of the class that `folder` names: by alias, else by its very name, else by equal
+// letters and digits (case and punctuation do not count), else as the beginning of exactly one
+// class name, else as the initials of its first words ("ig" for "immature granulocyte"). NOT_FOUND
+// when nothing fits and INVALID_ARGUMENT when several do; both list the classes and name --alias.
 absl::StatusOr<int> MatchClass(absl::string_view folder,
                                const std::vector<std::string>& class_names,
                                const std::map<std::string, std::string>& aliases);

@@ -55,7 +55,7 @@ const CLI::App& Innermost(const CLI::App& app) {
 }
 
 std::vector<std::string> CommandsOf(const CLI::App& app) {
-  std::vector<std::string> names;
+  std::vector<std::string> names = {"--help"};  // in place of `help`
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     names.push_back(command->get_name());
   }

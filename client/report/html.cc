@@ -8,7 +8,6 @@
 #include "absl/strings/str_replace.h"
 #include "client/format.h"
 #include "client/names.h"
-#include "core/dataset/class_names.h"
 
 namespace cytopress {
 namespace {
@@ -37,19 +36,10 @@ std::string EscapeHtml(absl::string_view text) {
 std::string WeightName(v1::WeightType weights) { return absl::AsciiStrToUpper(NameOf(weights)); }
 
 std::string CellName(const ReportCell& cell) {
-  return absl::StrCat(Percent(cell.sparsity), " ", WeightName(cell.weights),
+  return absl::StrCat(Percent(cell.sparsity), " ",
+                      cell.model.has_value() ? absl::AsciiStrToUpper(WeightsOf(*cell.model))
+                                             : WeightName(cell.weights),
                       cell.model.has_value() && cell.sparsity > 0 ? PatternOf(*cell.model) : "");
-}
-
-std::string ClassName(const v1::Model& model, int index) {
-  if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
-  return EscapeHtml(model.class_names(index));
-}
-
-std::string Times(const v1::ModelSize& size) {
-  if (size.disk_bytes() <= 0) return "-";
-  return absl::StrFormat(
-      "%.1f×", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
 }
 
 std::string Figure4(double value) {

@@ -13,12 +13,10 @@ namespace cytopress {
 // For text and for attribute values in double quotes. Control characters become '?'.
 std::string EscapeHtml(absl::string_view text);
 
-std::string WeightName(v1::WeightType weights);            // "INT8"; "-" for what has no name
-std::string Percent(double sparsity);                      // "80 %"
-std::string CellName(const ReportCell& cell);              // "80 % INT4", "80 % INT8, 1×4 blocks"
-std::string ClassName(const v1::Model& model, int index);  // escaped
-std::string Times(const v1::ModelSize& size);              // "73.1×" smaller than in FP32
-std::string Figure4(double value);                         // "0.9714"
+std::string WeightName(v1::WeightType weights);  // "INT8"; "-" for what has no name
+std::string Percent(double sparsity);            // "80 %"
+std::string CellName(const ReportCell& cell);    // "80 % INT4", "80 % INT8, 1×4 blocks"
+std::string Figure4(double value);               // "0.9714"
 
 // A table that is wider than a phone scrolls in its own box, which the keyboard reaches.
 std::string Scrolling(const std::string& label, const std::string& table);

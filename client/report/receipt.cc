@@ -1,6 +1,5 @@
 // The ledger, the certificate and the receipt of report.html.
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -81,48 +80,11 @@ class Facts {
 };
 
 std::string CertificateTable(const v1::Model& model) {
-  const v1::Evaluation* test = EvaluationOn(model, "test");
-  if (!model.has_certificate() || test == nullptr) return "";
-  const v1::Certificate& certificate = model.certificate();
-  const v1::Evaluation& parent = certificate.parent_test();
+  const std::vector<CertificateFact> found = CertificateFacts(model);
+  if (found.empty()) return "";
   Facts facts;
-  const bool compared = certificate.has_parent_test();
-  const auto dense = [compared](double figure) {
-    return compared ? absl::StrCat(", dense ", Figure4(figure)) : "";
-  };
-  facts.Add("against", EscapeHtml(certificate.parent()));
-  facts.Add(
-      "accuracy",
-      absl::StrCat(Figure4(test->accuracy()), " (95 % interval ", Figure4(test->accuracy_low()),
-                   " to ", Figure4(test->accuracy_high()), ")", dense(parent.accuracy())));
-  facts.Add("AUC", absl::StrCat(Figure4(test->auc()),
-                                test->auc_low() == test->auc_high()
-                                    ? ""
-                                    : absl::StrCat(" (95 % interval ", Figure4(test->auc_low()),
-                                                   " to ", Figure4(test->auc_high()), ")"),
-                                dense(parent.auc())));
-  if (compared) facts.Add("McNemar’s test", McNemarInWords(certificate));
-  if (const std::string loss = LossInWords(certificate); !loss.empty())
-    facts.Add("difference", loss);
-  const double dense_recall = ParentsLowestRecall(certificate);
-  facts.Add(
-      "lowest recall",
-      absl::StrCat(FormatPercent(certificate.lowest_recall(), 1), ", ",
-                   ClassName(model, certificate.lowest_recall_class()),
-                   std::isnan(dense_recall) ? "" : ", dense " + FormatPercent(dense_recall, 1)));
-  facts.Add("calibration",
-            absl::StrCat("expected error ", Figure4(test->expected_calibration_error()),
-                         dense(parent.expected_calibration_error())));
-  facts.Add("weights alone",
-            absl::StrCat("accuracy ", Figure4(certificate.weights_only_test().accuracy()), ", AUC ",
-                         Figure4(certificate.weights_only_test().auc()),
-                         ", activations not rounded (the paper’s meaning)"));
-  facts.Add("size", absl::StrCat(FormatBytes(model.size().disk_bytes()), ", ", Times(model.size()),
-                                 " smaller than FP32"));
-  facts.Add("latency",
-            absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
-                         " for one image on one thread, ", EscapeHtml(certificate.engine())));
-  facts.Add("measured on", EscapeHtml(certificate.processor()));
+  facts.Add("against", EscapeHtml(model.certificate().parent()));
+  for (const CertificateFact& fact : found) facts.Add(EscapeHtml(fact.name), EscapeHtml(fact.text));
   return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ToString(model))));
 }
 

@@ -24,11 +24,6 @@ double ValidationAccuracy(const v1::Model& model) {
   return validation == nullptr ? 0 : validation->accuracy();
 }
 
-std::string Factor(const v1::ModelSize& size) {
-  return absl::StrFormat(
-      "%.1f", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()));
-}
-
 std::string Headline(const ReportData& data) {
   const ReportCell* best = SmallestLossless(data);
   const v1::Evaluation* test = best == nullptr ? nullptr : EvaluationOn(*best->model, "test");
@@ -51,10 +46,10 @@ std::string Headline(const ReportData& data) {
   std::string html = absl::StrCat(
       "The smallest model within 0.6 points of the dense one, by validation accuracy, is <strong>",
       CellName(*best), "</strong>: <strong>", FormatBytes(model.size().disk_bytes()),
-      "</strong>, <strong>", Factor(model.size()),
-      " times smaller</strong> than the dense network in FP32 (",
-      FormatBytes(model.size().dense_bytes()), "), with a test accuracy of <strong>",
-      absl::StrFormat("%.4f", test->accuracy()), "</strong>");
+      "</strong>, <strong>", TimesSmaller(model.size(), " times"),
+      " smaller</strong> than the dense network in FP32 (", FormatBytes(model.size().dense_bytes()),
+      "), with a test accuracy of <strong>", absl::StrFormat("%.4f", test->accuracy()),
+      "</strong>");
   if (!model.certificate().has_parent_test()) return html + ".";
   const v1::Certificate& certificate = model.certificate();
   absl::StrAppend(&html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),

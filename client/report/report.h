@@ -3,11 +3,11 @@
 #ifndef CYTOPRESS_CLIENT_REPORT_REPORT_H_
 #define CYTOPRESS_CLIENT_REPORT_REPORT_H_
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "client/report/split_counts.h"
 #include "cytopress/v1/job.pb.h"
 #include "cytopress/v1/model.pb.h"
 
@@ -20,11 +20,6 @@ struct ReportCell {
   std::string name;                // of the model, without a version
   std::optional<v1::Model> model;  // absent: see `missing`
   std::string missing;             // "open", or why it was not published
-};
-
-struct ReportSplit {
-  std::string split;
-  std::vector<int64_t> images;  // by class
 };
 
 // Whether the figures are those of the data set that the paper and MedMNIST's benchmark use.
@@ -43,7 +38,7 @@ struct ReportData {
   std::vector<ReportCell> cells;
   // Of the data set of AnyModel: its classes, and of its splits those that are known.
   std::vector<std::string> class_names;
-  std::vector<ReportSplit> splits;
+  std::vector<SplitCounts> splits;
   DataIdentity identity = DataIdentity::kUnknown;
   std::vector<std::string> commands;  // that do it again
   std::vector<ReportRecipe> recipes;  // the files that they name

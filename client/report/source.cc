@@ -20,8 +20,6 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/names.h"
-#include "client/report/html.h"
-#include "client/report/verdict.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -107,12 +105,12 @@ absl::Status FindDense(Client* client, ReportData* data) {
 }
 
 // The test and the validation split have been counted when they were scored.
-std::vector<ReportSplit> SplitsOfScores(const v1::Model& model) {
-  std::vector<ReportSplit> splits;
+std::vector<SplitCounts> SplitsOfScores(const v1::Model& model) {
+  std::vector<SplitCounts> splits;
   for (const v1::Evaluation& evaluation : model.evaluations()) {
     const int classes = model.class_names_size();
     if (evaluation.confusion_size() != classes * classes) continue;
-    ReportSplit split{evaluation.split(), std::vector<int64_t>(classes)};
+    SplitCounts split{evaluation.split(), std::vector<int64_t>(classes)};
     for (int i = 0; i < classes * classes; ++i)
       split.images[i / classes] += evaluation.confusion(i);
     splits.push_back(std::move(split));
@@ -147,9 +145,7 @@ void DescribeData(const v1::Model& model, ReportData* data) {
   if (!dataset.ok() || dataset->content_hash != model.provenance().dataset_hash()) return;
   // A job numbers the classes as its base model does.
   if (dataset->class_names != data->class_names) return;
-  data->splits = {{"train", ClassCounts(dataset->train, dataset->classes())},
-                  {"val", ClassCounts(dataset->val, dataset->classes())},
-                  {"test", ClassCounts(dataset->test, dataset->classes())}};
+  data->splits = CountSplits(*dataset);
   data->identity = is_file && Md5OfFile(source.uri()) == kBloodMnistMd5 ? DataIdentity::kOfficial
                                                                         : DataIdentity::kOther;
 }

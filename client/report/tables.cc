@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -63,7 +62,8 @@ std::string GridCell(const ReportCell& cell, bool beside_others) {
   if (test != nullptr) {
     absl::StrAppendFormat(&html, "<b>%s</b><small>AUC %s</small><small>%s, %s</small>",
                           Figure4(test->accuracy()), Figure4(test->auc()),
-                          FormatBytes(cell.model->size().disk_bytes()), Times(cell.model->size()));
+                          FormatBytes(cell.model->size().disk_bytes()),
+                          TimesSmaller(cell.model->size(), "×"));
   }
   return absl::StrCat(html, Badge(VerdictOf(cell)), "</div>");
 }
@@ -136,7 +136,7 @@ std::string CertificateColumns(const ReportCell& cell) {
   return absl::StrCat(
       verdict, AgainstDense(certificate), "</td><td>",
       FormatPercent(certificate.lowest_recall(), 1), "<small>",
-      ClassName(*cell.model, certificate.lowest_recall_class()), "</small>",
+      EscapeHtml(ClassName(*cell.model, certificate.lowest_recall_class())), "</small>",
       std::isnan(dense_recall)
           ? ""
           : absl::StrCat("<small>dense ", FormatPercent(dense_recall, 1), "</small>"),
@@ -151,8 +151,8 @@ std::string ModelRow(const ReportCell& cell) {
   if (test == nullptr) test = &none;
   return absl::StrCat(
       "<tr><th scope=\"row\">", EscapeHtml(ToString(model)), "<small>", CellName(cell),
-      "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>", Times(model.size()),
-      "</small></td><td>", Figure4(test->accuracy()),
+      "</small></th><td>", FormatBytes(model.size().disk_bytes()), "<small>",
+      TimesSmaller(model.size(), "×"), "</small></td><td>", Figure4(test->accuracy()),
       Interval(test->accuracy_low(), test->accuracy_high()), "</td><td>", Figure4(test->auc()),
       Interval(test->auc_low(), test->auc_high()), "</td>", CertificateColumns(cell), "<td>",
       Figure4(test->expected_calibration_error()), "</td></tr>\n");
@@ -172,14 +172,16 @@ std::string Matrix(const v1::Model& model, const v1::Evaluation& test) {
   const int classes = static_cast<int>(std::lround(std::sqrt(test.confusion_size())));
   std::vector<std::string> headings = {"truth", "recall"};
   for (int i = 0; i < classes; ++i) {
-    headings.push_back(absl::StrCat("<abbr title=\"", ClassName(model, i), "\">", i, "</abbr>"));
+    headings.push_back(
+        absl::StrCat("<abbr title=\"", EscapeHtml(ClassName(model, i)), "\">", i, "</abbr>"));
   }
   std::string html = absl::StrCat("<table class=\"matrix\">\n", HeaderRow(headings), "<tbody>\n");
   for (int truth = 0; truth < classes; ++truth) {
     int64_t total = 0;
     for (int i = 0; i < classes; ++i) total += test.confusion(truth * classes + i);
     absl::StrAppend(
-        &html, "<tr><th scope=\"row\">", truth, " ", ClassName(model, truth), "</th><td>",
+        &html, "<tr><th scope=\"row\">", truth, " ", EscapeHtml(ClassName(model, truth)),
+        "</th><td>",
         FormatPercent(truth < test.class_recall_size() ? test.class_recall(truth) : std::nan(""),
                       1),
         "</td>");
@@ -252,8 +254,8 @@ std::string DistributionSection(const ReportData& data) {
   static constexpr const char* kColors[] = {"first", "second", "third"};
   std::vector<std::string> headings = {"class"};
   std::vector<int64_t> totals, largest;
-  for (const ReportSplit& split : data.splits) {
-    totals.push_back(std::accumulate(split.images.begin(), split.images.end(), int64_t{0}));
+  for (const SplitCounts& split : data.splits) {
+    totals.push_back(split.total());
     largest.push_back(
         split.images.empty() ? 0 : *std::max_element(split.images.begin(), split.images.end()));
     headings.push_back(

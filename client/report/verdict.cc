@@ -5,11 +5,23 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/format.h"
+#include "core/dataset/class_names.h"
 #include "core/evaluation/evaluation.h"
 
 namespace cytopress {
+namespace {
+
+std::string AucInterval(const v1::Evaluation& evaluation) {
+  // Not computed; or every resample of a small split had the same, which says nothing of others.
+  if (evaluation.auc_low() == evaluation.auc_high()) return "";
+  return absl::StrFormat(" (95 %% interval %.4f to %.4f)", evaluation.auc_low(),
+                         evaluation.auc_high());
+}
+
+}  // namespace
 
 bool IsAtChance(const v1::Evaluation& evaluation) {
   const auto classes = static_cast<int>(std::lround(std::sqrt(evaluation.confusion_size())));
@@ -70,6 +82,16 @@ std::string LossInWords(const v1::Certificate& certificate) {
                          gained ? "gained" : "lost", 100 * interval.low, 100 * interval.high);
 }
 
+std::string AgainstParent(const v1::Model& model) {
+  const v1::Evaluation* const test = EvaluationOn(model, "test");
+  if (test == nullptr || !model.certificate().has_parent_test()) return "";
+  const double parent = model.certificate().parent_test().accuracy();
+  const double points = 100 * (test->accuracy() - parent);
+  if (std::abs(points) < 0.005) return "equal to the dense model's";
+  return absl::StrFormat("%.2f points %s the dense model's %s", std::abs(points),
+                         points < 0 ? "below" : "above", FormatPercent(parent));
+}
+
 double ParentsLowestRecall(const v1::Certificate& certificate) {
   const int index = certificate.lowest_recall_class();
   const auto& recall = certificate.parent_test().class_recall();
@@ -105,6 +127,59 @@ v1::GuardVerdict VerdictOf(const v1::Model& model) {
     if (model.ledger(i).has_validation_accuracy()) return VerdictOf(model.ledger(i));
   }
   return v1::GUARD_VERDICT_FINE;
+}
+
+std::string ClassName(const v1::Model& model, int index) {
+  if (index < 0 || index >= model.class_names_size()) return DefaultClassName(index);
+  return model.class_names(index);
+}
+
+std::string TimesSmaller(const v1::ModelSize& size, absl::string_view times) {
+  if (size.disk_bytes() <= 0) return "-";
+  return absl::StrFormat(
+      "%.1f%s", static_cast<double>(size.dense_bytes()) / static_cast<double>(size.disk_bytes()),
+      times);
+}
+
+std::vector<CertificateFact> CertificateFacts(const v1::Model& model) {
+  const v1::Evaluation* test = EvaluationOn(model, "test");
+  if (!model.has_certificate() || test == nullptr) return {};
+  const v1::Certificate& certificate = model.certificate();
+  const v1::Evaluation& parent = certificate.parent_test();
+  const v1::Evaluation& weights_only = certificate.weights_only_test();
+  const bool compared = certificate.has_parent_test();
+  std::vector<CertificateFact> facts;
+  facts.push_back(
+      {"accuracy",
+       absl::StrFormat("%s (95 %% interval %s to %s)%s", FormatPercent(test->accuracy()),
+                       FormatPercent(test->accuracy_low()), FormatPercent(test->accuracy_high()),
+                       compared ? ", " + AgainstParent(model) : "")});
+  facts.push_back({"AUC", absl::StrCat(FormatFigure(test->auc()), AucInterval(*test),
+                                       compared ? ", dense " + FormatFigure(parent.auc()) : "")});
+  if (compared) facts.push_back({"McNemar's test", McNemarInWords(certificate)});
+  if (std::string loss = LossInWords(certificate); !loss.empty()) {
+    facts.push_back({"difference", std::move(loss)});
+  }
+  const double dense_recall = ParentsLowestRecall(certificate);
+  facts.push_back(
+      {"lowest recall",
+       absl::StrCat(FormatPercent(certificate.lowest_recall()), ", ",
+                    ClassName(model, certificate.lowest_recall_class()),
+                    std::isnan(dense_recall) ? "" : ", dense " + FormatPercent(dense_recall))});
+  facts.push_back(
+      {"calibration",
+       absl::StrFormat("expected error %.4f", test->expected_calibration_error()) +
+           (compared ? absl::StrFormat(", dense %.4f", parent.expected_calibration_error()) : "")});
+  facts.push_back(
+      {"weights alone",
+       absl::StrFormat("ACC %s, AUC %s, without the rounding of activations",
+                       FormatPercent(weights_only.accuracy()), FormatFigure(weights_only.auc()))});
+  facts.push_back({"size", absl::StrCat(FormatBytes(model.size().disk_bytes()), " on disk, ",
+                                        TimesSmaller(model.size()), " smaller than FP32")});
+  facts.push_back({"latency", absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),
+                                           " for one image on one thread, ", certificate.engine(),
+                                           ", ", certificate.processor())});
+  return facts;
 }
 
 const v1::Evaluation* EvaluationOn(const v1::Model& model, absl::string_view split) {

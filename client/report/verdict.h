@@ -3,6 +3,7 @@
 #define CYTOPRESS_CLIENT_REPORT_VERDICT_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "cytopress/v1/model.pb.h"
@@ -24,6 +25,9 @@ Comparison CompareWithParent(const v1::Certificate& certificate);
 // "no significant difference to the dense model (p = 0.424): 12 images only it gets right, 9 only
 // this one".
 std::string McNemarInWords(const v1::Certificate& certificate);
+// "0.09 points below the dense model's 97.14 %", on the test split. Empty for a model without a
+// dense one to compare with, or without an evaluation on that split.
+std::string AgainstParent(const v1::Model& model);
 // What it lost of the parent's accuracy on the test split, or gained, and may have on others like
 // it: "0.26 points lost (95 % interval -0.09 to 0.63)". Empty where the parent is at chance or has
 // no images.
@@ -41,6 +45,22 @@ absl::string_view InWords(v1::GuardVerdict verdict);
 
 // The verdict on the finished file: that of the last line that has a score.
 v1::GuardVerdict VerdictOf(const v1::Model& model);
+
+// By the model, "class 3" of one that it has no name for.
+std::string ClassName(const v1::Model& model, int index);
+
+// "73.1x": how many times smaller than in FP32 the model's file is; `times` stands for the "x". "-"
+// where there is no file.
+std::string TimesSmaller(const v1::ModelSize& size, absl::string_view times = "x");
+
+// A line of a certificate: "calibration", "expected error 0.0123, dense 0.0111". The text may hold
+// what others wrote (client/format.h).
+struct CertificateFact {
+  const char* name;
+  std::string text;
+};
+// Empty for a model without a certificate, or without an evaluation on the test split.
+std::vector<CertificateFact> CertificateFacts(const v1::Model& model);
 
 // The evaluation on `split`, or null.
 const v1::Evaluation* EvaluationOn(const v1::Model& model, absl::string_view split);

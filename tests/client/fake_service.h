@@ -110,6 +110,9 @@ class FakeJobs : public v1::JobService::Service {
   grpc::Status CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request,
                          v1::Job* job) override {
     absl::MutexLock lock(&mutex_);
+    if (request->id() == uncancellable) {
+      return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "it has ended");
+    }
     job->set_id(request->id());
     job->set_state(v1::JOB_STATE_CANCELLED);
     return grpc::Status::OK;
@@ -118,6 +121,7 @@ class FakeJobs : public v1::JobService::Service {
   // Set before the first call and read after the last.
   std::map<std::string, v1::Job> jobs;
   std::vector<WatchScript> scripts;
+  std::string uncancellable;  // a job's id
   grpc::Status compress_error;
   v1::CompressRequest last_request;
   v1::ListJobsRequest last_list;
@@ -141,6 +145,7 @@ class FakeModels : public v1::ModelService::Service {
 
   grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest* request,
                           v1::ListModelsResponse* response) override {
+    if (lists_none) return grpc::Status::OK;
     *response->add_models() = model;
     for (const v1::Model& other : others) *response->add_models() = other;
     if (request->page_token().empty()) response->set_next_page_token("second");
@@ -150,6 +155,7 @@ class FakeModels : public v1::ModelService::Service {
   grpc::Status DeleteModel(grpc::ServerContext*, const v1::DeleteModelRequest* request,
                            v1::DeleteModelResponse*) override {
     deleted = request->name() + "@" + std::to_string(request->version());
+    all_deleted.push_back(deleted);
     return grpc::Status::OK;
   }
 
@@ -183,6 +189,7 @@ class FakeModels : public v1::ModelService::Service {
 
   v1::Model model;
   std::vector<v1::Model> others;  // that are listed, too
+  bool lists_none = false;
   std::string uploaded;
   int uploads = 0;  // messages
   grpc::Status upload_end;
@@ -191,7 +198,8 @@ class FakeModels : public v1::ModelService::Service {
   v1::ModelFormat format = v1::MODEL_FORMAT_UNSPECIFIED;  // asked for
   grpc::Status download_end;
   std::function<void()> before_end;  // of a download
-  std::string deleted;
+  std::string deleted;               // last
+  std::vector<std::string> all_deleted;
 };
 
 class FakeInference : public v1::InferenceService::Service {

@@ -31,10 +31,20 @@ TEST(ToAbslStatus, SpellsOutFieldViolationsAndErrorInfo) {
   EXPECT_EQ(status.message(),
             "the job cannot run; spec.recipe.prune.sparsity: 1.5 is not less than 1 "
             "[INVALID_JOB a=1 b=2]");
-  google::rpc::BadRequest payload;
-  ASSERT_TRUE(payload.ParseFromString(std::string(*status.GetPayload(kBadRequestUrl))));
-  EXPECT_EQ(payload.field_violations(0).field(), "spec.recipe.prune.sparsity");
-  EXPECT_TRUE(status.GetPayload(kErrorInfoUrl).has_value());
+  ASSERT_EQ(BadRequestOf(status).field_violations_size(), 1);
+  EXPECT_EQ(BadRequestOf(status).field_violations(0).field(), "spec.recipe.prune.sparsity");
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "INVALID_JOB");
+  const absl::Status renamed = WithMessage(status, "--sparsity: 1.5 is not less than 1");
+  EXPECT_EQ(renamed.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(renamed.message(), "--sparsity: 1.5 is not less than 1");
+  EXPECT_EQ(BadRequestOf(renamed).field_violations_size(), 1);
+  EXPECT_EQ(ErrorInfoOf(renamed).reason(), "INVALID_JOB");
+}
+
+TEST(ToAbslStatus, AnErrorWithoutDetailsHasNone) {
+  const absl::Status status = absl::NotFoundError("no job");
+  EXPECT_EQ(BadRequestOf(status).field_violations_size(), 0);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "");
 }
 
 TEST(ToAbslStatus, SaysNothingTwice) {

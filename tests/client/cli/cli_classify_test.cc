@@ -1,6 +1,7 @@
 // classify on the command line.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <csignal>
@@ -15,12 +16,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "client/cli/classify_results.h"
 #include "core/image/image.h"
 #include "tests/client/cli/classify_fixture.h"
+#include "tests/client/cli/standard_input.h"
 
 namespace cytopress {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -54,6 +59,8 @@ TEST_F(CliClassifyTest, ASummaryListsNoFilesInJsonEither) {
   EXPECT_FALSE(OutJson().contains("images"));
   EXPECT_EQ(OutJson()["answered"], 1);
   EXPECT_EQ(OutJson()["right"], 1);
+  EXPECT_EQ(OutJson()["by_class"],
+            Json::parse(R"([{"class": "class 1", "images": 1, "right": 1}])"));
 }
 
 TEST_F(CliClassifyTest, CountsWhatIsRightByFolder) {
@@ -153,14 +160,17 @@ TEST_F(CliClassifyTest, PrintsWhatHasComeWhenTheServiceGoesAway) {
     return AnswerByRule(request, response);
   };
   EXPECT_EQ(Run({"classify", folder_}), 4);
-  EXPECT_THAT(out(), HasSubstr("63.png  class 3"));
-  EXPECT_THAT(out(), HasSubstr("64.png  error: not classified"));
+  EXPECT_THAT(out(), ContainsRegex("63.png +class 3"));
+  EXPECT_THAT(out(), Not(HasSubstr("64.png")));
   EXPECT_THAT(out(), HasSubstr("64 images by blood@2"));
+  EXPECT_THAT(err(), HasSubstr("64 of 70 images are classified; the run ended before 6 images"));
   EXPECT_THAT(err(), HasSubstr("lost the connection to cytopressd at 127.0.0.1:8500: Socket"));
   EXPECT_THAT(err(), Not(HasSubstr("TLS")));
   EXPECT_EQ(Run({"--json", "classify", folder_}), 4);
   EXPECT_EQ(OutJson()["answered"], 64);
-  EXPECT_EQ(OutJson()["failed"], 6);
+  EXPECT_EQ(OutJson()["failed"], 0);
+  EXPECT_EQ(OutJson()["not_classified"], 6);
+  EXPECT_EQ(OutJson()["images"].size(), 64u);
 }
 
 TEST_F(CliClassifyTest, GoesOnWhenTheServiceIsBack) {
@@ -188,8 +198,8 @@ TEST_F(CliClassifyTest, AnInterruptEndsTheWaitingForAService) {
   };
   sleep_ = [](absl::Duration) { raise(SIGINT); };
   EXPECT_EQ(Run({"classify", folder_}), 130);
-  EXPECT_THAT(out(), HasSubstr("63.png  class 3"));
-  EXPECT_THAT(out(), HasSubstr("64.png  error: not classified"));
+  EXPECT_THAT(out(), ContainsRegex("63.png +class 3"));
+  EXPECT_THAT(out(), Not(HasSubstr("64.png")));
 }
 
 TEST_F(CliClassifyTest, PrintsWhatHasComeWhenItIsInterrupted) {
@@ -199,10 +209,57 @@ TEST_F(CliClassifyTest, PrintsWhatHasComeWhenItIsInterrupted) {
     raise(SIGINT);
     return AnswerByRule(request, response);
   };
-  EXPECT_EQ(Run({"classify", folder_}), 130);
-  EXPECT_THAT(out(), HasSubstr("63.png  class 3"));
-  EXPECT_THAT(out(), HasSubstr("64.png  error: not classified: interrupted"));
+  const std::string csv = folder_ + "/answers.csv";
+  EXPECT_EQ(Run({"classify", folder_, "--csv", csv, folder_ + "/missing.png"}), 130);
+  EXPECT_THAT(out(), ContainsRegex("63.png +class 3"));
+  EXPECT_THAT(out(), HasSubstr("missing.png  error: there is no such file")) << "that was known";
+  EXPECT_THAT(out(), Not(HasSubstr("64.png")));
+  EXPECT_THAT(*ReadFile(csv, 1 << 20), Not(HasSubstr("64.png")));
+  EXPECT_THAT(err(), HasSubstr("64 of 71 images are classified; the run ended before 6 images"));
   EXPECT_EQ(service_.inference.requests().size(), 1u);
+}
+
+TEST_F(CliClassifyTest, ReadsAnImageFromStandardInput) {
+  AddFile("a.png", 3);
+  {
+    const StandardInput input(folder_ + "/a.png");
+    EXPECT_EQ(Run({"--json", "classify", "-"}), 0) << err();
+    EXPECT_EQ(OutJson()["images"][0]["file"], "-");
+    EXPECT_EQ(OutJson()["images"][0]["classes"][0]["index"], 3);
+  }
+  const StandardInput input(folder_ + "/a.png");
+  EXPECT_EQ(Run({"classify", "--truth", "folder", "-"}), 2);
+  EXPECT_THAT(err(), HasSubstr("--truth folder: - is in no folder"));
+}
+
+TEST_F(CliClassifyTest, ASoleFileThatCannotBeReadIsWrongInput) {
+  AddFile("large.png", 3);
+  std::filesystem::resize_file(folder_ + "/large.png", (int64_t{64} << 20) + 1);
+  EXPECT_EQ(Run({"classify", folder_ + "/large.png"}), 2);
+  ASSERT_EQ(mkfifo((folder_ + "/pipe").c_str(), 0600), 0);
+  EXPECT_EQ(Run({"classify", folder_ + "/pipe"}), 2);
+  EXPECT_THAT(err(), HasSubstr("- reads an image from standard input"));
+}
+
+TEST_F(CliClassifyTest, SaysThatTheModelMayHaveBeenLoaded) {
+  AddFilesOfTwoRequests();
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    const double waited = request.images_size() == 64 ? 2.0 : 0.001;
+    response->mutable_timing()->set_queue_seconds(waited);
+    return AnswerByRule(request, response);
+  };
+  EXPECT_EQ(Run({"classify", "--summary", folder_}), 0);
+  EXPECT_THAT(out(), HasSubstr("waiting, a request: 1000.50 ms, the first 2000.00 ms (a model that "
+                               "is not in memory is loaded first)"));
+  EXPECT_EQ(Run({"classify", "--summary", folder_ + "/00.png"}), 0);
+  EXPECT_THAT(out(), HasSubstr("waiting, a request: 1.00 ms\n"));
+}
+
+TEST(SpeedInWords, KeepsADigitOfLowSpeeds) {
+  EXPECT_EQ(SpeedInWords(1, " by blood@2", absl::Seconds(2)),
+            "1 image by blood@2 in 2.0 s (0.5 images/s)");
+  EXPECT_EQ(SpeedInWords(3421, "", absl::Seconds(10)), "3421 images in 10.0 s (342 images/s)");
 }
 
 TEST_F(CliClassifyTest, WritesItsAnswersAsCsv) {
@@ -213,16 +270,16 @@ TEST_F(CliClassifyTest, WritesItsAnswersAsCsv) {
   EXPECT_EQ(Run({"classify", "--top", "2", "--csv", csv, "--summary", cells, folder_ + "/no"}), 7);
   const std::string quoted = absl::StrCat("\"", cells, "/b, \"\"c\"\".png\"");
   EXPECT_EQ(*ReadFile(csv, 1 << 20),
-            absl::StrCat("file,class,probability,error\n",            //
-                         cells, "/a.png,class 1,0.300000012,\n",      //
-                         cells, "/a.png,class 2,0.100000001,\n",      //
-                         quoted, ",class 2,0.300000012,\n",           //
-                         quoted, ",class 3,0.100000001,\n", folder_,  //
-                         "/no,,,there is no such file or folder\n"));
+            absl::StrCat("file,class,probability,error,notes\n",       //
+                         cells, "/a.png,class 1,0.300000012,,\n",      //
+                         cells, "/a.png,class 2,0.100000001,,\n",      //
+                         quoted, ",class 2,0.300000012,,\n",           //
+                         quoted, ",class 3,0.100000001,,\n", folder_,  //
+                         "/no,,,there is no such file or folder,\n"));
   EXPECT_EQ(Run({"classify", "--csv", "-", "--truth", "folder", cells}), 0);
-  EXPECT_EQ(out(), absl::StrCat("file,class,probability,truth,right,error\n", cells,
-                                "/a.png,class 1,0.300000012,class 1,true,\n", quoted,
-                                ",class 2,0.300000012,class 1,false,\n"));
+  EXPECT_EQ(out(), absl::StrCat("file,class,probability,truth,right,error,notes\n", cells,
+                                "/a.png,class 1,0.300000012,class 1,true,,\n", quoted,
+                                ",class 2,0.300000012,class 1,false,,\n"));
   EXPECT_THAT(err(), HasSubstr("2 images by blood@2"));
 }
 
@@ -266,9 +323,22 @@ TEST_F(CliClassifyTest, WantsAPlaceForItsCsvBeforeItStarts) {
   EXPECT_TRUE(service_.inference.requests().empty());
 }
 
-TEST_F(CliClassifyTest, SaysWhatIsOddAboutTheFiles) {
-  const Image image{13, 13, 3, std::vector<uint8_t>(13 * 13 * 3, 0)};
-  ASSERT_TRUE(WriteFileAtomically(folder_ + "/large.png", *EncodePng(image)).ok());
+class CliClassifyNotesTest : public CliClassifyTest {
+ protected:
+  // Of this many pixels a side, in shades of one colour.
+  void AddImage(const std::string& name, int side, int channels, uint8_t chroma = 0) {
+    Image image{side, side, channels, {}};
+    for (int i = 0; i < side * side; ++i) {
+      const auto shade = static_cast<uint8_t>(100 + i % 50);
+      image.pixels.push_back(static_cast<uint8_t>(shade + chroma));
+      image.pixels.insert(image.pixels.end(), channels - 1, shade);
+    }
+    ASSERT_TRUE(WriteFileAtomically(folder_ + "/" + name, *EncodePng(image)).ok());
+  }
+};
+
+TEST_F(CliClassifyNotesTest, SaysWhatIsOddAboutTheFiles) {
+  AddImage("large.png", 13, 3, 90);
   AddFile("photo.tif", 1);
   v1::Preprocessing* const preprocessing = service_.models.model.mutable_preprocessing();
   preprocessing->set_width(2);
@@ -276,20 +346,27 @@ TEST_F(CliClassifyTest, SaysWhatIsOddAboutTheFiles) {
   preprocessing->set_center_crop(4);
   EXPECT_EQ(Run({"classify", folder_}), 0);
   EXPECT_THAT(err(), HasSubstr("left out: 1 file (.tif) is not called"));
-  EXPECT_THAT(err(), HasSubstr("1 of 1 images are more than three times as wide as the 4x4"));
+  EXPECT_THAT(err(), HasSubstr("the image is more than three times as wide as the 4x4"));
+  EXPECT_THAT(err(), HasSubstr("scale such images first (" + folder_ + "/large.png)\n"));
   EXPECT_EQ(Run({"--json", "classify", folder_}), 0);
   EXPECT_EQ(err(), "");
   EXPECT_EQ(OutJson()["notes"].size(), 2u);
+  EXPECT_EQ(OutJson()["images"][0]["notes"], Json::array({"large"}));
 }
 
-TEST_F(CliClassifyTest, SaysThatGrayImagesAreNotWhatTheModelKnows) {
-  const Image gray{4, 4, 1, std::vector<uint8_t>(16, 100)};
-  const Image colour{4, 4, 3, std::vector<uint8_t>(48, 100)};
-  ASSERT_TRUE(WriteFileAtomically(folder_ + "/gray.png", *EncodePng(gray)).ok());
-  ASSERT_TRUE(WriteFileAtomically(folder_ + "/colour.png", *EncodePng(colour)).ok());
+TEST_F(CliClassifyNotesTest, SaysThatGrayImagesAreNotWhatTheModelKnows) {
+  AddImage("1.png", 8, 1);
+  AddImage("2.png", 8, 3, 90);
+  for (const char* name : {"3.png", "4.png", "5.png"}) AddImage(name, 8, 3);
   service_.models.model.mutable_preprocessing()->set_channels(3);
   EXPECT_EQ(Run({"classify", folder_}), 0);
-  EXPECT_THAT(err(), HasSubstr("1 of 2 images are gray, and blood@2 takes colour"));
+  EXPECT_THAT(err(), HasSubstr("4 of 5 images are gray, and blood@2 takes colour"));
+  EXPECT_THAT(err(), HasSubstr(absl::StrCat("(", folder_, "/1.png, ", folder_, "/3.png, ", folder_,
+                                            "/4.png, ...)\n")));
+  EXPECT_EQ(Run({"classify", "--csv", "-", folder_}), 0);
+  EXPECT_THAT(out(), ContainsRegex("/1.png,class [0-7],0.300000012,,gray\n"));
+  EXPECT_THAT(out(), ContainsRegex("/2.png,class [0-7],0.300000012,,\n"));
+  EXPECT_THAT(out(), ContainsRegex("/5.png,class [0-7],0.300000012,,gray\n"));
 }
 
 TEST_F(CliClassifyTest, AsksForTheModelAndVersionThatAreNamed) {

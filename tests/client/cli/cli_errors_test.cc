@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/cli.h"
 #include "core/base/file.h"
 #include "tests/client/cli/cli_fixture.h"
@@ -168,10 +169,25 @@ TEST_F(CliTest, SaysWhatMayKeepItFromAServer) {
   for (const char* host : {"cells", "127.0.0.1", "[::1]", "cells:"}) {
     EXPECT_EQ(Run({"jobs", "--server", host}), 2);
     EXPECT_THAT(err(), HasSubstr("has no port; give HOST:PORT"));
+    EXPECT_THAT(err(), Not(HasSubstr("::8500")));
   }
+  EXPECT_EQ(Run({"jobs", "--server", "127.0.0.1:abc"}), 2);
+  EXPECT_THAT(err(), HasSubstr("port abc is no number"));
   for (const char* server : {"unix:/run/cytopress", "dns:///cells", "[::1]:8500"}) {
     EXPECT_EQ(Run({"jobs", "--server", server}), 0) << server;
   }
+}
+
+TEST_F(CliTest, KnowsAServerOfAnotherKind) {
+  const char* const answer = "Received http2 header with status: 404";
+  service_.jobs.compress_error = grpc::Status(grpc::StatusCode::UNIMPLEMENTED, answer);
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_EQ(err(), absl::StrCat("cytopress: what listens at 127.0.0.1:8500 is no cytopressd: ",
+                                answer, "\n  Name another with --server or CYTOPRESS_SERVER.\n"));
+  service_.jobs.compress_error =
+      grpc::Status(grpc::StatusCode::UNAVAILABLE, "Trying to connect an http1.x server");
+  EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic"}), 4);
+  EXPECT_THAT(err(), HasSubstr("What listens there is no cytopressd."));
 }
 
 TEST_F(CliTest, AServerThatAnswersIsNotSaidToBeAway) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -136,6 +138,21 @@ TEST_F(EvaluateFolderTest, MatchesClassesByName) {
   EXPECT_DOUBLE_EQ(OutJson()["measured"]["accuracy"], 1);
   // Its columns are the data set's classes: the first image is of the first, "b".
   EXPECT_THAT(*ReadFile(csv, 1000), HasSubstr("0,0.300000012,0.100000001,"));
+}
+
+TEST_F(EvaluateFolderTest, SaysWhatItsErrorsAreTakenFor) {
+  TakeImagesOf(4, 0);
+  WriteFolders(
+      {"class 0", "class 1", "class 2", "class 3", "class 4", "class 5", "class 6", "class 7"});
+  Image image{4, 4, 3, std::vector<uint8_t>(48, 0)};
+  image.pixels[0] = 13;  // class 5 by the rule
+  image.pixels[40] = 8;
+  Write("test/class 1/b.png", image);
+  EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", folder_}), 0) << err();
+  EXPECT_THAT(out(), HasSubstr("class 0  100.00 %  1 of 1\n"));
+  EXPECT_THAT(out(), HasSubstr("class 1   50.00 %  1 of 2  class 5 (1 of 1)\n"));
+  EXPECT_THAT(out(), HasSubstr("confusion (rows: truth, columns: prediction)\n"));
+  EXPECT_THAT(out(), HasSubstr("1 class 1  0  1  0  0  0  1  0  0\n"));
 }
 
 TEST_F(EvaluateFolderTest, SaysHowFilesOfSomeClassesAreCompared) {
@@ -300,6 +317,73 @@ TEST_F(CliEvaluateTest, ACsvOnStandardOutputIsThereAlone) {
   EXPECT_THAT(err(), HasSubstr("--csv: /dev/stdout is where --json writes as well"));
   EXPECT_EQ(out(), "");
   EXPECT_EQ(service_.inference.requests().size(), requests);
+}
+
+// Of the 64 images of a first request, for the second is not answered.
+class PartialEvaluateTest : public ClassifyFixture {
+ protected:
+  PartialEvaluateTest() {
+    const absl::StatusOr<Dataset> dataset = LoadDataset("synthetic:400");
+    EXPECT_TRUE(dataset.ok()) << dataset.status();
+    images_ = dataset->train.size();
+    v1::Model* const model = &service_.models.model;
+    model->mutable_provenance()->set_dataset_hash(dataset->content_hash);
+    model->add_evaluations()->set_split("train");
+  }
+
+  int Evaluate(std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"evaluate", "--model", "blood", "--dataset", "synthetic:400",
+                                 "--split", "train", "--in-flight", "1", "--tolerance", "1"});
+    return Run(flags);
+  }
+
+  void ExpectPartial() {
+    EXPECT_THAT(out(), HasSubstr(absl::StrCat("PARTIAL: 64 of ", images_, " images")));
+    EXPECT_THAT(out(), HasSubstr("train: 64 images in"));
+    EXPECT_THAT(out(), HasSubstr("errors mostly taken for"));
+    EXPECT_THAT(out(), Not(HasSubstr("stores no figures")));
+  }
+
+  int64_t images_ = 0;
+};
+
+TEST_F(PartialEvaluateTest, PrintsWhatHasComeWhenItIsInterrupted) {
+  service_.inference.answer = [](const v1::ClassifyRequest& request,
+                                 v1::ClassifyResponse* response) {
+    raise(SIGINT);
+    return AnswerByRule(request, response);
+  };
+  EXPECT_EQ(Evaluate({}), 130);
+  ExpectPartial();
+  const std::string csv = folder_ + "/scores.csv";
+  EXPECT_EQ(Evaluate({"--json", "--csv", csv}), 130);
+  EXPECT_EQ(OutJson()["measured"]["images"], "64");
+  EXPECT_EQ(OutJson()["not_classified"], images_ - 64);
+  EXPECT_TRUE(OutJson()["stored"].is_null()) << "those are of all images";
+  const std::string rows = *ReadFile(csv, 1 << 20);
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 64);
+  EXPECT_THAT(rows, HasSubstr("\n63,"));
+}
+
+TEST_F(PartialEvaluateTest, PrintsWhatHasComeWhenTheServiceGoesAway) {
+  int answered = 0;
+  service_.inference.answer = [&answered](const v1::ClassifyRequest& request,
+                                          v1::ClassifyResponse* response) {
+    if (answered++ > 0) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+    return AnswerByRule(request, response);
+  };
+  EXPECT_EQ(Evaluate({}), 4);
+  ExpectPartial();
+  EXPECT_THAT(err(), HasSubstr("lost the connection"));
+}
+
+TEST_F(PartialEvaluateTest, SaysThatThereIsNothingYet) {
+  service_.inference.answer = [](const v1::ClassifyRequest&, v1::ClassifyResponse*) {
+    raise(SIGINT);
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+  };
+  EXPECT_EQ(Evaluate({}), 130);
+  EXPECT_EQ(err(), "cytopress: interrupted before the first answer\n");
 }
 
 TEST_F(CliEvaluateTest, DoesNotCompareDifferentData) {

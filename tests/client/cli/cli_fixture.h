@@ -51,10 +51,12 @@ class CliTest : public ::testing::Test {
   Json OutJson() const { return Json::parse(out_.str()); }
 
   // Whatever the developer's own has.
-  const ScopedEnvironment environment_[6] = {
-      ScopedEnvironment("CYTOPRESS_SERVER"), ScopedEnvironment("CYTOPRESS_DATASET"),
-      ScopedEnvironment("grpc_proxy"),       ScopedEnvironment("https_proxy"),
-      ScopedEnvironment("http_proxy"),       ScopedEnvironment("no_proxy")};
+  const ScopedEnvironment environment_[9] = {
+      ScopedEnvironment("CYTOPRESS_SERVER"),  ScopedEnvironment("CYTOPRESS_DATASET"),
+      ScopedEnvironment("CYTOPRESS_TLS_CA"),  ScopedEnvironment("CYTOPRESS_TLS_CERT"),
+      ScopedEnvironment("CYTOPRESS_TLS_KEY"), ScopedEnvironment("grpc_proxy"),
+      ScopedEnvironment("https_proxy"),       ScopedEnvironment("http_proxy"),
+      ScopedEnvironment("no_proxy")};
   FakeService service_;
   ClientOptions client_options_;  // of the last call
   // Between attempts to reach a service that went away.

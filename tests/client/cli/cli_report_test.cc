@@ -171,6 +171,12 @@ TEST_F(CliTest, ReportOnStandardOutputIsThePageAlone) {
   EXPECT_FALSE(std::filesystem::exists("-"));
 }
 
+TEST_F(CliTest, ReportTellsAtOnceWhatItCannotWrite) {
+  const std::string nowhere = folder_ + "/no/report.html";
+  EXPECT_EQ(Run({"report", "no-such-job", "-o", nowhere}), 2) << "before anything is asked for";
+  EXPECT_THAT(err(), HasSubstr("cannot write " + nowhere));
+}
+
 TEST_F(CliTest, ReportOfARunningSweepMarksWhatIsOpen) {
   service_.models.model = CellModel();
   v1::Job job = SweepJob(v1::JOB_STATE_RUNNING);

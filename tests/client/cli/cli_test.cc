@@ -10,6 +10,8 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/sha256.h"
 #include "core/image/image.h"
@@ -91,6 +93,8 @@ TEST_F(CliTest, NamesTheWordThatIsNoCommand) {
   EXPECT_THAT(err(), HasSubstr("--help"));
   EXPECT_EQ(Run({"datasets", "shwo"}), 2);
   EXPECT_THAT(err(), HasSubstr("\"shwo\" is not a command"));
+  EXPECT_EQ(Run({"help"}), 2);
+  EXPECT_THAT(err(), HasSubstr("\"help\" is not a command; did you mean --help?"));
 }
 
 TEST_F(CliTest, SaysWhatIsWrongWithTheFlags) {
@@ -99,7 +103,15 @@ TEST_F(CliTest, SaysWhatIsWrongWithTheFlags) {
     EXPECT_EQ(Run(flags), 2);
     return err();
   };
-  EXPECT_THAT(said({"--sparsity", "abc"}), HasSubstr("--sparsity: 'abc' is not a number\n"));
+  EXPECT_THAT(said({"--gradual", "abc"}), HasSubstr("--gradual: 'abc' is not a number\n"));
+  EXPECT_THAT(said({"--sparsity", "abc"}), HasSubstr("'abc' is not a share of at least 0 and below "
+                                                     "1, such as 0.8\n"));
+  for (const char* percent : {"80", "80%"}) {
+    EXPECT_THAT(said({"--sparsity", percent}), HasSubstr("; of 80 %, give 0.8\n")) << percent;
+  }
+  EXPECT_THAT(said({"--epochs", "99999"}),
+              HasSubstr("'99999' is not a whole number from 1 to 1000\n"));
+  EXPECT_THAT(said({"--max-bytes", "2 cells"}), HasSubstr("B, kB, MB, GB, KiB, MiB, GiB\n"));
   EXPECT_THAT(said({"--epochs", "99999999999"}), HasSubstr("'99999999999' is not a whole number"));
   EXPECT_THAT(said({"--epoch", "3"}),
               HasSubstr("not expected: --epoch 3; did you mean --epochs?\n"));
@@ -115,6 +127,22 @@ TEST_F(CliTest, SaysWhatIsWrongWithTheFlags) {
   EXPECT_EQ(Run({"classify", "-x.png"}), 2);
   EXPECT_THAT(err(), HasSubstr("-x.png is taken for a flag\n  Put -- before the files"));
   std::filesystem::current_path(before);
+}
+
+TEST_F(CliTest, TakesNamesInCapitals) {
+  EXPECT_EQ(Run({"compress", "--name", "x", "--dataset", "synthetic", "--weights", "INT8",
+                 "--rounding", "GPTQ", "--detach"}),
+            0)
+      << err();
+  const v1::QuantizeOptions& quantize = service_.jobs.last_request.spec().recipe().quantize();
+  EXPECT_EQ(quantize.weights(), v1::WEIGHT_TYPE_INT8);
+  EXPECT_EQ(quantize.rounding(), v1::ROUNDING_GPTQ);
+  EXPECT_EQ(
+      Run({"sweep", "--name", "x", "--dataset", "synthetic", "--weights", "INT8,Int4", "--detach"}),
+      0)
+      << err();
+  EXPECT_THAT(service_.jobs.last_request.spec().sweep().weights(),
+              ElementsAre(v1::WEIGHT_TYPE_INT8, v1::WEIGHT_TYPE_INT4));
 }
 
 TEST_F(CliTest, AnEmptyValueDoesNotTakeTheNextArgument) {
@@ -188,6 +216,19 @@ TEST_F(CliTest, SharedFlagsMayFollowTheCommand) {
   EXPECT_FALSE(client_options_.tls.has_value());
 }
 
+TEST_F(CliTest, FilesOfTlsMayBeInTheEnvironment) {
+  const ScopedEnvironment ca("CYTOPRESS_TLS_CA", "ca.pem");
+  const ScopedEnvironment certificate("CYTOPRESS_TLS_CERT", "client.pem");
+  const ScopedEnvironment key("CYTOPRESS_TLS_KEY", "client.key");
+  EXPECT_EQ(Run({"jobs"}), 0);
+  ASSERT_TRUE(client_options_.tls.has_value());
+  EXPECT_EQ(client_options_.tls->ca, "ca.pem");
+  EXPECT_EQ(client_options_.tls->certificate, "client.pem");
+  EXPECT_EQ(client_options_.tls->key, "client.key");
+  EXPECT_EQ(Run({"--help"}), 0);
+  EXPECT_THAT(out(), HasSubstr("CYTOPRESS_TLS_CERT"));
+}
+
 TEST_F(CliTest, CompressDetachedOnlyQueues) {
   EXPECT_EQ(Run({"compress", "--name", "blood", "--dataset", "synthetic", "--recipe", "quick",
                  "--request-id", "r", "--detach", "--json"}),
@@ -205,6 +246,37 @@ TEST_F(CliTest, CompressFollowsTheJobAndShowsTheModel) {
   EXPECT_THAT(out(), HasSubstr("job job-1 has made blood@2"));
   EXPECT_EQ(service_.jobs.last_request.spec().recipe().name(), "lossless");
   EXPECT_THAT(out(), HasSubstr("(10.0x smaller)"));
+  EXPECT_THAT(out(), Not(HasSubstr("dense model's")));
+  EXPECT_THAT(out(), Not(HasSubstr("the guard found")));
+}
+
+TEST_F(CliTest, CompressSaysWhatWasLost) {
+  v1::Model model = BloodModel();
+  model.mutable_certificate()->mutable_parent_test()->set_accuracy(0.9641);
+  const std::pair<v1::GuardVerdict, const char*> findings[] = {
+      {v1::GUARD_VERDICT_TRAINING_FOLLOWS, "one answer for all"},
+      {v1::GUARD_VERDICT_FINE, ""},
+      {v1::GUARD_VERDICT_LOST_TOO_MUCH, "lost 2 points"}};
+  for (const auto& [verdict, guard] : findings) {
+    v1::LedgerEntry* const line = model.add_ledger();
+    line->set_stage("evaluate");
+    line->set_verdict(verdict);
+    line->set_guard(guard);
+  }
+  service_.models.model = model;
+  service_.jobs.scripts = {{{EndedJob(v1::JOB_STATE_SUCCEEDED)}, grpc::Status::OK}};
+  EXPECT_EQ(Run({"watch", "job-1"}), 0);
+  EXPECT_THAT(out(), HasSubstr("0.29 points below the dense model's 96.41 %\n"));
+  EXPECT_THAT(out(), HasSubstr("the guard found something: evaluate: lost 2 points\n"));
+  EXPECT_EQ(Count("the guard found", out()), 1) << out();
+}
+
+TEST_F(CliTest, WhyAJobFailedIsSaidInFlags) {
+  v1::Job job = EndedJob(v1::JOB_STATE_FAILED);
+  job.set_error("goal.max_bytes: 1000 is out of reach with WEIGHT_TYPE_INT4");
+  service_.jobs.scripts = {{{job}, grpc::Status::OK}};
+  EXPECT_EQ(Run({"watch", "job-1"}), 5);
+  EXPECT_THAT(err(), HasSubstr("failed: --max-bytes: 1000 is out of reach with int4\n"));
 }
 
 TEST_F(CliTest, ExitCodeSaysHowTheJobEnded) {
@@ -258,6 +330,56 @@ TEST_F(CliTest, JobsAsksForStateAndModel) {
   EXPECT_EQ(service_.jobs.last_list.model_name(), "");
 }
 
+TEST_F(CliTest, AnEmptyListSaysWhatToDo) {
+  EXPECT_EQ(Run({"jobs"}), 0);
+  EXPECT_THAT(out(), HasSubstr("no job yet; `cytopress compress --help`"));
+  EXPECT_EQ(Run({"jobs", "--state", "running"}), 0);
+  EXPECT_EQ(out(), "no such job; `cytopress jobs` lists all\n");
+  service_.models.lists_none = true;
+  EXPECT_EQ(Run({"models"}), 0);
+  EXPECT_THAT(out(), HasSubstr("no model yet; make one with `cytopress compress`"));
+  EXPECT_EQ(Run({"models", "--name", "bone"}), 0);
+  EXPECT_EQ(out(), "no model is called bone; `cytopress models` lists all\n");
+  EXPECT_EQ(Run({"models", "--json"}), 0);
+  EXPECT_EQ(OutJson()["models"], Json::array());
+  EXPECT_EQ(Run({"jobs", "--json"}), 0);
+  EXPECT_EQ(OutJson()["jobs"], Json::array());
+}
+
+TEST_F(CliTest, JobsKeepToTheWidthOfATerminal) {
+  v1::Job job = EndedJob(v1::JOB_STATE_FAILED);
+  const std::string error(300, 'x');
+  job.set_error(error);
+  job.mutable_ledger(0)->set_note(error);
+  service_.jobs.jobs["job-1"] = job;
+  const auto on_terminal = [this](std::vector<const char*> arguments) {
+    std::ostringstream out, err;
+    Console console;
+    console.out = &out;
+    console.err = &err;
+    console.terminal = true;
+    console.columns = 100;
+    arguments.insert(arguments.begin(), "cytopress");
+    const int count = static_cast<int>(arguments.size());
+    EXPECT_EQ(RunCli(count, arguments.data(), console,
+                     [this](const ClientOptions&) -> absl::StatusOr<std::unique_ptr<Client>> {
+                       return std::make_unique<Client>(service_.channel());
+                     }),
+              0);
+    return out.str();
+  };
+  const std::string list = on_terminal({"jobs"});
+  EXPECT_THAT(list, HasSubstr("xxx...\n"));
+  EXPECT_EQ(list.find('\n', list.find('\n') + 1) - list.find('\n'), 101u);
+  const std::string ledger = on_terminal({"jobs", "job-1"});
+  EXPECT_THAT(ledger, HasSubstr("(" + error + ")"));
+  EXPECT_THAT(ledger, HasSubstr("xxx...\n"));
+  EXPECT_EQ(Run({"jobs"}), 0);
+  EXPECT_THAT(out(), HasSubstr(error + "\n"));
+  EXPECT_EQ(Run({"jobs", "job-1"}), 0);
+  EXPECT_THAT(out(), HasSubstr(error + "\n"));
+}
+
 TEST_F(CliTest, ShowsOneJobWithItsLedger) {
   service_.jobs.jobs["job-1"] = EndedJob(v1::JOB_STATE_FAILED);
   EXPECT_EQ(Run({"jobs", "job-1"}), 0);
@@ -268,6 +390,14 @@ TEST_F(CliTest, ShowsOneJobWithItsLedger) {
 TEST_F(CliTest, CancelSaysWhatBecameOfTheJob) {
   EXPECT_EQ(Run({"cancel", "job-1"}), 0);
   EXPECT_THAT(out(), HasSubstr("job job-1 is cancelled"));
+}
+
+TEST_F(CliTest, CancelTakesSeveralJobs) {
+  service_.jobs.uncancellable = "job-1";
+  EXPECT_EQ(Run({"cancel", "job-1", "job-2"}), 1);
+  EXPECT_EQ(out(), "job job-2 is cancelled\n");
+  EXPECT_EQ(Count("it has ended", err()), 1) << err();
+  EXPECT_EQ(Run({"cancel"}), 2);
 }
 
 TEST_F(CliTest, ModelsListsAllPagesAndShowsOne) {
@@ -290,10 +420,36 @@ TEST_F(CliTest, ModelsListsAllPagesAndShowsOne) {
               HasSubstr("images:     RGB, 28x28 pixels as they are; of others 200x200 pixels "
                         "from the centre, scaled to 28x28 and saved once as JPEG of quality "
                         "75\n"));
+  preprocessing->set_height(20);
+  preprocessing->clear_center_crop();
+  EXPECT_EQ(Run({"models", "blood"}), 0);
+  EXPECT_THAT(out(), HasSubstr("the largest part of that shape from the centre, scaled to 28x20"));
   EXPECT_EQ(Run({"models", "blood@2"}), 0);
   EXPECT_EQ(Run({"models", "blood@1"}), 3);
   EXPECT_EQ(Run({"models", "bone"}), 3);
   EXPECT_EQ(Run({"models", "blood@first"}), 2);
+}
+
+TEST_F(CliTest, SaysWhereWeightsAreOfTwoTypes) {
+  v1::Model model = BloodModel();
+  model.set_weights(v1::WEIGHT_TYPE_INT4);
+  auto& layers = *model.mutable_provenance()
+                      ->mutable_spec()
+                      ->mutable_recipe()
+                      ->mutable_quantize()
+                      ->mutable_layer_weights();
+  layers["layer1.0.conv1"] = v1::WEIGHT_TYPE_INT8;
+  layers["layer1.0.conv2"] = v1::WEIGHT_TYPE_INT4;
+  service_.models.model = model;
+  EXPECT_EQ(Run({"models"}), 0);
+  EXPECT_THAT(out(), HasSubstr("blood@2  resnet50  int4/int8"));
+  EXPECT_EQ(Run({"models", "blood"}), 0);
+  EXPECT_THAT(out(), HasSubstr("int4/int8 by layer, 1 layer INT8 by the recipe, "));
+  layers.clear();
+  model.mutable_provenance()->mutable_spec()->mutable_goal();
+  service_.models.model = model;
+  EXPECT_EQ(Run({"models", "blood"}), 0);
+  EXPECT_THAT(out(), HasSubstr("int4/int8 by layer, as the search chose, "));
 }
 
 TEST_F(CliTest, ShowsTheCertificate) {
@@ -351,6 +507,30 @@ TEST_F(CliTest, DeleteWantsAVersion) {
   EXPECT_EQ(service_.models.deleted, "");
   EXPECT_EQ(Run({"delete", "blood@2"}), 0);
   EXPECT_EQ(service_.models.deleted, "blood@2");
+}
+
+TEST_F(CliTest, DeleteTakesSeveralVersions) {
+  EXPECT_EQ(Run({"delete", "blood@1", "blood"}), 2);
+  EXPECT_THAT(service_.models.all_deleted, IsEmpty());
+  EXPECT_EQ(Run({"delete", "blood@1", "bone@3"}), 0);
+  EXPECT_THAT(service_.models.all_deleted, ElementsAre("blood@1", "bone@3"));
+  EXPECT_EQ(out(), "deleted blood@1\ndeleted bone@3\n");
+}
+
+TEST_F(CliTest, DownloadsTheFormatOfTheFilesEnding) {
+  service_.models.model = BloodModel();
+  service_.models.chunks = {"bytes"};
+  service_.models.sha256 = Sha256Hex("bytes");
+  const auto format = [this](const std::string& name, const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments = {"download", "blood", "-o", folder_ + "/" + name};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    EXPECT_EQ(Run(arguments), 0) << err();
+    return service_.models.format;
+  };
+  EXPECT_EQ(format("blood.onnx", {}), v1::MODEL_FORMAT_ONNX);
+  EXPECT_EQ(format("blood.cyp", {}), v1::MODEL_FORMAT_CYTOPRESS);
+  EXPECT_EQ(format("blood.onnx", {"--format", "cyp"}), v1::MODEL_FORMAT_CYTOPRESS);
+  EXPECT_EQ(format("blood", {"--format", "onnx"}), v1::MODEL_FORMAT_ONNX);
 }
 
 TEST_F(CliTest, DownloadVerifies) {
@@ -464,6 +644,33 @@ TEST_F(CliTest, ExportsImagesOfAllClassesInTurn) {
     folders += entry.is_directory() ? 1 : 0;
   }
   EXPECT_EQ(folders, 8);
+}
+
+TEST_F(CliTest, ExportSaysWhenThereAreNotAsManyImages) {
+  const std::string to = folder_ + "/to";
+  EXPECT_EQ(Run({"datasets", "export", "synthetic:200", "--count", "4000", "-o", to}), 0);
+  EXPECT_THAT(out(), HasSubstr(": all that there are, not 4000\n"));
+  EXPECT_EQ(Run({"datasets", "export", "synthetic:200", "-o", folder_ + "/few"}), 0);
+  EXPECT_THAT(out(), Not(HasSubstr("all that there are")));
+}
+
+TEST_F(CliTest, ExportOverwritesNothingUnlessItIsTold) {
+  const std::vector<std::string> command = {"datasets", "export", "synthetic:200", "--count",
+                                            "8",        "-o",     folder_};
+  EXPECT_EQ(Run(command), 0);
+  std::string first;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
+    if (entry.is_regular_file()) first = entry.path().string();
+  }
+  const std::string before = *ReadFile(first, 1 << 20);
+  EXPECT_EQ(Run(command), 2);
+  EXPECT_THAT(err(), HasSubstr(".png is there already; name another folder with -o"));
+  EXPECT_EQ(*ReadFile(first, 1 << 20), before);
+  ASSERT_TRUE(WriteFileAtomically(first, "mine").ok());
+  std::vector<std::string> forced = command;
+  forced.push_back("--force");
+  EXPECT_EQ(Run(forced), 0) << err();
+  EXPECT_EQ(*ReadFile(first, 1 << 20), before);
 }
 
 TEST_F(CliTest, ExportsOfSeveralSplitsShareAFolder) {

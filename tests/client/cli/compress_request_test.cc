@@ -327,6 +327,8 @@ TEST(GoalFlags, HaveUnits) {
   EXPECT_EQ(parse({"--max-bytes", "1500"}).max_bytes, 1500);
   EXPECT_EQ(parse({"--max-bytes", "2MB"}).max_bytes, 2e6);
   EXPECT_EQ(parse({"--max-bytes", "1.5 MiB"}).max_bytes, 1.5 * 1024 * 1024);
+  EXPECT_EQ(parse({"--max-bytes", "2GB"}).max_bytes, 2e9);
+  EXPECT_EQ(parse({"--max-bytes", "1gib"}).max_bytes, 1 << 30);
   EXPECT_EQ(parse({"--time-budget", "90"}).time_budget_seconds, 90);
   EXPECT_EQ(parse({"--time-budget", "2h"}).time_budget_seconds, 7200);
   EXPECT_EQ(parse({"--time-budget", "30min"}).time_budget_seconds, 1800);

@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "cytopress/v1/job.pb.h"
 #include "tests/scoped_environment.h"
@@ -48,6 +50,26 @@ TEST(Printable, DisarmsEscapeSequences) {
   EXPECT_EQ(Printable("\u202eleft\u202c \u2066\u2069"), "?left? ??");
   EXPECT_EQ(Printable("Größe, 好中球 – “a”\u00a0b"), "Größe, 好中球 – “a”\u00a0b");
   EXPECT_EQ(Printable("cut \xc2"), "cut \xc2");
+}
+
+TEST(Fitting, CutsBetweenCharacters) {
+  const std::string text = "0123456789012345678901234567";
+  EXPECT_EQ(Fitting(text, 10, 0), text) << "no terminal";
+  EXPECT_EQ(Fitting(text, 10, 38), text);
+  EXPECT_EQ(Fitting(text, 10, 37), "012345678901234567890123...");
+  EXPECT_EQ(Fitting(text, 70, 80), "012345678901234567890...") << "no less than this";
+  EXPECT_EQ(Fitting("好中球好中球好中球好中球好中球", 0, 26), "好中球好中球好中球好中...");
+}
+
+TEST(Table, CutsTheLastColumnOnly) {
+  Table table({"name", "note"});
+  table.AddRow({"blood", std::string(50, 'x')});
+  table.AddRow({"bone", "short"});
+  const std::vector<std::string> lines = table.Lines(40);
+  EXPECT_EQ(lines[0], "name   note");
+  EXPECT_EQ(lines[1], "blood  " + std::string(30, 'x') + "...");
+  EXPECT_EQ(lines[2], "bone   short");
+  EXPECT_EQ(table.Lines()[1], "blood  " + std::string(50, 'x'));
 }
 
 TEST(Table, AlignsTextLeftAndNumbersRight) {

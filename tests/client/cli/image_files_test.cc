@@ -4,10 +4,15 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
+#include "tests/as_nobody.h"
+#include "tests/client/cli/standard_input.h"
 #include "tests/temporary_folder.h"
 
 namespace cytopress {
@@ -77,11 +82,51 @@ TEST_F(ImageFilesTest, WhatCannotBeReadStandsAmongTheOthers) {
           "missing.png: there is no such file or folder", "cells/1.png",
           "cells/dangling.png: there is no such file or folder",
           HasSubstr("cells/loop.png: cannot be read: "),
-          "cells/pipe.png: this is no file with content",
+          "cells/pipe.png: this is no file with content; - reads an image from standard input",
           "folder.jpg: there is no .png, .jpg or .jpeg in the folder",
           "tifs: there is no .png, .jpg or .jpeg in the folder; 1 file (.tif) is not called "
           ".png, .jpg or .jpeg"));
   EXPECT_EQ(found_.files[0].error.code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ImageFilesTest, APipeThatIsNamedIsNotWaitedFor) {
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(Find({"pipe"}), ElementsAre(HasSubstr("- reads an image from standard input")));
+  EXPECT_EQ(found_.files[0].error.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ImageFilesTest, StandardInputIsOneImage) {
+  const ImageFiles found = FindImageFiles({"-", "/dev/stdin"});
+  ASSERT_EQ(found.files.size(), 2u);
+  EXPECT_EQ(found.files[0].path, "-");
+  EXPECT_TRUE(found.files[0].error.ok()) << found.files[0].error;
+  EXPECT_EQ(found.files[1].error.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ImageFilesTest, ReadsStandardInputToItsEnd) {
+  const std::string image(100000, 'x');  // more than is read at a time
+  ASSERT_TRUE(WriteFileAtomically(Path("image"), image).ok());
+  const StandardInput input(Path("image"));
+  EXPECT_EQ(ReadImageFile("-").value_or("none"), image);
+  EXPECT_EQ(ReadImageFile("-").value_or("none"), "") << "it was read";
+}
+
+TEST_F(ImageFilesTest, WhateverIsWrongWithAFileIsTheSameToAScript) {
+  Add("large.png");
+  fs::resize_file(Path("large.png"), (int64_t{64} << 20) + 1);
+  EXPECT_EQ(ReadImageFile(Path("large.png")).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadImageFile(Path("missing")).status().code(), absl::StatusCode::kNotFound);
+  Add("secret.png");
+  fs::permissions(Path("secret.png"), fs::perms::none);
+  fs::create_directory(Path("closed"));
+  fs::permissions(Path("closed"), fs::perms::none);
+  AsNobody(temporary_.path(), [this] {
+    EXPECT_EQ(ReadImageFile(Path("secret.png")).status().code(),
+              absl::StatusCode::kInvalidArgument);
+    Find({"closed"});
+    EXPECT_EQ(found_.files[0].error.code(), absl::StatusCode::kInvalidArgument);
+  });
+  fs::permissions(Path("closed"), fs::perms::owner_all);
 }
 
 }  // namespace

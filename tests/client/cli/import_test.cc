@@ -11,6 +11,9 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
+
+const std::string kZip = "PK\x03\x04";  // begins one
 
 class ImportTest : public CliTest {
  protected:
@@ -85,19 +88,43 @@ TEST_F(ImportTest, SaysWhatIsMissingOrWrong) {
 }
 
 TEST_F(ImportTest, TellsHowToWriteWeightsThatTorchHasSaved) {
-  for (const std::string& begin : {std::string("PK\x03\x04..."), std::string("\x80\x02...")}) {
+  for (const std::string& begin : {kZip + "weights/data.pkl", std::string("\x80\x02...")}) {
     EXPECT_EQ(Run({"import", Write("weights.pth", begin), "--name", "cells"}), 2);
+    EXPECT_THAT(err(), HasSubstr("weights.pth is a file of torch.save()"));
     EXPECT_THAT(err(), HasSubstr("safetensors.torch.save_file(model.state_dict()"));
+  }
+}
+
+TEST_F(ImportTest, TellsOtherFilesBeforeItAsksForFlags) {
+  const auto complaint = [this](const std::string& name, const std::string& bytes) {
+    EXPECT_EQ(Run({"import", Write(name, bytes), "--name", "cells"}), 2);
+    EXPECT_THAT(err(), Not(HasSubstr("--image-size")));
+    return err();
+  };
+  EXPECT_THAT(complaint("a", kZip + "train_images.npy"), HasSubstr("a file of NumPy (.npz)"));
+  EXPECT_THAT(complaint("a", kZip + "readme.txt"), HasSubstr("is a ZIP archive"));
+  EXPECT_THAT(complaint("a.onnx", ""), HasSubstr("is an ONNX model, which cannot be imported"));
+  EXPECT_THAT(complaint("a", "\x08\x08\x12\x07pytorch"), HasSubstr("is an ONNX model"));
+  EXPECT_THAT(complaint("a", "notes of a day"), HasSubstr("is no safetensors file"));
+}
+
+TEST_F(ImportTest, ADamagedFileIsNamed) {
+  const std::string path =
+      Write("cells.cyp", *SerializeArtifact(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT4)));
+  for (const auto code : {grpc::StatusCode::DATA_LOSS, grpc::StatusCode::INVALID_ARGUMENT}) {
+    service_.models.upload_end = grpc::Status(code, "the model file is cut off");
+    EXPECT_EQ(Run({"import", path, "--name", "cells"}), 2);
+    EXPECT_THAT(err(), HasSubstr("cells.cyp: the model file is cut off"));
   }
 }
 
 TEST_F(ImportTest, NeedsAFileAndAName) {
   EXPECT_EQ(Run({"import", folder_ + "/none", "--name", "cells"}), 3);
   EXPECT_EQ(Run({"import", Write("f", "x"), "--name", "No Name"}), 2);
-  EXPECT_EQ(Run({"import", Write("f", "x"), "--name", "x", "--image-size", "9", "--mean", "0",
-                 "--stddev", "1"}),
+  EXPECT_EQ(Run({"import", Write("f", "12345678{"), "--name", "x", "--image-size", "9", "--mean",
+                 "0", "--stddev", "1"}),
             2);
-  EXPECT_THAT(err(), HasSubstr("not a sound safetensors file"));
+  EXPECT_THAT(err(), HasSubstr("not a safetensors file"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <sstream>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
 namespace cytopress {
@@ -124,6 +125,41 @@ TEST_F(JobPrinterTest, AlignsALedgerWithLongStages) {
   ASSERT_GE(lines.size(), 3u);
   EXPECT_EQ(lines[0].find("note"), lines[1].find("first"));
   EXPECT_EQ(lines[0].find("note"), lines[2].find("second"));
+}
+
+TEST_F(JobPrinterTest, MarksWhereAnotherAttemptBegins) {
+  v1::Job job;
+  for (const int attempt : {1, 1, 2, 2, 3}) {
+    v1::LedgerEntry* const entry = job.add_ledger();
+    entry->set_stage(absl::StrCat("stage-of-", attempt));
+    entry->set_attempt(attempt);
+  }
+  PrintLedger(job.ledger(), &out_);
+  EXPECT_THAT(out_.str(), Not(HasSubstr("attempt 1")));
+  for (const int attempt : {2, 3}) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(out_.str(), absl::StrCat("\nattempt ", attempt, ":\n"));
+    ASSERT_THAT(parts, SizeIs(2));
+    EXPECT_THAT(parts[1], StartsWith(absl::StrCat("stage-of-", attempt)));
+  }
+}
+
+TEST_F(JobPrinterTest, CutsNotesOnATerminalOnly) {
+  v1::Job job = Training(1, 2.0);
+  const std::string note(200, 'x');
+  job.add_ledger()->set_stage("load");
+  job.mutable_ledger(0)->set_note(note);
+  Console console = MakeConsole(true);
+  console.columns = 140;
+  JobPrinter(console).Show(job);
+  EXPECT_THAT(out_.str(), HasSubstr("xxx...\n"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr(note)));
+  out_.str("");
+  JobPrinter(MakeConsole(false)).Show(job);
+  EXPECT_THAT(out_.str(), HasSubstr(note));
+  out_.str("");
+  PrintLedger(job.ledger(), &out_, 140);
+  EXPECT_THAT(out_.str(), HasSubstr("xxx...\n"));
 }
 
 TEST_F(JobPrinterTest, PrintsEachLineOfTheLedgerOnce) {

@@ -26,10 +26,15 @@ TEST(ScaleNotes, TellsImagesThatAreMuchSmallerOrLarger) {
       {360, 363},  // the photographs of the ready-made models
       {28, 28},   {200, 200}, {600, 600}, {199, 900}, {601, 602}, {720, 726},
   };
-  EXPECT_THAT(ScaleNotes(ModelThatCuts(200), sizes),
-              ElementsAre(AllOf(HasSubstr("1 of 7 images are smaller than the 200x200 pixels"),
-                                HasSubstr("blood@2")),
-                          HasSubstr("2 of 7 images are more than three times as wide")));
+  const std::vector<ImageNote> notes = ScaleNotes(ModelThatCuts(200), sizes);
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_EQ(notes[0].name, "small");
+  EXPECT_THAT(notes[0].images, ElementsAre(4u));
+  EXPECT_THAT(notes[0].text, AllOf(HasSubstr("1 of 7 images is smaller than the 200x200 pixels"),
+                                   HasSubstr("blood@2")));
+  EXPECT_EQ(notes[1].name, "large");
+  EXPECT_THAT(notes[1].images, ElementsAre(5u, 6u));
+  EXPECT_THAT(notes[1].text, HasSubstr("2 of 7 images are more than three times as wide"));
 }
 
 TEST(ScaleNotes, IsSilentAboutWhatItCannotKnow) {

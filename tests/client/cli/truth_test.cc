@@ -32,6 +32,12 @@ TEST(MatchClass, TakesLettersBeyondAscii) {
   EXPECT_EQ(MatchClass("好", classes, {}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(MatchClass, PrefersTheVeryName) {
+  const std::vector<std::string> classes = {"CD4-", "CD4+", "CD45"};
+  EXPECT_EQ(MatchClass("CD4+", classes, {}).value_or(-1), 1);
+  EXPECT_EQ(MatchClass("cd4", classes, {}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(MatchClass, RefusesToGuess) {
   const absl::Status several = MatchClass("mono", Classes(), {}).status();
   EXPECT_EQ(several.code(), absl::StatusCode::kInvalidArgument);

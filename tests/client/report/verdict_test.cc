@@ -109,5 +109,39 @@ TEST(VerdictOf, TakesTheLastLineOfAModelThatHasAScore) {
   EXPECT_EQ(InWords(VerdictOf(model)), "collapsed");
 }
 
+TEST(ClassName, OfWhatHasNoneIsItsNumber) {
+  v1::Model model;
+  model.add_class_names("monocyte");
+  EXPECT_EQ(ClassName(model, 0), "monocyte");
+  EXPECT_EQ(ClassName(model, 1), "class 1");
+  EXPECT_EQ(ClassName(model, -1), "class -1");
+}
+
+TEST(TimesSmaller, ComparesTheFileWithTheDenseNetwork) {
+  v1::ModelSize size;
+  EXPECT_EQ(TimesSmaller(size), "-");
+  size.set_dense_bytes(94100000);
+  size.set_disk_bytes(1287000);
+  EXPECT_EQ(TimesSmaller(size), "73.1x");
+  EXPECT_EQ(TimesSmaller(size, " times"), "73.1 times");
+}
+
+TEST(CertificateFacts, AreThereWithACertificateAndATest) {
+  v1::Model model;
+  v1::Evaluation* validation = model.add_evaluations();
+  validation->set_split("val");
+  model.mutable_certificate()->set_latency_seconds(0.00325);
+  model.mutable_certificate()->set_engine("onednn-int8");
+  model.mutable_certificate()->set_processor("a processor");
+  EXPECT_TRUE(CertificateFacts(model).empty()) << "no test";
+  validation->set_split("test");
+  const std::vector<CertificateFact> facts = CertificateFacts(model);
+  ASSERT_EQ(facts.size(), 7u) << "nothing is compared";
+  EXPECT_STREQ(facts.back().name, "latency");
+  EXPECT_EQ(facts.back().text, "3.25 ms for one image on one thread, onednn-int8, a processor");
+  model.clear_certificate();
+  EXPECT_TRUE(CertificateFacts(model).empty()) << "no certificate";
+}
+
 }  // namespace
 }  // namespace cytopress
