@@ -92,8 +92,8 @@ COPY deploy/zoo /usr/local/share/cytopress/zoo
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER cytopress
 EXPOSE 8500 9108
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["cytopress", "models", "--json"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["cytopress", "jobs", "--limit=1", "--json"]
 ENTRYPOINT ["cytopressd"]
 CMD ["--listen", "0.0.0.0:8500", "--metrics-listen", "0.0.0.0:9108", \
      "--state", "/var/lib/cytopress", "--workers", "0", "--inference-device", "cuda:0"]
@@ -104,9 +104,9 @@ COPY --from=build /src/build/release/bin/cytopressd /src/build/release/bin/cytop
 COPY deploy/zoo /usr/local/share/cytopress/zoo
 USER cytopress
 EXPOSE 8500 9108
-# One round trip through gRPC and the registry.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["cytopress", "models", "--json"]
+# One round trip through gRPC and the job database; a list of the models would read all of their files.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["cytopress", "jobs", "--limit=1", "--json"]
 ENTRYPOINT ["cytopressd"]
 # Workers are containers of their own.
 CMD ["--listen", "0.0.0.0:8500", "--metrics-listen", "0.0.0.0:9108", \

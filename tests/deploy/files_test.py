@@ -34,9 +34,13 @@ def packages(group):
     return {line.split()[1] for line in lines if line.split()[:1] == [group]}
 
 
-def flags_of(program):
-    text = subprocess.run([BIN / program, "--help"], check=True, capture_output=True, text=True).stdout
-    return set(re.findall(r"--[a-z][a-z-]*", text))
+def help_of(program, *command):
+    return subprocess.run([BIN / program, *command, "--help"], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def flags_of(program, *command):
+    return set(re.findall(r"--[a-z][a-z-]*", help_of(program, *command)))
 
 
 def flags_in(command):
@@ -83,6 +87,55 @@ class ComposeTest(unittest.TestCase):
             check = self.services[name]["healthcheck"]
             self.assertEqual(check["test"][0], "CMD")
             self.assertLess(int(check["timeout"][:-1]), int(check["interval"][:-1]))
+
+    def test_the_health_check_is_that_of_the_images_and_reads_no_model(self):
+        check = self.services["cytopressd"]["healthcheck"]
+        for name in ("serve", "serve-gpu"):
+            flags, words = self.stages[name].last("HEALTHCHECK").split(" CMD ")
+            self.assertEqual(json.loads(words), check["test"][1:])
+            self.assertIn(f"--start-period={check['start_period']}", flags)
+        program, command, *flags = check["test"][1:]
+        self.assertEqual((program, command), ("cytopress", "jobs"))
+        if not (BIN / program).exists():
+            self.skipTest(f"{program} is not built here")
+        self.assertEqual(flags_in(flags) - flags_of(program) - flags_of(program, command), set())
+
+    def test_images_that_are_built_here_are_never_pulled(self):
+        text = (SOURCE / "docs/operations.md").read_text(encoding="utf-8")
+        for name, service in self.services.items():
+            if "build" in service:
+                self.assertEqual(service["pull_policy"], "never", name)
+                self.assertEqual(service["image"], "localhost/cytopress/%s:${CYTOPRESS_TAG:-latest}" %
+                                 service["build"]["target"])
+        image = self.services["cytopressd"]["image"].replace("${CYTOPRESS_TAG:-latest}", "latest")
+        self.assertEqual(text.count("docker run"), text.count(f"{image} -C /state"))
+
+    def test_no_log_grows_without_bound(self):
+        for name, service in self.services.items():
+            self.assertEqual(service["logging"], {"driver": "local"}, name)
+
+    def test_memory_is_bounded_and_a_worker_goes_first(self):
+        server = self.services["cytopressd"]
+        for name in ("worker", "worker-gpu"):
+            self.assertEqual(self.services[name]["mem_limit"], "${CYTOPRESS_WORKER_MEMORY:-8g}")
+            self.assertGreater(self.services[name]["oom_score_adj"], server.get("oom_score_adj", 0))
+        text = (SOURCE / "server/classify_stream_reactor.cc").read_text(encoding="utf-8")
+        streams = int(re.search(r"kMaxStreams = (\d+);", text).group(1))
+        message, = (int(word.split("=")[1]) for word in server["command"]
+                    if word.startswith("--max-message-mib="))
+        gigabytes = int(re.fullmatch(r"(\d+)g", server["mem_limit"]).group(1))
+        self.assertLessEqual(2 * streams * message, 1024 * gigabytes)
+
+    def test_the_documented_tls_is_of_flags_and_variables_that_the_programs_know(self):
+        text = (SOURCE / "docs/operations.md").read_text(encoding="utf-8")
+        added = yaml.safe_load(re.search(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE).group(1))
+        for name in added:
+            self.assertIn(name, {*self.services["cytopressd"], "environment"})
+        if not (BIN / "cytopressd").exists() or not (BIN / "cytopress").exists():
+            self.skipTest("the programs are not built here")
+        self.assertEqual(flags_in(added["command"]) - flags_of("cytopressd"), set())
+        variables = re.findall(r"\(Env:(\w+)\)", help_of("cytopress"))
+        self.assertEqual(set(added["environment"]) - set(variables), set())
 
     def test_only_the_gpu_worker_is_behind_a_profile_and_reserves_a_gpu(self):
         self.assertEqual([n for n, s in self.services.items() if "profiles" in s], ["worker-gpu"])
@@ -144,7 +197,7 @@ class ComposeTest(unittest.TestCase):
 
 
 class QuickstartTest(unittest.TestCase):
-    """With --stop, which finds no service and installs nothing."""
+    """With --stop, which finds no service and installs nothing, or a function of it alone."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -170,6 +223,38 @@ class QuickstartTest(unittest.TestCase):
         (self.photos / "basophil/one.JPG").touch()
         taken = self.stop("--photos", self.photos)
         self.assertEqual(taken.returncode, 0, taken.stderr)
+
+    def call(self, function, client="true"):
+        """In the script's shell, where `client` is what the command line does."""
+        commands = (f'source "$1"; state="$2/state"; dataset="$2/photos"; mkdir -p "$state"; '
+                    f'client() {{ {client}; }}; {function}')
+        return subprocess.run(["bash", "-c", commands, "bash", DEPLOY / "quickstart.sh",
+                               self.photos.parent], capture_output=True, text=True)
+
+    def test_only_images_that_are_not_for_the_ready_made_model_may_fail(self):
+        for code in (0, 2, 3, 1, 4, 7, 130):
+            step = self.call("classify_ready_made; echo goes on",
+                             f'[[ "$1" == datasets ]] || return {code}')
+            self.assertEqual("goes on" in step.stdout, code in (0, 2, 3, 7), step)
+            self.assertEqual("is not for these images" in step.stdout, code in (2, 3), step)
+            self.assertEqual(f"(exit code {code}, see above)" in step.stderr, code in (1, 4), step)
+        no_images = self.call("classify_ready_made; echo goes on", '[[ "$1" != datasets ]] || return 2')
+        self.assertEqual(no_images.returncode, 1, no_images)
+        self.assertIn(f"there are no images of {self.photos} to classify", no_images.stderr)
+
+    def test_a_job_whose_service_is_gone_is_asked_for_again(self):
+        round_after = 'request_id() { echo id; }; (compress) || true; cat "$state/round" || echo same'
+        self.assertEqual(self.call(round_after, "return 4").stdout, "same\n")
+        self.assertEqual(self.call(round_after, "return 5").stdout, "2\n")
+
+    def test_a_folder_that_gets_another_image_is_other_data(self):
+        (self.photos / "basophil").mkdir()
+        (self.photos / "basophil/one.png").touch()
+        before = self.call('sizes_and_times "$dataset"').stdout
+        self.assertEqual(before, self.call('sizes_and_times "$dataset"').stdout)
+        (self.photos / "basophil/two.png").touch()
+        self.assertNotEqual(before, self.call('sizes_and_times "$dataset"').stdout)
+        self.assertEqual(self.call("sizes_and_times synthetic").stdout, "")
 
 
 class DockerfileTest(unittest.TestCase):
@@ -277,6 +362,15 @@ class MonitoringTest(unittest.TestCase):
         for expr in self.expressions():
             for name in re.findall(r"\bcytopress:\w+:\w+", expr):
                 self.assertIn(name, recorded)
+
+    def test_what_servers_share_is_not_summed_over_them(self):
+        shared = r"cytopress_(?:worker_up|model_\w+|jobs|job_queue_\w+|training_images_per_second)\b"
+        summed = re.compile(rf"\bsum\s*(?:by \((?![^)]*\binstance\b)[^)]*\)\s*)?\(\s*{shared}")
+        self.assertRegex("sum by (device) (cytopress_worker_up)", summed)
+        self.assertNotRegex("sum by (job, instance) (cytopress_worker_up)", summed)
+        for expr in self.expressions():
+            self.assertNotRegex(expr, summed)
+        self.assertNotRegex(self.text, summed)
 
     def test_every_alert_is_documented_and_tested(self):
         tests = yaml.safe_load(

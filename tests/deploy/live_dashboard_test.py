@@ -60,6 +60,7 @@ class Programs:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
+        self.certificate = self.folder / "server.pem"
         self.rpc = self.metrics = self.prometheus = None
         self.started = []
 
@@ -73,9 +74,15 @@ class Programs:
         state = self.folder / "state"
         database = f"sqlite://{state}/jobs.db"
         ready = self.folder / "ready.json"
+        # With TLS, for the metric of its certificate.
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days=365",
+                        "-subj=/CN=localhost", "-addext=subjectAltName=IP:127.0.0.1",
+                        f"-keyout={self.folder}/server.key", f"-out={self.certificate}"],
+                       check=True, capture_output=True)
         self.start("cytopressd", BIN / "cytopressd", "--listen=127.0.0.1:0",
                    "--metrics-listen=127.0.0.1:0", f"--state={state}", f"--database={database}",
-                   f"--ready-file={ready}", "--workers=0", "--zoo", "")
+                   f"--ready-file={ready}", "--workers=0", "--zoo", "",
+                   f"--tls-cert={self.certificate}", f"--tls-key={self.folder}/server.key")
         self.wait_until(ready.exists)
         ports = json.loads(ready.read_text(encoding="utf-8"))
         self.rpc, self.metrics = ports["port"], ports["metrics_port"]
@@ -136,7 +143,8 @@ class Programs:
 
     def cli(self, *words, timeout=60):
         return subprocess.run([BIN / "cytopress", f"--server=127.0.0.1:{self.rpc}", *words],
-                              capture_output=True, text=True, timeout=timeout)
+                              capture_output=True, text=True, timeout=timeout,
+                              env={**os.environ, "CYTOPRESS_TLS_CA": str(self.certificate)})
 
 
 class Traffic(threading.Thread):
@@ -162,8 +170,9 @@ class Traffic(threading.Thread):
         image = next(pathlib.Path(self.images).rglob("*.png")).read_bytes()
         request = inference_pb2.ClassifyRequest(
             model="tiny", images=[inference_pb2.ImageInput(encoded=image)])
-        with grpc.insecure_channel(f"127.0.0.1:{self.programs.rpc}",
-                                   options=[("grpc.enable_http_proxy", 0)]) as channel:
+        credentials = grpc.ssl_channel_credentials(self.programs.certificate.read_bytes())
+        with grpc.secure_channel(f"127.0.0.1:{self.programs.rpc}", credentials,
+                                 options=[("grpc.enable_http_proxy", 0)]) as channel:
             inference = inference_pb2_grpc.InferenceServiceStub(channel)
             while not self.stopping.wait(0.2):
                 result = self.programs.cli("classify", "--model=tiny", self.images)
