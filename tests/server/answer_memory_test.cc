@@ -3,40 +3,27 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "core/artifact/artifact.h"
 #include "core/registry/model_registry.h"
+#include "tests/replaced_new.h"
 #include "tests/server/test_server.h"
 
+namespace cytopress {
 namespace {
 
 std::atomic<size_t> refused_bytes{0};  // so many at once there is no memory for; 0: any number
 
-void* Allocate(size_t bytes) {
-  if (bytes != 0 && bytes == refused_bytes) return nullptr;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-
 }  // namespace
 
-// In place of the C++ library's, for the whole program. Not inlined: GCC would take free() for a
-// mistake.
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  if (void* const memory = Allocate(bytes)) return memory;
-  throw std::bad_alloc();
+void* Allocate(size_t bytes) {
+  if (bytes != 0 && bytes == refused_bytes) return nullptr;
+  return AllocateOf(bytes);
 }
-[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  return Allocate(bytes);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace cytopress {
 namespace {
 
 // Of a class. A prime: no string of another length grows to it.

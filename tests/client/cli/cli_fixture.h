@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "client/cli/cli.h"
 #include "core/base/file.h"
+#include "core/base/sha256.h"
 #include "tests/client/fake_service.h"
 #include "tests/scoped_environment.h"
 #include "tests/temporary_folder.h"
@@ -31,6 +32,26 @@ inline int RunCommand(std::vector<std::string> arguments, const ClientFactory& c
   console.out = out;
   console.err = err;
   return RunCli(static_cast<int>(argv.size()), argv.data(), console, connect);
+}
+
+inline v1::Model BloodModel() {
+  v1::Model model;
+  model.set_name("blood");
+  model.set_version(2);
+  model.set_sha256(Sha256Hex("bytes"));
+  model.set_weights(v1::WEIGHT_TYPE_INT8);
+  model.add_class_names("basophil");
+  model.add_class_names("monocyte");
+  model.mutable_network()->set_architecture("resnet50");
+  model.mutable_size()->set_dense_bytes(94000000);
+  model.mutable_size()->set_disk_bytes(9400000);
+  v1::Evaluation* evaluation = model.add_evaluations();
+  evaluation->set_split("test");
+  evaluation->set_accuracy(0.9612);
+  for (const int count : {40, 2, 3, 55}) evaluation->add_confusion(count);
+  evaluation->add_class_recall(40.0 / 42);
+  evaluation->add_class_recall(55.0 / 58);
+  return model;
 }
 
 class CliTest : public ::testing::Test {

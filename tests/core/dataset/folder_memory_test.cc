@@ -4,44 +4,31 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <new>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/dataset/folder.h"
 #include "core/dataset/random.h"
+#include "tests/replaced_new.h"
 #include "tests/temporary_folder.h"
 
+namespace cytopress {
 namespace {
 
 // Above what one image takes, whose number at a time depends on the machine.
 constexpr size_t kLargeBytes = 256 << 10;
 std::atomic<int64_t> large_bytes{0};
 
-void* Allocate(size_t bytes) {
-  if (bytes >= kLargeBytes) large_bytes += static_cast<int64_t>(bytes);
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-
 }  // namespace
 
-// In place of the C++ library's, for the whole program. Not inlined: GCC would take free() for a
-// mistake.
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  if (void* const memory = Allocate(bytes)) return memory;
-  throw std::bad_alloc();
+void* Allocate(size_t bytes) {
+  if (bytes >= kLargeBytes) large_bytes += static_cast<int64_t>(bytes);
+  return AllocateOf(bytes);
 }
-[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  return Allocate(bytes);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace cytopress {
 namespace {
 
 namespace fs = std::filesystem;

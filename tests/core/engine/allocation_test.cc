@@ -2,9 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -13,28 +11,20 @@
 #include "core/engine/plan.h"
 #include "core/engine/plan_engine.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/replaced_new.h"
 
+namespace cytopress {
 namespace {
 
 thread_local int64_t allocations = 0;
 
 }  // namespace
 
-// In place of the C++ library's, for the whole program. Not inlined: GCC would take free() for a
-// mistake.
-[[gnu::noinline]] void* operator new(size_t bytes) {
+void* Allocate(size_t bytes) {
   ++allocations;
-  if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  throw std::bad_alloc();
+  return AllocateOf(bytes);
 }
-[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace cytopress {
 namespace {
 
 void ExpectNoAllocations(const DenseModel& model, const LayerWays& choice) {

@@ -2,24 +2,19 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <string>
 
 #include "core/image/codec.h"
 #include "core/image/image.h"
 #include "tests/core/image/drawing.h"
+#include "tests/replaced_new.h"
 
+namespace cytopress {
 namespace {
 
 // There is no memory for so many bytes at once.
 thread_local size_t refused_bytes = std::numeric_limits<size_t>::max();
-
-void* Allocate(size_t bytes) {
-  if (bytes >= refused_bytes) return nullptr;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
 
 class ScarceMemory {
  public:
@@ -31,19 +26,11 @@ class ScarceMemory {
 
 }  // namespace
 
-// In place of the C++ library's, for the whole program. Not inlined: GCC would take free() for a
-// mistake.
-[[gnu::noinline]] void* operator new(size_t bytes) {
-  if (void* const memory = Allocate(bytes)) return memory;
-  throw std::bad_alloc();
+void* Allocate(size_t bytes) {
+  if (bytes >= refused_bytes) return nullptr;
+  return AllocateOf(bytes);
 }
-[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  return Allocate(bytes);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace cytopress {
 namespace {
 
 TEST(ImageMemoryTest, AJpegThatCannotGrowIsAnError) {
