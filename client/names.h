@@ -13,8 +13,9 @@ namespace cytopress {
 
 const std::map<std::string, v1::WeightType>& WeightTypesByName();  // "fp32" ... "int4"
 const std::map<std::string, v1::Stem>& StemsByName();              // "imagenet", "cifar", "stride2"
-const std::map<std::string, v1::ModelFormat>& ModelFormatsByName();    // "cyp", "onnx"
-const std::map<std::string, v1::PruneMethod>& PruneMethodsByName();    // "global", "layer"
+const std::map<std::string, v1::ModelFormat>& ModelFormatsByName();  // "cyp", "onnx"
+const std::map<std::string, v1::PruneMethod>&
+PruneMethodsByName();  // "global", "layer", "cost-aware"
 const std::map<std::string, v1::PrunePattern>& PrunePatternsByName();  // "2:4", "block4", ...
 const std::map<std::string, v1::PrunePattern>& SweepPatternsByName();  // without "2:4"
 const std::map<std::string, v1::RangeMethod>& RangeMethodsByName();    // "min-max", "mse", ...

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -88,9 +89,31 @@ torch::Tensor TwoOfFourMask(const torch::Tensor& weight) {
   return mask.contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
 }
 
+// By name of a weight tensor, by what the magnitudes of its weights are divided where they are
+// compared with those of other tensors.
+using Divisors = std::map<std::string, double>;
+
+// The square roots of what a weight costs. What it adds to the loss goes with its square, so that
+// the least loss for what is saved is where the squares for each unit of cost are the smallest.
+Divisors RootsOfCosts(const Network& network) {
+  double weights = 0, products = 0;
+  for (const Layer& layer : network.layers) {
+    if (!IsPrunable(layer)) continue;
+    weights += static_cast<double>(layer.weight_count());
+    products += static_cast<double>(layer.weight_count() * layer.out_height * layer.out_width);
+  }
+  Divisors roots;
+  for (const Layer& layer : network.layers) {
+    const double positions = static_cast<double>(layer.out_height) * layer.out_width;
+    roots[layer.name + ".weight"] = std::sqrt(1 + positions * weights / products);
+  }
+  return roots;
+}
+
 // One threshold for all. What it leaves without a use goes too, and leaves its place to others: the
 // threshold is sought again without it.
-Masks GlobalMasks(const Network& network, const Weights& weights, int group, double sparsity) {
+Masks GlobalMasks(const Network& network, const Weights& weights, int group,
+                  const Divisors& divisors, double sparsity) {
   Masks masks, allowed;
   for (const auto& [name, weight] : weights) {
     allowed[name] = torch::ones(weight.sizes(), weight.options().dtype(torch::kFloat32));
@@ -99,6 +122,8 @@ Masks GlobalMasks(const Network& network, const Weights& weights, int group, dou
     std::vector<torch::Tensor> scores;
     for (const auto& [name, weight] : weights) {
       scores.push_back(BlockScores(weight * allowed.at(name), group).flatten());
+      const auto divisor = divisors.find(name);
+      if (divisor != divisors.end()) scores.back() /= divisor->second;
     }
     const torch::Tensor all = at::cat(scores);
     const torch::Tensor keep = KeepLargest(all, Removed(sparsity, all.numel()));
@@ -175,7 +200,11 @@ Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& option
     }
     return masks;
   }
-  return GlobalMasks(network.network(), weights, group, sparsity);
+  Divisors divisors;
+  if (options.method() == v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE) {
+    divisors = RootsOfCosts(network.network());
+  }
+  return GlobalMasks(network.network(), weights, group, divisors, sparsity);
 }
 
 double CubicSparsity(double target, int64_t step, int64_t steps) {

@@ -22,17 +22,22 @@ using Masks = std::map<std::string, torch::Tensor>;
 //
 // Methods: GLOBAL_MAGNITUDE by one threshold over the whole network, LAYER_MAGNITUDE by one a layer
 // (Han et al., "Learning both Weights and Connections", 2015; both compared in Blalock et al.,
-// "What is the State of Neural Network Pruning?", 2020). Patterns: UNSTRUCTURED; BLOCK4 removes 1x4
-// blocks along the input channels, what one 8-bit dot product instruction takes, by the sum of
-// their magnitudes (Elsen et al., "Fast Sparse ConvNets", 2020); TWO_OF_FOUR removes the two
-// smallest of every four neighbouring input channels and ignores method and sparsity (Mishra et
-// al., "Accelerating Sparse Deep Neural Networks", 2021).
+// "What is the State of Neural Network Pruning?", 2020). COST_AWARE_MAGNITUDE by one threshold on
+// magnitudes over the square root of what a weight costs: its place in the file, and a product at
+// every position of its layer's output, where all products of the network cost as much as all
+// places (saliency for each unit of latency, as in Shen et al., "Structural Pruning via
+// Latency-Saliency Knapsack", 2022).
+//
+// Patterns: UNSTRUCTURED; BLOCK4 removes 1x4 blocks along the input channels, what one 8-bit dot
+// product instruction takes, by the sum of their magnitudes (Elsen et al., "Fast Sparse ConvNets",
+// 2020); TWO_OF_FOUR removes the two smallest of every four neighbouring input channels and ignores
+// method and sparsity (Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021).
 //
 // PruneOptions.layer_sparsity: every layer by its own magnitudes, to its own sparsity in proportion
 // to how far `sparsity` is on its way to options.sparsity().
 //
-// GLOBAL_MAGNITUDE also removes what that leaves without a use (dead_channels.h) and keeps so many
-// more of the other weights.
+// Methods of one threshold also remove what that leaves without a use (dead_channels.h) and keep so
+// many more of the other weights.
 //
 // Unstructured and blocks: round(sparsity * groups) groups go, of the network or of each layer, or
 // more where more than that are of no use; among equals the earlier ones first. Layers whose input

@@ -11,8 +11,9 @@ namespace {
 constexpr size_t kLanes = 64;
 using Lanes = std::array<uint32_t, kLanes>;
 
-// How often each image occurs in kLanes resamples: about once, for which 16 bits are plenty.
-using Times = std::array<uint16_t, kLanes>;
+// How often each image occurs in kLanes resamples: about once, for which 8 bits are plenty, as more
+// than 255 times has a probability below 1e-490.
+using Times = std::array<uint8_t, kLanes>;
 
 // Every class is drawn again from its own images, one resample after the other. Lanes that are left
 // over draw nothing.

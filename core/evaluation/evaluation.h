@@ -39,7 +39,7 @@ absl::StatusOr<Evaluation> Evaluate(absl::Span<const float> scores, absl::Span<c
 
 // The 95 % interval of the macro AUC by the bootstrap's percentiles (Efron, 1979): every class is
 // drawn again from its own images, `resamples` times. The same seed gives the same interval. [0, 1]
-// when there is no AUC. Takes two bytes an image and resample meanwhile. REQUIRES: what Evaluate
+// when there is no AUC. Takes a byte an image and resample meanwhile. REQUIRES: what Evaluate
 // accepts; resamples > 0.
 Interval BootstrapAuc(absl::Span<const float> scores, absl::Span<const int> labels, int classes,
                       uint64_t seed, int resamples = 500);

@@ -23,6 +23,14 @@ absl::StatusOr<const std::vector<float>*> FindChannels(const TensorMap& tensors,
 
 }  // namespace
 
+int64_t Macs(const Network& network) {
+  int64_t sum = 0;
+  for (const Layer& layer : network.layers) {
+    sum += layer.weight_count() * layer.out_height * layer.out_width;
+  }
+  return sum;
+}
+
 std::vector<size_t> ConvolutionsReading(const Network& network, int layer) {
   std::vector<size_t> readers;
   for (size_t i = 0; i < network.layers.size(); ++i) {

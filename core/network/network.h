@@ -73,6 +73,9 @@ struct Network {
   std::vector<Layer> layers;  // [0] is the input, the last is the classifier "fc"
 };
 
+// Multiply-accumulates of one image.
+int64_t Macs(const Network& network);
+
 // The layers that read the output of layer number `layer`, if they are convolutions only, which
 // have weights to ignore a channel with; else none.
 std::vector<size_t> ConvolutionsReading(const Network& network, int layer);

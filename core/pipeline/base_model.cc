@@ -16,6 +16,7 @@
 #include "core/compression/encoding.h"
 #include "core/compression/scoring.h"
 #include "core/dataset/class_names.h"
+#include "core/network/network.h"
 #include "core/pipeline/network_steps.h"
 #include "core/pipeline/publishing.h"
 
@@ -201,10 +202,12 @@ absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
   // Its weights know images normalized in its way, and what is made of it is served in that way.
   state.dataset.preprocessing = artifact.preprocessing;
   CYTOPRESS_ASSIGN_OR_RETURN(state.dense, ScoreOfFile(artifact, state));
+  CYTOPRESS_ASSIGN_OR_RETURN(const Network parent, BuildNetwork(artifact.network));
   if (state.spec.network().stem() != v1::STEM_UNSPECIFIED) {
     CYTOPRESS_ASSIGN_OR_RETURN(artifact.network.stem, FromProto(state.spec.network().stem()));
   }
   CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
+  state.parent_macs = static_cast<double>(Macs(parent)) / static_cast<double>(Macs(network));
   state.network =
       std::make_unique<TorchNetwork>(std::move(network), state.device, state.spec.recipe().seed());
   CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));

@@ -369,8 +369,9 @@ absl::StatusOr<PipelineResult> RunPipeline(const v1::JobSpec& spec,
                                            const PipelineContext& context) {
   const v1::JobSpec complete = WithDefaults(spec);
   if (const auto violations = ValidateJobSpec(complete); !violations.empty()) {
+    const std::string& field = violations.front().field;
     return absl::InvalidArgumentError(
-        absl::StrCat(violations.front().field, ": ", violations.front().description));
+        absl::StrCat(field.empty() ? "the job" : field, ": ", violations.front().description));
   }
   try {
     ConfigureTorch(context.threads);

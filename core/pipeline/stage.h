@@ -46,6 +46,8 @@ struct PipelineState {
   std::string parent;            // "name@version" of the dense model this one is made from
   std::string published_parent;  // the same, when this job made it
   Score dense;                   // of the dense model, as it is served once it is published
+  // Multiply-accumulates of the dense model for each of this one: its stem may be another.
+  double parent_macs = 1;
   torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
   std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
 

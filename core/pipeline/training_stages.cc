@@ -1,36 +1,25 @@
 // The stages that change the network's floating-point weights.
-#include <algorithm>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/base/clock.h"
+#include "absl/strings/string_view.h"
 #include "core/base/status_macros.h"
 #include "core/compression/batch_norm.h"
-#include "core/compression/checkpoint.h"
-#include "core/compression/encoding.h"
-#include "core/compression/scoring.h"
-#include "core/compression/trainer.h"
-#include "core/pipeline/checkpoint_pace.h"
 #include "core/pipeline/network_steps.h"
-#include "core/pipeline/publishing.h"
 #include "core/pipeline/stages.h"
+#include "core/pipeline/training.h"
 
 namespace cytopress {
 namespace {
 
-// A training step costs a forward pass and about two for the backward one.
-constexpr double kTrainingCost = 3;
 // The share of the prunable weights from which on it is worth a word that zeros are none any more.
 constexpr double kLeastRevived = 0.0005;
 // The share from which on a base model counts as pruned: training itself leaves a few zeros.
 constexpr double kLeastPruned = 0.01;
-// Steps that tell how long an epoch takes. The first sets everything up and does not count; a GPU
-// is waited for after it and after every eighth from there.
-constexpr int64_t kTimedSteps = 17;
 
 // The remedy of every stage that leaves floating-point weights.
 absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, int attempt) {
@@ -40,175 +29,6 @@ absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, 
   CYTOPRESS_ASSIGN_OR_RETURN(outcome.score, ScoreNetwork(state));
   outcome.note = kBatchNormRemeasured;
   return std::optional<StageOutcome>(std::move(outcome));
-}
-
-double TeacherCost(const v1::TrainOptions& options, const PipelineState& state) {
-  return options.distillation() > 0 ? static_cast<double>(state.dataset.train.size()) : 0;
-}
-
-// Of an epoch's steps, without its validation.
-double StepsCost(const v1::TrainOptions& options, const PipelineState& state) {
-  const int64_t all = state.dataset.train.size();
-  const int64_t images =
-      options.max_images() > 0 ? std::min<int64_t>(options.max_images(), all) : all;
-  return kTrainingCost * static_cast<double>(images);
-}
-
-double EpochCost(const v1::TrainOptions& options, const PipelineState& state) {
-  return StepsCost(options, state) + static_cast<double>(state.dataset.val.size());
-}
-
-double TrainingCost(const v1::TrainOptions& options, const PipelineState& state) {
-  return TeacherCost(options, state) + options.epochs() * EpochCost(options, state);
-}
-
-v1::Progress ToProgress(const StepReport& report) {
-  v1::Progress progress;
-  progress.set_epoch(report.epoch);
-  progress.set_epochs(report.epochs);
-  progress.set_step(report.step);
-  progress.set_steps(report.steps);
-  progress.set_loss(report.loss);
-  progress.set_learning_rate(report.learning_rate);
-  progress.set_images_per_second(report.images_per_second);
-  progress.set_validation_accuracy(report.validation_accuracy);
-  return progress;
-}
-
-// `epochs` of those asked for were trained.
-std::string Describe(const v1::TrainOptions& options, int epochs) {
-  std::string text = absl::StrCat(epochs);
-  if (epochs < options.epochs()) absl::StrAppend(&text, " of ", options.epochs());
-  text += options.epochs() == 1 ? " epoch" : " epochs";
-  if (epochs < options.epochs()) text += ", to keep to the time budget";
-  absl::StrAppendFormat(&text, ", peak learning rate %g", options.learning_rate());
-  if (options.distillation() > 0) {
-    absl::StrAppendFormat(&text, ", %g of the loss from the dense model's answers",
-                          options.distillation());
-  }
-  if (options.ema_decay() > 0) {
-    absl::StrAppendFormat(&text, ", weights averaged with decay %g", options.ema_decay());
-  }
-  if (options.freeze_batch_norm()) text += ", batch norms frozen";
-  return text;
-}
-
-// The dense parent's answers for the training images, once a job attempt.
-absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& state,
-                            const std::function<absl::Status(double)>& progress) {
-  if (options.distillation() <= 0 || state.parent.empty() || state.teacher_logits.defined()) {
-    return absl::OkStatus();
-  }
-  CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
-  CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
-  TorchNetwork teacher(std::move(network), state.device, /*seed=*/0);
-  CYTOPRESS_RETURN_IF_ERROR(teacher.Import(DecodeTensors(artifact.tensors)));
-  absl::Status status;
-  const torch::Tensor logits =
-      LogitsOf(teacher, state.dataset, state.dataset.train, state.bfloat16, {}, [&](double done) {
-        status = progress(done);
-        return status.ok();
-      });
-  CYTOPRESS_RETURN_IF_ERROR(status);
-  state.teacher_logits = logits;
-  return absl::OkStatus();
-}
-
-// How many of the epochs end so long before `deadline` (of RealClock()->Steady()) that there is
-// time for `cost_after`; at least one. A few steps tell; the network is left as it was, so that the
-// time changes nothing but the number.
-absl::StatusOr<int> EpochsUntil(absl::Duration deadline, double cost_after,
-                                const v1::TrainOptions& options, TrainerSetup setup,
-                                PipelineState& state, const std::function<absl::Status()>& check) {
-  const TensorMap before = state.network->Export();
-  Masks masks = *setup.masks;
-  setup.masks = &masks;
-  absl::Duration start = RealClock()->Steady();
-  std::optional<double> epoch_seconds;
-  Trainer::Hooks hooks;
-  hooks.on_epoch = [] { return absl::OkStatus(); };
-  hooks.on_step = [&](const StepReport& report) -> absl::Status {
-    CYTOPRESS_RETURN_IF_ERROR(check());
-    if (report.step < std::min(report.steps, kTimedSteps)) {
-      if (report.step == 1) start = RealClock()->Steady();
-      return absl::OkStatus();
-    }
-    const double seconds = absl::ToDoubleSeconds(RealClock()->Steady() - start);
-    const double timed = static_cast<double>(std::max<int64_t>(report.step - 1, 1));
-    epoch_seconds = seconds / timed * static_cast<double>(report.steps) *
-                    EpochCost(options, state) / StepsCost(options, state);
-    return absl::CancelledError("timed");
-  };
-  const absl::Status status =
-      Trainer(*state.network, state.dataset, options, std::move(setup)).Run(hooks);
-  if (!epoch_seconds) return status;
-  CYTOPRESS_RETURN_IF_ERROR(state.network->Import(before));
-  const double left = absl::ToDoubleSeconds(deadline - RealClock()->Steady());
-  return static_cast<int>(std::clamp(left / *epoch_seconds - cost_after / EpochCost(options, state),
-                                     1.0, static_cast<double>(options.epochs())));
-}
-
-// How many epochs a round has that goes on: as many as it began with.
-absl::StatusOr<int> EpochsOf(const TensorTable& resumed) {
-  const auto epochs = resumed.find("epochs");
-  if (epochs == resumed.end()) return absl::DataLossError("the checkpoint lacks epochs");
-  return static_cast<int>(epochs->second.item<int64_t>());
-}
-
-// Trains with progress, and checkpoints between epochs; `time_limit` and `cost_after` as
-// FinetuneOptions has them.
-absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& asked, TrainerSetup setup,
-                                         PipelineState& state, StageContext& context,
-                                         absl::Duration time_limit = absl::InfiniteDuration(),
-                                         double cost_after = 0) {
-  v1::TrainOptions options = asked;
-  const absl::Duration begin = RealClock()->Steady();
-  const double teacher = TeacherCost(options, state) / TrainingCost(options, state);
-  CYTOPRESS_RETURN_IF_ERROR(PrepareTeacher(options, state, [&](double done) {
-    // A resumed round is further than that.
-    return context.resumed.empty() ? context.progress(teacher * done, {}) : absl::OkStatus();
-  }));
-  setup.seed = state.spec.recipe().seed();
-  setup.masks = &state.masks;
-  setup.teacher_logits = state.teacher_logits;
-  if (time_limit < absl::InfiniteDuration() && asked.epochs() > 1) {
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        const int epochs, context.resumed.empty()
-                              ? EpochsUntil(begin + time_limit, cost_after, asked, setup, state,
-                                            [&] { return context.progress(teacher, {}); })
-                              : EpochsOf(context.resumed));
-    options.set_epochs(epochs);
-    if (epochs < asked.epochs()) state.goal.epochs = epochs;
-  }
-  Trainer trainer(*state.network, state.dataset, options, std::move(setup));
-  if (!context.resumed.empty()) CYTOPRESS_RETURN_IF_ERROR(trainer.Load(context.resumed));
-  Trainer::Hooks hooks;
-  hooks.on_step = [&](const StepReport& report) {
-    const double steps = static_cast<double>(report.epochs) * static_cast<double>(report.steps);
-    const double done = static_cast<double>(report.epoch - 1) * static_cast<double>(report.steps) +
-                        static_cast<double>(report.step);
-    return context.progress(teacher + (1 - teacher) * done / steps, ToProgress(report));
-  };
-  hooks.on_validation = [&] { return CheckStop(state); };
-  CheckpointPace pace(RealClock());
-  hooks.on_epoch = [&]() -> absl::Status {
-    if (!pace.IsDue()) return absl::OkStatus();
-    const absl::Duration start = RealClock()->Steady();
-    TensorTable table;
-    trainer.Save(table);
-    table["epochs"] = torch::tensor(int64_t{options.epochs()});
-    const absl::Status saved = context.checkpoint(table);
-    if (WarnedOfNoRoom(saved)) return absl::OkStatus();  // the next epoch tries again
-    CYTOPRESS_RETURN_IF_ERROR(saved);
-    pace.Saved(start);
-    return absl::OkStatus();
-  };
-  CYTOPRESS_RETURN_IF_ERROR(trainer.Run(hooks));
-  StageOutcome outcome;
-  outcome.score = ScoreOf(trainer.best());
-  outcome.images_per_second = trainer.images_per_second();
-  outcome.note = Describe(asked, options.epochs());
-  return outcome;
 }
 
 class TrainStage : public Stage {
@@ -243,14 +63,22 @@ std::string NameOf(v1::PrunePattern pattern) {
   }
 }
 
+absl::string_view Among(const v1::PruneOptions& options) {
+  if (options.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) return "of every four";
+  if (!options.layer_sparsity().empty()) return "of each layer";
+  switch (options.method()) {
+    case v1::PRUNE_METHOD_LAYER_MAGNITUDE:
+      return "of each layer";
+    case v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE:
+      return "of all layers for what they cost";
+    default:
+      return "of all layers";
+  }
+}
+
 std::string Describe(const v1::PruneOptions& options) {
-  const bool by_layer =
-      options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE || !options.layer_sparsity().empty();
-  const char* const among = options.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR ? "every four"
-                            : by_layer                                         ? "each layer"
-                                                                               : "all layers";
-  return absl::StrFormat("%.4g %% of the prunable weights, %s, smallest magnitudes of %s",
-                         100 * options.sparsity(), NameOf(options.pattern()), among);
+  return absl::StrFormat("%.4g %% of the prunable weights, %s, smallest magnitudes %s",
+                         100 * options.sparsity(), NameOf(options.pattern()), Among(options));
 }
 
 absl::Status CheckSparsity(const PipelineState& state, double wanted) {

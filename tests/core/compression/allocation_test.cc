@@ -74,6 +74,15 @@ TEST(AllocateTest, FitsWhereOnlyChoicesOfMuchWorkAreSmallEnough) {
   EXPECT_THAT(Allocate(layers, 22, 0.1), testing::ElementsAre(0, 1)) << "no smaller than needed";
 }
 
+TEST(AllocateTest, WorkIsPricedByEveryLayersFirstChoice) {
+  Layers layers = {{Choice(10, 0), Choice(1, 5)}, {Choice(30, 0), Choice(20, 1)}};
+  layers[0][0].work = 50;
+  layers[0][1].work = 40;
+  layers[1][0].work = 150;
+  layers[1][1].work = 3;
+  EXPECT_DOUBLE_EQ(BytesOfWork(layers), 0.2);
+}
+
 TEST(AllocateTest, WorkOfNothingIsWorthNothing) {
   EXPECT_EQ(BytesOfWork({{Choice(10, 0), Choice(1, 5)}}), 0);
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace cytopress {
@@ -54,6 +55,42 @@ std::vector<uint8_t> Drawn(const std::vector<uint8_t>& image, const Augmentation
 TEST(AugmentationTest, NoneLeavesTheImageAsItIs) {
   std::mt19937_64 random(1);
   EXPECT_EQ(Drawn(Disc(6, 3), Augmentation::None(), random), Disc(6, 3));
+}
+
+TEST(AugmentationTest, TakesEveryFieldOfARecipe) {
+  v1::TrainOptions options;
+  options.set_shift_pixels(3);
+  options.set_rotate_degrees(10);
+  options.set_zoom(0.25);
+  options.set_color_jitter(0.125);
+  const Augmentation augmentation = Augmentation::FromProto(options);
+  EXPECT_TRUE(augmentation.flips);
+  EXPECT_EQ(augmentation.shift_pixels, 3);
+  EXPECT_EQ(augmentation.rotate_degrees, 10);
+  EXPECT_EQ(augmentation.zoom, 0.25);
+  EXPECT_EQ(augmentation.color_jitter, 0.125);
+  options.set_no_flips(true);
+  options.set_shift_pixels(-1);
+  EXPECT_FALSE(Augmentation::FromProto(options).flips);
+  EXPECT_EQ(Augmentation::FromProto(options).shift_pixels, 0);
+}
+
+TEST(AugmentationTest, AShiftReachesEveryOffsetOfItsRange) {
+  Augmentation augmentation = Augmentation::None();
+  augmentation.shift_pixels = 2;
+  std::mt19937_64 random(1);
+  const Spot before = SpotOf(Disc(4));
+  std::set<std::pair<int64_t, int64_t>> offsets;
+  for (int draw = 0; draw < 600; ++draw) {
+    const Spot after = SpotOf(Drawn(Disc(4), augmentation, random));
+    EXPECT_EQ(after.pixels, before.pixels);
+    offsets.emplace(std::llround(after.x - before.x), std::llround(after.y - before.y));
+  }
+  std::set<std::pair<int64_t, int64_t>> all;
+  for (int dy = -2; dy <= 2; ++dy) {
+    for (int dx = -2; dx <= 2; ++dx) all.emplace(dx, dy);
+  }
+  EXPECT_EQ(offsets, all);
 }
 
 TEST(AugmentationTest, ARotationCarriesADiscAroundTheCentreByEveryAngle) {

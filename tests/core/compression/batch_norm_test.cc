@@ -8,6 +8,22 @@
 namespace cytopress {
 namespace {
 
+struct Statistics {
+  torch::Tensor mean, variance;  // by channel; of what there is, not of what it was drawn from
+};
+
+// Of the first convolution's outputs for all training images at once.
+Statistics StatisticsOfTheStem(const TorchNetwork& network, const Dataset& dataset) {
+  const BatchLoader loader(dataset, dataset.train, static_cast<int>(dataset.train.size()), 1);
+  const torch::Tensor outputs =
+      at::conv2d(loader.EvaluationBatch(0).images, network.tensors().at("conv1.weight"), {}, 2, 1)
+          .to(torch::kFloat64);
+  const torch::Tensor mean = outputs.mean({0, 2, 3});
+  return {mean, outputs.square().mean({0, 2, 3}) - mean.square()};
+}
+
+double LargestMagnitude(const torch::Tensor& tensor) { return tensor.abs().max().item<double>(); }
+
 // The first batch norm's statistics follow from the data and the first convolution alone.
 TEST(ReestimateBatchNormTest, MeasuresWhatFlowsThroughTheNetworkNow) {
   torch::NoGradGuard no_grad;
@@ -44,6 +60,11 @@ TEST(ReestimateBatchNormTest, AveragesOverAllBatchesAndLeavesTheWeightsAlone) {
   for (const auto& [name, tensor] : network.Parameters()) {
     EXPECT_TRUE(tensor.equal(untouched.tensors().at(name))) << name;
   }
+  const Statistics expected = StatisticsOfTheStem(network, dataset);
+  EXPECT_LT(LargestMagnitude(network.tensors().at("bn1.running_mean") - expected.mean), 1e-4);
+  // Each batch's own, around its own mean.
+  EXPECT_LT(LargestMagnitude(network.tensors().at("bn1.running_var") / expected.variance - 1),
+            0.01);
 }
 
 // As Import leaves a folded model: identities, biases of any size, activations of any size.
@@ -76,6 +97,17 @@ TEST(UnfoldBatchNormTest, AnswersAsBeforeAndInTrainingToo) {
   EXPECT_LT(
       (network.Forward(images, TorchNetwork::Mode::kTrain) - before).abs().max().item<double>(),
       1e-2 * size);
+}
+
+TEST(UnfoldBatchNormTest, MeasuresAllBatches) {
+  torch::NoGradGuard no_grad;
+  const Dataset dataset = SpotDataset();  // two batches
+  const TorchNetwork network = SmallNetwork("resnet20");
+  UnfoldBatchNorm(network, dataset, 1);
+  const Statistics expected = StatisticsOfTheStem(network, dataset);
+  EXPECT_LT(LargestMagnitude(network.tensors().at("bn1.running_mean") - expected.mean), 1e-4);
+  EXPECT_LT(LargestMagnitude(network.tensors().at("bn1.running_var") / expected.variance - 1),
+            1e-3);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <random>
 
 #include "core/compression/batch_loader.h"
@@ -12,20 +13,22 @@
 namespace cytopress {
 namespace {
 
-std::map<std::string, float> Calibrate(v1::RangeMethod method, double percentile = 100) {
+std::map<std::string, float> Calibrate(v1::RangeMethod method, double percentile = 100,
+                                       const Dataset& dataset = SpotDataset(), int images = 64) {
   v1::QuantizeOptions options;
-  options.set_calibration_images(64);
+  options.set_calibration_images(images);
   options.set_activation_range(method);
   options.set_activation_percentile(percentile);
-  return CalibrateActivations(SmallNetwork(), SpotDataset(), options, 1);
+  return CalibrateActivations(SmallNetwork(), dataset, options, 1);
 }
 
-// Of the outputs of all layers for the images that Calibrate looks at.
-std::map<std::string, torch::Tensor> Magnitudes(bool with_relu = true) {
-  const Dataset dataset = SpotDataset();
+// Of the outputs of all layers for the images that Calibrate looks at, in one batch.
+std::map<std::string, torch::Tensor> Magnitudes(bool with_relu = true,
+                                                const Dataset& dataset = SpotDataset(),
+                                                int images = 64) {
   const TorchNetwork network = SmallNetwork();
   torch::NoGradGuard no_grad;
-  const BatchLoader loader(dataset, dataset.train, 64, /*seed=*/1, /*max_images=*/64);
+  const BatchLoader loader(dataset, dataset.train, images, /*seed=*/1, /*max_images=*/images);
   std::map<std::string, torch::Tensor> outputs;
   TorchNetwork::Hooks hooks;
   hooks.after = [&](const Layer& layer, const torch::Tensor& output) {
@@ -58,6 +61,36 @@ TEST(CalibrateActivationsTest, CoversTheWantedShareOfEveryLayer) {
     ++exact;
   }
   EXPECT_GT(exact, 0);
+}
+
+// Images of the mean's gray, which give next to nothing, are all of the first batch and of the
+// last: a range of either alone would be far too small.
+TEST(CalibrateActivationsTest, AllBatchesCount) {
+  Dataset dataset = SpotDataset();
+  dataset.train = DrawSpots(192, 1);  // three batches
+  const auto batch = static_cast<std::ptrdiff_t>(dataset.train.pixels.size() / 3);
+  std::fill_n(dataset.train.pixels.begin(), batch, 127);
+  std::fill_n(dataset.train.pixels.end() - batch, batch, 127);
+  const auto full = Calibrate(v1::RANGE_METHOD_MIN_MAX, 100, dataset, 192);
+  const auto most = Calibrate(v1::RANGE_METHOD_PERCENTILE, 90, dataset, 192);
+  for (const auto& [layer, output] : Magnitudes(/*with_relu=*/true, dataset, 192)) {
+    if (layer == "input") continue;  // its range follows from the preprocessing
+    const auto largest = output.max().item<float>();
+    EXPECT_NEAR(full.at(layer), largest, 1e-4 * largest) << layer;
+    const auto share = output.le(most.at(layer)).to(torch::kFloat32).mean().item<double>();
+    EXPECT_GE(share, 0.899) << layer;
+  }
+}
+
+// From the darkest or the brightest pixel of some channel.
+TEST(CalibrateActivationsTest, TheInputsRangeIsThatOfTheChannelThatReachesFurthest) {
+  Dataset dataset = SpotDataset();
+  dataset.preprocessing.mean = {0.2f, 0.5f, 0.9f};
+  dataset.preprocessing.stddev = {0.5f, 0.5f, 0.25f};
+  EXPECT_FLOAT_EQ(Calibrate(v1::RANGE_METHOD_MIN_MAX, 100, dataset).at("input"), 3.6f);
+  dataset.preprocessing.mean = {0.1f, 0.5f, 0.5f};
+  dataset.preprocessing.stddev = {0.25f, 0.5f, 0.5f};
+  EXPECT_FLOAT_EQ(Calibrate(v1::RANGE_METHOD_MIN_MAX, 100, dataset).at("input"), 3.6f);
 }
 
 // The clipping of least error for a long tail lies between a low percentile and the largest value.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
 #include <tuple>
 
 #include "core/compression/batch_loader.h"
@@ -121,6 +122,14 @@ v1::QuantizeOptions Int4() {
   return options;
 }
 
+// The last batch norm of a block starts at zero, where nothing would matter.
+void SwitchOnBranches(const TorchNetwork& network) {
+  for (const auto& [name, tensor] : network.tensors()) {
+    torch::Tensor target = tensor;
+    if (tensor.dim() == 1 && name.find("bn2.weight") != std::string::npos) target.fill_(1);
+  }
+}
+
 double Distance(const torch::Tensor& a, const torch::Tensor& b) {
   return ((a - b).norm() / a.norm()).item<double>();
 }
@@ -131,11 +140,7 @@ TEST(RoundWithGptqTest, BringsTheNetworkCloserToWhatItWasThanTheNearest) {
   const TorchNetwork network = SmallNetwork("resnet20"), nearest = SmallNetwork("resnet20"),
                      gptq = SmallNetwork("resnet20");
   for (const TorchNetwork* each : {&network, &nearest, &gptq}) {
-    // The last batch norm of a block starts at zero, where nothing would matter.
-    for (const auto& [name, tensor] : each->tensors()) {
-      torch::Tensor target = tensor;
-      if (tensor.dim() == 1 && name.find("bn2.weight") != std::string::npos) target.fill_(1);
-    }
+    SwitchOnBranches(*each);
     ApplyMasks(MagnitudeMasks(*each, {}, 0.5), *each);
   }
   const WeightGrids grids = FindWeightGrids(network, Int4());
@@ -164,6 +169,43 @@ TEST(RoundWithGptqTest, BringsTheNetworkCloserToWhatItWasThanTheNearest) {
   };
   EXPECT_LT(Distance(output(network), output(gptq)),
             0.7 * Distance(output(network), output(nearest)));
+}
+
+// The rounded network passes on what each layer was rounded for. A sum in FP32 may turn a weight
+// that is about between two integers, and what is to make up for it.
+TEST(RoundWithGptqTest, RoundsEveryConvolutionForAllInputsThatTheRoundedLayersBeforeItGive) {
+  torch::NoGradGuard no_grad;
+  const Dataset dataset = SpotDataset();
+  const TorchNetwork network = SmallNetwork("resnet20"), unrounded = SmallNetwork("resnet20");
+  SwitchOnBranches(network);
+  const WeightGrids grids = FindWeightGrids(network, Int4());
+  ASSERT_TRUE(RoundWithGptq(network, dataset, Int4(), grids, 1, [](double) {
+                return absl::OkStatus();
+              }).ok());
+  int convolutions = 0;
+  TorchNetwork::Hooks hooks;
+  hooks.before = [&](const Layer& layer, const torch::Tensor& input) {
+    if (layer.op != Op::kConv) return;
+    ++convolutions;
+    const torch::Tensor windows =
+        at::im2col(input.to(torch::kFloat64).contiguous(), {layer.kernel, layer.kernel}, {1, 1},
+                   {layer.padding, layer.padding}, {layer.stride, layer.stride})
+            .transpose(0, 1)
+            .flatten(1);
+    const torch::Tensor gram = at::mm(windows, windows.t());
+    const std::string name = layer.name + ".weight";
+    const auto rows = [&](const TorchNetwork& from) {
+      return from.tensors().at(name).contiguous().reshape({layer.out_channels, -1});
+    };
+    const torch::Tensor steps = torch::tensor(grids.at(name).scales).unsqueeze(1);
+    const int levels = layer.name == "conv1" ? 127 : 7;
+    const torch::Tensor expected = GptqRound(rows(unrounded), gram, steps, levels);
+    const torch::Tensor same = (expected - rows(network)).abs() < 0.5 * steps;
+    EXPECT_GT(same.to(torch::kFloat64).mean().item<double>(), 0.97) << layer.name;
+  };
+  const BatchLoader loader(dataset, dataset.train, 64, /*seed=*/1, /*max_images=*/64);
+  network.Forward(loader.EvaluationBatch(0).images, TorchNetwork::Mode::kEvaluate, hooks);
+  EXPECT_EQ(convolutions, 21);
 }
 
 TEST(RoundWithGptqTest, EndsWithTheErrorOfItsProgress) {

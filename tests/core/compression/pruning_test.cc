@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/artifact/artifact.h"
 #include "core/compression/dead_channels.h"
 #include "tests/core/compression/test_data.h"
 
@@ -105,6 +106,54 @@ TEST(PruningTest, LayerMagnitudeTakesTheSameShareOfEveryLayer) {
   for (const auto& [name, mask] : MagnitudeMasks(SmallNetwork(), options, 0.75)) {
     EXPECT_NEAR((mask == 0).to(torch::kFloat32).mean().item<float>(), 0.75, 1e-3) << name;
   }
+}
+
+// Products of one image by the weights that a mask keeps.
+double Products(const Network& network, const Masks& masks) {
+  double products = 0;
+  for (const Layer& layer : network.layers) {
+    const auto mask = masks.find(layer.name + ".weight");
+    if (mask == masks.end()) continue;
+    products += mask->second.sum().item<double>() * layer.out_height * layer.out_width;
+  }
+  return products;
+}
+
+TEST(PruningTest, CostAwareMagnitudeTakesMoreWhereWeightsAreUsedMore) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  v1::PruneOptions options;
+  options.set_method(v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE);
+  const Masks masks = MagnitudeMasks(network, options, 0.8);
+  const Masks plain = GlobalMagnitudeMasks(network, 0.8);
+  int64_t removed = 0;
+  for (const auto& [name, mask] : masks) removed += (mask == 0).sum().item<int64_t>();
+  EXPECT_EQ(removed, std::llround(0.8 * PrunableCount(network)));
+  EXPECT_LT(Products(network.network(), masks), 0.8 * Products(network.network(), plain));
+}
+
+TEST(PruningTest, CostAwareMagnitudeComparesSquaresForEachUnitOfCost) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  double weights = 0, products = 0;
+  for (const Layer& layer : network.network().layers) {
+    if (!IsPrunable(layer)) continue;
+    weights += static_cast<double>(layer.weight_count());
+    products += static_cast<double>(layer.weight_count() * layer.out_height * layer.out_width);
+  }
+  v1::PruneOptions options;
+  options.set_method(v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE);
+  const Masks masks = MagnitudeMasks(network, options, 0.5);
+  double most_removed = 0, least_kept = 1e9;
+  for (const Layer& layer : network.network().layers) {
+    if (!IsPrunable(layer)) continue;
+    const double cost = 1 / weights + layer.out_height * layer.out_width / products;
+    const torch::Tensor mask = masks.at(layer.name + ".weight");
+    const torch::Tensor squares = network.tensors().at(layer.name + ".weight").square() / cost;
+    most_removed = std::max(most_removed, (squares * (1 - mask)).max().item<double>());
+    least_kept = std::min(least_kept, (squares + (1 - mask) * 1e9).min().item<double>());
+  }
+  EXPECT_LE(most_removed, least_kept * (1 + 1e-5));
 }
 
 // [out, blocks, 4, kh, kw] of a mask.

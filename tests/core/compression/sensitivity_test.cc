@@ -4,10 +4,13 @@
 
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/artifact/container.h"
 #include "core/artifact/tensor_codec.h"
+#include "core/compression/augmentation.h"
+#include "core/compression/batch_loader.h"
 #include "core/compression/pruning.h"
 #include "core/compression/weight_rounding.h"
 #include "tests/core/compression/test_data.h"
@@ -76,6 +79,42 @@ TEST_F(SensitivityTest, LessLeftIsSmallerAndCostsMore) {
       }
       EXPECT_LT(now.bytes, before.bytes) << layer.layer;
       EXPECT_GE(now.loss, before.loss * 0.999) << layer.layer;
+    }
+  }
+}
+
+// Measured by hand on one batch of eight images, whose mean gradient times eight is theirs.
+TEST_F(SensitivityTest, ALossIsHalfTheFisherWeightedSquareOfWhatChanges) {
+  const std::string name = "layer2.0.conv2";
+  // The choices say it themselves.
+  (*recipe_.mutable_quantize()->mutable_layer_weights())[name] = v1::WEIGHT_TYPE_INT4;
+  const auto layers = MeasureSensitivity(network_, dataset_, recipe_, /*images=*/8,
+                                         [](double) { return absl::OkStatus(); });
+  ASSERT_TRUE(layers.ok()) << layers.status();
+
+  BatchLoader loader(dataset_, dataset_.train, 8, recipe_.seed(), /*max_images=*/8);
+  loader.StartEpoch(0);
+  const Batch batch = loader.TrainBatch(0, Augmentation::None());
+  const torch::Tensor logits = network_.Forward(batch.images, TorchNetwork::Mode::kEvaluate);
+  at::cross_entropy_loss(logits, batch.labels).backward();
+  torch::NoGradGuard no_grad;
+  const torch::Tensor parameter = network_.tensors().at(name + ".weight");
+  const torch::Tensor weight = parameter.detach();
+  const torch::Tensor fisher = 8 * parameter.grad().to(torch::kFloat64).square();
+  const torch::Tensor magnitudes = weight.abs();
+  const int64_t half = weight.numel() / 2;
+  const torch::Tensor sorted = std::get<0>(magnitudes.flatten().sort());
+  const torch::Tensor kept = (magnitudes > sorted[half - 1]).to(torch::kFloat32);
+  for (const auto& [type, levels] :
+       {std::pair{v1::WEIGHT_TYPE_INT8, 127}, {v1::WEIGHT_TYPE_INT4, 7}}) {
+    const torch::Tensor steps = magnitudes.amax({1, 2, 3}, /*keepdim=*/true) / levels;
+    const torch::Tensor rounded = (weight / steps).round() * steps;
+    for (const double sparsity : {0.0, 0.5}) {
+      const torch::Tensor change = weight - (sparsity > 0 ? rounded * kept : rounded);
+      const double expected = 0.5 * (fisher * change.square()).sum().item<double>();
+      EXPECT_GT(expected, 0);
+      EXPECT_NEAR(Choice(Find(*layers, name), sparsity, type).loss, expected, 1e-3 * expected)
+          << levels << " levels, sparsity " << sparsity;
     }
   }
 }

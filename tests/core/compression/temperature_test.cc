@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace cytopress {
 namespace {
 
@@ -44,6 +46,14 @@ TEST(TemperatureTest, IsBoundedAndNoneWhereAllIsRight) {
   EXPECT_NEAR(*FitTemperature(logits, {1, 0}), 20, 1e-6);
 }
 
+// Right 99 times of 100, which only 1/4595 of the temperature would say.
+TEST(TemperatureTest, IsBoundedBelow) {
+  const torch::Tensor logits = torch::tensor({0.001f, 0.0f}).repeat({100, 1});
+  std::vector<int> labels(100, 0);
+  labels[7] = 1;
+  EXPECT_NEAR(*FitTemperature(logits, labels), 0.05, 1e-6);
+}
+
 TEST(TemperatureTest, DividesScalesBiasAndRange) {
   Artifact artifact;
   StoredTensor& weight = artifact.tensors["fc.weight"];
@@ -61,6 +71,22 @@ TEST(TemperatureTest, DividesScalesBiasAndRange) {
   EXPECT_THAT(bias.floats, ElementsAre(2.0f, -6.0f));
   EXPECT_EQ(artifact.activation_ranges.at("fc"), 16.0f);
   EXPECT_EQ(artifact.activation_ranges.at("conv1"), 3.0f);
+}
+
+TEST(TemperatureTest, DividesWeightsThatAreNoIntegers) {
+  for (const Encoding encoding : {Encoding::kFloat16, Encoding::kFloat32}) {
+    Artifact artifact;
+    StoredTensor& weight = artifact.tensors["fc.weight"];
+    weight.encoding = encoding;
+    weight.shape = {2, 1};
+    weight.floats = {3.0f, -1.5f};
+    StoredTensor& bias = artifact.tensors["fc.bias"];
+    bias.shape = {2};
+    bias.floats = {1.0f, -3.0f};
+    DivideLogits(0.5, &artifact);
+    EXPECT_THAT(weight.floats, ElementsAre(6.0f, -3.0f));
+    EXPECT_THAT(bias.floats, ElementsAre(2.0f, -6.0f));
+  }
 }
 
 }  // namespace

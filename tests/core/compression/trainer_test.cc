@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include "core/compression/scoring.h"
 #include "core/compression/weight_rounding.h"
 #include "tests/core/compression/test_data.h"
@@ -53,6 +57,74 @@ TEST(LearningRateTest, MayWarmUpToTheEnd) {
   EXPECT_NEAR(LearningRateFactor(98, 99, 1), 0.99, 1e-9);
 }
 
+TEST(LearningRateTest, IsThatOfTheStepAmongAllStepsOfTheRound) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork("resnet20");
+  v1::TrainOptions options = Options(3);
+  options.set_max_images(64);
+  std::vector<double> used;
+  Trainer::Hooks hooks = NoHooks();
+  hooks.on_step = [&](const StepReport& report) {
+    used.push_back(report.learning_rate);
+    return absl::OkStatus();
+  };
+  Trainer trainer(network, dataset, options, Seeded());
+  ASSERT_TRUE(trainer.Run(hooks).ok());
+  ASSERT_EQ(used.size(), 6u);
+  for (int step = 0; step < 6; ++step) {
+    EXPECT_DOUBLE_EQ(used[step], options.learning_rate() *
+                                     LearningRateFactor(step, 6, options.warmup_fraction()))
+        << step;
+  }
+}
+
+// Of the first step of a network that gives every image the logits `bias`. All are of class 0.
+double FirstLoss(const std::vector<float>& bias, const v1::TrainOptions& options,
+                 const TrainerSetup& setup) {
+  Dataset dataset = SpotDataset();
+  std::fill(dataset.train.labels.begin(), dataset.train.labels.end(), 0);
+  TorchNetwork network = SmallNetwork("resnet20");
+  {
+    torch::NoGradGuard no_grad;
+    torch::Tensor weight = network.tensors().at("fc.weight");
+    torch::Tensor logits = network.tensors().at("fc.bias");
+    weight.zero_();
+    logits.copy_(torch::tensor(bias));
+  }
+  double loss = 0;
+  Trainer::Hooks hooks = NoHooks();
+  hooks.on_step = [&](const StepReport& report) {
+    loss = report.loss;
+    return absl::CancelledError("stopped");
+  };
+  Trainer trainer(network, dataset, options, setup);
+  EXPECT_TRUE(absl::IsCancelled(trainer.Run(hooks)));
+  return loss;
+}
+
+// Probabilities of 3/4 and 1/4; the smoothed label has 9/10 and 1/10.
+TEST(TrainerLossTest, SmoothsTheLabels) {
+  v1::TrainOptions options = Options(1);
+  options.set_label_smoothing(0.2);
+  const double expected = -0.9 * std::log(0.75) - 0.1 * std::log(0.25);
+  EXPECT_NEAR(FirstLoss({std::log(3.0f), 0}, options, Seeded()), expected, 1e-5);
+}
+
+// Probabilities of 9/10 and 1/10, which are 3/4 and 1/4 at the temperature; the teacher's there are
+// 1/4 and 3/4.
+TEST(TrainerLossTest, IsThatOfTheLabelsAndThatOfTheTeachersAnswersByTheirShares) {
+  v1::TrainOptions options = Options(1);
+  options.set_label_smoothing(0);
+  options.set_distillation(0.25);
+  options.set_distillation_temperature(2);
+  TrainerSetup setup = Seeded();
+  setup.teacher_logits = torch::tensor({0.0f, 2 * std::log(3.0f)}).repeat({256, 1});
+  const double labels = -std::log(0.9);
+  const double answers = -0.25 * std::log(0.75) - 0.75 * std::log(0.25);
+  EXPECT_NEAR(FirstLoss({std::log(9.0f), 0}, options, setup), 0.75 * labels + 0.25 * 4 * answers,
+              1e-5);
+}
+
 TEST(TrainerTest, LearnsWhatCanBeLearned) {
   const Dataset dataset = SpotDataset();
   TorchNetwork network = SmallNetwork("resnet20");
@@ -61,6 +133,29 @@ TEST(TrainerTest, LearnsWhatCanBeLearned) {
   ASSERT_TRUE(trainer.Run(NoHooks()).ok());
   EXPECT_GT(trainer.best().accuracy, 0.95);
   EXPECT_GT(trainer.images_per_second(), 0);
+}
+
+TEST(TrainerTest, EndsWithTheBestNetworkAndNotWithTheLast) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork("resnet20");
+  const torch::Tensor classifier = network.tensors().at("fc.weight");
+  const v1::TrainOptions options = Options(6);
+  Trainer trainer(network, dataset, options, Seeded());
+  Trainer::Hooks hooks = NoHooks();
+  hooks.on_step = [&](const StepReport& report) {
+    if (report.epoch == report.epochs && report.step == report.steps) {
+      torch::NoGradGuard no_grad;
+      torch::Tensor forgotten = classifier;
+      forgotten.zero_();
+    }
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(trainer.Run(hooks).ok());
+  EXPECT_GT(trainer.best().accuracy, 0.9);
+  EXPECT_GT(classifier.abs().max().item<float>(), 0);
+  const auto evaluation = EvaluateNetwork(network, dataset, dataset.val, /*bfloat16=*/false);
+  EXPECT_EQ(evaluation->accuracy, trainer.best().accuracy);
+  EXPECT_EQ(evaluation->auc, trainer.best().auc);
 }
 
 TEST(TrainerTest, LearnsFromMixedImages) {
@@ -205,7 +300,8 @@ INSTANTIATE_TEST_SUITE_P(Ways, ResumedTrainingTest,
                                          WayOfTraining{"Averaged", 0.9, 0, 0},
                                          WayOfTraining{"Mixed", 0, 0.2, 0},
                                          WayOfTraining{"HalfPruned", 0, 0, 0.8},
-                                         WayOfTraining{"Pruned", 0, 0, 0.4}),
+                                         WayOfTraining{"Pruned", 0, 0, 0.4},
+                                         WayOfTraining{"AveragedAndPruned", 0.9, 0, 0.4}),
                          [](const auto& info) { return info.param.name; });
 
 TEST(TrainerTest, DivergenceWhilePruningIsTheSameError) {

@@ -2,8 +2,6 @@
 #ifndef CYTOPRESS_TESTS_CORE_NETWORK_DESCRIPTION_H_
 #define CYTOPRESS_TESTS_CORE_NETWORK_DESCRIPTION_H_
 
-#include <cstdint>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -30,15 +28,6 @@ inline absl::StatusOr<Stem> ParseStem(absl::string_view name) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("the stem '", name, "' is unknown; use imagenet, cifar or stride2"));
-}
-
-// Multiply-accumulates of one image.
-inline int64_t Macs(const Network& network) {
-  int64_t sum = 0;
-  for (const Layer& layer : network.layers) {
-    sum += layer.weight_count() * layer.out_height * layer.out_width;
-  }
-  return sum;
 }
 
 }  // namespace cytopress

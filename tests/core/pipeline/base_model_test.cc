@@ -15,6 +15,7 @@
 #include "core/dataset/dataset.h"
 #include "core/image/image.h"
 #include "core/jobs/job_defaults.h"
+#include "core/network/network.h"
 #include "core/pipeline/pipeline.h"
 #include "core/pipeline/stages.h"
 #include "tests/core/compression/test_data.h"
@@ -341,6 +342,29 @@ TEST_F(PipelineTest, ABaseModelsWeightsGoOnUnderAnotherStem) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(registry_->Get({"tiny-dense", 1})->network().stem(), v1::STEM_STRIDE2);
   EXPECT_EQ(registry_->Get({"finer", 1})->network().stem(), v1::STEM_CIFAR);
+}
+
+TEST_F(PipelineTest, ADenseModelOfAnotherStemIsKnownToTakeAnotherTime) {
+  RecordingObserver observer;
+  v1::JobSpec spec = TinySpec();
+  spec.mutable_network()->set_stem(v1::STEM_CIFAR);
+  ASSERT_TRUE(Run(spec, observer).ok());
+  spec.set_base_model("tiny-dense");
+  spec.clear_network();
+  spec.mutable_network()->set_stem(v1::STEM_STRIDE2);
+  spec.mutable_recipe()->clear_train();
+  spec = WithDefaults(spec);
+  PipelineContext context;
+  context.registry = registry_.get();
+  context.observer = &observer;
+  PipelineState state(spec, context, torch::kCPU);
+  StageContext stage_context;
+  ASSERT_TRUE(MakeLoadStage()->Run(state, stage_context).ok());
+  NetworkSpec finer = state.network->network().spec;
+  finer.stem = Stem::kCifar;
+  EXPECT_DOUBLE_EQ(state.parent_macs, static_cast<double>(Macs(*BuildNetwork(finer))) /
+                                          static_cast<double>(Macs(state.network->network())));
+  EXPECT_GT(state.parent_macs, 2);
 }
 
 }  // namespace

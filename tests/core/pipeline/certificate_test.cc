@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/time/time.h"
+#include "core/base/clock.h"
 #include "core/compression/encoding.h"
 #include "core/compression/scoring.h"
 #include "core/pipeline/publishing.h"
@@ -84,6 +86,14 @@ TEST_F(CertificateTest, IsNotMadeWhenItIsToStop) {
     EXPECT_TRUE(absl::IsCancelled(certificate.status())) << certificate.status();
     EXPECT_EQ(calls, stop_at);
   }
+}
+
+TEST_F(CertificateTest, ItsLatencyIsAMedianOfWhatItTakes) {
+  const absl::Duration start = RealClock()->Steady();
+  const double latency = Certified(measured_).latency_seconds();
+  EXPECT_GT(latency, 0);
+  // Of 31 timings, 16 take as long as their median or longer.
+  EXPECT_LE(16 * latency, absl::ToDoubleSeconds(RealClock()->Steady() - start));
 }
 
 TEST_F(CertificateTest, TheLowestRecallIsOfAClassWithImages) {

@@ -142,6 +142,7 @@ class PipelineTest : public ::testing::Test {
     for (const auto& [tensor_name, tensor] : a.tensors) {
       EXPECT_EQ(tensor.integers, b.tensors.at(tensor_name).integers) << other << ' ' << tensor_name;
       EXPECT_EQ(tensor.scales, b.tensors.at(tensor_name).scales) << other << ' ' << tensor_name;
+      EXPECT_EQ(tensor.floats, b.tensors.at(tensor_name).floats) << other << ' ' << tensor_name;
     }
   }
 

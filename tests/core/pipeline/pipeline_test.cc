@@ -208,20 +208,6 @@ TEST_F(PipelineTest, TheLosslessStagesRunInTheirOrder) {
               Line(observer, "quantization-aware training").validation_accuracy(), 0.02);
 }
 
-TEST_F(PipelineTest, ConfidencesStayWhereValidationHasNoWrongAnswer) {
-  RecordingObserver observer;
-  v1::JobSpec spec = LearningSpec();
-  spec.mutable_recipe()->clear_prune();
-  spec.mutable_recipe()->clear_finetune();
-  spec.mutable_recipe()->mutable_quantize()->set_temperature_scaling(true);
-  ASSERT_TRUE(Run(spec, observer).ok());
-  if (Line(observer, "quantize").validation_accuracy() < 1) {
-    GTEST_SKIP() << "on this CPU training left a wrong answer";
-  }
-  EXPECT_EQ(Line(observer, "temperature").validation_accuracy(), 1);
-  EXPECT_THAT(Line(observer, "temperature").note(), HasSubstr("confidences stay as they are"));
-}
-
 TEST_F(PipelineTest, TemperatureChangesConfidencesAndNoAnswer) {
   RecordingObserver observer;
   v1::JobSpec spec = LearningSpec();
@@ -249,7 +235,7 @@ TEST_F(PipelineTest, TemperatureChangesConfidencesAndNoAnswer) {
     for (int split = 0; split < 2; ++split) {
       EXPECT_EQ(models[1].evaluations(split).right(), models[0].evaluations(split).right());
     }
-    EXPECT_NE(models[1].evaluations(0).expected_calibration_error(),
+    EXPECT_LT(models[1].evaluations(0).expected_calibration_error(),
               models[0].evaluations(0).expected_calibration_error());
   }
 }

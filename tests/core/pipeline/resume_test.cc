@@ -154,7 +154,27 @@ TEST_F(ResumedTryTest, EndsWithTheSameWeights) {
   EXPECT_FALSE(std::filesystem::exists(Nested("job-2") + ".bad"));
 }
 
-// The fine-tuning before it goes on from its own last checkpoint, and ends as it did.
+// Until the first file that holds it, what was trained is in its own last checkpoint alone.
+TEST_F(ResumedTryTest, TrainsNothingAgainForItsCell) {
+  RecordingObserver whole, stopped, resumed;
+  const auto first = Run(GoalSpec("tiny"), whole, "job-whole");
+  ASSERT_TRUE(first.ok()) << first.status();
+  stopped.stop_in_stage = "try 1: quantize";
+  EXPECT_TRUE(absl::IsCancelled(Run(GoalSpec("resumed"), stopped, "job-2").status()));
+  const auto result = Run(GoalSpec("resumed"), resumed, "job-2", 2);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(stopped.FirstEpoch(kFinetune), 1);
+  EXPECT_EQ(resumed.FirstEpoch(kFinetune), 0);
+  ExpectSameWeights("tiny-try1", "resumed-try1");
+  ExpectSameWeights("tiny", "resumed");
+  const v1::LedgerEntry before = Line(stopped, "try 1 fine-tune");
+  const v1::LedgerEntry after = Line(resumed, "try 1 fine-tune");
+  EXPECT_EQ(after.note(), before.note());
+  EXPECT_EQ(after.validation_accuracy(), before.validation_accuracy());
+  EXPECT_EQ(after.images_per_second(), before.images_per_second());
+}
+
+// The fine-tuning before it ends as it did, without training.
 TEST_F(ResumedTryTest, GoesOnWithQuantizationAwareTraining) {
   const std::string training = "try 1: quantization-aware training";
   const auto aware = [&](const std::string& name) {
@@ -170,7 +190,7 @@ TEST_F(ResumedTryTest, GoesOnWithQuantizationAwareTraining) {
   EXPECT_TRUE(absl::IsCancelled(Run(aware("resumed"), stopped, "job-2").status()));
   const auto result = Run(aware("resumed"), resumed, "job-2", 2);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_GE(resumed.FirstEpoch(kFinetune), 2);
+  EXPECT_EQ(resumed.FirstEpoch(kFinetune), 0);
   EXPECT_EQ(resumed.FirstEpoch(training), 2);
   ExpectSameWeights("tiny-try1", "resumed-try1");
 }

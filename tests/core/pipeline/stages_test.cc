@@ -11,44 +11,22 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/artifact/artifact.h"
 #include "core/compression/pruning.h"
-#include "core/compression/scoring.h"
+#include "core/compression/weight_rounding.h"
 #include "core/jobs/job_defaults.h"
 #include "core/pipeline/base_model.h"
-#include "tests/core/pipeline/pipeline_fixture.h"
+#include "tests/core/pipeline/stages_fixture.h"
 
 namespace cytopress {
 namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using ::testing::StartsWith;
-
-class StagesTest : public PipelineTest {
- protected:
-  StagesTest() : state_(spec_, context_, torch::kCPU) {
-    context_.registry = registry_.get();
-    context_.observer = &observer_;
-    context_.job_id = "job-1";
-    context_.work_folder = WorkFolder("job-1");
-    EXPECT_TRUE(MakeDirectories(context_.work_folder).ok());
-    spec_.set_model_name("tiny");
-    state_.dataset = SpotDataset();
-    state_.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20"));
-    stage_context_.progress = [](double, const v1::Progress&) { return absl::OkStatus(); };
-  }
-
-  v1::JobSpec spec_;
-  RecordingObserver observer_;
-  PipelineContext context_;
-  PipelineState state_;
-  StageContext stage_context_;
-};
 
 TEST_F(StagesTest, TheScoreOfTheServedParentIsWhatOthersAreComparedWith) {
   state_.dense.accuracy = 2;  // as no other arithmetic has it
@@ -79,28 +57,19 @@ TEST_F(StagesTest, AParentThatIsPublishedAlreadyCountsNotTheOneThatIsTrainedAgai
   EXPECT_EQ(outcome->score->answer, 0);
 }
 
-TEST_F(StagesTest, AnFp16ModelIsScoredWithTheWeightsOfItsFile) {
-  spec_.mutable_recipe()->mutable_quantize()->set_weights(v1::WEIGHT_TYPE_FP16);
-  spec_ = WithDefaults(spec_);
-  ASSERT_TRUE(MakeQuantizeStage(spec_.recipe().quantize())->Run(state_, stage_context_).ok());
-  const auto bytes = SerializeArtifact(state_.artifact);
-  ASSERT_TRUE(bytes.ok()) << bytes.status();
-  const TensorMap scored = state_.network->Export();
-  const Artifact read = *ParseArtifact(*bytes);
-  for (const auto& [name, tensor] : read.tensors) {
-    EXPECT_EQ(scored.at(name).values, tensor.floats) << name;
-  }
-}
-
-TEST_F(StagesTest, ScoringByLibTorchHearsThatItIsToStop) {
-  spec_ = WithDefaults(spec_);
-  const std::unique_ptr<Stage> quantize = MakeQuantizeStage(spec_.recipe().quantize());
-  ASSERT_TRUE(quantize->Run(state_, stage_context_).ok());
-  stage_context_.progress = [](double share, const v1::Progress&) {
-    return share < 0.7 ? absl::OkStatus() : absl::CancelledError("stop");
+TEST_F(StagesTest, ANoteSaysAmongWhichWeightsTheSmallestWerePruned) {
+  const auto note = [this](v1::PruneMethod method) {
+    PruneStageOptions options;
+    options.prune.set_sparsity(0.5);
+    options.prune.set_method(method);
+    const auto outcome = MakePruneStage("prune", options)->Run(state_, stage_context_);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    return outcome.ok() ? outcome->note : "";
   };
-  EXPECT_TRUE(absl::IsCancelled(quantize->Run(state_, stage_context_).status()));
-  EXPECT_TRUE(absl::IsCancelled(MakeTemperatureStage()->Run(state_, stage_context_).status()));
+  EXPECT_THAT(note(v1::PRUNE_METHOD_GLOBAL_MAGNITUDE), EndsWith("magnitudes of all layers"));
+  EXPECT_THAT(note(v1::PRUNE_METHOD_LAYER_MAGNITUDE), EndsWith("magnitudes of each layer"));
+  EXPECT_THAT(note(v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE),
+              EndsWith("magnitudes of all layers for what they cost"));
 }
 
 TEST_F(StagesTest, ATryWithTheChoicesOfAnotherIsNotTrainedAgain) {
@@ -166,6 +135,32 @@ TEST_F(PrunedBaseTest, QuantizationAwareTrainingKeepsNoZerosThatOnlyRoundingMade
   EXPECT_THAT(outcome->note, Not(HasSubstr("zeros kept")));
 }
 
+TEST_F(PrunedBaseTest, QuantizationAwareTrainingStaysOnTheScalesOfItsStart) {
+  WeightGrids expected = FindWeightGrids(*state_.network, spec_.recipe().quantize());
+  const std::unique_ptr<Stage> stage = MakeQatStage(spec_.recipe().quantize());
+  for (const bool resumed : {false, true}) {
+    if (resumed) {  // from a checkpoint of other scales
+      for (auto& [name, grid] : expected) {
+        for (float& scale : grid.scales) scale *= 2;
+      }
+      state_.frozen_grids = expected;
+    }
+    const auto outcome = stage->Run(state_, stage_context_);
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    ASSERT_EQ(state_.frozen_grids.size(), expected.size());
+    for (const auto& [name, grid] : expected) {
+      EXPECT_EQ(state_.frozen_grids.at(name).scales, grid.scales) << resumed << ' ' << name;
+    }
+    const std::vector<float> weights = state_.network->Export().at("conv1.weight").values;
+    const std::vector<float>& scales = expected.at("conv1.weight").scales;
+    const size_t row = weights.size() / scales.size();
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const double steps = weights[i] / scales[i / row];
+      EXPECT_NEAR(steps, std::round(steps), 1e-3) << "weights are left rounded";
+    }
+  }
+}
+
 TEST(SparsityBeforeRoundingTest, IsThatOfTheLastLineBeforeQuantization) {
   std::vector<v1::LedgerEntry> ledger;
   const auto add = [&](v1::StageKind kind, double sparsity) {
@@ -204,7 +199,6 @@ TEST_F(PrunedBaseTest, ATimeLimitLeavesOutEpochsAndChangesNothingElse) {
   options.gradual.emplace();
   options.gradual->set_sparsity(0.5);
   options.gradual->set_gradual_fraction(0.4);
-  stage_context_.checkpoint = [](const TensorTable&) { return absl::OkStatus(); };
   const auto train = [&](int epochs, absl::Duration limit) {
     EXPECT_TRUE(state_.network->Import(before).ok());
     state_.masks.clear();
@@ -234,72 +228,6 @@ TEST_F(PrunedBaseTest, ATimeLimitLeavesOutEpochsAndChangesNothingElse) {
   EXPECT_EQ(state_.goal.epochs, 0);
   options.cost_after = 1e9;  // for which an hour is little
   EXPECT_THAT(train(2, absl::Hours(1)), HasSubstr("1 of 2 epochs"));
-}
-
-// As a full disk is; what was saved before is intact.
-TEST_F(StagesTest, TrainingGoesOnWithoutACheckpointThatThereIsNoRoomFor) {
-  v1::TrainOptions& options = *spec_.mutable_recipe()->mutable_train();
-  options.set_epochs(3);
-  options.set_max_images(32);
-  options.set_batch_size(32);
-  options.set_precision("fp32");
-  spec_ = WithDefaults(spec_);
-  absl::Status saved = absl::ResourceExhaustedError("cannot write checkpoint.pt: no space left");
-  int checkpoints = 0;
-  stage_context_.checkpoint = [&](const TensorTable&) {
-    ++checkpoints;
-    return saved;
-  };
-  const auto full = MakeTrainStage(spec_.recipe().train())->Run(state_, stage_context_);
-  EXPECT_TRUE(full.ok()) << full.status();
-  EXPECT_EQ(checkpoints, 2) << "after each epoch but the last";
-  saved = absl::PermissionDeniedError("cannot write checkpoint.pt: permission denied");
-  const auto denied = MakeTrainStage(spec_.recipe().train())->Run(state_, stage_context_);
-  EXPECT_EQ(denied.status(), saved);
-  EXPECT_EQ(checkpoints, 3);
-}
-
-double Distance(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return std::sqrt(sum);
-}
-
-TEST_F(StagesTest, QuantizationIsMendedByEverBetterRoundingOfTheUnroundedWeights) {
-  v1::QuantizeOptions& options = *spec_.mutable_recipe()->mutable_quantize();
-  options.set_weights(v1::WEIGHT_TYPE_INT4);
-  options.set_per_tensor_scales(true);
-  options.set_calibration_images(16);
-  spec_ = WithDefaults(spec_);
-  const std::unique_ptr<Stage> stage = MakeQuantizeStage(spec_.recipe().quantize());
-  const auto weights = [this] {
-    return state_.network->Export().at("layer1.0.conv1.weight").values;
-  };
-  const std::vector<float> before = weights();
-  const auto asked = stage->Run(state_, stage_context_);
-  ASSERT_TRUE(asked.ok()) << asked.status();
-  EXPECT_THAT(asked->note, StartsWith("INT4 weights only, "));
-  EXPECT_THAT(asked->note, HasSubstr("one scale a tensor"));
-  EXPECT_EQ(state_.unrounded.at("layer1.0.conv1.weight").values, before);
-  const double asked_distance = Distance(weights(), before);
-
-  const auto first = stage->Mend(state_, stage_context_, 0);
-  ASSERT_TRUE(first.ok()) << first.status();
-  ASSERT_TRUE(first->has_value());
-  EXPECT_THAT((*first)->note, HasSubstr("rounded to the nearest"));
-  EXPECT_THAT((*first)->note, HasSubstr("batch-norm statistics measured again"));
-  EXPECT_THAT((*first)->note, Not(HasSubstr("one scale a tensor")));
-  EXPECT_LT(Distance(weights(), before), asked_distance);
-
-  const auto second = stage->Mend(state_, stage_context_, 1);
-  ASSERT_TRUE(second.ok()) << second.status();
-  ASSERT_TRUE(second->has_value());
-  EXPECT_THAT((*second)->note, HasSubstr("ranges by MSE, rounded with compensated errors"));
-
-  const auto third = stage->Mend(state_, stage_context_, 2);
-  ASSERT_TRUE(third.ok()) << third.status();
-  EXPECT_FALSE(third->has_value());
 }
 
 TEST_F(StagesTest, AServedFileIsMendedByOtherRangesOfItsActivations) {
@@ -368,41 +296,6 @@ TEST_F(StagesTest, AnEvaluationHearsBetweenBatchesThatItIsToStop) {
     EXPECT_TRUE(absl::IsCancelled(stage->Run(state_, stage_context_).status())) << at;
     EXPECT_EQ(shares.size(), at);
   }
-}
-
-TEST_F(StagesTest, AnInt4StemAndClassifierAreStoredAndServedAsSuch) {
-  torch::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : state_.network->tensors()) {
-    if (tensor.dim() == 4 && name != "conv1.weight") tensor.zero_();  // takes no time to compress
-  }
-  v1::QuantizeOptions& options = *spec_.mutable_recipe()->mutable_quantize();
-  options.set_weights(v1::WEIGHT_TYPE_INT4);
-  options.set_group_size(16);
-  options.set_calibration_images(16);
-  for (const std::string layer : {"conv1", "fc"}) {
-    (*options.mutable_layer_weights())[layer] = v1::WEIGHT_TYPE_INT4;
-  }
-  (*options.mutable_layer_weights())["layer1.0.conv1"] = v1::WEIGHT_TYPE_INT8;
-  spec_ = WithDefaults(spec_);
-  const auto quantized = MakeQuantizeStage(spec_.recipe().quantize())->Run(state_, stage_context_);
-  ASSERT_TRUE(quantized.ok()) << quantized.status();
-  int layers = 0;
-  for (const Layer& layer : state_.network->network().layers) {
-    if (layer.weight_count() > 0) ++layers;
-  }
-  EXPECT_THAT(quantized->note, StartsWith(absl::StrCat(layers - 1, " of ", layers,
-                                                       " layers INT4, the others INT8: weights "
-                                                       "only, ")));
-  const auto bytes = SerializeArtifact(state_.artifact);
-  ASSERT_TRUE(bytes.ok()) << bytes.status();
-  const Artifact read = *ParseArtifact(*bytes);
-  for (const char* name : {"conv1.weight", "fc.weight"}) {
-    EXPECT_EQ(read.tensors.at(name).encoding, Encoding::kInt4) << name;
-    EXPECT_EQ(read.tensors.at(name).integers, state_.artifact.tensors.at(name).integers) << name;
-  }
-  const auto served = EvaluateArtifact(read, state_.dataset, "val", {});
-  ASSERT_TRUE(served.ok()) << served.status();
-  EXPECT_THAT(served->engine(), HasSubstr("int8"));
 }
 
 }  // namespace
