@@ -12,6 +12,10 @@ namespace cytopress {
 // From zero to the range: outputs of a ReLU are stored unsigned, others in steps either way.
 inline int ActivationSteps(bool relu) { return relu ? 255 : 127; }
 
+// Steps of the output that a product of two ones is at least worth: of less, the sum of a whole
+// channel does not change what is stored.
+inline constexpr float kSmallestProduct = 1e-12f;
+
 // The size of a step of the outputs of `layer`, a convolution or the input; pooled maps keep the
 // grid of what they pool. FAILED_PRECONDITION where the artifact has no range for it,
 // INVALID_ARGUMENT where that gives no positive number.

@@ -1,5 +1,8 @@
 #include "core/artifact/manifest.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 #include "core/artifact/checks.h"
 #include "core/base/status_macros.h"
@@ -17,29 +20,56 @@ using google::protobuf::io::CodedInputStream;
 
 // Several times as many as the largest job leaves, of 100 cells, 1000 layers and 1024 classes.
 constexpr int kMaxFields = 1 << 16;
+// Of packed numbers: four confusion matrices, and as many others as there may be fields.
+constexpr int kMaxNumbers = 4 * kMaxClasses * kMaxClasses + kMaxFields;
 
 absl::Status Damaged() {
   return absl::DataLossError("the model file is damaged: its manifest cannot be parsed");
 }
 
+// What a manifest may still have.
+struct Left {
+  int fields = kMaxFields;
+  int numbers = kMaxNumbers;
+};
+
+absl::Status TooMany(int most, absl::string_view things) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the model's manifest has more than ", most, " ", things));
+}
+
+// Takes the numbers of a packed field from `left`. They are varints, each of which ends with a byte
+// under 128, or have a fixed size: then they take no more memory than bytes here, and it does not
+// matter that more are counted than there are.
+absl::Status CountNumbers(int bytes, CodedInputStream* in, Left* left) {
+  std::string numbers;
+  if (!in->ReadString(&numbers, bytes)) return Damaged();
+  const auto ends = std::count_if(numbers.begin(), numbers.end(),
+                                  [](char byte) { return static_cast<uint8_t>(byte) < 128; });
+  if (ends > left->numbers) return TooMany(kMaxNumbers, "numbers");
+  left->numbers -= static_cast<int>(ends);
+  return absl::OkStatus();
+}
+
 // Takes the fields of a message, and of those within it, from `left`.
-absl::Status CountFields(const Descriptor& type, CodedInputStream* in, int* left) {
+absl::Status CountFields(const Descriptor& type, CodedInputStream* in, Left* left) {
   while (const uint32_t tag = in->ReadTag()) {
-    if (--*left < 0) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("the model's manifest has more than ", kMaxFields, " fields"));
-    }
+    if (--left->fields < 0) return TooMany(kMaxFields, "fields");
     const WireFormatLite::WireType wire_type = WireFormatLite::GetTagWireType(tag);
     const FieldDescriptor* field = type.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
     // No release writes groups, in which fields could hide.
     if (wire_type == WireFormatLite::WIRETYPE_START_GROUP) return Damaged();
     if (wire_type != WireFormatLite::WIRETYPE_LENGTH_DELIMITED || field == nullptr ||
-        field->message_type() == nullptr) {
+        (field->message_type() == nullptr && !field->is_packable())) {
       if (!WireFormatLite::SkipField(in, tag)) return Damaged();
       continue;
     }
     int bytes = 0;
     if (!in->ReadVarintSizeAsInt(&bytes) || bytes > in->BytesUntilLimit()) return Damaged();
+    if (field->is_packable()) {
+      CYTOPRESS_RETURN_IF_ERROR(CountNumbers(bytes, in, left));
+      continue;
+    }
     const CodedInputStream::Limit limit = in->PushLimit(bytes);
     CYTOPRESS_RETURN_IF_ERROR(CountFields(*field->message_type(), in, left));
     in->PopLimit(limit);
@@ -116,7 +146,7 @@ absl::StatusOr<v1::Manifest> ParseManifestMessage(absl::string_view bytes) {
   const auto size = static_cast<int>(bytes.size());
   CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()), size);
   in.PushLimit(size);
-  int left = kMaxFields;
+  Left left;
   CYTOPRESS_RETURN_IF_ERROR(CountFields(*v1::Manifest::descriptor(), &in, &left));
   v1::Manifest manifest;
   if (!manifest.ParseFromArray(bytes.data(), size)) return Damaged();

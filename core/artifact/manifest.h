@@ -22,8 +22,8 @@ absl::StatusOr<Artifact> ArtifactWithoutTensors(const v1::Manifest& manifest);
 // Equal messages give equal bytes, maps included. INVALID_ARGUMENT for text that is not UTF-8.
 absl::StatusOr<std::string> SerializeManifest(const v1::Manifest& manifest);
 
-// DATA_LOSS; RESOURCE_EXHAUSTED for more fields than any model has, before memory is taken: an
-// empty message takes 2 bytes here and more than 100 in memory.
+// DATA_LOSS; RESOURCE_EXHAUSTED for more fields or numbers than any model has, before memory is
+// taken: an empty message takes 2 bytes here and more than 100 in memory, a number 1 and 8.
 absl::StatusOr<v1::Manifest> ParseManifestMessage(absl::string_view bytes);
 
 v1::TensorEncoding ToProto(Encoding encoding);

@@ -16,6 +16,8 @@ int64_t ImageBytes(const NetworkSpec& spec) {
   return int64_t{spec.input_channels} * spec.input_height * spec.input_width;
 }
 
+}  // namespace
+
 int LargestBatch(const DenseModel& model, const BatchLimits& limits) {
   int64_t largest_map = 0;
   for (size_t i = 0; i < model.network.layers.size(); ++i) {
@@ -28,8 +30,6 @@ int LargestBatch(const DenseModel& model, const BatchLimits& limits) {
   while (batch > 1 && batch * largest_map > limits.map_bytes) batch /= 2;
   return batch;
 }
-
-}  // namespace
 
 ScopedThreads::ScopedThreads(int threads) : before_(omp_get_max_threads()) {
   if (threads != before_) omp_set_num_threads(threads);

@@ -30,6 +30,9 @@ struct BatchLimits {
   int64_t map_bytes = int64_t{64} << 20;
 };
 
+// The largest batch of a model within these limits, at least 1.
+int LargestBatch(const DenseModel& model, const BatchLimits& limits = {});
+
 // Checks requests and cuts them into batches. Thread-compatible, as every engine.
 class BatchEngine : public Engine {
  public:

@@ -183,8 +183,9 @@ class ModelBuilder {
     const size_t row = weight.integers.size() / affine.scale.size();
     for (size_t o = 0; o < affine.scale.size(); ++o) {
       float multiplier = input_step * weight.scales[o] * affine.scale[o] / step;
-      if (!std::isnormal(multiplier)) {
-        // A channel that its batch norm silences has no weights; oneDNN divides by the multiplier.
+      if (!(std::abs(multiplier) >= kSmallestProduct) || !std::isfinite(multiplier)) {
+        // A channel that its batch norm silences has no weights, for all kernels alike; oneDNN 2.x
+        // divides the bias by the multiplier.
         multiplier = 1;
         std::fill_n(&convolution.integer_weights[o * row], row, int8_t{0});
       }

@@ -43,8 +43,9 @@ class Engine {
   // layers are multiplied as matrices by AMX.
   //
   // The INT8 engines are equal but for values near the middle of two quantization steps (up to a
-  // sixteenth of a step from it, which the block kernels' bias may be off); all of the block
-  // engines are equal. A file is computed alike on all CPUs of a kind.
+  // sixteenth of a step from it, or 1/128 of a residual's step, where that is more: the block
+  // kernels' bias may be off by that); all of the block engines are equal. A file is computed alike
+  // on all CPUs of a kind.
   virtual std::string name() const = 0;
   virtual int classes() const = 0;
   virtual int64_t image_bytes() const = 0;

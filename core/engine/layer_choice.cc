@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/engine/batch_engine.h"
 #include "core/engine/network_layout.h"
 #include "core/kernels/block_map.h"
 #include "core/kernels/block_weights.h"
@@ -14,10 +15,8 @@
 namespace cytopress {
 namespace {
 
-constexpr int kBatches[] = {1, 32};
-
 // All in nanoseconds, fitted to the layers of nine ResNet-50s, sparse in several ways, at
-// both batch sizes, on one core of a Xeon with AMX: 9 to 17 % off in the mean (docs/adr/0014).
+// batch 1 and 32, on one core of a Xeon with AMX: 9 to 17 % off in the mean (docs/adr/0014).
 struct OneDnnCosts {
   double multiplication;
   double weight;        // a byte, once a pass
@@ -196,12 +195,12 @@ std::vector<LayerTimes> Estimate(const DenseModel& model, const std::vector<Bloc
   return times;
 }
 
-// From which of these on a matrix is faster than skipping zeros, by layer.
+// From which batch on a matrix is faster than skipping zeros, by layer.
 std::vector<int> MatrixFrom(const DenseModel& model, const std::vector<BlockCount>& counts,
                             IntegerUnit unit, const BlockKernel& kernel) {
   std::vector<int> from(model.network.layers.size(), LayerWay::kNever);
   std::vector<bool> decided(from.size(), false);
-  for (const int batch : {32, 16, 8, 4, 2, 1}) {
+  for (int batch = LargestBatch(model); batch >= 1; batch /= 2) {
     const std::vector<LayerTimes> times = Estimate(model, counts, batch, unit, kernel);
     for (size_t i = 0; i < from.size(); ++i) {
       if (times[i].matrix >= times[i].blocks) decided[i] = true;
@@ -211,8 +210,8 @@ std::vector<int> MatrixFrom(const DenseModel& model, const std::vector<BlockCoun
   return from;
 }
 
-// Of a pass with any choice between oneDNN and block maps, of both batch sizes, each in units of
-// what oneDNN alone takes.
+// Of a pass with any choice between oneDNN and block maps, of the smallest and the largest batch,
+// each in units of what oneDNN alone takes.
 class PassTime {
  public:
   PassTime(const DenseModel& model, IntegerUnit unit, const BlockKernel& kernel)
@@ -222,7 +221,7 @@ class PassTime {
         conversions_(network_.layers.size()) {
     const std::vector<BlockCount> counts = CountBlocks(model, kernel);
     matrix_from_ = MatrixFrom(model, counts, unit, kernel);
-    for (const int batch : kBatches) {
+    for (const int batch : {1, LargestBatch(model)}) {
       const std::vector<LayerTimes> times = Estimate(model, counts, batch, unit, kernel);
       double all = 0;
       for (const LayerTimes& time : times) all += time.onednn;
@@ -305,6 +304,11 @@ LayerWays ChooseLayers(const DenseModel& model, const BlockKernel& kernel) {
   const Network& network = model.network;
   if (model.arithmetic != DenseArithmetic::kInt8) return AllByOneDnn(network);
   if (!HasExactInt8()) return AllInBlocks(network);
+  return ChooseLayers(model, BestIntegerUnit(), kernel);
+}
+
+LayerWays ChooseLayers(const DenseModel& model, IntegerUnit unit, const BlockKernel& kernel) {
+  const Network& network = model.network;
   std::vector<int> convolutions;
   std::vector<bool> all(network.layers.size(), false);
   for (size_t i = 0; i < network.layers.size(); ++i) {
@@ -312,7 +316,7 @@ LayerWays ChooseLayers(const DenseModel& model, const BlockKernel& kernel) {
     convolutions.push_back(static_cast<int>(i));
     all[i] = true;
   }
-  const PassTime time(model, BestIntegerUnit(), kernel);
+  const PassTime time(model, unit, kernel);
   std::vector<bool> best(network.layers.size(), false);
   double best_time = time(best);
   for (std::vector<bool> start : {best, time.Apart(), all}) {

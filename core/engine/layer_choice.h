@@ -22,11 +22,15 @@ std::vector<LayerTimes> EstimateTimes(const DenseModel& model, int batch, Intege
                                       const BlockKernel& kernel);
 
 // The choice with the least estimated time of a pass with what converting maps takes, batch 1 and
-// 32 counting alike. Between oneDNN and the block kernels, which round differently, one choice for
-// all batch sizes. An estimate and not a measurement, so that a file gets the same choice, and
-// gives the same answers, each time that it is loaded on a CPU of the same kind. All in blocks
-// where oneDNN's INT8 is not exact, none where the arithmetic is not kInt8.
+// the model's largest (32, less where its maps are large) counting alike. Between oneDNN and the
+// block kernels, which round differently, one choice for all batch sizes. An estimate and not a
+// measurement, so that a file gets the same choice, and gives the same answers, each time that it
+// is loaded on a CPU of the same kind. All in blocks where oneDNN's INT8 is not exact, none where
+// the arithmetic is not kInt8.
 LayerWays ChooseLayers(const DenseModel& model, const BlockKernel& kernel = BestBlockKernel());
+
+// That of a CPU whose oneDNN computes INT8 with `unit`. REQUIRES: the model's arithmetic is kInt8.
+LayerWays ChooseLayers(const DenseModel& model, IntegerUnit unit, const BlockKernel& kernel);
 
 }  // namespace cytopress
 

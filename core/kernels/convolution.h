@@ -41,8 +41,10 @@ struct Convolution {
   // [out, in, kernel_height, kernel_width]; one of the two is filled: integers for integer sources.
   std::vector<int8_t> integer_weights;
   std::vector<float> float_weights;
-  std::vector<float> multiplier;  // one an output channel, not 0; empty (= 1) for float weights
-  std::vector<float> bias;        // one an output channel, in units of the destination
+  // One an output channel; empty (= 1) for float weights. Not so near to 0 that the bias divided by
+  // it, as oneDNN 2.x has it, is more than a float holds.
+  std::vector<float> multiplier;
+  std::vector<float> bias;  // one an output channel, in units of the destination
 
   int pad_bottom() const;
   int pad_right() const;

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/artifact/activation_grid.h"
+
 namespace cytopress {
 namespace {
 
 constexpr float kLargestBias = 1 << 30;
-// Steps of the output that a product of two ones is at least worth: less does not change a sum.
-constexpr float kSmallestProduct = 1e-12f;
 
 }  // namespace
 

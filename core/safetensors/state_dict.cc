@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -34,17 +35,29 @@ std::vector<std::string> NamesOf(const TensorMap& tensors) {
   return names;
 }
 
+// Of a prefix, whether it names one of the layers in a row ("layer1.0.") that has no layers of its
+// own, as networks in a row have.
+bool IsBlock(absl::string_view prefix, const TensorMap& tensors) {
+  if (!absl::ConsumeSuffix(&prefix, ".")) return false;
+  int number;
+  if (!absl::SimpleAtoi(prefix.substr(prefix.rfind('.') + 1), &number)) return false;
+  const std::string first_layer = absl::StrCat(prefix, ".layer1.");
+  const auto it = tensors.lower_bound(first_layer);
+  return it == tensors.end() || !absl::StartsWith(it->first, first_layer);
+}
+
 bool IsShorter(absl::string_view a, absl::string_view b) { return a.size() < b.size(); }
 
 // What stands before the names of all of the network's tensors: the shortest that a first
-// convolution has. Blocks have one as well, behind longer prefixes; one that begins otherwise is
-// another network's (a teacher's, an average's).
+// convolution has. Blocks have one as well; a prefix that begins otherwise is another network's (a
+// teacher's, an average's).
 absl::StatusOr<std::string> PrefixOf(const TensorMap& tensors) {
   std::vector<std::string> prefixes;
   for (const auto& [name, tensor] : tensors) {
     absl::string_view prefix = name;
     if (!absl::ConsumeSuffix(&prefix, kFirstConvolution)) continue;
-    if (prefix.empty() || absl::EndsWith(prefix, ".")) prefixes.emplace_back(prefix);
+    if (!prefix.empty() && !absl::EndsWith(prefix, ".")) continue;
+    if (!IsBlock(prefix, tensors)) prefixes.emplace_back(prefix);
   }
   if (prefixes.empty()) {
     return absl::InvalidArgumentError(

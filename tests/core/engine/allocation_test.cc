@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -11,6 +12,7 @@
 #include "core/engine/plan.h"
 #include "core/engine/plan_engine.h"
 #include "tests/core/engine/random_artifact.h"
+#include "tests/core/kernels/emulated_vnni_kernel.h"
 #include "tests/replaced_new.h"
 
 namespace cytopress {
@@ -27,8 +29,9 @@ void* Allocate(size_t bytes) {
 
 namespace {
 
-void ExpectNoAllocations(const DenseModel& model, const LayerWays& choice) {
-  PlanEngine engine(std::make_shared<CompiledModel>(model, choice), /*threads=*/1);
+void ExpectNoAllocations(const DenseModel& model, const LayerWays& choice,
+                         const BlockKernel& kernel = BestBlockKernel()) {
+  PlanEngine engine(std::make_shared<CompiledModel>(model, choice, kernel), /*threads=*/1);
   for (const int count : {1, 8, 32, 33}) {
     const std::vector<uint8_t> pixels = RandomPixels(model.network.spec, count);
     std::vector<float> probabilities(size_t(count) * engine.classes());
@@ -41,17 +44,29 @@ void ExpectNoAllocations(const DenseModel& model, const LayerWays& choice) {
   }
 }
 
-TEST(AllocationTest, BlocksAndMatricesAllocateNothing) {
+DenseModel Model(const std::string& architecture, Stem stem, int size, float sparsity) {
   NetworkSpec spec;
-  spec.architecture = "resnet18";
+  spec.architecture = architecture;
+  spec.stem = stem;
   spec.classes = 8;
+  spec.input_height = spec.input_width = size;
   const Artifact artifact =
-      RandomArtifact(spec, v1::WEIGHT_TYPE_INT8, /*seed=*/1, {/*sparsity=*/0.8f, /*blocks=*/true});
+      RandomArtifact(spec, v1::WEIGHT_TYPE_INT8, /*seed=*/1, {sparsity, /*blocks=*/true});
+  return BuildDenseModel(artifact, DenseArithmetic::kInt8).value();
+}
+
+TEST(AllocationTest, BlocksAllocateNothing) {
+  const DenseModel model = Model("resnet18", Stem::kImagenet, 28, /*sparsity=*/0.8f);
   ASSERT_GT(allocations, 0) << "they are counted";
-  const DenseModel model = BuildDenseModel(artifact, DenseArithmetic::kInt8).value();
   ExpectNoAllocations(model, AllInBlocks(model.network));
-  if (BestBlockKernel().run_matrix != nullptr) {
-    ExpectNoAllocations(model, AllByMatrix(model.network));
+}
+
+// A small network: plain loops are slow.
+TEST(AllocationTest, MatricesAllocateNothing) {
+  const DenseModel model = Model("resnet20", Stem::kCifar, 8, /*sparsity=*/0);
+  ExpectNoAllocations(model, AllByMatrix(model.network), EmulatedAmxKernel());
+  if (AmxBlockKernel() != nullptr) {
+    ExpectNoAllocations(model, AllByMatrix(model.network), *AmxBlockKernel());
   }
 }
 

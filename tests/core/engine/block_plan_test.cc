@@ -219,8 +219,8 @@ std::vector<Map> Forward(const TestNetwork& network, const uint8_t* pixels) {
 
 struct KernelCase {
   std::string name;
-  const BlockKernel* kernel;  // null where this CPU does not have it
-  bool by_matrix = false;
+  const BlockKernel* kernel;           // null where this CPU does not have it
+  int matrix_from = LayerWay::kNever;  // as LayerWay has it
 };
 
 std::vector<KernelCase> Kernels() {
@@ -230,47 +230,62 @@ std::vector<KernelCase> Kernels() {
           {"EmulatedAvxVnni", EmulatedAvxVnniKernel()},
           {"Avx512Vnni", Avx512VnniBlockKernel()},
           {"EmulatedVnni", &EmulatedVnniKernel()},
-          {"Amx", AmxBlockKernel(), /*by_matrix=*/true}};
+          {"EmulatedAmx", &EmulatedAmxKernel(), /*matrix_from=*/1},
+          {"Amx", AmxBlockKernel(), /*matrix_from=*/1}};
+}
+
+// Every layer's map, of all images of each batch.
+void ExpectExact(const KernelCase& way, const Shape& shape, const std::vector<int>& batches,
+                 int threads) {
+  const TestNetwork network = NetworkMaker(shape).Make();
+  const std::vector<Layer>& layers = network.model.network.layers;
+  const int largest = *std::max_element(batches.begin(), batches.end());
+  const size_t image = size_t(shape.height) * shape.width * shape.channels;
+  std::vector<uint8_t> pixels(image * largest);
+  std::mt19937 random(3);
+  for (uint8_t& pixel : pixels) pixel = random() % 3 == 0 ? 255 : random() % 256;
+  std::vector<std::vector<Map>> expected;
+  for (int i = 0; i < largest; ++i) expected.push_back(Forward(network, &pixels[image * i]));
+
+  LayerWays choice = AllInBlocks(network.model.network);
+  for (LayerWay& layer : choice) {
+    if (layer.in_blocks) layer.matrix_from = way.matrix_from;
+  }
+  PackedModel packed = PackModel(network.model, choice, *way.kernel);
+  for (int batch : batches) {
+    Plan plan(network.model, packed, batch);
+    Arena arena;
+    arena.Reserve(plan.arena_bytes());
+    std::fill_n(arena.data(), arena.bytes(), uint8_t{0xa5});  // nothing may be taken for granted
+    plan.FillInput(pixels.data(), batch, arena);
+    int computed = 0;
+    plan.Run(arena, threads, [&](int layer) {
+      ++computed;
+      if (testing::Test::HasFatalFailure()) return;  // one wrong layer is enough to read
+      for (int i = 0; i < batch; ++i) {
+        const Map& map = expected[i][layer];
+        std::vector<uint8_t> stored(map.size());
+        plan.ReadMap(arena, layer, i, stored.data());
+        const bool is_signed = network.model.grids[layer].number == Number::kInt8;
+        for (size_t v = 0; v < map.size(); ++v) {
+          const int value = is_signed ? static_cast<int8_t>(stored[v]) : stored[v];
+          ASSERT_EQ(value, map[v]) << "layer " << layer << " of " << layers.size() << ", image "
+                                   << i << " of " << batch << ", value " << v;
+        }
+      }
+    });
+    if (testing::Test::HasFatalFailure()) return;
+    const auto wanted = std::count_if(layers.begin(), layers.end(), [](const Layer& layer) {
+      return layer.op == Op::kConv || layer.op == Op::kMaxPool;
+    });
+    ASSERT_EQ(computed, wanted) << "layers of a batch of " << batch;
+  }
 }
 
 class BlockPlanTest : public testing::TestWithParam<KernelCase> {
  protected:
   void ExpectExact(const Shape& shape, const std::vector<int>& batches, int threads = 1) {
-    const BlockKernel& kernel = *GetParam().kernel;
-    const TestNetwork network = NetworkMaker(shape).Make();
-    const std::vector<Layer>& layers = network.model.network.layers;
-    const int largest = *std::max_element(batches.begin(), batches.end());
-    const size_t image = size_t(shape.height) * shape.width * shape.channels;
-    std::vector<uint8_t> pixels(image * largest);
-    std::mt19937 random(3);
-    for (uint8_t& pixel : pixels) pixel = random() % 3 == 0 ? 255 : random() % 256;
-    std::vector<std::vector<Map>> expected;
-    for (int i = 0; i < largest; ++i) expected.push_back(Forward(network, &pixels[image * i]));
-
-    const Network& shapes = network.model.network;
-    PackedModel packed = PackModel(
-        network.model, GetParam().by_matrix ? AllByMatrix(shapes) : AllInBlocks(shapes), kernel);
-    for (int batch : batches) {
-      Plan plan(network.model, packed, batch);
-      Arena arena;
-      arena.Reserve(plan.arena_bytes());
-      std::fill_n(arena.data(), arena.bytes(), uint8_t{0xa5});  // nothing may be taken for granted
-      plan.FillInput(pixels.data(), batch, arena);
-      plan.Run(arena, threads, [&](int layer) {
-        for (int i = 0; i < batch; ++i) {
-          const Map& map = expected[i][layer];
-          std::vector<uint8_t> stored(map.size());
-          plan.ReadMap(arena, layer, i, stored.data());
-          const bool is_signed = network.model.grids[layer].number == Number::kInt8;
-          for (size_t v = 0; v < map.size(); ++v) {
-            const int value = is_signed ? static_cast<int8_t>(stored[v]) : stored[v];
-            ASSERT_EQ(value, map[v]) << "layer " << layer << " of " << layers.size() << ", image "
-                                     << i << " of " << batch << ", value " << v;
-          }
-        }
-      });
-      if (HasFatalFailure()) return;
-    }
+    cytopress::ExpectExact(GetParam(), shape, batches, threads);
   }
 
   void SetUp() override {
@@ -329,6 +344,27 @@ TEST_P(BlockPlanTest, OutputsFarBeyondTheirRange) {
 TEST_P(BlockPlanTest, Threads) {
   ExpectExact({10, 10, 3, 3, 2, false, 2, 0.7f, 127}, {1, 32}, /*threads=*/3);
   ExpectExact({5, 5, 3, 3, 1, false, 2, 0.0f, 127, 7}, {1, 32}, /*threads=*/2);
+}
+
+int matrix_runs = 0;
+
+void CountedRunMatrix(const MatrixTask& task, const uint8_t* source, uint8_t* destination,
+                      int first_row, int last_row) {
+  ++matrix_runs;
+  EmulatedAmxKernel().run_matrix(task, source, destination, first_row, last_row);
+}
+
+// Both give what plain loops do.
+TEST(MatrixFromTest, SmallerBatchesSkipZerosAndOthersAreMultipliedInFull) {
+  BlockKernel kernel = EmulatedAmxKernel();
+  kernel.run_matrix = CountedRunMatrix;
+  const Shape shape = {9, 7, 3, 3, 2, false, 2, 0.5f, 127, 2};
+  for (const int batch : {1, 3, 4, 8}) {
+    matrix_runs = 0;
+    ExpectExact({"Counted", &kernel, /*matrix_from=*/4}, shape, {batch}, /*threads=*/1);
+    if (testing::Test::HasFatalFailure()) return;
+    EXPECT_EQ(matrix_runs > 0, batch >= 4) << batch;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, BlockPlanTest, testing::ValuesIn(Kernels()),

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/engine/batch_engine.h"
 #include "core/engine/compiled_model.h"
 #include "tests/core/engine/random_artifact.h"
 
@@ -137,14 +138,20 @@ struct Machine {
   int alike_vectors;
 };
 
-// Each layer the fastest way.
-double PassTime(const DenseModel& model, int batch, const Machine& machine) {
+BlockKernel KernelOf(const Machine& machine) {
   BlockKernel kernel = PortableBlockKernel();
   kernel.lanes = machine.lanes;
   kernel.alike_vectors = machine.alike_vectors;
   kernel.run_matrix = [](const MatrixTask&, const uint8_t*, uint8_t*, int, int) {};
+  return kernel;
+}
+
+Machine AmxMachine() { return {"AMX", IntegerUnit::kAmx, 16, 6}; }
+
+// Each layer the fastest way.
+double PassTime(const DenseModel& model, int batch, const Machine& machine) {
   double time = 0;
-  for (const LayerTimes& layer : EstimateTimes(model, batch, machine.unit, kernel)) {
+  for (const LayerTimes& layer : EstimateTimes(model, batch, machine.unit, KernelOf(machine))) {
     time += std::min({layer.onednn, layer.blocks, layer.matrix});
   }
   return time;
@@ -155,7 +162,7 @@ TEST(LayerTimesTest, APrunedModelIsNotSlowerThanAFullOne) {
   // not of rows that are alike (kAlikeShare), which the full model's layers are.
   constexpr double kMostLost = 0.1;
   const DenseModel full = Model(0, DenseArithmetic::kInt8, "resnet18");
-  const std::vector<Machine> machines = {{"AMX", IntegerUnit::kAmx, 16, 6},
+  const std::vector<Machine> machines = {AmxMachine(),
                                          {"AVX512-VNNI", IntegerUnit::kAvx512Vnni, 16, 6},
                                          {"AVX-VNNI", IntegerUnit::kAvxVnni, 8, 2}};
   for (const int block : {1, kBlockChannels}) {
@@ -171,6 +178,25 @@ TEST(LayerTimesTest, APrunedModelIsNotSlowerThanAFullOne) {
       }
     }
   }
+}
+
+// Matrices that only some batches are multiplied by.
+int64_t MatricesOfBatches(const DenseModel& model) {
+  const LayerWays choice = ChooseLayers(model, IntegerUnit::kAmx, KernelOf(AmxMachine()));
+  return std::count_if(choice.begin(), choice.end(), [](const LayerWay& way) {
+    return way.matrix_from > 1 && way.matrix_from != LayerWay::kNever;
+  });
+}
+
+TEST(LayerChoice, BatchesThatNeverOccurDoNotCount) {
+  DenseModel model = Model(0.7f, DenseArithmetic::kInt8, "resnet18");
+  EXPECT_EQ(LargestBatch(model), 32);
+  EXPECT_GT(MatricesOfBatches(model), 0);
+  // Nothing but the largest batch depends on the size of the classifier's map.
+  model.network.layers.back().out_height = 1 << 13;
+  model.network.layers.back().out_width = 1 << 13;
+  EXPECT_EQ(LargestBatch(model), 1);
+  EXPECT_EQ(MatricesOfBatches(model), 0);
 }
 
 TEST(LayerChoice, OtherArithmeticIsOneDnns) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 
+#include "core/artifact/activation_grid.h"
 #include "tests/core/engine/random_artifact.h"
 #include "tests/core/kernels/reference.h"
 
@@ -187,6 +188,47 @@ TEST_P(PlanTest, Fp32IsThePlainConvolution) {
                     1e-5 * (1 + std::abs(expected[i])))
             << layer.name << " at " << i;
       }
+    }
+  }
+}
+
+// Of the first convolution, whose first two channels' products are worth so many steps, and whose
+// bias is 100.
+Artifact WithTinyProducts(float first, float second) {
+  Artifact artifact = RandomArtifact(Spec("resnet18", Stem::kStride2, 16), v1::WEIGHT_TYPE_INT8);
+  const Network network = BuildNetwork(artifact.network).value();
+  const float input_step = ActivationStep(artifact, network.layers[0]).value();
+  const float step = ActivationStep(artifact, network.layers[1]).value();
+  std::vector<float>& scales = artifact.tensors.at("conv1.weight").scales;
+  std::vector<float>& bias = artifact.tensors.at("conv1.bias").floats;
+  scales[0] = first / input_step * step;
+  scales[1] = second / input_step * step;
+  bias[0] = bias[1] = 100 * step;
+  return artifact;
+}
+
+TEST(TinyProductsTest, AreLeftOutWhereTheyChangeNothing) {
+  const Artifact artifact = WithTinyProducts(1e-37f, -1e-11f);
+  const DenseModel model = BuildDenseModel(artifact, DenseArithmetic::kInt8).value();
+  const Convolution& c = model.convolutions[1];
+  const auto row = static_cast<int64_t>(c.integer_weights.size()) / c.out_channels;
+  const auto first = c.integer_weights.begin();
+  EXPECT_EQ(c.multiplier[0], 1);
+  EXPECT_EQ(std::count(first, first + row, 0), row);
+  EXPECT_NEAR(c.multiplier[1], -1e-11, 1e-16);
+  EXPECT_LT(std::count(first + row, first + 2 * row, 0), row);
+}
+
+// 100 / 1e-37 is more than a float holds.
+TEST(TinyProductsTest, LeaveTheBias) {
+  const Artifact artifact = WithTinyProducts(1e-37f, -1e-11f);
+  for (const auto& choose : {AllByOneDnn, AllInBlocks}) {
+    if (choose == AllByOneDnn && !HasExactInt8()) continue;  // this CPU's 8-bit products saturate
+    const PlanRun run = RunPlan(artifact, DenseArithmetic::kInt8, choose);
+    const size_t channels = run.model.network.layers[1].out_channels;
+    for (size_t i = 0; i < run.maps[1].size(); i += channels) {
+      ASSERT_EQ(std::lround(run.maps[1][i] / run.model.grids[1].step), 100) << i;
+      ASSERT_EQ(std::lround(run.maps[1][i + 1] / run.model.grids[1].step), 100) << i;
     }
   }
 }

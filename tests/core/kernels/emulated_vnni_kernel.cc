@@ -109,10 +109,67 @@ simde__m512i GatherWhere32(simde__m512i fill, simde__mmask16 lanes, simde__m512i
 #include "core/kernels/block_vectors_avx512vnni.h"
 
 namespace cytopress {
+namespace {
+
+using V = Avx512Vnni;
+static_assert(V::kLanes == kTileRows, "a tile of inputs is a vector of positions");
+
+// Of one row with a vector of positions.
+V::Int SumOfMatrix(const MatrixTask& task, const uint8_t* inputs, int row) {
+  int32_t sums[V::kLanes];
+  for (int32_t& sum : sums) sum = task.outputs.initial[row];
+  const int8_t* const of_row =
+      task.weights + row / kPairRows * task.pair_bytes + int64_t{row} % kPairRows * kTileRowBytes;
+  for (int i = 0; i < task.step_count; ++i) {
+    const MatrixStep step = task.steps[i];
+    for (int block = 0; block < task.blocks; ++block) {
+      const uint8_t* const values = inputs + step.inputs + block * task.source_stride;
+      const int8_t* const weights = of_row + step.weights + int64_t{kBlockChannels} * block;
+      for (int lane = 0; lane < V::kLanes; ++lane) {
+        for (int c = 0; c < kBlockChannels; ++c) {
+          sums[lane] += values[kBlockChannels * lane + c] * weights[c];
+        }
+      }
+    }
+  }
+  return V::LoadIndex(sums);
+}
+
+void RunMatrix(const MatrixTask& task, const uint8_t* source, uint8_t* destination, int first_row,
+               int last_row) {
+  for (int v = 0; v < task.vector_count; ++v) {
+    BlockTile tile;
+    tile.destination[0] = task.vectors[v].destination;
+    for (int row = first_row; row < last_row; row += kBlockChannels) {
+      V::Int sums[kBlockChannels][1];
+      for (int j = 0; j < kBlockChannels; ++j) {
+        sums[j][0] = SumOfMatrix(task, source + task.vectors[v].source, row + j);
+      }
+      uint8_t* const stored = destination + row / kBlockChannels * task.channel_stride;
+      if (task.outputs.adds_residual) {
+        FinishRows<V, 1, 1, true>(task.outputs, row, sums, tile, stored);
+      } else {
+        FinishRows<V, 1, 1, false>(task.outputs, row, sums, tile, stored);
+      }
+    }
+  }
+}
+
+}  // namespace
 
 const BlockKernel& EmulatedVnniKernel() {
   static constexpr BlockKernel kKernel = KernelOf<Avx512Vnni>("emulated-avx512vnni");
   return kKernel;
+}
+
+const BlockKernel& EmulatedAmxKernel() {
+  static const BlockKernel kernel = [] {
+    BlockKernel with_matrix = EmulatedVnniKernel();
+    with_matrix.run_matrix = RunMatrix;
+    with_matrix.matrix_name = "emulated-amx";
+    return with_matrix;
+  }();
+  return kernel;
 }
 
 }  // namespace cytopress

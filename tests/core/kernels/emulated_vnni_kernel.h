@@ -8,6 +8,8 @@
 namespace cytopress {
 
 const BlockKernel& EmulatedVnniKernel();
+// The same with matrices by plain loops, in place of AMX.
+const BlockKernel& EmulatedAmxKernel();
 
 }  // namespace cytopress
 

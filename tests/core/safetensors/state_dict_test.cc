@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -90,6 +95,38 @@ TEST(RecognizeNetwork, RefusesTheWeightsOfTwoNetworks) {
   EXPECT_THAT(complaint("encoder_q.", "encoder_k."), HasSubstr("encoder_k.* and encoder_q.*"));
   EXPECT_THAT(complaint("module.model.", "module.ema."), HasSubstr("module.ema.* and module.mod"));
   EXPECT_THAT(complaint("", "ema."), HasSubstr("it does not have ema."));
+}
+
+TEST(RecognizeNetwork, BlocksAreNotNetworks) {
+  const TensorMap plain = StateDict("resnet18", Stem::kCifar);
+  const auto complaint = [&](const std::vector<std::pair<std::string, std::string>>& changes) {
+    const TensorMap renamed = Renamed(plain, [&](const std::string& name) {
+      for (const auto& [old, other] : changes) {
+        if (absl::StartsWith(name, old)) return absl::StrCat(other, name.substr(old.size()));
+      }
+      return name;
+    });
+    return std::string(RecognizeNetwork(renamed, Stem::kCifar).status().message());
+  };
+  const std::string expected =
+      "there is no tensor conv1.weight, as the ResNets of torchvision and MedMNIST have it; there "
+      "are: ";
+  // A stem of several convolutions; the same in a wrapper; the children of a network in a row.
+  EXPECT_THAT(complaint({{"conv1.", "conv1.0."}}), HasSubstr(expected + "bn1.bias, "));
+  EXPECT_THAT(complaint({{"conv1.", "module.conv1.0."}, {"", "module."}}),
+              HasSubstr(expected + "module.bn1.bias, "));
+  EXPECT_THAT(complaint({{"conv1.", "0."},
+                         {"layer1.", "4."},
+                         {"layer2.", "5."},
+                         {"layer3.", "6."},
+                         {"layer4.", "7."}}),
+              HasSubstr(expected + "0.weight, "));
+  // Networks in a row are networks.
+  EXPECT_EQ(complaint({{"", "0."}}), "");
+  TensorMap both = Renamed(plain, [](const std::string& name) { return "models.0." + name; });
+  both.merge(Renamed(plain, [](const std::string& name) { return "models.1." + name; }));
+  EXPECT_THAT(std::string(RecognizeNetwork(both, Stem::kCifar).status().message()),
+              HasSubstr("of two networks, models.0.* and models.1.*"));
 }
 
 TEST(RecognizeNetwork, AsksForTheStemThatWeightsDoNotTell) {
