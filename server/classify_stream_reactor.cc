@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/serving/error_details.h"
+#include "cytopress/v1/inference.grpc.pb.h"
 #include "server/inference_service.h"
 #include "server/status.h"
 
@@ -83,12 +84,19 @@ void ClassifyStreamReactor::GoOn() {
 
 void ClassifyStreamReactor::OnReadDone(bool ok) {
   ItemPtr item;
+  bool readable = false;
+  if (ok) {
+    item = std::make_shared<Item>();
+    readable =
+        grpc::SerializationTraits<v1::ClassifyStreamRequest>::Deserialize(&read_, &item->request)
+            .ok();
+  }
   {
     absl::MutexLock lock(&mutex_);
     reading_ = false;
     // The end may have overtaken a message: the call is gone before anybody could answer it.
-    if (ok && !finished_) {
-      item = std::move(next_);
+    if (finished_) item = nullptr;
+    if (item != nullptr) {
       item->images = item->request.request().images_size();
       item->bytes = static_cast<int64_t>(item->request.ByteSizeLong());
       ++items_;
@@ -100,12 +108,13 @@ void ClassifyStreamReactor::OnReadDone(bool ok) {
     }
     Proceed();
   }
-  if (item != nullptr) Submit(item);
+  if (item != nullptr) Submit(item, readable);
 }
 
-void ClassifyStreamReactor::Submit(const ItemPtr& item) {
+void ClassifyStreamReactor::Submit(const ItemPtr& item, bool readable) {
   const v1::ClassifyRequest& request = item->request.request();
   item->response.set_id(item->request.id());
+  if (!readable) return Answer(item, UnreadableMessage());
   if (absl::Status status = CheckClassifyRequest(request); !status.ok()) {
     return Answer(item, status);
   }
@@ -137,6 +146,7 @@ void ClassifyStreamReactor::OnWriteDone(bool ok) {
   {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
+    written_.Clear();
     const ItemPtr item = std::move(answered_.front());
     answered_.pop_front();
     bytes = item->bytes;
@@ -185,13 +195,16 @@ void ClassifyStreamReactor::Proceed() {
       answered_.clear();
     } else {
       writing_ = true;
-      StartWrite(&answered_.front()->response);
+      bool is_own = false;
+      // No answer is so large that this could fail.
+      grpc::SerializationTraits<v1::ClassifyStreamResponse>::Serialize(answered_.front()->response,
+                                                                       &written_, &is_own);
+      StartWrite(&written_);
     }
   }
   if (MayRead()) {
     reading_ = true;
-    next_ = std::make_shared<Item>();
-    StartRead(&next_->request);
+    StartRead(&read_);
   }
   if (end_.has_value() && items_ == 0) {
     finished_ = true;

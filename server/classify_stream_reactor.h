@@ -3,6 +3,7 @@
 #define CYTOPRESS_SERVER_CLASSIFY_STREAM_REACTOR_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
@@ -59,10 +60,11 @@ class ClassifyStreams {
 
 // Reads requests while not too much of what was read is unanswered, hands them to the pipeline as
 // bulk work, and writes the answers in the order in which they come. The client that does not read
-// its answers is not read from either. Thread-safe: gRPC's threads, the pipeline's and other
+// its answers is not read from either. Reads v1::ClassifyStreamRequests and writes
+// v1::ClassifyStreamResponses, as bytes: a message that gRPC cannot parse looks to a reactor of
+// messages like the end of the stream. Thread-safe: gRPC's threads, the pipeline's and other
 // streams call it.
-class ClassifyStreamReactor
-    : public grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse> {
+class ClassifyStreamReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // The reactor lives until gRPC and the pipeline are done with it. All must outlive it.
   static ClassifyStreamReactor* Start(ClassifyPipeline* pipeline, ClassifyStreams* streams,
@@ -93,7 +95,8 @@ class ClassifyStreamReactor
                         RequestMetrics* metrics, grpc::CallbackServerContext* context)
       : pipeline_(pipeline), streams_(streams), metrics_(metrics), context_(context) {}
 
-  void Submit(const ItemPtr& item) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Of one that is not `readable`, the request has what came before the fault.
+  void Submit(const ItemPtr& item, bool readable) ABSL_LOCKS_EXCLUDED(mutex_);
   void Answer(ItemPtr item, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Starts what can be started now: a read, a write, or the end.
   void Proceed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -105,7 +108,8 @@ class ClassifyStreamReactor
   grpc::CallbackServerContext* const context_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<ClassifyStreamReactor> self_;  // until OnDone
-  ItemPtr next_;                                 // gRPC's while a read is on its way
+  grpc::ByteBuffer read_;                        // gRPC's while a read is on its way
+  grpc::ByteBuffer written_;                     // gRPC's while a write is
 
   absl::Mutex mutex_;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
@@ -116,7 +120,7 @@ class ClassifyStreamReactor
   int64_t items_ ABSL_GUARDED_BY(mutex_) = 0;  // read, and their answers not written
   int64_t images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::deque<ItemPtr> answered_ ABSL_GUARDED_BY(mutex_);  // to be written; the first is gRPC's
+  std::deque<ItemPtr> answered_ ABSL_GUARDED_BY(mutex_);  // to be written, or the first is already
 };
 
 }  // namespace cytopress

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -20,6 +21,7 @@
 #include "core/base/file.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
+#include "core/base/steady_notification.h"
 #include "core/jobs/job_store.h"
 #include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
@@ -44,6 +46,10 @@ namespace cytopress {
 namespace {
 
 constexpr int kBlockingThreads = 4;  // of a service
+// Least time that calls have to end, as they are told that the server stops.
+constexpr absl::Duration kCallPatience = absl::Seconds(1);
+// For the job database, which SQLite waits for ten seconds, twice, and for models to leave memory.
+constexpr absl::Duration kShutdownMargin = absl::Seconds(25);
 
 std::string DatabaseUrl(const DaemonOptions& options) {
   return options.database_url.empty() ? absl::StrCat("sqlite://", options.state_folder, "/jobs.db")
@@ -220,7 +226,7 @@ void Daemon::MakeServices() {
   parts.job_calls = std::make_unique<BlockingCalls>(kBlockingThreads);
   parts.model_calls = std::make_unique<BlockingCalls>(kBlockingThreads);
   JobServiceOptions jobs;
-  jobs.check_dataset_path = options_.workers > 0;
+  if (options_.workers > 0) jobs.worker_device = options_.device;
   jobs.on_submitted = [supervisor = parts.supervisor.get()] { supervisor->Notify(); };
   parts.jobs = std::make_unique<JobService>(jobs, parts.store.get(), &*parts.registry,
                                             &parts.base_model_mutex, parts.job_watcher.get(),
@@ -352,26 +358,56 @@ absl::Status Daemon::WriteReadyFile() {
   return absl::Status(status.code(), absl::StrCat("--ready-file: ", status.message()));
 }
 
+void Daemon::Await(const char* what) const {
+  if (options_.on_awaiting) options_.on_awaiting(what);
+}
+
+absl::Duration Daemon::shutdown_patience() const {
+  const absl::Duration workers =
+      options_.workers > 0 ? SupervisorOptions().shutdown_grace : absl::ZeroDuration();
+  return std::max(options_.drain_patience + kCallPatience, workers) + kShutdownMargin;
+}
+
+absl::Duration Daemon::PatienceWithCalls(absl::Duration spent) const {
+  // Those that were told to end take a moment.
+  constexpr int kLooks = 20;
+  constexpr absl::Duration kMoment = absl::Milliseconds(10);
+  int looks = 0;
+  while (parts_->request_metrics->open_calls() > 0 && ++looks < kLooks) {
+    SteadyNotification().WaitFor(kMoment);
+  }
+  // Health/Watch, with which others look after this server, never ends by itself.
+  if (parts_->request_metrics->open_calls() == 0) return kCallPatience;
+  return std::max(kCallPatience, options_.drain_patience - spent);
+}
+
 void Daemon::Shutdown() {
   if (shut_down_) return;
   shut_down_ = true;
   Parts& parts = *parts_;
   const absl::Duration start = parts.clock->Steady();
+  // Workers have their time while calls have theirs.
+  if (parts.supervisor != nullptr) parts.supervisor->BeginStop();
   if (parts.default_model != nullptr) parts.default_model->StopLooking();
   if (wrote_ready_file_) unlink(options_.ready_file.c_str());
   if (parts.server != nullptr) parts.server->StopServing();
   if (parts.inference != nullptr) parts.inference->StopStreams();
+  Await("images that are being classified");
   if (parts.pipeline != nullptr && !parts.pipeline->Drain(options_.drain_patience)) {
     spdlog::warn("some requests were not answered within {}",
                  absl::FormatDuration(options_.drain_patience));
   }
+  Await("a look for the default model in the models folder");
   if (parts.default_model != nullptr) parts.default_model->Join();
+  Await("the job database, which is asked for changes");
   if (parts.job_watcher != nullptr) parts.job_watcher->Stop();
+  Await("calls, which wait for the models folder, a data set's disk or the job database");
   if (parts.server != nullptr) {
-    const absl::Duration spent = parts.clock->Steady() - start;
-    parts.server->Shutdown(std::max(absl::Seconds(1), options_.drain_patience - spent));
+    parts.server->Shutdown(PatienceWithCalls(parts.clock->Steady() - start));
   }
+  Await("the workers, or the job database that takes back their jobs");
   if (parts.supervisor != nullptr) parts.supervisor->Stop();
+  Await("models that are being loaded or leave memory, or metrics of the job database");
   if (serves_) spdlog::info("cytopressd has stopped");
 }
 

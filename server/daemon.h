@@ -51,6 +51,8 @@ struct DaemonOptions {
   std::string ready_file;  // empty: none
   // Called when all is done but for the ready file, after which others may act; may be null.
   std::function<void()> on_serving;
+  // Called at the end, before each thing that it waits for; may be null.
+  std::function<void(const char* what)> on_awaiting;
 };
 
 // Thread-compatible. Order of the life: Start, then Shutdown (or destruction).
@@ -68,6 +70,9 @@ class Daemon {
   // Health says NOT_SERVING; what was admitted is answered, as far as drain_patience reaches;
   // streams end; workers give their jobs back. Idempotent.
   void Shutdown();
+  // What Shutdown and destruction take at most, unless a disk or a database hangs: they wait for
+  // those.
+  absl::Duration shutdown_patience() const;
 
   int port() const;  // of a Unix socket, it means nothing
   int metrics_port() const;
@@ -90,6 +95,10 @@ class Daemon {
   // Where it listens, with the port that it took.
   std::string Address() const;
   absl::Status WriteReadyFile();
+  void Await(const char* what) const;
+  // How long calls may take to end: as those of gRPC's own services hold up the end as well, no
+  // longer than ours need.
+  absl::Duration PatienceWithCalls(absl::Duration spent) const;
 
   const DaemonOptions options_;
   // Built by Open and StartServing in the order of their declaration, taken apart in reverse.

@@ -27,6 +27,7 @@ constexpr char kFooter[] = R"(Exit codes:
   1  cannot serve: a port is taken, a folder or the job database cannot be written, the GPU of
      --inference-device is not there or is lost, ...
   2  wrong flags: to start it again will not help
+  3  told to end, and something it waited for, such as a folder that hangs, took too long
 
 Examples:
   cytopressd                                    serve on this machine only, one local worker
@@ -263,6 +264,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
                "cytopressd");
   app.set_version_flag("--version", "cytopressd " CYTOPRESS_VERSION);
   app.footer(kFooter);
+  app.failure_message(UsageMessage);
   DeclareServer(&app, &options, &extra);
   DeclareJobs(&app, &options);
   DeclareCores(&app, &extra);

@@ -1,5 +1,7 @@
 #include "server/grpc_server.h"
 
+#include <google/protobuf/stubs/common.h>
+#include <grpc/compression.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -11,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -20,11 +23,19 @@
 #include "core/base/address.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
+#include "server/unreadable_requests.h"
+
+// Newer releases log by Abseil.
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+#include <google/protobuf/stubs/logging.h>
+#define CYTOPRESS_PROTOBUF_LOGS
+#endif
 
 namespace cytopress {
 namespace {
 
-constexpr int kMaxStreamsPerConnection = 1024;
+// Twice what JobWatcher lets watch: a client that watches as many jobs has room for other calls.
+constexpr int kMaxStreamsPerConnection = 2048;
 
 // gRPC's threads come after those that compute: a call waits for the end of a time slice instead of
 // interrupting an engine, and calls that came meanwhile are served in one go. They come before the
@@ -40,11 +51,26 @@ void LogOfGrpc(gpr_log_func_args* line) {
               line->message, line->file, line->line);
 }
 
-// All of it is the library's, for all servers built later.
-void InitializeLibrary() {
+#ifdef CYTOPRESS_PROTOBUF_LOGS
+// What it says of a message that cannot be parsed stands in the answer.
+void LogOfProtobuf(google::protobuf::LogLevel level, const char* file, int line,
+                   const std::string& message) {
+  const bool fatal = level == google::protobuf::LOGLEVEL_FATAL;
+  spdlog::log(fatal ? spdlog::level::critical : spdlog::level::debug, "Protobuf: {} ({}:{})",
+              message, file, line);
+}
+
+void TakeLogOfProtobuf() { google::protobuf::SetLogHandler(LogOfProtobuf); }
+#else
+void TakeLogOfProtobuf() {}
+#endif
+
+// All of it is the libraries', for all servers built later.
+void InitializeLibraries() {
   static std::once_flag once;
   std::call_once(once, [] {
     gpr_set_log_function(LogOfGrpc);
+    TakeLogOfProtobuf();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -97,7 +123,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
     const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
         interceptors) {
-  InitializeLibrary();
+  InitializeLibraries();
   if (const absl::Status free = CheckSocketIsFree(options.listen); !free.ok()) {
     return absl::UnavailableError(
         absl::StrCat(free.message(), "; stop it, or give this one another --listen"));
@@ -108,13 +134,23 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   grpc::ServerBuilder builder;
   builder.AddListeningPort(options.listen, credentials, &server->port_);
   builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  // gRPC 1.51 decompresses a message before it looks at its size: a thousand times as much memory
+  // as was sent.
+  for (const grpc_compression_algorithm compression : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    builder.SetCompressionAlgorithmSupportStatus(compression, false);
+  }
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_time));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              Milliseconds(options.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             Milliseconds(options.least_ping_interval));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(options.idle_time));
   // Otherwise a second server could listen on the same port, and calls would go to either.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Before the others, which are to see what the client gets.
+  interceptors.insert(interceptors.begin(), std::make_unique<UnreadableRequests>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (grpc::Service* service : services) builder.RegisterService(service);
   server->server_ = BuildAndStart(&builder);

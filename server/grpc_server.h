@@ -29,6 +29,9 @@ struct GrpcServerOptions {
   // when it does not answer in time: it may have gone without a word.
   absl::Duration keepalive_time = absl::Seconds(60);
   absl::Duration keepalive_timeout = absl::Seconds(20);
+  // A client may ask as well, with calls or without: one that has nothing to send for hours, as
+  // while it watches a job, keeps its connection by that. Who asks more often is cut off.
+  absl::Duration least_ping_interval = absl::Seconds(10);
   // A connection without a call for so long is closed: it takes a file descriptor, and its client
   // opens another one when it has something to ask.
   absl::Duration idle_time = absl::Minutes(10);

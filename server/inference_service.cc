@@ -183,8 +183,8 @@ grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext
   return reactor;
 }
 
-grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>*
-InferenceService::ClassifyStream(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ClassifyStream(
+    grpc::CallbackServerContext* context) {
   return ClassifyStreamReactor::Start(pipeline_, &streams_, metrics_, context);
 }
 

@@ -2,6 +2,8 @@
 #ifndef CYTOPRESS_SERVER_INFERENCE_SERVICE_H_
 #define CYTOPRESS_SERVER_INFERENCE_SERVICE_H_
 
+#include <grpcpp/support/byte_buffer.h>
+
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -13,7 +15,9 @@
 namespace cytopress {
 
 // Thread-safe: gRPC calls it on many threads.
-class InferenceService : public v1::InferenceService::CallbackService {
+class InferenceService : public v1::InferenceService::WithCallbackMethod_Classify<
+                             v1::InferenceService::WithRawCallbackMethod_ClassifyStream<
+                                 v1::InferenceService::Service>> {
  public:
   // All must outlive the service. `max_stream_bytes`: see ClassifyStreams.
   InferenceService(int64_t max_stream_bytes, ClassifyPipeline* pipeline, ServingObserver* observer,
@@ -24,7 +28,7 @@ class InferenceService : public v1::InferenceService::CallbackService {
                                      const v1::ClassifyRequest* request,
                                      v1::ClassifyResponse* response) override;
 
-  grpc::ServerBidiReactor<v1::ClassifyStreamRequest, v1::ClassifyStreamResponse>* ClassifyStream(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ClassifyStream(
       grpc::CallbackServerContext* context) override;
 
   // Ends the streams once what was read of them is answered.

@@ -1,9 +1,9 @@
 #include "server/job_service.h"
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -16,6 +16,7 @@
 #include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
+#include "server/dataset_check.h"
 #include "server/paging.h"
 #include "server/watch_reactor.h"
 
@@ -59,7 +60,7 @@ absl::Status CheckCompress(const v1::CompressRequest& request) {
   }
   // A database may take a NUL for the end of the text.
   if (absl::c_any_of(request.request_id(), absl::ascii_iscntrl)) {
-    violations.push_back({"request_id", "has control characters"});
+    violations.push_back({"request_id", "has ASCII control characters"});
   }
   if (violations.empty()) return absl::OkStatus();
   absl::Status status = InvalidField(violations[0].field, violations[0].description);
@@ -94,21 +95,18 @@ JobService::JobService(const JobServiceOptions& options, JobStore* store,
 
 absl::Status JobService::CheckDataset(const v1::JobSpec& spec) const {
   const std::string& uri = spec.dataset().uri();
-  if (!options_.check_dataset_path || uri.empty() || IsSynthetic(uri)) return absl::OkStatus();
-  const std::filesystem::path path(uri);
-  if (!path.is_absolute()) {
+  const std::string& device = options_.worker_device;
+  if (device.empty() || uri.empty() || IsSynthetic(uri)) return absl::OkStatus();
+  if (!std::filesystem::path(uri).is_absolute()) {
     return InvalidField("spec.dataset.uri",
                         absl::StrCat("\"", uri,
-                                     "\" is a relative path; give an absolute one, as the server "
+                                     "\" is a relative path; give an absolute one, as the worker "
                                      "sees it, or \"synthetic\""));
   }
-  std::error_code error;
-  if (std::filesystem::exists(path, error)) return absl::OkStatus();
-  return InvalidField("spec.dataset.uri",
-                      absl::StrCat("\"", uri, "\" does not exist on the server's machine",
-                                   error ? absl::StrCat(" (", error.message(), ")") : "",
-                                   "; give the path of an .npz file or of a folder of images "
-                                   "there"));
+  // One for another device runs on another machine, with disks of its own.
+  if (!spec.device().empty() && spec.device() != device) return absl::OkStatus();
+  const std::string wrong = WhatIsWrongWithDataset(uri);
+  return wrong.empty() ? absl::OkStatus() : InvalidField("spec.dataset.uri", wrong);
 }
 
 absl::Status JobService::PinBase(v1::JobSpec* spec) const {
@@ -138,8 +136,12 @@ absl::StatusOr<v1::Job> JobService::Store(v1::JobSpec spec, const std::string& r
   }
   // It compares the two.
   absl::StatusOr<v1::Job> job = store_->Submit(spec, request_id);
-  if (absl::IsAlreadyExists(job.status())) return WithReason(job.status(), "REQUEST_ID_REUSED");
-  return job;
+  if (!absl::IsAlreadyExists(job.status())) return job;
+  // Which job it is: not `first`, where another call was faster.
+  CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Job> owner, FirstOf(request_id, store_));
+  std::map<std::string, std::string> metadata;
+  if (owner.has_value()) metadata["job"] = owner->id();
+  return WithReason(job.status(), "REQUEST_ID_REUSED", metadata);
 }
 
 absl::StatusOr<v1::Job> JobService::Submit(const v1::CompressRequest& request) {

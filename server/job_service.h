@@ -17,8 +17,9 @@
 namespace cytopress {
 
 struct JobServiceOptions {
-  // A data set's path must exist here: the workers run on this machine.
-  bool check_dataset_path = true;
+  // Of the workers on this machine, where the data set of a job that they may take has to be;
+  // empty: there are none.
+  std::string worker_device;
   // Called after a job was queued.
   std::function<void()> on_submitted = [] {};
 };

@@ -20,7 +20,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "core/base/device.h"
+#include "core/base/steady_notification.h"
 #include "server/daemon.h"
 #include "server/flags.h"
 #include "server/gpu_engine.h"
@@ -33,6 +35,11 @@ namespace {
 std::atomic<bool> gpu_lost{false};
 
 std::atomic<bool> serves{false};
+
+// What the end waits for.
+std::atomic<const char*> awaited{"nothing"};
+
+constexpr int kHangs = 3;
 
 // Each connection takes a file descriptor, and gRPC listens no more, until the next start, once it
 // has had none for a connection.
@@ -88,6 +95,18 @@ std::future<int> TakeFirst(const sigset_t& signals) {
   return first;
 }
 
+// A disk or a database that hangs must not hold up the end. A thread that waits for one cannot be
+// told to stop, so that the process ends with it.
+void EndWithin(absl::Duration patience) {
+  std::thread([patience] {
+    SteadyNotification().WaitFor(patience);
+    alarm(5);  // who reads the log may hang, too
+    spdlog::critical("not stopped after {}: still waiting for {}; ending with exit code {}",
+                     absl::FormatDuration(patience), awaited.load(), kHangs);
+    _exit(kHangs);
+  }).detach();
+}
+
 }  // namespace
 }  // namespace cytopress
 
@@ -129,6 +148,7 @@ int main(int argc, char** argv) {
   }
   flags.daemon.make_engine = *std::move(factory);
   flags.daemon.on_serving = [] { cytopress::serves = true; };
+  flags.daemon.on_awaiting = [](const char* what) { cytopress::awaited = what; };
 
   absl::StatusOr<std::unique_ptr<cytopress::Daemon>> daemon =
       cytopress::Daemon::Start(flags.daemon);
@@ -142,6 +162,7 @@ int main(int argc, char** argv) {
   // A terminal that is closed may send several.
   sigdelset(&signals, SIGHUP);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  cytopress::EndWithin((*daemon)->shutdown_patience());
   (*daemon)->Shutdown();
   return lost ? 1 : 0;
 }

@@ -1,10 +1,12 @@
 #include "server/model_service.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/base/status_macros.h"
 #include "core/jobs/job_defaults.h"
 #include "core/jobs/model_names.h"
@@ -21,12 +23,22 @@ bool StandsBefore(const ModelVersion& a, const ModelVersion& b) {
   return a.name != b.name ? a.name < b.name : a.version > b.version;
 }
 
-// A page token is the last model of the page before.
-absl::StatusOr<ModelVersion> ParsePageToken(const std::string& token) {
+// The last model of a page, and the name that the list is of; '/' stands in no name.
+std::string PageToken(const v1::Model& last, const std::string& name) {
+  return absl::WebSafeBase64Escape(
+      absl::StrCat(ToString({last.name(), last.version()}), "/", name));
+}
+
+// The last model of the page before.
+absl::StatusOr<ModelVersion> ParsePageToken(const v1::ListModelsRequest& request) {
   std::string text;
-  if (absl::WebSafeBase64Unescape(token, &text)) {
-    absl::StatusOr<ModelVersion> last = ParseModelVersion(text);
-    if (last.ok() && last->version > 0) return last;
+  if (absl::WebSafeBase64Unescape(request.page_token(), &text)) {
+    const std::vector<std::string> parts = absl::StrSplit(text, '/');
+    absl::StatusOr<ModelVersion> last = ParseModelVersion(parts[0]);
+    if (parts.size() == 2 && last.ok() && last->version > 0) {
+      if (parts[1] == request.name()) return last;
+      return InvalidField("page_token", "was made for another name; repeat that of the first page");
+    }
   }
   return InvalidField("page_token", "is not one that ListModels has answered");
 }
@@ -81,7 +93,7 @@ absl::StatusOr<v1::ListModelsResponse> ModelService::List(
   CYTOPRESS_ASSIGN_OR_RETURN(const int page_size, PageSize(request.page_size()));
   ModelVersion last;
   if (!request.page_token().empty()) {
-    CYTOPRESS_ASSIGN_OR_RETURN(last, ParsePageToken(request.page_token()));
+    CYTOPRESS_ASSIGN_OR_RETURN(last, ParsePageToken(request));
   }
   CYTOPRESS_ASSIGN_OR_RETURN(std::vector<v1::Model> models, registry_->List(request.name()));
   v1::ListModelsResponse response;
@@ -92,9 +104,7 @@ absl::StatusOr<v1::ListModelsResponse> ModelService::List(
     bytes += static_cast<int64_t>(model.ByteSizeLong());
     const int listed = response.models_size();
     if (listed == page_size || (listed > 0 && bytes > kMaxPageBytes)) {
-      const v1::Model& end = response.models(listed - 1);
-      response.set_next_page_token(
-          absl::WebSafeBase64Escape(ToString({end.name(), end.version()})));
+      response.set_next_page_token(PageToken(response.models(listed - 1), request.name()));
       break;
     }
     *response.add_models() = std::move(model);
@@ -125,8 +135,8 @@ grpc::ServerWriteReactor<v1::DownloadModelResponse>* ModelService::DownloadModel
   return DownloadReactor::Start(*request, registry_, &places_, calls_, context);
 }
 
-grpc::ServerReadReactor<v1::UploadModelRequest>* ModelService::UploadModel(
-    grpc::CallbackServerContext* context, v1::Model* response) {
+grpc::ServerReadReactor<grpc::ByteBuffer>* ModelService::UploadModel(
+    grpc::CallbackServerContext* context, grpc::ByteBuffer* response) {
   return UploadReactor::Start(registry_, &publishing_, &places_, calls_, context, response);
 }
 

@@ -2,6 +2,8 @@
 #ifndef CYTOPRESS_SERVER_MODEL_SERVICE_H_
 #define CYTOPRESS_SERVER_MODEL_SERVICE_H_
 
+#include <grpcpp/support/byte_buffer.h>
+
 #include <functional>
 
 #include "absl/status/status.h"
@@ -18,7 +20,12 @@
 namespace cytopress {
 
 // Thread-safe: gRPC calls it on many threads.
-class ModelService : public v1::ModelService::CallbackService {
+class ModelService : public v1::ModelService::WithCallbackMethod_ListModels<
+                         v1::ModelService::WithCallbackMethod_GetModel<
+                             v1::ModelService::WithCallbackMethod_DownloadModel<
+                                 v1::ModelService::WithRawCallbackMethod_UploadModel<
+                                     v1::ModelService::WithCallbackMethod_DeleteModel<
+                                         v1::ModelService::Service>>>>> {
  public:
   // All must outlive the service. `base_models` is held while a model is looked for in jobs and
   // deleted (see JobService). `on_deleted` is told afterwards. `patience`: see FilePlaces.
@@ -34,8 +41,8 @@ class ModelService : public v1::ModelService::CallbackService {
                                      v1::Model* response) override;
   grpc::ServerWriteReactor<v1::DownloadModelResponse>* DownloadModel(
       grpc::CallbackServerContext* context, const v1::DownloadModelRequest* request) override;
-  grpc::ServerReadReactor<v1::UploadModelRequest>* UploadModel(grpc::CallbackServerContext* context,
-                                                               v1::Model* response) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* UploadModel(grpc::CallbackServerContext* context,
+                                                         grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* DeleteModel(grpc::CallbackServerContext* context,
                                         const v1::DeleteModelRequest* request,
                                         v1::DeleteModelResponse* response) override;

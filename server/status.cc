@@ -113,6 +113,13 @@ absl::Status ExpiredIfLate(const absl::Status& status, absl::Time deadline) {
   return absl::DeadlineExceededError("the deadline passed before the call was answered");
 }
 
+absl::Status UnreadableMessage() {
+  return WithReason(
+      absl::InvalidArgumentError("the request is no message of this call, or a text in it is not "
+                                 "UTF-8"),
+      "INVALID_FIELD");
+}
+
 absl::Status ClientGone() { return absl::CancelledError("the client is gone"); }
 
 }  // namespace cytopress

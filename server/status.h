@@ -38,6 +38,10 @@ void FinishWith(const absl::Status& status, grpc::CallbackServerContext* context
   reactor->Finish(ToGrpcStatus(end));
 }
 
+// INVALID_ARGUMENT, reason INVALID_FIELD: what came is not the bytes of the message that the call
+// takes. Which field is wrong nobody knows.
+absl::Status UnreadableMessage();
+
 // CANCELLED, where nobody hears the answer.
 absl::Status ClientGone();
 

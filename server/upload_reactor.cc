@@ -2,15 +2,20 @@
 
 #include <new>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
 #include "core/base/sha256.h"
 #include "core/base/status_macros.h"
 #include "core/serving/error_details.h"
+#include "cytopress/v1/models.grpc.pb.h"
 #include "server/status.h"
 
 namespace cytopress {
 namespace {
+
+constexpr size_t kSha256Digits = 64;
 
 absl::Status NoMemory() { return OutOfMemory("no memory for the model's file"); }
 
@@ -18,7 +23,8 @@ absl::Status NoMemory() { return OutOfMemory("no memory for the model's file"); 
 
 UploadReactor* UploadReactor::Start(ModelRegistry* registry, absl::Mutex* publishing,
                                     FilePlaces* places, BlockingCalls* calls,
-                                    grpc::CallbackServerContext* context, v1::Model* response) {
+                                    grpc::CallbackServerContext* context,
+                                    grpc::ByteBuffer* response) {
   auto* const reactor = new UploadReactor(registry, publishing, places, calls, context, response);
   if (places->Take(reactor, [context] { context->TryCancel(); })) {
     reactor->Read();
@@ -30,7 +36,7 @@ UploadReactor* UploadReactor::Start(ModelRegistry* registry, absl::Mutex* publis
 
 void UploadReactor::Read() {
   places_->NoteWaiting(this);
-  StartRead(&request_);
+  StartRead(&read_);
 }
 
 void UploadReactor::OnReadDone(bool ok) try {
@@ -44,8 +50,12 @@ void UploadReactor::OnReadDone(bool ok) try {
     try {
       // It may have waited long for its turn, and who is gone sends the file again.
       if (context_->IsCancelled()) return End(ClientGone());
-      absl::StatusOr<v1::Model> model = Publish();
-      if (model.ok()) *response_ = *std::move(model);
+      const absl::StatusOr<v1::Model> model = Publish();
+      bool is_own = false;
+      if (model.ok()) {
+        // No model is so large that this could fail.
+        grpc::SerializationTraits<v1::Model>::Serialize(*model, response_, &is_own);
+      }
       End(model.status());
     } catch (const std::bad_alloc&) {
       End(NoMemory());
@@ -56,14 +66,37 @@ void UploadReactor::OnReadDone(bool ok) try {
   End(NoMemory());
 }
 
-absl::Status UploadReactor::TakeIn() {
-  if (name_.empty()) {
-    if (const absl::Status checked = CheckModelName(request_.name()); !checked.ok()) {
-      return InvalidField("name", checked.message());
+absl::Status UploadReactor::TakeInHead() {
+  const std::string sha256 = absl::AsciiStrToLower(request_.sha256());
+  if (!name_.empty()) {
+    if (!request_.name().empty() && request_.name() != name_) {
+      return InvalidField("name",
+                          absl::StrCat("\"", request_.name(), "\", where the first message ",
+                                       "of the stream says \"", name_,
+                                       "\"; send another model on a stream of its own"));
     }
-    name_ = request_.name();
-    sha256_ = request_.sha256();
+    if (sha256.empty() || sha256 == sha256_) return absl::OkStatus();
+    return InvalidField("sha256",
+                        "is another than that of the first message; give there what all data have");
   }
+  if (const absl::Status checked = CheckModelName(request_.name()); !checked.ok()) {
+    return InvalidField("name", checked.message());
+  }
+  if (!sha256.empty() &&
+      (sha256.size() != kSha256Digits || !absl::c_all_of(sha256, absl::ascii_isxdigit))) {
+    return InvalidField("sha256", absl::StrCat("is no SHA-256: give ", kSha256Digits,
+                                               " hex digits, or leave it out"));
+  }
+  name_ = request_.name();
+  sha256_ = sha256;
+  return absl::OkStatus();
+}
+
+absl::Status UploadReactor::TakeIn() {
+  if (!grpc::SerializationTraits<v1::UploadModelRequest>::Deserialize(&read_, &request_).ok()) {
+    return UnreadableMessage();
+  }
+  CYTOPRESS_RETURN_IF_ERROR(TakeInHead());
   if (bytes_.size() + request_.data().size() > size_t{kMaxArtifactFileBytes}) {
     return InvalidField("data", absl::StrCat("is more than ", kMaxArtifactFileBytes,
                                              " bytes, which no model's file has"));

@@ -3,6 +3,7 @@
 #define CYTOPRESS_SERVER_UPLOAD_REACTOR_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <string>
@@ -17,22 +18,25 @@
 
 namespace cytopress {
 
-// Gathers the file in memory and publishes it when the client has sent it all. gRPC calls it from
-// one thread at a time; deletes itself when gRPC is done with it.
-class UploadReactor : public grpc::ServerReadReactor<v1::UploadModelRequest> {
+// Gathers the file in memory and publishes it when the client has sent it all. Reads
+// v1::UploadModelRequests as bytes, and answers with the bytes of a v1::Model: a message that gRPC
+// cannot parse looks to a reactor of messages like the end of the file. gRPC calls it from one
+// thread at a time; deletes itself when gRPC is done with it.
+class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
   // All must outlive the reactor. `publishing` is held from the look at the newest version until
   // the next one is published.
   static UploadReactor* Start(ModelRegistry* registry, absl::Mutex* publishing, FilePlaces* places,
                               BlockingCalls* calls, grpc::CallbackServerContext* context,
-                              v1::Model* response);
+                              grpc::ByteBuffer* response);
 
   void OnReadDone(bool ok) override;
   void OnDone() override { delete this; }
 
  private:
   UploadReactor(ModelRegistry* registry, absl::Mutex* publishing, FilePlaces* places,
-                BlockingCalls* calls, grpc::CallbackServerContext* context, v1::Model* response)
+                BlockingCalls* calls, grpc::CallbackServerContext* context,
+                grpc::ByteBuffer* response)
       : registry_(registry),
         publishing_(publishing),
         places_(places),
@@ -42,8 +46,10 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadModelRequest> {
   ~UploadReactor() override { places_->Leave(this); }
 
   void Read();
-  // Takes in `request_`.
+  // Takes in what was read.
   absl::Status TakeIn();
+  // Of the name and the digest, which belong to the first message.
+  absl::Status TakeInHead();
   absl::StatusOr<v1::Model> Publish() const;
   void End(const absl::Status& status);
 
@@ -52,10 +58,11 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadModelRequest> {
   FilePlaces* const places_;
   BlockingCalls* const calls_;
   grpc::CallbackServerContext* const context_;
-  v1::Model* const response_;
-  v1::UploadModelRequest request_;  // gRPC's while a read is on its way
-  std::string name_;                // empty before the first message
-  std::string sha256_;
+  grpc::ByteBuffer* const response_;
+  grpc::ByteBuffer read_;  // gRPC's while a read is on its way
+  v1::UploadModelRequest request_;
+  std::string name_;    // empty before the first message
+  std::string sha256_;  // in lower case; empty: not given
   std::string bytes_;
 };
 

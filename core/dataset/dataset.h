@@ -66,9 +66,9 @@ struct DatasetOptions {
 
 // `uri` is a MedMNIST-style .npz, a folder (`split/class/*` with splits train, val, test, or
 // `class/*`, then split about 70/10/20 by the seed and each image's pixels) of PNG or JPEG, or
-// "synthetic" or "synthetic:N" (N images in all; default 6000). A file whose split sizes and class
-// counts are BloodMNIST's gets BloodMNIST's class names and preprocessing (centre crop 200,
-// bilinear to its size, JPEG round trip at quality 75).
+// "synthetic" or "synthetic:N" (N images in all; default 6000). A file of square images whose split
+// sizes and class counts are BloodMNIST's gets BloodMNIST's class names and preprocessing (centre
+// crop 200, bilinear to its size, JPEG round trip at quality 75).
 // Errors name the file, the member or image, what was found and what is needed.
 absl::StatusOr<Dataset> LoadDataset(const std::string& uri, const DatasetOptions& options = {});
 

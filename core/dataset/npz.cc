@@ -211,9 +211,11 @@ absl::Status ReadLabels(Array* array, Split* split) {
   return array->reader->Finish();
 }
 
+// Its images are square, as what is cut from its photographs: oblong ones would see that distorted.
 bool IsBloodMnist(const Dataset& dataset, int classes) {
   return dataset.train.size() == 11959 && dataset.val.size() == 1712 &&
-         dataset.test.size() == 3421 && classes == 8 && dataset.channels == 3;
+         dataset.test.size() == 3421 && classes == 8 && dataset.channels == 3 &&
+         dataset.width == dataset.height;
 }
 
 // BloodMNIST's own preparation; of other data sets nothing but the size is known.

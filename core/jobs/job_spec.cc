@@ -1,8 +1,17 @@
 #include "core/jobs/job_spec.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
+
+#include <algorithm>
 #include <limits>
 #include <set>
+#include <string>
+#include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -24,6 +33,30 @@ constexpr int kMaxSweepCells = 100;
 constexpr int kMaxTries = 50;
 // The most class names of the greatest length take two thirds of it.
 constexpr size_t kMaxSpecBytes = size_t{4} << 20;
+
+// A job of a newer client would be another one without what it asks for there.
+void CheckUnknownFields(const google::protobuf::Message& message, const std::string& name,
+                        SpecChecker* checker) {
+  const google::protobuf::Reflection* const reflection = message.GetReflection();
+  const google::protobuf::UnknownFieldSet& unknown = reflection->GetUnknownFields(message);
+  const int count = std::min<int>(unknown.field_count(), kMaxViolations);
+  for (int i = 0; i < count; ++i) {
+    checker->Add(name, absl::StrCat("holds field ", unknown.field(i).number(),
+                                    ", which this release does not know; update it, or leave the "
+                                    "field out"));
+  }
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection->ListFields(message, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    // No list of a specification is one of messages, but for the entries of maps.
+    if (field->is_repeated() ||
+        field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
+      continue;
+    }
+    CheckUnknownFields(reflection->GetMessage(message, field),
+                       absl::StrCat(name, name.empty() ? "" : ".", field->name()), checker);
+  }
+}
 
 void CheckModelNames(const v1::JobSpec& spec, SpecChecker* checker) {
   const std::string& name = spec.model_name();
@@ -50,7 +83,36 @@ void CheckBaseModel(const v1::JobSpec& spec, SpecChecker* checker) {
   }
 }
 
-void CheckDataset(const v1::DatasetSource& dataset, SpecChecker* checker) {
+void CheckClassNames(const v1::JobSpec& spec, SpecChecker* checker) {
+  const v1::DatasetSource& dataset = spec.dataset();
+  const int names = dataset.class_names_size();
+  if (names > kMaxClasses) {
+    checker->Add("dataset.class_names", absl::StrCat(names, " names; at most ", kMaxClasses));
+    return;
+  }
+  const int classes = spec.network().classes();
+  if (names > 0 && classes != 0 && names != classes) {
+    checker->Add("dataset.class_names",
+                 absl::StrCat(names, " names, where network.classes is ", classes,
+                              "; give as many, or leave one of the two out"));
+  }
+  std::set<absl::string_view> seen;
+  for (int i = 0; i < names; ++i) {
+    const std::string& name = dataset.class_names(i);
+    const std::string field = absl::StrCat("dataset.class_names[", i, "]");
+    if (name.empty() || name.size() > kMaxClassNameBytes) {
+      checker->Add(field,
+                   absl::StrCat("is ", name.size(), " bytes long; 1 to ", kMaxClassNameBytes));
+    } else if (absl::c_any_of(name, absl::ascii_iscntrl)) {
+      checker->Add(field, "has ASCII control characters; leave them out");
+    } else if (!seen.insert(name).second) {
+      checker->Add(field, absl::StrCat("\"", name, "\" is there twice; names must differ"));
+    }
+  }
+}
+
+void CheckDataset(const v1::JobSpec& spec, SpecChecker* checker) {
+  const v1::DatasetSource& dataset = spec.dataset();
   if (dataset.uri().empty()) {
     checker->Add("dataset.uri",
                  "is empty: give the path of an .npz file or a folder of images by class on the "
@@ -63,22 +125,7 @@ void CheckDataset(const v1::DatasetSource& dataset, SpecChecker* checker) {
     const absl::Status status = SyntheticImages(dataset.uri()).status();
     if (!status.ok()) checker->Add("dataset.uri", std::string(status.message()));
   }
-  if (dataset.class_names_size() > kMaxClasses) {
-    checker->Add("dataset.class_names",
-                 absl::StrCat(dataset.class_names_size(), " names; at most ", kMaxClasses));
-    return;
-  }
-  std::set<absl::string_view> seen;
-  for (int i = 0; i < dataset.class_names_size(); ++i) {
-    const std::string& name = dataset.class_names(i);
-    const std::string field = absl::StrCat("dataset.class_names[", i, "]");
-    if (name.empty() || name.size() > kMaxClassNameBytes) {
-      checker->Add(field,
-                   absl::StrCat("is ", name.size(), " bytes long; 1 to ", kMaxClassNameBytes));
-    } else if (!seen.insert(name).second) {
-      checker->Add(field, absl::StrCat("\"", name, "\" is there twice; names must differ"));
-    }
-  }
+  CheckClassNames(spec, checker);
 }
 
 // Builds a small network with one field at a time taken from the request, so that core/network
@@ -230,8 +277,9 @@ std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
                                  ": give shorter names, or fewer"));
     return checker.Take();
   }
+  CheckUnknownFields(spec, "", &checker);
   CheckModelNames(spec, &checker);
-  CheckDataset(spec.dataset(), &checker);
+  CheckDataset(spec, &checker);
   CheckBaseModel(spec, &checker);
   CheckNetwork(spec.network(), &checker);
   CheckRecipe(spec, &checker);

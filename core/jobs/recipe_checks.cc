@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/artifact/weight_type.h"
@@ -209,6 +210,9 @@ void CheckRecipe(const v1::JobSpec& spec, SpecChecker* checker) {
   if (recipe.name().size() > kMaxTextLength) {
     checker->Add("recipe.name", absl::StrCat("is ", recipe.name().size(), " bytes long; at most ",
                                              kMaxTextLength));
+  }
+  if (absl::c_any_of(recipe.name(), absl::ascii_iscntrl)) {
+    checker->Add("recipe.name", "has ASCII control characters; leave them out");
   }
   if (recipe.has_train()) CheckTraining("recipe.train", recipe.train(), checker);
   if (recipe.train().freeze_batch_norm()) {

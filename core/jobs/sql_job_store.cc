@@ -57,11 +57,11 @@ absl::StatusOr<int64_t> ParsePageToken(const ListJobsQuery& query) {
         number > 0) {
       if (parts[2] == FilterFingerprint(query)) return number;
       return absl::InvalidArgumentError(
-          "page_token: it was made for another filter; repeat the filter of the first page");
+          "was made for another filter; repeat the filter of the first page");
     }
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("page_token: \"", query.page_token, "\" is not one that a list has returned"));
+      absl::StrCat("\"", query.page_token, "\" is not one that a list has returned"));
 }
 
 // The numbers and ids of one page and, to know whether there is another, of one job more.

@@ -19,6 +19,17 @@ std::string WhatIsWrong(const absl::Status& status) {
                       "--max-image-megapixels");
 }
 
+// Of the first one of so many bad images.
+absl::Status First(const std::string& field, const std::string& what, size_t images) {
+  const std::string others =
+      images > 1 ? absl::StrCat("; and ", images - 1, images == 2 ? " more image" : " more images")
+                 : "";
+  return WithReason(
+      WithFieldViolation(absl::InvalidArgumentError(absl::StrCat(field, ": ", what, others)), field,
+                         what),
+      "INVALID_FIELD");
+}
+
 }  // namespace
 
 absl::Status Summarize(const std::map<int, absl::Status>& bad_images) {
@@ -31,7 +42,7 @@ absl::Status Summarize(const std::map<int, absl::Status>& bad_images) {
       return absl::ResourceExhaustedError(absl::StrCat(field, ": ", status.message()));
     }
     if (summary.ok()) {
-      summary = InvalidField(field, WhatIsWrong(status));
+      summary = First(field, WhatIsWrong(status), bad_images.size());
     } else if (reported < kMaxReportedImages) {
       summary = WithFieldViolation(std::move(summary), field, WhatIsWrong(status));
     }

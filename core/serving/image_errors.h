@@ -9,8 +9,8 @@
 namespace cytopress {
 
 // One error of the errors of images, by their indices; OK where there are none. INVALID_ARGUMENT
-// with the first of them as violated fields "images[i]". CANCELLED, DEADLINE_EXCEEDED and
-// RESOURCE_EXHAUSTED, which no image is the reason of, come before.
+// with the first of them as violated fields "images[i]", and how many there are. CANCELLED,
+// DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED, which no image is the reason of, come before.
 absl::Status Summarize(const std::map<int, absl::Status>& bad_images);
 
 }  // namespace cytopress

@@ -58,7 +58,10 @@ bool MayBeFault(const grpc::Status& status) {
 class RequestObserver : public grpc::experimental::Interceptor {
  public:
   RequestObserver(std::string method, RequestMetrics* metrics)
-      : method_(std::move(method)), metrics_(metrics), start_(metrics->clock()->Steady()) {}
+      : method_(std::move(method)), metrics_(metrics), start_(metrics->clock()->Steady()) {
+    metrics_->OnCallOpen();
+  }
+  ~RequestObserver() override { metrics_->OnCallGone(); }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(

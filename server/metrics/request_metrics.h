@@ -10,8 +10,11 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <atomic>
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
@@ -35,6 +38,11 @@ class RequestMetrics {
   // A message of a ClassifyStream was answered, with an error of its own or OK.
   void ObserveStreamMessage(const google::rpc::Status& status);
 
+  // A call came, or is gone for good.
+  void OnCallOpen() { ++open_calls_; }
+  void OnCallGone() { --open_calls_; }
+  int open_calls() const { return open_calls_; }
+
   Clock* clock() const { return clock_; }
 
  private:
@@ -47,6 +55,7 @@ class RequestMetrics {
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& seconds_;
   prometheus::Family<prometheus::Counter>& messages_;
+  std::atomic<int> open_calls_{0};
 
   absl::Mutex mutex_;
   std::map<std::pair<std::string, int>, prometheus::Counter*> counters_ ABSL_GUARDED_BY(mutex_);

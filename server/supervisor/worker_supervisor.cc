@@ -59,12 +59,16 @@ absl::Status WorkerSupervisor::Start() {
   return absl::OkStatus();
 }
 
-void WorkerSupervisor::Stop() {
+void WorkerSupervisor::BeginStop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
   wake_up_.Notify();
+}
+
+void WorkerSupervisor::Stop() {
+  BeginStop();
   if (thread_.joinable()) thread_.join();
 }
 

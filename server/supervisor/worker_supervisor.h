@@ -65,7 +65,9 @@ class WorkerSupervisor {
 
   // Once. INVALID_ARGUMENT or NOT_FOUND when no worker could ever be started so.
   absl::Status Start();
-  // Ends the workers, which give their jobs back, and waits for them. Idempotent.
+  // Ends the workers, which give their jobs back, and starts no other. Does not wait. Idempotent.
+  void BeginStop();
+  // As BeginStop, and waits for them. Idempotent.
   void Stop();
   // A job was submitted: look at the queue now instead of at the next poll.
   void Notify();

@@ -134,6 +134,7 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job, C
   CLI::App app("Runs compression jobs: trains, prunes, quantizes, evaluates and publishes models.",
                "cytopress-worker");
   app.set_version_flag("--version", "cytopress-worker " CYTOPRESS_VERSION);
+  app.failure_message(UsageMessage);
   Declare(&app, &flags);
   try {
     app.parse(ArgumentsToParse(argc, argv));

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import unittest
+import zipfile
 
 from service import BIN, Service, wait_until
 
@@ -103,6 +104,13 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(nobody.returncode, 4)
         damaged = self.service.folder / "damaged.npz"
         damaged.write_bytes(b"no archive")
+        refused = self.service.cytopress("compress", "--name", "x", "--dataset", damaged)
+        self.assertEqual(refused.returncode, 2, refused.stdout + refused.stderr)
+        self.assertIn("damaged.npz", refused.stderr)
+        with zipfile.ZipFile(damaged, "w") as archive:  # what only reading shows
+            for split in ("train", "val", "test"):
+                for kind in ("images", "labels"):
+                    archive.writestr(f"{split}_{kind}.npy", b"no array")
         failed = self.service.cytopress("compress", "--name", "x", "--dataset", damaged)
         self.assertEqual(failed.returncode, 5, failed.stdout + failed.stderr)
         self.assertIn("damaged.npz", failed.stderr)

@@ -163,6 +163,29 @@ TEST_F(ClassifyStreamTest, AnErrorIsAnsweredAndTheStreamGoesOn) {
   }
 }
 
+// The C++ client sends a text that is no UTF-8 as it is.
+TEST_F(ClassifyStreamTest, AMessageThatCannotBeReadIsAnsweredAndTheStreamGoesOn) {
+  v1::ClassifyStreamRequest unreadable = Item(2);
+  unreadable.mutable_request()->set_model("\xff");
+  for (const v1::ClassifyStreamRequest& item : {Item(1), unreadable, Item(3)}) {
+    EXPECT_TRUE(stream_->Write(item));
+  }
+  stream_->WritesDone();
+  std::map<int64_t, v1::ClassifyStreamResponse> answers;
+  v1::ClassifyStreamResponse answer;
+  while (stream_->Read(&answer)) answers[answer.id()] = answer;
+  EXPECT_TRUE(Finish().ok());
+  EXPECT_EQ(answers.size(), 3u);
+  EXPECT_TRUE(answers[1].has_response());
+  EXPECT_TRUE(answers[3].has_response());
+  EXPECT_EQ(answers[2].error().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(answers[2].error().message(), HasSubstr("UTF-8"));
+  google::rpc::ErrorInfo info;
+  ASSERT_EQ(answers[2].error().details_size(), 1);
+  EXPECT_TRUE(answers[2].error().details(0).UnpackTo(&info));
+  EXPECT_EQ(info.reason(), "INVALID_FIELD");
+}
+
 // Requests that are refused without a computation, with answers that are longer than they and that
 // no buffer on the way has room for.
 TEST_F(ClassifyStreamTest, WhoReadsNoAnswersIsNotReadFrom) {

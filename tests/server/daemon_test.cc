@@ -15,12 +15,16 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/engine/engine.h"
 #include "tests/as_nobody.h"
 #include "tests/captured_log.h"
+#include "tests/eventually.h"
 #include "tests/server/daemon_fixture.h"
 #include "tests/server/generic_call.h"
 #include "tests/server/test_server.h"
@@ -282,6 +286,39 @@ TEST_F(DaemonTest, JobsAreThereAfterARestart) {
   v1::Job found;
   ASSERT_TRUE(jobs_->GetJob(Context().get(), request, &found).ok());
   EXPECT_EQ(found.SerializeAsString(), job.SerializeAsString());
+}
+
+TEST_F(DaemonTest, WorkersAreToldToEndWhileCallsAreWaitedFor) {
+  const std::string started = temporary_.PathOf("started");
+  const std::string told = temporary_.PathOf("told");
+  const std::string worker = temporary_.PathOf("worker");
+  std::ofstream(worker) << "#!/bin/sh\ntrap 'touch " << told << "; exit 0' TERM\ntouch " << started
+                        << "\nwhile true; do sleep 0.02; done\n";
+  std::filesystem::permissions(worker, std::filesystem::perms::owner_all);
+  bool waited_for_calls = false;
+  configure_ = [&](DaemonOptions* options) {
+    options->workers = 1;
+    options->worker_program = worker;
+    options->on_awaiting = [&](const char* what) {
+      if (!absl::StartsWith(what, "calls")) return;
+      waited_for_calls = true;
+      EXPECT_TRUE(Eventually([&] { return std::filesystem::exists(told); }));
+    };
+  };
+  Start();
+  MustCompress();
+  EXPECT_TRUE(Eventually([&] { return std::filesystem::exists(started); }));
+  daemon_->Shutdown();
+  EXPECT_TRUE(waited_for_calls);
+}
+
+TEST_F(DaemonTest, WhoWatchesItsHealthDoesNotHoldUpTheEnd) {
+  configure_ = [](DaemonOptions* options) { options->drain_patience = absl::Seconds(50); };
+  Start();
+  const HealthWatch watch(channel_);
+  const absl::Time start = absl::Now();
+  daemon_->Shutdown();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(25));
 }
 
 TEST_F(DaemonTest, AStoppedServerIsUnavailable) {

@@ -1,9 +1,5 @@
 #include "tests/server/generic_call.h"
 
-#include <grpcpp/client_context.h>
-#include <grpcpp/completion_queue.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/slice.h>
 #include <gtest/gtest.h>
 
@@ -69,6 +65,31 @@ std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::str
   if (!status.ok()) return absl::StrCat(static_cast<int>(status.error_code()));
   if (response == "\x08\x01") return "SERVING";
   return response == "\x08\x02" ? "NOT_SERVING" : response;
+}
+
+HealthWatch::HealthWatch(const std::shared_ptr<grpc::Channel>& channel) {
+  context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  call_ =
+      grpc::GenericStub(channel).PrepareCall(&context_, "/grpc.health.v1.Health/Watch", &queue_);
+  call_->StartCall(nullptr);
+  EXPECT_TRUE(Wait());
+  call_->Write(ToBuffer(""), nullptr);
+  EXPECT_TRUE(Wait());
+  call_->Read(&answer_, nullptr);
+  EXPECT_TRUE(Wait());
+}
+
+HealthWatch::~HealthWatch() {
+  context_.TryCancel();
+  grpc::Status status;
+  call_->Finish(&status, nullptr);
+  Wait();
+}
+
+bool HealthWatch::Wait() {
+  void* tag = nullptr;
+  bool ok = false;
+  return queue_.Next(&tag, &ok) && ok;
 }
 
 }  // namespace cytopress

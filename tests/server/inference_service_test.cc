@@ -293,6 +293,8 @@ TEST_F(InferenceServiceTest, ABadImageAmongManyFailsTheRequestWithItsNumber) {
   const grpc::Status status = Classify(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
   EXPECT_EQ(DetailsOf(status).fields().at(0), "images[0]");
+  EXPECT_EQ(DetailsOf(status).fields().size(), 8u);
+  EXPECT_THAT(status.error_message(), HasSubstr("; and 199 more images"));
 }
 
 // Many clients at once, more than one model and size of request. Also for the thread sanitizer.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 #include <thread>
@@ -97,6 +98,7 @@ TEST_F(JobServiceTest, ARepeatedRequestIdAnswersWithTheFirstJob) {
   const grpc::Status status = Compress(request, &job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
   EXPECT_EQ(DetailsOf(status).info.reason(), "REQUEST_ID_REUSED");
+  EXPECT_EQ(DetailsOf(status).info.metadata().at("job"), first.id());
 }
 
 TEST_F(JobServiceTest, ARepeatedRequestIdAnswersWithTheFirstJobWhenItsBaseIsGone) {
@@ -256,6 +258,8 @@ TEST_F(JobServiceTest, ListRefusesWhatMakesNoSense) {
     const grpc::Status status = jobs_->ListJobs(Context().get(), request, &page);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << field;
     EXPECT_THAT(DetailsOf(status).fields(), ElementsAre(field));
+    EXPECT_EQ(status.error_message().rfind(absl::StrCat(field, ": ")), 0u)
+        << "it stands once in \"" << status.error_message() << '"';
   }
 }
 
@@ -285,8 +289,7 @@ class LocalDatasetTest : public JobServiceTest {
  protected:
   void Configure(DaemonOptions* options) override {
     options->workers = 1;
-    options->device = "cuda:9";  // takes none of the jobs of this test
-    options->worker_program = "/bin/true";
+    options->worker_program = "/bin/true";  // takes no job
   }
   v1::CompressRequest WithDataset(const std::string& uri) {
     v1::CompressRequest request = ValidCompress();
@@ -304,17 +307,41 @@ TEST_F(LocalDatasetTest, ThePathOfADatasetMustExist) {
     EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("spec.dataset.uri"));
     EXPECT_THAT(status.error_message(), HasSubstr(uri));
   }
+  v1::CompressRequest elsewhere = WithDataset("relative.npz");
+  elsewhere.mutable_spec()->set_device("cuda:9");
+  v1::Job job;
+  EXPECT_EQ(Compress(elsewhere, &job).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(MustCompress(WithDataset(folder_)).state(), v1::JOB_STATE_QUEUED);
   EXPECT_EQ(MustCompress(WithDataset("synthetic:100")).state(), v1::JOB_STATE_QUEUED);
 }
 
+TEST_F(LocalDatasetTest, AFileThatIsNoDatasetIsRefusedAtOnce) {
+  const std::string path = folder_ + "/images.npz";
+  std::ofstream(path) << "<html>no such file</html>";
+  for (const char* device : {"cpu", ""}) {
+    v1::CompressRequest request = WithDataset(path);
+    request.mutable_spec()->set_device(device);
+    v1::Job job;
+    const grpc::Status status = Compress(request, &job);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("spec.dataset.uri"));
+    EXPECT_THAT(status.error_message(), HasSubstr(path + ": not a ZIP archive"));
+  }
+}
+
+TEST_F(LocalDatasetTest, ADatasetOfAnotherMachineIsNotLookedFor) {
+  v1::CompressRequest request = WithDataset("/of/another/machine.npz");
+  request.mutable_spec()->set_device("cuda:9");
+  EXPECT_EQ(MustCompress(request).state(), v1::JOB_STATE_QUEUED);
+}
+
 TEST_F(LocalDatasetTest, ARepeatedRequestIdAnswersWithTheFirstJobWhenItsDataHaveMoved) {
   const std::string data = folder_ + "/data";
-  std::filesystem::create_directory(data);
+  std::filesystem::create_directories(data + "/class");
   v1::CompressRequest request = WithDataset(data);
   request.set_request_id("once");
   const v1::Job first = MustCompress(request);
-  std::filesystem::remove(data);
+  std::filesystem::remove_all(data);
   EXPECT_EQ(MustCompress(request).id(), first.id());
   request.set_request_id("twice");
   v1::Job job;

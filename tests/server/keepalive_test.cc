@@ -18,7 +18,8 @@ namespace cytopress {
 namespace {
 
 // RFC 9113: the types and flags of frames.
-constexpr char kHeaders = 1, kSettings = 4, kPing = 6;
+constexpr char kHeaders = 1, kSettings = 4, kPing = 6, kGoAway = 7;
+constexpr char kNone = -1;
 constexpr char kAck = 1, kEndHeaders = 4;
 
 // A client as far as HTTP/2 goes: answers pings while it pleases.
@@ -54,16 +55,44 @@ class BareClient {
   // answered; -1 when it does not close it.
   int AnswerPings(int answers) {
     for (int pings = 0;;) {
-      const std::string head = Receive(9);
-      if (head.size() < 9) return ended_ ? pings : -1;
-      const auto byte = [&head](int i) { return static_cast<uint8_t>(head[i]); };
-      const std::string body = Receive(byte(0) << 16 | byte(1) << 8 | byte(2));
-      if (head[3] != kPing || (head[4] & kAck) != 0) continue;
-      if (++pings <= answers) SendFrame(kPing, kAck, 0, body);
+      const Frame frame = ReceiveFrame();
+      if (frame.type == kNone) return ended_ ? pings : -1;
+      if (frame.type != kPing || (frame.flags & kAck) != 0) continue;
+      if (++pings <= answers) SendFrame(kPing, kAck, 0, frame.body);
     }
   }
 
+  // How many of so many pings, each sent when the one before is answered, are before the server
+  // wants to hear no more.
+  int Ping(int pings) {
+    int answered = 0;
+    while (answered < pings) {
+      SendFrame(kPing, 0, 0, "8 bytes.");
+      Frame frame;
+      do {
+        frame = ReceiveFrame();
+        if (frame.type == kNone || frame.type == kGoAway) return answered;
+      } while (frame.type != kPing || (frame.flags & kAck) == 0);
+      ++answered;
+    }
+    return answered;
+  }
+
  private:
+  struct Frame {
+    char type = kNone;
+    char flags = 0;
+    std::string body;
+  };
+
+  // Of kNone when no more come.
+  Frame ReceiveFrame() {
+    const std::string head = Receive(9);
+    if (head.size() < 9) return {};
+    const auto byte = [&head](int i) { return static_cast<uint8_t>(head[i]); };
+    return {head[3], head[4], Receive(byte(0) << 16 | byte(1) << 8 | byte(2))};
+  }
+
   static void AddText(absl::string_view name, absl::string_view value, std::string* headers) {
     absl::StrAppend(headers, name, std::string(1, static_cast<char>(value.size())), value);
   }
@@ -110,6 +139,30 @@ TEST_F(KeepaliveTest, AClientThatAnswersNoMoreIsCutOff) {
   BareClient client(daemon_->port());
   client.OpenStream();
   EXPECT_GT(client.AnswerPings(5), 5);  // the sixth is waited for in vain, for five seconds
+}
+
+class ClientPingsTest : public ServerTest {
+ protected:
+  void Configure(DaemonOptions* options) override {
+    options->grpc.least_ping_interval = absl::ZeroDuration();
+  }
+};
+
+TEST_F(ClientPingsTest, AClientMayAskWhetherTheServerIsThere) {
+  Start();
+  BareClient with_call(daemon_->port());
+  with_call.OpenStream();
+  EXPECT_EQ(with_call.Ping(10), 10);
+  BareClient without_call(daemon_->port());
+  without_call.Greet();
+  EXPECT_EQ(without_call.Ping(10), 10);
+}
+
+TEST_F(ServerTest, AClientThatAsksAllTheTimeIsCutOff) {
+  Start();
+  BareClient client(daemon_->port());
+  client.OpenStream();
+  EXPECT_LT(client.Ping(100), 100);
 }
 
 class IdleConnectionTest : public ServerTest {

@@ -3,6 +3,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/artifact/artifact.h"
@@ -89,6 +90,26 @@ TEST_F(ModelServiceTest, ListsInPages) {
   const grpc::Status status = models_->ListModels(Context().get(), request, &page);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("page_token"));
+}
+
+TEST_F(ModelServiceTest, APageTokenIsOfTheNameThatItWasMadeFor) {
+  for (const char* name : {"a", "b", "b", "c"}) Publish(name);
+  v1::ListModelsRequest request;
+  request.set_page_size(1);
+  for (const auto& [name, another] : {std::pair("b", ""), {"", "b"}, {"b", "a"}}) {
+    request.set_name(name);
+    request.clear_page_token();
+    v1::ListModelsResponse page;
+    ASSERT_TRUE(models_->ListModels(Context().get(), request, &page).ok());
+    ASSERT_NE(page.next_page_token(), "");
+    request.set_page_token(page.next_page_token());
+    EXPECT_TRUE(models_->ListModels(Context().get(), request, &page).ok());
+    request.set_name(another);
+    const grpc::Status status = models_->ListModels(Context().get(), request, &page);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("page_token"));
+    EXPECT_THAT(status.error_message(), HasSubstr("another name"));
+  }
 }
 
 TEST_F(ModelServiceTest, EndsAPageThatGrowsTooLarge) {

@@ -1,22 +1,31 @@
 // cytopressd as a process.
 #include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
 #include "core/gpu/engine_module.h"
+#include "core/registry/model_folder.h"
+#include "core/registry/model_registry.h"
+#include "cytopress/v1/models.grpc.pb.h"
 #include "server/flags.h"
 #include "server/supervisor/cores.h"
 #include "server/supervisor/worker_process.h"
@@ -119,6 +128,9 @@ TEST_F(ProgramTest, ABadFlagIsExitCode2) {
   Run({"--default-model", "BAD NAME"});
   EXPECT_EQ(AwaitExit().code, 2);
   EXPECT_THAT(Log(), HasSubstr("--default-model: \"BAD NAME\" is not a model name: give "));
+  Run({"--listne", "127.0.0.1:0"});
+  EXPECT_EQ(AwaitExit().code, 2);
+  EXPECT_THAT(Log(), HasSubstr("did you mean --listen?"));
 }
 
 TEST_F(ProgramTest, AFlagThatIsFoundWrongOnlyAtTheStartIsExitCode2) {
@@ -229,6 +241,66 @@ TEST_F(ProgramTest, EndsWhileItsStartHangs) {
   EXPECT_TRUE(exit.ok()) << exit.ToString() << "\n" << Log();
   EXPECT_THAT(Log(), HasSubstr("Terminated: stopping before the start was complete"));
   sqlite3_close(database);
+}
+
+// Deletes cells@1 on as many threads as the server has for calls about models.
+class Deletions {
+ public:
+  explicit Deletions(const std::string& address) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    models_ = v1::ModelService::NewStub(
+        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+    // Connected, so that a call that is not answered is one that no thread takes.
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    v1::ListModelsResponse response;
+    EXPECT_TRUE(models_->ListModels(&context, v1::ListModelsRequest(), &response).ok());
+    for (int i = 0; i < 4; ++i) {
+      threads_.emplace_back([this] {
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+        v1::DeleteModelRequest request;
+        request.set_name("cells");
+        request.set_version(1);
+        v1::DeleteModelResponse response;
+        EXPECT_FALSE(models_->DeleteModel(&context, request, &response).ok());
+      });
+    }
+  }
+  ~Deletions() {
+    for (std::thread& thread : threads_) thread.join();
+  }
+  // No other call about models is answered then.
+  bool HaveTakenAllThreads() {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    v1::ListModelsResponse response;
+    const grpc::Status status = models_->ListModels(&context, v1::ListModelsRequest(), &response);
+    return status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  }
+
+ private:
+  std::unique_ptr<v1::ModelService::Stub> models_;
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(ProgramTest, EndsThoughTheModelsFolderHangs) {
+  const std::string models = folder_ + "/state/models";
+  absl::StatusOr<ModelRegistry> registry = ModelRegistry::Open(models);
+  ASSERT_TRUE(registry.ok() && registry->Publish("cells", TestArtifact(), "").ok());
+  const absl::StatusOr<LockedModelFolder> held = LockedModelFolder::Open(models + "/cells");
+  ASSERT_TRUE(held.ok()) << held.status();
+  std::vector<std::string> arguments = ServerArguments();
+  arguments.insert(arguments.end(), {"--drain-seconds", "0"});
+  Run(arguments);
+  ASSERT_NO_FATAL_FAILURE(AwaitReady());
+  Deletions deletions(Ready()["listen"].get<std::string>());
+  EXPECT_TRUE(Eventually([&] { return deletions.HaveTakenAllThreads(); }));
+  kill(pid_, SIGTERM);
+  const ProcessExit exit = AwaitExit();
+  EXPECT_EQ(exit.code, 3) << exit.ToString() << "\n" << Log();
+  EXPECT_THAT(Log(), HasSubstr("still waiting for calls, which wait for the models folder"));
 }
 
 TEST_F(ProgramTest, MayOpenAsManyFilesAsItsLimitCanBeRaisedTo) {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/utf8.h"
 #include "core/serving/error_details.h"
 #include "tests/server/test_server.h"
 
@@ -31,6 +32,16 @@ TEST(StatusTest, AFullDiskHasAReasonOfItsOwn) {
   EXPECT_EQ(ReasonOf(absl::ErrnoToStatus(EMFILE, "cannot open a")), "RESOURCE_EXHAUSTED");
   EXPECT_EQ(ReasonOf(OutOfMemory("none")), "OUT_OF_MEMORY");
   EXPECT_EQ(ReasonOf(absl::NotFoundError("no job \"disk is full\"")), "NOT_FOUND");
+}
+
+TEST(StatusTest, ALongMessageIsCutBetweenCharacters) {
+  for (const char* const begin : {"", "x"}) {  // a cut by bytes alone splits one of the two
+    std::string text = begin;
+    for (int i = 0; i < 2000; ++i) text += "\xC3\xA9";
+    const std::string message = ToGrpcStatus(absl::InternalError(text)).error_message();
+    EXPECT_LT(message.size(), text.size());
+    EXPECT_TRUE(IsUtf8(message)) << begin;
+  }
 }
 
 TEST(StatusTest, AClientThatCancelsAtTheDeadlineHasWaitedInVain) {

@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
 #include "core/base/sha256.h"
 #include "tests/server/test_server.h"
@@ -124,6 +126,54 @@ TEST_F(UploadModelTest, OneThatIsGivenUpPublishesNothing) {
   v1::Model model;
   ASSERT_TRUE(Send("others", file, &model).ok());
   EXPECT_THAT(*OpenRegistry().ModelNames(), ElementsAre("others"));
+}
+
+TEST_F(UploadModelTest, ADigestMayBeInUpperCase) {
+  const std::string file = TestArtifact();
+  v1::Model model;
+  EXPECT_TRUE(Send("cells", file, &model, absl::AsciiStrToUpper(Sha256Hex(file))).ok());
+  EXPECT_EQ(model.sha256(), Sha256Hex(file));
+}
+
+TEST_F(UploadModelTest, WhatIsNoDigestIsNotTakenForDamage) {
+  v1::Model model;
+  for (const std::string& digest :
+       {std::string("zz"), std::string(64, 'g'), std::string(65, 'a')}) {
+    const grpc::Status status = Send("cells", TestArtifact(), &model, digest);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << digest;
+    EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("sha256"));
+  }
+}
+
+TEST_F(UploadModelTest, LaterMessagesSayNothingElse) {
+  const std::string file = TestArtifact();
+  v1::UploadModelRequest other_name;
+  other_name.set_name("others");
+  v1::UploadModelRequest digest;
+  digest.set_sha256(Sha256Hex(file));
+  v1::UploadModelRequest unreadable;
+  unreadable.set_name("\xff");
+  for (const auto& [later, field] :
+       {std::pair(other_name, "name"), {digest, "sha256"}, {unreadable, ""}}) {
+    const auto upload = Begin("cells", "", file);
+    upload->writer->Write(later);
+    upload->writer->WritesDone();
+    const grpc::Status status = upload->writer->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << field;
+    const Details details = DetailsOf(status);
+    EXPECT_EQ(details.info.reason(), "INVALID_FIELD");
+    EXPECT_EQ(details.fields().empty() ? "" : details.fields().at(0), field);
+  }
+  const auto upload = Begin("cells", Sha256Hex(file), file.substr(0, 1000));
+  v1::UploadModelRequest rest;
+  rest.set_name("cells");
+  rest.set_sha256(Sha256Hex(file));
+  rest.set_data(file.substr(1000));
+  upload->writer->Write(rest);
+  upload->writer->WritesDone();
+  const grpc::Status status = upload->writer->Finish();
+  EXPECT_TRUE(status.ok()) << "the same again: " << status.error_message();
+  EXPECT_EQ(upload->model.version(), 1) << "of the others nothing was published";
 }
 
 class ImpatientUploadTest : public UploadModelTest {

@@ -16,7 +16,7 @@ import shlex
 import subprocess
 import sys
 
-NAMES_MUTEX = re.compile(r"absl::(Mutex|CondVar)\b|\bABSL_(GUARDED_BY|EXCLUSIVE_LOCKS_REQUIRED|LOCKS_EXCLUDED)\b")
+NAMES_MUTEX = re.compile(r"absl::(Mutex|MutexLock|CondVar)\b|\bABSL_(GUARDED_BY|EXCLUSIVE_LOCKS_REQUIRED|LOCKS_EXCLUDED)\b")
 
 
 def names_mutex(path):

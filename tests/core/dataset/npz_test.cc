@@ -118,8 +118,8 @@ TEST(NpzTest, PreprocessingOfAnUnknownDataSetOnlyScales) {
   EXPECT_EQ(dataset->preprocessing.jpeg_quality, 0);
 }
 
-// As many images of one pixel as BloodMNIST has, of `classes` classes.
-std::vector<ZipEntry> MembersOfBloodMnistsSizes(int classes) {
+// As many images of one row of pixels as BloodMNIST has, of `classes` classes.
+std::vector<ZipEntry> MembersOfBloodMnistsSizes(int classes, int width = 1) {
   std::vector<ZipEntry> entries;
   for (const auto& [split, images] :
        std::vector<std::pair<std::string, int>>{{"train", 11959}, {"val", 1712}, {"test", 3421}}) {
@@ -128,8 +128,8 @@ std::vector<ZipEntry> MembersOfBloodMnistsSizes(int classes) {
     ZipEntry entry;
     entry.deflate = true;
     entry.name = absl::StrCat(split, "_images.npy");
-    entry.content =
-        BuildNpy("|u1", absl::StrCat("(", images, ", 1, 1, 3)"), std::string(3 * images, 'x'));
+    entry.content = BuildNpy("|u1", absl::StrCat("(", images, ", 1, ", width, ", 3)"),
+                             std::string(3 * images * width, 'x'));
     entries.push_back(entry);
     entry.name = absl::StrCat(split, "_labels.npy");
     entry.content = BuildNpy("|u1", absl::StrCat("(", images, ", 1)"), labels);
@@ -150,6 +150,15 @@ TEST(NpzTest, RecognisesBloodMnist) {
   ASSERT_TRUE(other.ok()) << other.status();
   EXPECT_EQ(other->class_names[0], "class 0");
   EXPECT_EQ(other->preprocessing.center_crop, 0);
+}
+
+// A square from a photograph's centre would be distorted to their shape.
+TEST(NpzTest, TakesNoOblongImagesForBloodMnist) {
+  const absl::StatusOr<Dataset> dataset = Load(MembersOfBloodMnistsSizes(8, /*width=*/2));
+  ASSERT_TRUE(dataset.ok()) << dataset.status();
+  EXPECT_EQ(dataset->class_names[0], "class 0");
+  EXPECT_EQ(dataset->preprocessing.center_crop, 0);
+  EXPECT_EQ(dataset->preprocessing.jpeg_quality, 0);
 }
 
 TEST(NpzTest, ReadsGrayImages) {

@@ -1,6 +1,8 @@
 #include "core/jobs/job_spec.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -21,6 +23,10 @@ struct BadField {
   std::string field;
   std::function<void(v1::JobSpec*)> spoil;
 };
+
+void AddUnknownField(google::protobuf::Message* message) {
+  message->GetReflection()->MutableUnknownFields(message)->AddVarint(2000, 1);
+}
 
 class ValidateTest : public testing::TestWithParam<BadField> {};
 
@@ -114,6 +120,14 @@ INSTANTIATE_TEST_SUITE_P(
                  }},
         BadField{"dataset.class_names[0]",
                  [](v1::JobSpec* s) { s->mutable_dataset()->add_class_names(""); }},
+        BadField{"dataset.class_names[0]",
+                 [](v1::JobSpec* s) { s->mutable_dataset()->add_class_names("a\nb"); }},
+        BadField{"dataset.class_names",
+                 [](v1::JobSpec* s) {
+                   s->mutable_dataset()->add_class_names("a");
+                   s->mutable_dataset()->add_class_names("b");
+                   s->mutable_network()->set_classes(3);
+                 }},
         BadField{"base_model", [](v1::JobSpec* s) { s->set_base_model("blood@0"); }},
         BadField{"base_model", [](v1::JobSpec* s) { s->set_base_model("blood@new"); }},
         BadField{"base_model", [](v1::JobSpec* s) { s->set_base_model("blood@"); }},
@@ -233,6 +247,14 @@ INSTANTIATE_TEST_SUITE_P(
                  [](v1::JobSpec* s) { s->mutable_recipe()->set_max_accuracy_drop(1.1); }},
         BadField{"recipe.name",
                  [](v1::JobSpec* s) { s->mutable_recipe()->set_name(std::string(300, 'x')); }},
+        BadField{"recipe.name",
+                 [](v1::JobSpec* s) { s->mutable_recipe()->set_name(std::string("a\0b", 3)); }},
+        BadField{"", [](v1::JobSpec* s) { AddUnknownField(s); }},
+        BadField{"recipe.quantize.aware",
+                 [](v1::JobSpec* s) {
+                   Quantize(s)->set_weights(v1::WEIGHT_TYPE_INT8);
+                   AddUnknownField(Quantize(s)->mutable_aware());
+                 }},
         BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda"); }},
         BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda:x"); }},
         BadField{"device", [](v1::JobSpec* s) { s->set_device("cuda:+0"); }},
@@ -315,6 +337,14 @@ TEST(ValidateJobSpec, SaysTheValueAndTheRemedy) {
   EXPECT_THAT(violations[0].description, HasSubstr("vgg16"));
   EXPECT_THAT(violations[0].description, HasSubstr("resnet50"));
   EXPECT_THAT(violations[0].description, testing::Not(HasSubstr("network.architecture")));
+}
+
+TEST(ValidateJobSpec, NamesAFieldThatItDoesNotKnow) {
+  v1::JobSpec spec = GoodSpec();
+  AddUnknownField(&spec);
+  const std::vector<FieldViolation> violations = ValidateJobSpec(spec);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_THAT(violations[0].description, HasSubstr("holds field 2000"));
 }
 
 TEST(ValidateJobSpec, AcceptsWhatIsAllowed) {

@@ -2,8 +2,32 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+#include <set>
+#include <utility>
+
 namespace cytopress {
 namespace {
+
+// docs/job-states.md.
+TEST(IsLegalTransition, IsOneOfTen) {
+  const std::set<std::pair<v1::JobState, v1::JobState>> legal = {
+      {v1::JOB_STATE_QUEUED, v1::JOB_STATE_LEASED},
+      {v1::JOB_STATE_QUEUED, v1::JOB_STATE_CANCELLED},
+      {v1::JOB_STATE_LEASED, v1::JOB_STATE_RUNNING},
+      {v1::JOB_STATE_LEASED, v1::JOB_STATE_QUEUED},
+      {v1::JOB_STATE_LEASED, v1::JOB_STATE_FAILED},
+      {v1::JOB_STATE_LEASED, v1::JOB_STATE_CANCELLED},
+      {v1::JOB_STATE_RUNNING, v1::JOB_STATE_SUCCEEDED},
+      {v1::JOB_STATE_RUNNING, v1::JOB_STATE_QUEUED},
+      {v1::JOB_STATE_RUNNING, v1::JOB_STATE_FAILED},
+      {v1::JOB_STATE_RUNNING, v1::JOB_STATE_CANCELLED}};
+  for (const v1::JobState from : AllJobStates()) {
+    for (const v1::JobState to : AllJobStates()) {
+      EXPECT_EQ(IsLegalTransition(from, to), legal.count({from, to}) == 1) << from << " to " << to;
+    }
+  }
+}
 
 TEST(IsRetryable, NotWhatTheRequestTheDataOrTheBaseModelMakeImpossible) {
   for (const absl::StatusCode code :
@@ -16,6 +40,13 @@ TEST(IsRetryable, NotWhatTheRequestTheDataOrTheBaseModelMakeImpossible) {
        {absl::StatusCode::kInternal, absl::StatusCode::kUnavailable, absl::StatusCode::kDataLoss,
         absl::StatusCode::kResourceExhausted}) {
     EXPECT_TRUE(IsRetryable(absl::Status(code, "no"))) << absl::StatusCodeToString(code);
+  }
+}
+
+TEST(IsRetryable, WhatADiskOrANetworkMayDoBetterTheNextTime) {
+  for (const int number : {EIO, ESTALE, ETIMEDOUT, EHOSTDOWN, ENOSPC, EMFILE}) {
+    const absl::Status status = absl::ErrnoToStatus(number, "cannot read the file");
+    EXPECT_TRUE(IsRetryable(status)) << status;
   }
 }
 

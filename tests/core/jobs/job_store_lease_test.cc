@@ -229,6 +229,15 @@ TEST_P(LeaseTest, RenewingKeepsTheLease) {
   }
 }
 
+TEST_P(LeaseTest, AnExpiredLeaseThatNobodyHasReapedMayBeRenewed) {
+  Submit();
+  const Lease lease = AcquireAndStart();
+  clock_.Advance(kLease + absl::Seconds(1));
+  EXPECT_EQ(*store_->RenewLease(lease, kLease), false);
+  EXPECT_TRUE(store_->ReapExpired()->empty());
+  EXPECT_EQ(store_->Succeed(lease, "blood@1", ""), absl::OkStatus());
+}
+
 TEST_P(LeaseTest, JobFailsWhenItsWorkerIsLostTooOften) {
   const std::string id = Submit();
   for (int attempt = 1; attempt <= 3; ++attempt) {

@@ -206,6 +206,7 @@ TEST_P(ClientTest, BadPageTokensAreRefused) {
   for (const std::string& bad : {std::string("nonsense"), token + "A", std::string("djE6MDp4")}) {
     query.page_token = bad;
     EXPECT_EQ(store_->List(query).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(store_->List(query).status().message(), HasSubstr("\"" + bad + "\" is not one"));
   }
   query.page_token = token;
   query.model_name = "blood";

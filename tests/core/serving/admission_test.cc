@@ -305,14 +305,20 @@ TEST_F(BulkTest, WhatNeverFitsIsTurnedAway) {
 TEST_F(BulkTest, IsTurnedAwayWhenTheServerStops) {
   Ask(1, 4);
   Ask(2, 4);
+  const auto expect_says_so = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(ErrorInfoOf(status).reason(), "SHUTTING_DOWN");
+  };
   admission_->Close();
+  EXPECT_THAT(turned_away_, ElementsAre(2));
+  expect_says_so(why_);
   Ask(3, 1);
   EXPECT_THAT(turned_away_, ElementsAre(2, 3));
-  EXPECT_EQ(why_.code(), absl::StatusCode::kUnavailable);
+  expect_says_so(why_);
   EXPECT_FALSE(admission_->AwaitEmpty(absl::ZeroDuration()));
   EndAll();
   EXPECT_TRUE(admission_->AwaitEmpty(absl::ZeroDuration()));
-  EXPECT_EQ(admission_->Admit(Images(1)).status().code(), absl::StatusCode::kUnavailable);
+  expect_says_so(admission_->Admit(Images(1)).status());
 }
 
 }  // namespace

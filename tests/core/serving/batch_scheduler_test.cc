@@ -94,6 +94,20 @@ TEST_F(BatchSchedulerTest, WhatWaitsSharesTheNextBatch) {
   EXPECT_EQ(first->done.Get(), absl::OkStatus());
 }
 
+TEST_F(BatchSchedulerTest, WhatCameFirstIsComputedFirst) {
+  Make(1, 1);
+  const std::unique_ptr<Sent> first = Occupy();
+  Sent second(1, 1), third(1, 2);
+  scheduler_->Enqueue(second.task);
+  scheduler_->Enqueue(third.task);
+  puppet_.LetOneGo();
+  ASSERT_TRUE(puppet_.AwaitBatches(2));
+  EXPECT_EQ(second.left_queue, 1);
+  EXPECT_EQ(third.left_queue, 0);
+  puppet_.LetAllGo();
+  for (Sent* sent : {first.get(), &second, &third}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
+}
+
 TEST_F(BatchSchedulerTest, ALargeRequestIsCutAtThePreferredBatch) {
   Make(1, 4);
   Sent sent(10);

@@ -139,6 +139,7 @@ TEST_F(ClassifyPipelineTest, NamesEveryBadImage) {
   ASSERT_EQ(BadRequestOf(status).field_violations_size(), 2);
   EXPECT_EQ(BadRequestOf(status).field_violations(0).field(), "images[1]");
   EXPECT_EQ(BadRequestOf(status).field_violations(1).field(), "images[3]");
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "INVALID_FIELD");
   EXPECT_EQ(observer_.batched(), 0);
 }
 
@@ -162,6 +163,7 @@ TEST_F(ClassifyPipelineTest, ChecksTopKAgainstTheModel) {
   const auto answer = Send(std::move(task));
   EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(BadRequestOf(answer->Get().status()).field_violations(0).field(), "top_k");
+  EXPECT_EQ(ErrorInfoOf(answer->Get().status()).reason(), "INVALID_FIELD");
 }
 
 // A decoder looks after others every eight images: here it hears of the cancelling then.
@@ -204,6 +206,7 @@ TEST_F(ClassifyPipelineTest, DrainAnswersTheOldAndRefusesTheNew) {
   const auto fresh = Send({Raw(one_)});
   ASSERT_TRUE(fresh->IsSet());
   EXPECT_EQ(fresh->Get().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ErrorInfoOf(fresh->Get().status()).reason(), "SHUTTING_DOWN");
   puppet_.LetAllGo();
   EXPECT_TRUE(pipeline().Drain(kPatience));
   EXPECT_TRUE(old->Get().ok());

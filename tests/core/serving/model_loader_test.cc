@@ -88,6 +88,7 @@ TEST_F(RegistryModelLoaderTest, TheOnlyModelIsTheDefault) {
   Publish("others");
   const absl::Status ambiguous = loader.Resolve({}).status();
   EXPECT_EQ(ambiguous.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ErrorInfoOf(ambiguous).reason(), "INVALID_FIELD");
   EXPECT_THAT(std::string(ambiguous.message()), HasSubstr("cells, others"));
   RegistryModelLoader chosen = Make("others");
   EXPECT_EQ(*chosen.Resolve({}), (ModelVersion{"others", 1}));

@@ -402,6 +402,16 @@ TEST_F(SupervisorTest, StopGivesTheJobBackWithoutCost) {
   supervisor_->Stop();
 }
 
+TEST_F(SupervisorTest, BeginStopGivesTheJobBackAsWell) {
+  Start();
+  const std::string id = Submit("wait");
+  ASSERT_TRUE(Reaches(id, v1::JOB_STATE_RUNNING));
+  supervisor_->BeginStop();
+  EXPECT_TRUE(Reaches(id, v1::JOB_STATE_QUEUED));
+  EXPECT_TRUE(SlotIsEmpty());
+  EXPECT_EQ(Slot().started, 1);
+}
+
 TEST_F(SupervisorTest, StopKillsAWorkerThatDoesNotListen) {
   options_.shutdown_grace = absl::Milliseconds(50);
   Start();
