@@ -22,9 +22,9 @@ constexpr int kMaxMessageBytes = 256 << 20;
 // "minimum" back-off stays as it is: that is also how long an attempt to connect may take.
 constexpr int kFirstReconnectMs = 200;
 constexpr int kMaxReconnectMs = 3000;
-// Finds out that the server's machine is gone while a watch has nothing to say. Servers count pings
-// that come more often than every five minutes as an attack.
-constexpr int kKeepaliveMs = 6 * 60 * 1000;
+// Finds out that the server's machine is gone while a watch has nothing to say. cytopressd allows a
+// ping every ten seconds.
+constexpr int kKeepaliveMs = 60 * 1000;
 constexpr int kKeepaliveTimeoutMs = 20 * 1000;
 // After two pings gRPC would ask no more until there is something to send, and a watch has nothing
 // to send while its job waits in the queue.

@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "core/base/amounts.h"
 
@@ -37,6 +39,14 @@ std::string Printable(absl::string_view text) {
     text.remove_prefix(control > 0 ? control : 1);
   }
   return result;
+}
+
+std::string Quoted(absl::string_view word) {
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || absl::StrContains("-_./:@,+=", static_cast<char>(c));
+  });
+  if (plain) return std::string(word);
+  return absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
 }
 
 std::string FormatBytes(int64_t bytes) { return ReadableBytes(bytes); }

@@ -15,6 +15,9 @@ namespace cytopress {
 // so do those that turn the direction of writing.
 std::string Printable(absl::string_view text);
 
+// A word of a shell's command line.
+std::string Quoted(absl::string_view word);
+
 std::string FormatBytes(int64_t bytes);          // "23.5 MB", decimal units
 std::string FormatSeconds(double seconds);       // "33 ms", "4.2 s", "3:12 min", "1:02:03 h"
 std::string FormatMilliseconds(double seconds);  // "3.25 ms"

@@ -1,11 +1,12 @@
 #include "client/cli/checks.h"
 
+#include <algorithm>
 #include <cmath>
-#include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "core/base/address.h"
 
@@ -33,7 +34,17 @@ CLI::Validator Positive() {
         if (absl::SimpleAtod(text, &number) && std::isfinite(number) && number > 0) return "";
         return absl::StrCat("'", text, "' is not a number above 0");
       },
-      "POSITIVE");
+      ">0");
+}
+
+CLI::Validator NotNegative() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && std::isfinite(number) && number >= 0) return "";
+        return absl::StrCat("'", text, "' is not a number of at least 0");
+      },
+      ">=0");
 }
 
 CLI::Validator AtLeast(uint64_t least) {
@@ -117,6 +128,21 @@ CLI::Validator Address() {
         return std::string(CheckPort(text).message());
       },
       "");
+}
+
+CLI::Validator OneOf(const std::vector<std::string>& names) {
+  return CLI::Validator(
+      [names](std::string& text) -> std::string {
+        const auto name = std::find_if(names.begin(), names.end(), [&text](const auto& known) {
+          return absl::EqualsIgnoreCase(known, text);
+        });
+        if (name == names.end()) {
+          return absl::StrCat("'", text, "' is unknown; use one of ", absl::StrJoin(names, ", "));
+        }
+        text = *name;
+        return "";
+      },
+      absl::StrCat("{", absl::StrJoin(names, ","), "}"));
 }
 
 }  // namespace cytopress

@@ -10,9 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/amount_line.h"
+#include "client/cli/checks.h"
 #include "client/cli/classify_results.h"
 #include "client/cli/colour_notes.h"
 #include "client/cli/commands.h"
+#include "client/cli/completion.h"
 #include "client/cli/image_files.h"
 #include "client/cli/image_note.h"
 #include "client/cli/interrupt_note.h"
@@ -319,6 +321,7 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
   command
       ->add_option("FILES", flags->paths,
                    "files, or folders of .png, .jpg and .jpeg; - = standard input, one image")
+      ->type_name(kPath)
       ->required();
   command->add_option("--model", flags->model,
                       "NAME or NAME@VERSION; default: --default-model of the service, or the only "
@@ -331,7 +334,7 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
           ->add_option(
               "--truth", flags->truth,
               "\"folder\": the folder of a file names its class; prints how many are right")
-          ->check(CLI::IsMember({"folder"}));
+          ->transform(OneOf({"folder"}));
   command
       ->add_option("--alias", flags->aliases,
                    "FOLDER=CLASS for folders that are not named like their class, separated by "
@@ -340,13 +343,15 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
       ->allow_extra_args(false)
       ->needs(truth);
   command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
-      ->check(CLI::Range(1, 64))
+      ->check(Between(1, 64))
       ->capture_default_str();
   command->add_flag("--summary", flags->summary, "leave out the line for each file");
-  command->add_option("--csv", flags->csv,
-                      "also write a table for programs: file,class,probability,error,notes, with "
-                      "--truth truth,right before the error; - = standard output, without the "
-                      "other table");
+  command
+      ->add_option("--csv", flags->csv,
+                   "also write a table for programs: file,class,probability,error,notes, with "
+                   "--truth truth,right before the error; - = standard output, without the "
+                   "other table")
+      ->type_name(kPath);
   command->footer(
       "A model looks at a square in the centre of an image, as large as `cytopress models NAME`\n"
       "says. There has to be one cell, in colour, at the scale of the photographs that the model\n"

@@ -104,13 +104,17 @@ void PrintRight(const ClassifyResults& results, std::ostream* out) {
   table.Print(out);
 }
 
+std::string FormatWait(double seconds) {
+  return seconds < 1 ? FormatMilliseconds(seconds) : FormatSeconds(seconds);
+}
+
 // A mean over the requests tells nothing of the first, which may have waited for the model.
 std::string WaitingInWords(const ClassifyResults& results) {
   const ClassifySummary& summary = results.summary;
-  std::string words = FormatMilliseconds(summary.timing.queue_seconds() / summary.requests);
+  std::string words = FormatWait(summary.timing.queue_seconds() / summary.requests);
   if (results.first_wait_seconds < kLongWaitSeconds) return words;
   if (summary.requests > 1) {
-    absl::StrAppend(&words, ", the first ", FormatMilliseconds(results.first_wait_seconds));
+    absl::StrAppend(&words, ", the first ", FormatWait(results.first_wait_seconds));
   }
   return absl::StrCat(words, " (a model that is not in memory is loaded first)");
 }

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <vector>
@@ -12,6 +13,8 @@
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
 #include "client/cli/complaint.h"
+#include "client/cli/completion.h"
+#include "client/cli/help.h"
 #include "client/cli/report_commands.h"
 #include "client/cli/usage.h"
 #include "client/status.h"
@@ -62,11 +65,14 @@ void AddGlobalFlags(CLI::App* app, GlobalFlags* flags) {
   app->add_flag("--tls", flags->tls, "encrypt; the server is checked against the system's roots");
   app->add_option("--tls-ca", flags->tls_files.ca,
                   "PEM file with the CA of the server (means --tls)")
+      ->type_name(kPath)
       ->envname("CYTOPRESS_TLS_CA");
   app->add_option("--tls-cert", flags->tls_files.certificate,
                   "PEM file with this client's certificate (means --tls)")
+      ->type_name(kPath)
       ->envname("CYTOPRESS_TLS_CERT");
   app->add_option("--tls-key", flags->tls_files.key, "PEM file with its key")
+      ->type_name(kPath)
       ->envname("CYTOPRESS_TLS_KEY");
 }
 
@@ -161,6 +167,7 @@ absl::StatusOr<Client*> CliContext::client() {
 int RunCli(int argc, const char* const* argv, const Console& console, ClientFactory factory) {
   CliContext context(console, std::move(factory));
   CLI::App app("cytopress: compress image classifiers and classify with them.", "cytopress");
+  app.formatter(std::make_shared<HelpFormatter>(console.columns));
   app.set_version_flag("--version", "cytopress " CYTOPRESS_VERSION);
   app.require_subcommand(1);
   app.fallthrough();  // the shared flags may also follow the command
@@ -174,6 +181,7 @@ int RunCli(int argc, const char* const* argv, const Console& console, ClientFact
   AddClassifyCommand(&app, &context);
   AddEvaluateCommand(&app, &context);
   AddDatasetCommands(&app, &context);
+  AddCompletionCommand(&app, &context);
   app.footer(kExitCodes);
   std::vector<std::string> arguments = ArgumentsToParse(argc, argv);
   // Where parsing ends before it, too.

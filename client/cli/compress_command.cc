@@ -52,7 +52,6 @@ void AddCompressCommand(CLI::App* app, CliContext* context) {
   CLI::App* command = app->add_subcommand("compress", "train, prune, fine-tune, quantize, publish");
   command->add_option("--name", flags->name, "publish the model under this name")->required();
   AddRecipeFlags(command, flags.get());
-  AddCellFlags(command, flags.get());
   AddGoalFlags(command, flags.get());
   command->add_option("--request-id", flags->request_id,
                       "asking again with the same id answers with the same job");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <clocale>
 #include <cwchar>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -16,7 +17,13 @@ namespace {
 
 constexpr int kJsonIndent = 2;
 constexpr char kCut[] = "...";
-constexpr size_t kNarrowestText = 24;  // below that, the terminal wraps the line
+
+// Of the columns of a table before the last of those that are shown.
+size_t WidthBefore(const std::vector<size_t>& shown, const std::vector<size_t>& widths) {
+  size_t width = 0;
+  for (size_t i = 0; i + 1 < shown.size(); ++i) width += widths[shown[i]] + 2;
+  return width;
+}
 
 }  // namespace
 
@@ -93,23 +100,44 @@ void Table::AddRemark(std::string cell, std::string remark) {
   rows_.push_back({{Printable(cell)}, Printable(remark)});
 }
 
-std::vector<std::string> Table::Lines(int columns) const {
+std::vector<size_t> Table::Widths() const {
   std::vector<size_t> widths(right_.size(), 0);
   for (const Row& row : rows_) {
     for (size_t i = 0; i < row.cells.size(); ++i) {
       widths[i] = std::max(widths[i], WidthOf(row.cells[i]));
     }
   }
-  size_t before = 0;  // the last column
-  for (size_t i = 0; i + 1 < widths.size(); ++i) before += widths[i] + 2;
+  return widths;
+}
+
+std::vector<size_t> Table::Shown(const std::vector<size_t>& widths, int columns) const {
+  std::vector<size_t> shown(widths.size());
+  std::iota(shown.begin(), shown.end(), 0);
+  if (columns <= 0) return shown;
+  for (const std::string& heading : expendable_) {
+    const size_t needed =
+        WidthBefore(shown, widths) + std::min(widths[shown.back()], kNarrowestText);
+    if (needed <= static_cast<size_t>(columns)) break;
+    const auto is_left_out = [&](size_t i) { return rows_[0].cells[i] == heading; };
+    shown.erase(std::remove_if(shown.begin(), shown.end(), is_left_out), shown.end());
+  }
+  return shown;
+}
+
+std::vector<std::string> Table::Lines(int columns) const {
+  const std::vector<size_t> widths = Widths();
+  const std::vector<size_t> shown = Shown(widths, columns);
+  const size_t before = WidthBefore(shown, widths);
   std::vector<std::string> lines;
   for (const Row& row : rows_) {
     std::string line;
-    for (size_t i = 0; i < row.cells.size(); ++i) {
-      const bool last = i + 1 == widths.size();
+    for (const size_t i : shown) {
+      if (i >= row.cells.size()) break;  // a remark
+      const bool last = i == shown.back();
       const size_t width = last && !right_[i] ? 0 : widths[i];  // nothing stands behind it
       const std::string cell = Padded(row.cells[i], width, right_[i]);
-      absl::StrAppend(&line, i == 0 ? "" : "  ", last ? Fitting(cell, before, columns) : cell);
+      absl::StrAppend(&line, i == shown.front() ? "" : "  ",
+                      last ? Fitting(cell, before, columns) : cell);
     }
     absl::StrAppend(&line, "  ", row.remark);
     lines.emplace_back(absl::StripTrailingAsciiWhitespace(line));

@@ -4,9 +4,11 @@
 
 #include <google/protobuf/message.h>
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -34,8 +36,10 @@ constexpr char kClearToEnd[] = "\x1b[K";
 size_t WidthOf(const std::string& text);
 // With blanks behind, or before it, to `width` columns.
 std::string Padded(const std::string& text, size_t width, bool right = false);
-// `text`, which begins `before` columns from the left, cut to a line of `columns`, but not to a few
-// letters only; whole where `columns` is 0.
+// No text is cut to less: rather, the terminal wraps the line.
+inline constexpr size_t kNarrowestText = 24;
+// `text`, which begins `before` columns from the left, cut to a line of `columns`, but not below
+// kNarrowestText; whole where `columns` is 0.
 std::string Fitting(const std::string& text, size_t before, int columns);
 
 // Where a command writes that is given `path` for its output: "-" is standard output, as is the
@@ -53,6 +57,9 @@ class Table {
   void AddRow(std::vector<std::string> cells);
   // A row of a first cell and of words behind it, for which no column becomes wider.
   void AddRemark(std::string cell, std::string remark);
+  // Headings of columns that are left out, one after the other, where the lines would otherwise
+  // not fit.
+  void SetExpendable(std::vector<std::string> headings) { expendable_ = std::move(headings); }
   // The heading and the rows, aligned; the last column as Fitting has it.
   std::vector<std::string> Lines(int columns = 0) const;
   void Print(std::ostream* out, int columns = 0) const;
@@ -63,7 +70,12 @@ class Table {
     std::string remark;  // behind them
   };
 
+  std::vector<size_t> Widths() const;
+  // The columns that are not left out, by number.
+  std::vector<size_t> Shown(const std::vector<size_t>& widths, int columns) const;
+
   std::vector<bool> right_;
+  std::vector<std::string> expendable_;
   std::vector<Row> rows_;
 };
 

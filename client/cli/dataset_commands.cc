@@ -13,6 +13,7 @@
 #include "client/cli/checks.h"
 #include "client/cli/class_chart.h"
 #include "client/cli/commands.h"
+#include "client/cli/completion.h"
 #include "core/base/file.h"
 #include "core/base/pending_file.h"
 #include "core/base/status_macros.h"
@@ -207,6 +208,7 @@ CLI::App* AddCommon(CLI::App* command, DatasetFlags* flags) {
   command
       ->add_option("DATASET", flags->uri,
                    "a MedMNIST .npz, a folder of images by class, or \"synthetic\"")
+      ->type_name(kPath)
       ->required();
   command
       ->add_option("--seed", flags->seed,
@@ -228,7 +230,8 @@ void AddShow(CLI::App* datasets, CliContext* context) {
   auto flags = std::make_shared<DatasetFlags>();
   CLI::App* command = AddCommon(
       datasets->add_subcommand("show", "sizes, content hash and class distribution"), flags.get());
-  command->add_option("--svg", flags->svg, "also draw the distribution into this file");
+  command->add_option("--svg", flags->svg, "also draw the distribution into this file")
+      ->type_name(kPath);
   command->footer(
       "Examples:\n  cytopress datasets show bloodmnist.npz\n"
       "  cytopress datasets show cells/ --image-size 64\n"
@@ -244,12 +247,12 @@ void AddExport(CLI::App* datasets, CliContext* context) {
       datasets->add_subcommand("export", "write some images as DIR/CLASS/SPLIT-NNNNN.png"),
       flags.get());
   command->add_option("--split", flags->split, "train, val or test")
-      ->check(CLI::IsMember({"train", "val", "test"}))
+      ->transform(OneOf({"train", "val", "test"}))
       ->capture_default_str();
   command->add_option("--count", flags->count, "how many, of all classes in turn")
       ->check(AtLeast(1))
       ->capture_default_str();
-  command->add_option("-o,--output", flags->output, "the folder DIR")->required();
+  command->add_option("-o,--output", flags->output, "the folder DIR")->type_name(kPath)->required();
   command->add_flag("--force", flags->force, "overwrite files that are there already");
   command->footer("Examples:\n  cytopress datasets export bloodmnist.npz --count 16 -o cells");
   command->callback([context, flags] {

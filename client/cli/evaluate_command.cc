@@ -13,8 +13,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/checks.h"
 #include "client/cli/classify_results.h"
 #include "client/cli/commands.h"
+#include "client/cli/completion.h"
 #include "client/cli/confusion.h"
 #include "client/cli/dataset_classes.h"
 #include "client/cli/interrupt_note.h"
@@ -311,27 +313,32 @@ void AddEvaluateCommand(CLI::App* app, CliContext* context) {
       ->add_option(
           "--dataset", flags->dataset,
           "on this machine: a MedMNIST .npz, a folder of images by class, or \"synthetic\"")
+      ->type_name(kPath)
       ->envname("CYTOPRESS_DATASET")
       ->required();
   command->add_option("--split", flags->split, "train, val or test, or all: one after the other")
-      ->check(CLI::IsMember({"train", "val", "test", kAllSplits}))
+      ->transform(OneOf({"train", "val", "test", kAllSplits}))
       ->capture_default_str();
-  command->add_option(
-      "--csv", flags->csv,
-      "write the scores as MedMNIST's evaluator does: no heading; an image's number in the split, "
-      "then a column for each class in the order of `cytopress datasets show`; - = standard "
-      "output, with the figures on standard error; a run that ends early writes the rows that it "
-      "has");
+  command
+      ->add_option(
+          "--csv", flags->csv,
+          "write the scores as MedMNIST's evaluator does: no heading; an image's number in the "
+          "split, then a column for each class in the order of `cytopress datasets show`; - = "
+          "standard output, with the figures on standard error; a run that ends early writes the "
+          "rows that it has")
+      ->type_name(kPath);
   command
       ->add_option("--alias", flags->aliases,
                    "CLASS_OF_DATASET=CLASS_OF_MODEL where names differ, separated by commas")
       ->delimiter(',')
       ->allow_extra_args(false);
   command->add_option("--in-flight", flags->in_flight, "requests on their way at a time")
-      ->check(CLI::Range(1, 64))
+      ->check(Between(1, 64))
       ->capture_default_str();
-  command->add_option("--tolerance", flags->tolerance,
-                      "fail when ACC or AUC differ by more from what the model stores");
+  command
+      ->add_option("--tolerance", flags->tolerance,
+                   "fail when ACC or AUC differ by more from what the model stores")
+      ->check(NotNegative());
   command->footer(
       "The data need all classes of the model. A folder without train, val and test is split\n"
       "about 70/10/20, and only the part of --split is scored; --split all scores every image.\n"

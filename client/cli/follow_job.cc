@@ -52,7 +52,7 @@ void PrintSweep(CliContext* context, Client* client, const v1::Job& job) {
   }
   context->out() << "\njob " << job.id() << " has made " << models.size() << " of " << cells->size()
                  << " models\n";
-  PrintModelTable(models, &context->out());
+  PrintModelTable(models, &context->out(), context->console().most_columns());
   for (const ReportCell& cell : *cells) {
     if (!cell.model.has_value()) context->out() << cell.name << ": " << cell.missing << '\n';
   }
@@ -100,11 +100,11 @@ absl::StatusOr<v1::Job> WatchAsText(CliContext* context, Client* client, const s
 
 }  // namespace
 
-void PrintQueued(CliContext* context, const v1::Job& job, bool reports) {
+void PrintQueued(CliContext* context, const v1::Job& job, const std::string& report) {
   if (context->json()) return PrintJson(ToJson(job), &context->out());
   std::ostream& out = context->out();
   out << "job " << job.id() << " is queued; follow it with: cytopress watch " << job.id() << '\n';
-  if (reports) out << "and write its report with: cytopress report " << job.id() << '\n';
+  if (!report.empty()) out << "and write its report with: " << report << '\n';
   if (!job.waiting_reason().empty()) out << "waiting: " << Printable(job.waiting_reason()) << '\n';
 }
 

@@ -11,7 +11,8 @@
 namespace cytopress {
 
 // For --detach: says that the job is queued, why it waits if it does, and how to follow it.
-void PrintQueued(CliContext* context, const v1::Job& job, bool reports = false);
+// `report`: the command that writes its report; empty where there is none.
+void PrintQueued(CliContext* context, const v1::Job& job, const std::string& report = "");
 
 // Shows the job until it has ended, then what came of it. With --json: a line of JSON a change.
 // kJobFailed and kJobCancelled say how the job ended.

@@ -12,6 +12,7 @@
 #include "client/cli/amount_line.h"
 #include "client/cli/checks.h"
 #include "client/cli/commands.h"
+#include "client/cli/completion.h"
 #include "client/cli/model_view.h"
 #include "client/names.h"
 #include "client/status.h"
@@ -130,13 +131,19 @@ absl::StatusOr<ExitCode> Import(CliContext* context, const ImportFlags& flags) {
   CYTOPRESS_RETURN_IF_ERROR(CheckModelName(flags.name));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string file, ModelFile(flags));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
+  // The service publishes no file twice, and answers with the newest version if that is this one.
+  const absl::StatusOr<v1::Model> newest = client->GetModel(flags.name, /*version=*/0);
+  if (ExitCodeOf(newest.status()) == ExitCode::kUnavailable) return newest.status();
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, Send(context, client, flags, file));
   if (context->json()) {
     PrintJson(ToJson(model), &context->out());
     return ExitCode::kOk;
   }
-  PrintModelSummary(model, &context->out());
   const std::string version = ToString({model.name(), model.version()});
+  if (newest.ok() && newest->version() == model.version()) {
+    context->out() << version << " is this very file already; no version was added\n";
+  }
+  PrintModelSummary(model, &context->out());
   context->out() << "\nScore it:     cytopress evaluate --model " << version
                  << " --dataset DATASET\n"
                     "Compress it:  cytopress compress --name "
@@ -154,8 +161,12 @@ void AddImportCommand(CLI::App* app, CliContext* context) {
       ->add_option("FILE", flags->file,
                    "a model's file of cytopress (.cyp), or the weights of a ResNet of PyTorch as a "
                    "safetensors file")
+      ->type_name(kPath)
       ->required();
-  command->add_option("--name", flags->name, "publish it as the next version of this name")
+  command
+      ->add_option(
+          "--name", flags->name,
+          "publish it as the next version of this name, unless the newest is the same file")
       ->required();
   command->add_option("--image-size", flags->image_size, "pixels a side that the network takes")
       ->check(AtLeast(1))
@@ -182,7 +193,7 @@ void AddImportCommand(CLI::App* app, CliContext* context) {
           "--stem", [flags](const std::string& stem) { flags->stem = StemsByName().at(stem); },
           "of weights whose first convolution is 3x3: cifar (stride 1, as MedMNIST has it) or "
           "stride2")
-      ->check(CLI::IsMember(StemsByName()))
+      ->transform(OneOf(StemsByName()))
       ->group(kWeightsGroup);
   command
       ->add_option("--class-names", flags->class_names,

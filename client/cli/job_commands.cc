@@ -101,6 +101,7 @@ absl::StatusOr<ExitCode> ListJobs(CliContext* context, const JobFlags& flags) {
     return ExitCode::kOk;
   }
   Table table({"job", "name", "recipe", "state", ">attempt", "created", "progress"});
+  table.SetExpendable({"created", "attempt"});
   for (const v1::Job& job : jobs.jobs()) {
     table.AddRow({job.id(), job.spec().model_name(), job.spec().recipe().name(),
                   std::string(StateName(job.state())), absl::StrCat(job.attempt()),
@@ -137,7 +138,7 @@ void AddList(CLI::App* app, CliContext* context) {
   CLI::App* command = app->add_subcommand("jobs", "list jobs, newest first, or show one");
   CLI::Option* id = command->add_option("ID", flags->id, "show this job with its ledger");
   command->add_option("--state", flags->state, "only jobs in this state")
-      ->check(CLI::IsMember(JobStatesByName()))
+      ->transform(OneOf(JobStatesByName()))
       ->excludes(id);
   command->add_option("--model", flags->model, "only jobs that make a model of this name")
       ->excludes(id);
@@ -146,6 +147,8 @@ void AddList(CLI::App* app, CliContext* context) {
       ->excludes(id)
       ->capture_default_str();
   command->footer(
+      "On a narrow terminal the list has the more important columns only; `cytopress jobs | cat`\n"
+      "has all.\n"
       "Examples:\n  cytopress jobs\n  cytopress jobs --state running\n  cytopress jobs ID");
   command->callback([context, flags] {
     context->set_command([context, flags] {

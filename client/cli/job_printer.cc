@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "core/jobs/job_state.h"
 
 namespace cytopress {
@@ -12,28 +13,27 @@ namespace {
 
 constexpr int kWidestBar = 24;
 constexpr int kNarrowestBar = 8;
+constexpr char kBetweenFigures[] = "  ";
 
-std::string StageAndEpoch(const v1::Progress& progress) {
-  std::string text = Printable(progress.stage());
-  if (progress.epoch() > 0) {
-    absl::StrAppend(&text, " ", progress.epoch(), "/", progress.epochs());
-  }
-  return text;
+// Behind the stage.
+std::string EpochOf(const v1::Progress& progress) {
+  return progress.epoch() > 0 ? absl::StrCat(" ", progress.epoch(), "/", progress.epochs()) : "";
 }
 
-std::string Figures(const v1::Progress& progress) {
-  std::string text;
-  if (progress.loss() > 0) absl::StrAppendFormat(&text, "  loss %.3f", progress.loss());
+// The more important ones first.
+std::vector<std::string> Figures(const v1::Progress& progress) {
+  std::vector<std::string> figures = {FormatPercent(progress.fraction(), 0)};
+  if (progress.eta_seconds() > 0) {
+    figures.push_back(absl::StrCat("ETA ", FormatSeconds(progress.eta_seconds())));
+  }
+  if (progress.loss() > 0) figures.push_back(absl::StrFormat("loss %.3f", progress.loss()));
   if (progress.validation_accuracy() > 0) {
-    absl::StrAppend(&text, "  val ", FormatPercent(progress.validation_accuracy()));
+    figures.push_back(absl::StrCat("val ", FormatPercent(progress.validation_accuracy())));
   }
   if (progress.images_per_second() > 0) {
-    absl::StrAppendFormat(&text, "  %.0f img/s", progress.images_per_second());
+    figures.push_back(absl::StrFormat("%.0f img/s", progress.images_per_second()));
   }
-  if (progress.eta_seconds() > 0) {
-    absl::StrAppend(&text, "  ETA ", FormatSeconds(progress.eta_seconds()));
-  }
-  return text;
+  return figures;
 }
 
 // What the collapse guard said, below its line.
@@ -78,16 +78,28 @@ std::string LedgerHeading() {
 std::string ProgressLine(const v1::Job& job, int columns) {
   const v1::Progress& progress = job.progress();
   if (progress.stage().empty()) return std::string(StateName(job.state()));
-  const std::string head = StageAndEpoch(progress);
-  const std::string tail =
-      absl::StrCat(" ", FormatPercent(progress.fraction(), 0), Figures(progress));
-  const int left = columns - static_cast<int>(head.size() + tail.size()) - 4;
-  std::string line = head;
-  if (left >= kNarrowestBar) {
-    absl::StrAppend(&line, " [", FormatBar(progress.fraction(), std::min(left, kWidestBar)), "]");
+  const std::string stage = Printable(progress.stage());
+  const std::string epoch = EpochOf(progress);
+  std::vector<std::string> figures = Figures(progress);
+  const auto whole = static_cast<int>(WidthOf(stage));
+  const int cut = std::min(whole, static_cast<int>(kNarrowestText));
+  const auto left_for_stage = [&] {
+    const std::string tail = absl::StrCat(epoch, " ", absl::StrJoin(figures, kBetweenFigures));
+    return columns - 1 - static_cast<int>(WidthOf(tail));
+  };
+  // For the time that is left the stage's name is cut, for other figures it is not.
+  const size_t worth_a_cut = progress.eta_seconds() > 0 ? 2 : 1;
+  while (figures.size() > 1 && left_for_stage() < (figures.size() > worth_a_cut ? whole : cut)) {
+    figures.pop_back();
   }
-  absl::StrAppend(&line, tail);
-  return line.substr(0, std::max(columns - 1, 0));
+  const int left = left_for_stage();
+  if (left < cut) return static_cast<int>(figures[0].size()) < columns ? figures[0] : "";
+  std::string line = absl::StrCat(Fitting(stage, 0, left), epoch);
+  const int bar = std::min(left - whole - 3, kWidestBar);  // " []"
+  if (bar >= kNarrowestBar) {
+    absl::StrAppend(&line, " [", FormatBar(progress.fraction(), bar), "]");
+  }
+  return absl::StrCat(line, " ", absl::StrJoin(figures, kBetweenFigures));
 }
 
 void PrintLedger(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
@@ -161,7 +173,8 @@ void JobPrinter::ShowPlainProgress(const v1::Job& job) {
   const bool new_epoch = now.epoch() > 0 && now.epoch() != progress_.epoch();
   if (now.stage() == progress_.stage() && !new_epoch && job.attempt() == attempt_shown_) return;
   attempt_shown_ = job.attempt();
-  Note(absl::StrCat(StageAndEpoch(now), "  ", FormatPercent(now.fraction(), 0), Figures(now)));
+  Note(absl::StrCat(Printable(now.stage()), EpochOf(now), kBetweenFigures,
+                    absl::StrJoin(Figures(now), kBetweenFigures)));
 }
 
 void JobPrinter::ClearLine() {

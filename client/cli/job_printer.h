@@ -11,8 +11,8 @@
 
 namespace cytopress {
 
-// "train 3/12 [####......] 42 %  loss 0.512  val 91.30 %  212 img/s  ETA 3:12 min", cut to
-// `columns`.
+// "train 3/12 [####......] 42 %  ETA 3:12 min  loss 0.512  val 91.30 %  212 img/s" in less than
+// `columns`: figures are left out from the end, and of the stage's name what has no room.
 std::string ProgressLine(const v1::Job& job, int columns);
 
 // The ledger as one table, with a line where another attempt begins. Notes end at `columns`

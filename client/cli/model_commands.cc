@@ -6,7 +6,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/amount_line.h"
+#include "client/cli/checks.h"
 #include "client/cli/commands.h"
+#include "client/cli/completion.h"
 #include "client/cli/model_view.h"
 #include "client/names.h"
 #include "core/base/pending_file.h"
@@ -50,7 +52,7 @@ absl::StatusOr<ExitCode> ListModels(CliContext* context, const ModelFlags& flags
                            : absl::StrCat("no model is called ", Printable(flags.all_of),
                                           "; `cytopress models` lists all\n"));
   } else {
-    PrintModelTable(models, &context->out());
+    PrintModelTable(models, &context->out(), context->console().most_columns());
   }
   return ExitCode::kOk;
 }
@@ -140,7 +142,9 @@ void AddList(CLI::App* app, CliContext* context) {
   command->add_option("--name", flags->all_of, "list only the versions of this name")
       ->excludes(model);
   command->footer(
-      "ACC and AUC are those of the file that is served, on the split in the column `split`.\n"
+      "ACC and AUC are those of the file that is served, on the split in the column `split`; ± is\n"
+      "half of the 95 % interval of ACC, in points. On a narrow terminal the list has the more\n"
+      "important columns only; `cytopress models | cat` has all.\n"
       "Examples:\n  cytopress models\n  cytopress models blood@2\n  cytopress --json models blood");
   command->callback([context, flags] {
     context->set_command([context, flags] {
@@ -168,12 +172,13 @@ void AddDownload(CLI::App* app, CliContext* context) {
   command->add_option("MODEL", flags->model, "NAME (its newest version) or NAME@VERSION")
       ->required();
   command->add_option("-o,--output", flags->output, "where to write it; - = standard output")
+      ->type_name(kPath)
       ->required();
   command
       ->add_option("--format", flags->format,
                    "cyp: the file as it is; onnx: converted for ONNX Runtime and its like; "
                    "default: onnx for an output that ends in .onnx, else cyp")
-      ->check(CLI::IsMember(ModelFormatsByName()));
+      ->transform(OneOf(ModelFormatsByName()));
   command->footer(
       "The file appears whole and with its SHA-256 verified, or not at all; a pipe gets the bytes\n"
       "as they come, and exit code 0 says that they were right.\n"

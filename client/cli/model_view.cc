@@ -51,6 +51,12 @@ std::string PreprocessingInWords(const v1::Preprocessing& preprocessing) {
   return words;
 }
 
+// Of the 95 % interval of the accuracy, in points: "0.6".
+std::string HalfInterval(const v1::Evaluation& evaluation) {
+  const double width = evaluation.accuracy_high() - evaluation.accuracy_low();
+  return width > 0 ? FormatFigure(100 * width / 2, 1) : "-";
+}
+
 void PrintEvaluation(const v1::Evaluation& evaluation, std::ostream* out) {
   *out << absl::StrFormat(
       "  %-11s ACC %s (95 %% interval %s to %s), AUC %s, calibration error %.3f, %d images, %s\n",
@@ -137,21 +143,23 @@ const v1::Evaluation* MainEvaluation(const v1::Model& model) {
   return &*model.evaluations().rbegin();
 }
 
-void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out) {
-  Table table({"model", "network", "weights", ">sparsity", ">on disk", ">smaller", ">ACC", ">AUC",
-               "split", "data set", "made"});
+void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out, int columns) {
+  Table table({"model", "network", "weights", ">sparsity", ">on disk", ">smaller", ">ACC", ">±",
+               ">AUC", "split", "data set", "made"});
+  table.SetExpendable({"network", "data set", "split", "made", "±"});
   for (const v1::Model& model : models) {
     const v1::Evaluation* evaluation = MainEvaluation(model);
     table.AddRow({ToString(model), model.network().architecture(), WeightsOf(model),
                   FormatPercent(model.size().sparsity(), 1), FormatBytes(model.size().disk_bytes()),
                   TimesSmaller(model.size()),
                   evaluation == nullptr ? "-" : FormatPercent(evaluation->accuracy()),
+                  evaluation == nullptr ? "-" : HalfInterval(*evaluation),
                   evaluation == nullptr ? "-" : FormatFigure(evaluation->auc()),
                   evaluation == nullptr ? "-" : evaluation->split(),
                   model.provenance().dataset_name(),
                   FormatTimestamp(model.provenance().created())});
   }
-  table.Print(out);
+  table.Print(out, columns);
 }
 
 void PrintModelSummary(const v1::Model& model, std::ostream* out) {

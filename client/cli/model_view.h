@@ -12,8 +12,9 @@ namespace cytopress {
 // The evaluation on the test split, else the last one, else null.
 const v1::Evaluation* MainEvaluation(const v1::Model& model);
 
-// A line each.
-void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out);
+// A line each. Less important columns are left out where `columns` are too few (Table in
+// client/cli/console.h).
+void PrintModelTable(const std::vector<v1::Model>& models, std::ostream* out, int columns = 0);
 // Network, sizes and scores in a few lines.
 void PrintModelSummary(const v1::Model& model, std::ostream* out);
 // What was lost against the dense model, and what the guard found on the way; nothing where there

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "client/cli/checks.h"
+#include "client/cli/completion.h"
 #include "client/names.h"
 #include "core/jobs/recipes.h"
 #include "core/network/network.h"
@@ -65,13 +65,11 @@ CLI::Validator NumberWithUnit(const Units& units) {
       "NUMBER[UNIT]");
 }
 
-template <typename Enum>
+// `choices`: as OneOf takes them.
+template <typename Choices>
 void AddChoice(CLI::App* command, const std::string& name, std::string* value,
-               const std::map<std::string, Enum>& choices, const std::string& description,
-               const char* group) {
-  command->add_option(name, *value, description)
-      ->transform(CLI::IsMember(choices, CLI::ignore_case))
-      ->group(group);
+               const Choices& choices, const std::string& description, const char* group) {
+  command->add_option(name, *value, description)->transform(OneOf(choices))->group(group);
 }
 
 void AddSource(CLI::App* command, CompressFlags* flags) {
@@ -79,18 +77,20 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
       ->add_option("--dataset", flags->dataset,
                    "on the worker's machine: a MedMNIST .npz, a folder of images by class, or "
                    "\"synthetic\"")
+      ->type_name(kPath)
       ->envname("CYTOPRESS_DATASET")
       ->required();
   command->add_option("--class-names", flags->class_names, "in label order, separated by commas")
       ->delimiter(',');
   command->add_option("--base", flags->base,
                       "compress this model instead of training one: NAME[@V]");
-  CLI::Option* recipe = command->add_option(
-      "--recipe", flags->recipe,
-      absl::StrCat("one of ", absl::StrJoin(RecipeNames(), ", "), "; default: lossless"));
+  CLI::Option* recipe =
+      command->add_option("--recipe", flags->recipe, "a recipe by its name; default: lossless")
+          ->transform(OneOf(RecipeNames()));
   command
       ->add_option("--recipe-file", flags->recipe_file,
                    "a recipe of your own, as JSON; the flags below go over it")
+      ->type_name(kPath)
       ->excludes(recipe);
   command
       ->add_option(
@@ -105,11 +105,8 @@ void AddSource(CLI::App* command, CompressFlags* flags) {
 }
 
 void AddTraining(CLI::App* command, CompressFlags* flags) {
-  command
-      ->add_option("--architecture", flags->architecture,
-                   absl::StrCat("one of ", absl::StrJoin(ArchitectureNames(), ", "),
-                                "; default: resnet50. resnet20 has 0.27 million weights"))
-      ->group(kTraining);
+  AddChoice(command, "--architecture", &flags->architecture, ArchitectureNames(),
+            "default: resnet50. resnet20 has 0.27 million weights", kTraining);
   AddChoice(command, "--stem", &flags->stem, StemsByName(),
             "first layer: imagenet (default), cifar or stride2; with --base: go on under this one "
             "instead of the base's own",
@@ -141,8 +138,18 @@ void AddTraining(CLI::App* command, CompressFlags* flags) {
 }
 
 void AddPruning(CLI::App* command, CompressFlags* flags) {
+  if (!flags->sweeps) {
+    command
+        ->add_option("--sparsity", flags->sparsity,
+                     "share of the prunable weights set to zero; 0 = no pruning; default: as the "
+                     "recipe")
+        ->check(Share())
+        ->group(kPruning);
+  }
   AddChoice(command, "--prune-method", &flags->prune_method, PruneMethodsByName(),
-            "global: each layer loses what it can spare; layer: the same share of each", kPruning);
+            "global: each layer loses what it can spare; cost-aware: the same, weighed against "
+            "bytes and multiplications, for speed; layer: the same share of each",
+            kPruning);
   // 2:4 has one sparsity only, and a sweep has several.
   if (flags->sweeps) {
     AddChoice(command, "--pattern", &flags->pattern, SweepPatternsByName(),
@@ -173,6 +180,10 @@ void AddPruning(CLI::App* command, CompressFlags* flags) {
 }
 
 void AddQuantization(CLI::App* command, CompressFlags* flags) {
+  if (!flags->sweeps) {
+    AddChoice(command, "--weights", &flags->weights, WeightTypesByName(),
+              "how weights are stored; default: as the recipe", kQuantization);
+  }
   AddChoice(command, "--rounding", &flags->rounding, RoundingsByName(),
             "gptq: later weights make up for the rounding of earlier ones", kQuantization);
   AddChoice(
@@ -236,16 +247,6 @@ void AddRecipeFlags(CLI::App* command, CompressFlags* flags) {
   AddPruning(command, flags);
   AddQuantization(command, flags);
   AddGuard(command, flags);
-}
-
-void AddCellFlags(CLI::App* command, CompressFlags* flags) {
-  command
-      ->add_option("--sparsity", flags->sparsity,
-                   "share of the prunable weights set to zero; 0 = no pruning")
-      ->check(Share())
-      ->group(kPruning);
-  AddChoice(command, "--weights", &flags->weights, WeightTypesByName(), "how weights are stored",
-            kQuantization);
 }
 
 void AddGoalFlags(CLI::App* command, CompressFlags* flags) {

@@ -8,11 +8,10 @@
 
 namespace cytopress {
 
-// Where the data and the base model come from, the recipe, and what is put over it. Without what no
-// sweep takes where `flags->sweeps`.
+// Where the data and the base model come from, the recipe, and what is put over it. Where
+// `flags->sweeps`, without what no sweep takes and without --sparsity and --weights, of which it
+// has lists.
 void AddRecipeFlags(CLI::App* command, CompressFlags* flags);
-// What a sweep has a list of: --sparsity and --weights.
-void AddCellFlags(CLI::App* command, CompressFlags* flags);
 // What the model must keep to, in place of those two.
 void AddGoalFlags(CLI::App* command, CompressFlags* flags);
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/checks.h"
+#include "client/cli/completion.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/flag_names.h"
 #include "client/cli/follow_job.h"
@@ -19,18 +20,20 @@
 namespace cytopress {
 namespace {
 
+constexpr char kReport[] = "report.html";
+
 struct SweepFlags {
   CompressFlags recipe;
   std::vector<double> sparsities = {0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98};
   std::vector<std::string> weights = {"fp16", "int8", "int4"};
   bool from_dense = false;
-  std::string report = "report.html";
+  std::string report = kReport;
   bool detach = false;
 };
 
 struct ReportFlags {
   std::vector<std::string> references;
-  std::string output = "report.html";
+  std::string output = kReport;
 };
 
 absl::StatusOr<v1::CompressRequest> BuildSweepRequest(const SweepFlags& flags) {
@@ -96,20 +99,26 @@ void PrintNoReport(CliContext* context, const absl::Status& why, const std::stri
   context->err() << "cytopress: " << Printable(message) << "\n  " << hint << '\n';
 }
 
+// What writes the page later, to where it was asked for.
+std::string ReportCommand(const std::string& job_id, const SweepFlags& flags) {
+  return absl::StrCat("cytopress report ", job_id,
+                      flags.report == kReport ? "" : absl::StrCat(" -o ", Quoted(flags.report)));
+}
+
 absl::StatusOr<ExitCode> Sweep(CliContext* context, const SweepFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::CompressRequest request, BuildSweepRequest(flags));
   if (!flags.detach) CYTOPRESS_RETURN_IF_ERROR(CheckReport(flags.report));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, Submit(client, request, flags.recipe));
   if (flags.detach) {
-    PrintQueued(context, job, /*reports=*/true);
+    PrintQueued(context, job, ReportCommand(job.id(), flags));
     return ExitCode::kOk;
   }
   if (!context->json()) context->out() << "job " << job.id() << std::endl;
   CYTOPRESS_ASSIGN_OR_RETURN(
       ExitCode code,
       FollowJob(context, job.id(),
-                absl::StrCat("  its report:      cytopress report ", job.id(), "\n")));
+                absl::StrCat("  its report:      ", ReportCommand(job.id(), flags), "\n")));
   // Also of a job that failed or was cancelled: what is done is done.
   const absl::Status written = WriteReport(context, client, {job.id()}, flags.report);
   if (written.ok()) return code;
@@ -139,11 +148,13 @@ void AddSweep(CLI::App* app, CliContext* context) {
       ->capture_default_str();
   command->add_option("--weights", flags->weights, "how weights are stored")
       ->delimiter(',')
-      ->transform(CLI::IsMember(WeightTypesByName(), CLI::ignore_case))
+      ->transform(OneOf(WeightTypesByName()))
       ->capture_default_str();
   command->add_flag("--from-dense", flags->from_dense,
                     "prune each sparsity from the dense model, not from the sparsity before");
-  command->add_option("--report", flags->report, "write the report here")->capture_default_str();
+  command->add_option("--report", flags->report, "write the report here")
+      ->type_name(kPath)
+      ->capture_default_str();
   AddRecipeFlags(command, &flags->recipe);
   command->add_option("--request-id", flags->recipe.request_id,
                       "asking again with the same id answers with the same job");
@@ -169,6 +180,7 @@ void AddReport(CLI::App* app, CliContext* context) {
   command->add_option("JOB_OR_MODEL", flags->references, "ids of jobs, NAME or NAME@VERSION")
       ->required();
   command->add_option("-o,--output", flags->output, "where to write it; - = standard output")
+      ->type_name(kPath)
       ->capture_default_str();
   command->footer(
       "One page without other files: Table 1, accuracy against size and latency, confusion, class\n"

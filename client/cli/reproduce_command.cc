@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/checks.h"
+#include "client/cli/completion.h"
 #include "client/cli/compress_request.h"
 #include "client/cli/follow_job.h"
 #include "client/cli/interrupt_note.h"
@@ -36,6 +38,7 @@ struct ReproduceFlags {
   std::string dataset;  // empty: where the receipt found it
   std::string device;
   double tolerance = 0.01;
+  bool detach = false;
 };
 
 // Where the data can be read on this machine it must be what the receipt says; elsewhere the
@@ -179,6 +182,23 @@ void PrintJob(const v1::Job& job, const Reproduction& plan, const std::string& o
        << std::endl;
 }
 
+// For --detach. The version is named: another may be the newest by the time of the comparison.
+void PrintDetached(CliContext* context, const v1::Job& job, const Reproduction& plan,
+                   const std::string& original) {
+  if (context->json()) return PrintJson(ToJson(job), &context->out());
+  std::ostream& out = context->out();
+  out << "job " << job.id();
+  if (IsTerminal(job.state())) {
+    out << " of an earlier call has made " << original << " again as " << plan.model_name << '\n';
+  } else {
+    out << " makes " << original << " again as " << plan.model_name
+        << "; follow it with: cytopress watch " << job.id() << '\n';
+  }
+  out << "compare it with: cytopress reproduce " << original
+      << " and the same flags without --detach, which finds the job\n";
+  if (!job.waiting_reason().empty()) out << "waiting: " << Printable(job.waiting_reason()) << '\n';
+}
+
 absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& flags) {
   CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(flags.model));
   CYTOPRESS_ASSIGN_OR_RETURN(Client* const client, context->client());
@@ -197,6 +217,10 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
   CYTOPRESS_ASSIGN_OR_RETURN(const StoredModel original,
                              Fetch(client, model.name(), model.version()));
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Job job, FindOrSubmit(context, client, model, plan));
+  if (flags.detach) {
+    PrintDetached(context, job, plan, ToString(original.model));
+    return ExitCode::kOk;
+  }
   if (!context->json()) PrintJob(job, plan, flags.model, &context->out());
   CYTOPRESS_ASSIGN_OR_RETURN(
       ExitCode code, FollowJob(context, job.id(),
@@ -225,13 +249,18 @@ void AddReproduceCommand(CLI::App* app, CliContext* context) {
       app->add_subcommand("reproduce", "make a model again from its receipt, and compare");
   command->add_option("MODEL", flags->model, "NAME or NAME@VERSION")->required();
   command->add_option("--name", flags->name, "publish it under this name; NAME-reproduced if not");
-  command->add_option("--dataset", flags->dataset,
-                      "where the same data are now, on the worker's machine");
+  command
+      ->add_option("--dataset", flags->dataset,
+                   "where the same data are now, on the worker's machine")
+      ->type_name(kPath);
   command->add_option("--device", flags->device, "cpu or cuda:N; default: as in the receipt");
   command
       ->add_option("--tolerance", flags->tolerance,
                    "of test ACC and AUC where processor, threads or libraries differ")
+      ->check(NotNegative())
       ->capture_default_str();
+  command->add_flag("--detach", flags->detach,
+                    "only queue the job; the same command without it compares");
   command->footer(
       "The receipt is in the model's file: data hash, recipe, seed, parent, processor, threads "
       "and\n"
@@ -242,7 +271,8 @@ void AddReproduceCommand(CLI::App* app, CliContext* context) {
       "comparison. Where the job failed or was cancelled, or its model was deleted, another job\n"
       "follows; one that has succeeded is made anew under another --name.\n"
       "Examples:\n  cytopress reproduce blood@1\n"
-      "  cytopress reproduce blood-s80-int4 --dataset /data/bloodmnist.npz --name again");
+      "  cytopress reproduce blood-s80-int4 --dataset /data/bloodmnist.npz --name again\n"
+      "  cytopress reproduce blood@1 --detach");
   command->callback([context, flags] {
     context->set_command([context, flags] { return Reproduce(context, *flags); });
   });

@@ -2,12 +2,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/format.h"
 #include "client/report/html.h"
 #include "client/report/sections.h"
@@ -26,7 +29,9 @@ constexpr double kTextHeight = 13, kLetterWidth = 7.2;  // of a bold DejaVu Sans
 struct Point {
   double x = 0;  // bytes or seconds
   double accuracy = 0;
+  double low = 0, high = 0;  // its interval; equal where there is none
   v1::WeightType weights = v1::WEIGHT_TYPE_UNSPECIFIED;
+  std::string weight_label;
   std::string name;
   std::string x_text;
   bool broken = false;
@@ -151,6 +156,7 @@ class Chart {
                           EscapeHtml(Description()));
     DrawAxes(x_title);
     DrawFront();
+    for (const Point& point : points_) DrawInterval(point);
     for (const Point& point : points_) DrawMarker(point);
     for (const Point& point : points_) {
       if (point.on_front || point.accuracy < y_.low || !has_front_) DrawLabel(point);
@@ -242,6 +248,15 @@ class Chart {
     taken_.push_back({left - 1, top - 1, right + 1, bottom + 1});
   }
 
+  // As much of it as the axis has.
+  void DrawInterval(const Point& point) {
+    const double low = std::max(point.low, y_.low), high = std::min(point.high, y_.high);
+    if (point.accuracy < y_.low || !(low < high)) return;
+    absl::StrAppendFormat(
+        &svg_, "<line class=\"interval\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n",
+        X(point.x), X(point.x), Y(low), Y(high));
+  }
+
   // Shape and colour both say how the weights are stored.
   void DrawMarker(const Point& point) {
     const double x = X(point.x), y = Y(point.accuracy);
@@ -316,8 +331,17 @@ bool MayHaveFront(const ReportData& data, bool latency) {
   return HaveOneDataset(data) && (!latency || HaveOneProcessor(data));
 }
 
+// A cell's place in the grid, or the model's own name where that would tell it from no other.
+std::string PointName(const ReportData& data, const ReportCell& cell) {
+  const auto is_another = [&cell](const ReportCell& other) {
+    return &other != &cell && other.model.has_value() && CellName(other) == CellName(cell);
+  };
+  const bool own_name =
+      !HaveOneDataset(data) || std::any_of(data.cells.begin(), data.cells.end(), is_another);
+  return own_name ? ToString(*cell.model) : CellName(cell);
+}
+
 std::vector<Point> PointsOf(const ReportData& data, bool latency) {
-  const bool one_dataset = HaveOneDataset(data);
   std::vector<Point> points;
   for (const ReportCell& cell : data.cells) {
     if (!cell.model.has_value()) continue;
@@ -332,8 +356,11 @@ std::vector<Point> PointsOf(const ReportData& data, bool latency) {
         latency ? FormatMilliseconds(point.x) : FormatBytes(cell.model->size().disk_bytes());
     point.accuracy = test->accuracy();
     if (!std::isfinite(point.accuracy)) continue;
+    point.low = test->accuracy_low();
+    point.high = test->accuracy_high();
     point.weights = cell.weights;
-    point.name = one_dataset ? CellName(cell) : ToString(*cell.model);
+    point.weight_label = WeightLabel(cell);
+    point.name = PointName(data, cell);
     point.broken = VerdictOf(*cell.model) == v1::GUARD_VERDICT_COLLAPSED;
     points.push_back(std::move(point));
   }
@@ -341,23 +368,53 @@ std::vector<Point> PointsOf(const ReportData& data, bool latency) {
   return points;
 }
 
+// Of all latencies, or empty.
+std::string ProcessorOf(const ReportData& data) {
+  if (!HaveOneProcessor(data)) return "";
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value() && !cell.model->certificate().processor().empty()) {
+      return cell.model->certificate().processor();
+    }
+  }
+  return "";
+}
+
+// What must be known to read the picture.
+std::string Caption(const ReportData& data, const std::vector<Point>& points, const Axis& y,
+                    bool latency) {
+  std::string text = "Accuracy against size.";
+  if (latency) {
+    const std::string processor = EscapeHtml(ProcessorOf(data));
+    text = absl::StrCat("Accuracy against measured latency",
+                        processor.empty() ? "" : " on " + processor, ".");
+  }
+  if (MayHaveFront(data, latency)) {
+    absl::StrAppend(&text, " The line is the Pareto front: nothing ",
+                    latency ? "faster" : "smaller", " is as accurate.");
+  }
+  std::vector<std::string> notes;
+  if (std::any_of(points.begin(), points.end(),
+                  [](const Point& point) { return point.low < point.high; })) {
+    notes.emplace_back("bars: 95 % intervals");
+  }
+  if (y.low > 0) notes.emplace_back("the accuracy axis does not begin at 0");
+  if (notes.empty()) return text;
+  return absl::StrCat(text, " (", absl::StrJoin(notes, "; "), ")");
+}
+
 std::string Figure(const ReportData& data, bool latency) {
   std::vector<Point> points = PointsOf(data, latency);
   if (points.empty()) return "";
   const Axis x = latency ? LatencyAxis(points) : SizeAxis(points);
   const Axis y = AccuracyAxis(points);
+  const std::string caption = Caption(data, points, y, latency);
+  const std::string title = latency ? "Accuracy against latency" : "Accuracy against size";
   Chart chart(std::move(points), x, y);
-  const std::string front = MayHaveFront(data, latency)
-                                ? absl::StrCat(" The line is the Pareto front: nothing ",
-                                               latency ? "faster" : "smaller", " is as accurate.")
-                                : "";
-  return absl::StrCat("<figure>\n",
-                      chart.Draw(latency ? "by-latency" : "by-size",
-                                 latency ? "Accuracy against latency" : "Accuracy against size",
-                                 latency ? "one image on one thread" : "file on disk, logarithmic"),
-                      "<figcaption>",
-                      latency ? "Accuracy against measured latency." : "Accuracy against size.",
-                      front, "</figcaption>\n</figure>\n");
+  const std::string picture =
+      chart.Draw(latency ? "by-latency" : "by-size", title,
+                 latency ? "latency of one image on one thread" : "file on disk, logarithmic");
+  return absl::StrCat("<figure>\n", Scrolling(title, picture), "<figcaption>", caption,
+                      "</figcaption>\n</figure>\n");
 }
 
 const char* LegendMarker(v1::WeightType weights) {
@@ -375,14 +432,16 @@ const char* LegendMarker(v1::WeightType weights) {
 
 // Of the markers that are drawn.
 std::string Legend(const ReportData& data) {
-  std::set<v1::WeightType> drawn;
+  std::map<v1::WeightType, std::set<std::string>> drawn;
   for (const bool latency : {false, true}) {
-    for (const Point& point : PointsOf(data, latency)) drawn.insert(point.weights);
+    for (const Point& point : PointsOf(data, latency)) {
+      drawn[point.weights].insert(point.weight_label);
+    }
   }
-  std::string html = "<p class=\"legend\" aria-label=\"Legend\">";
-  for (const v1::WeightType weights : drawn) {
+  std::string html = "<p class=\"legend\">";
+  for (const auto& [weights, labels] : drawn) {
     absl::StrAppend(&html, "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\">",
-                    LegendMarker(weights), "</svg> ", WeightName(weights), "</span>");
+                    LegendMarker(weights), "</svg> ", absl::StrJoin(labels, ", "), "</span>");
   }
   return html + "</p>\n";
 }

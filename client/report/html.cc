@@ -35,15 +35,30 @@ std::string EscapeHtml(absl::string_view text) {
 
 std::string WeightName(v1::WeightType weights) { return absl::AsciiStrToUpper(NameOf(weights)); }
 
+std::string WeightLabel(const ReportCell& cell) {
+  const bool is_mix =
+      cell.model.has_value() && WeightsOf(*cell.model) != NameOf(cell.model->weights());
+  return is_mix ? absl::AsciiStrToUpper(WeightsOf(*cell.model)) : WeightName(cell.weights);
+}
+
 std::string CellName(const ReportCell& cell) {
-  return absl::StrCat(Percent(cell.sparsity), " ",
-                      cell.model.has_value() ? absl::AsciiStrToUpper(WeightsOf(*cell.model))
-                                             : WeightName(cell.weights),
+  return absl::StrCat(Percent(cell.sparsity), " ", WeightLabel(cell),
                       cell.model.has_value() && cell.sparsity > 0 ? PatternOf(*cell.model) : "");
 }
 
 std::string Figure4(double value) {
   return std::isnan(value) ? "–" : absl::StrFormat("%.4f", value);
+}
+
+std::string Grouped(int64_t count) {
+  std::string text = absl::StrCat(count);
+  const int first = count < 0 ? 1 : 0;
+  for (int at = static_cast<int>(text.size()) - 3; at > first; at -= 3) text.insert(at, ",");
+  return text;
+}
+
+std::string WithMinus(absl::string_view text) {
+  return absl::StrReplaceAll(text, {{" interval -", " interval −"}, {" to -", " to −"}});
 }
 
 std::string Scrolling(const std::string& label, const std::string& table) {

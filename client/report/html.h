@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CLIENT_REPORT_HTML_H_
 #define CYTOPRESS_CLIENT_REPORT_HTML_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,13 @@ std::string EscapeHtml(absl::string_view text);
 
 std::string WeightName(v1::WeightType weights);  // "INT8"; "-" for what has no name
 std::string Percent(double sparsity);            // "80 %"
-std::string CellName(const ReportCell& cell);    // "80 % INT4", "80 % INT8, 1×4 blocks"
-std::string Figure4(double value);               // "0.9714"
+// "INT8"; "INT4/INT8" of a model whose layers have both.
+std::string WeightLabel(const ReportCell& cell);
+std::string CellName(const ReportCell& cell);  // "80 % INT4", "80 % INT8, 1×4 blocks"
+std::string Figure4(double value);             // "0.9714"
+std::string Grouped(int64_t count);            // "11,959"
+// LossInWords and what contains it, with U+2212 before the bounds that are below zero.
+std::string WithMinus(absl::string_view text);
 
 // A table that is wider than a phone scrolls in its own box, which the keyboard reaches.
 std::string Scrolling(const std::string& label, const std::string& table);

@@ -9,19 +9,20 @@ namespace cytopress {
 inline constexpr char kPageStyle[] = R"css(
 :root{--bg:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5a6675;--rule:#dfe4ea;--accent:#0072b2;
 --good:#e3f2ec;--good-ink:#00553c;--warn:#fdf0d5;--warn-ink:#6d4700;--bad:#fbe3d9;--bad-ink:#8a2c00;
---open:#eceff3;--fp32:#cc79a7;--fp16:#0072b2;--int8:#d55e00;--int4:#009e73;--heat:0,114,178;--miss:213,94,0;--edge:rgba(27,35,48,.35);
+--unsure:#e0edf8;--unsure-ink:#0a4a78;--open:#eceff3;--fp32:#cc79a7;--fp16:#0072b2;--int8:#d55e00;--int4:#009e73;--heat:0,114,178;--miss:213,94,0;--edge:rgba(27,35,48,.35);
 color-scheme:light dark}
 @media screen and (prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e6eaf0;
 --soft:#9fabba;--rule:#313a46;--accent:#56b4e9;--good:#12352b;--good-ink:#8fe0c1;--warn:#3d2f10;
---warn-ink:#f3cd7e;--bad:#43200f;--bad-ink:#ffb595;--open:#262d37;--fp32:#e39cc4;--fp16:#56b4e9;--int8:#f08a4b;
+--warn-ink:#f3cd7e;--bad:#43200f;--bad-ink:#ffb595;--unsure:#15304a;--unsure-ink:#a8d4f5;--open:#262d37;--fp32:#e39cc4;--fp16:#56b4e9;--int8:#f08a4b;
 --int4:#2fc79a;--heat:86,180,233;--miss:240,138,75;--edge:rgba(0,0,0,.8)}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);
-font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans","DejaVu Sans",sans-serif}
-main{max-width:1120px;margin:0 auto;padding:32px 20px 48px}
+font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans","DejaVu Sans",sans-serif}
+main{max-width:1400px;margin:0 auto;padding:32px 20px 48px}
 h1{font-size:2rem;line-height:1.2;margin:0;letter-spacing:-.01em;overflow-wrap:anywhere}
 h2{font-size:1.25rem;margin:0 0 12px}
 h3{font-size:1rem;margin:20px 0 8px}
+p{max-width:75ch}
 header p{margin:4px 0 20px}
 section{background:var(--card);border:1px solid var(--rule);border-radius:12px;padding:20px;
 margin:20px 0}
@@ -30,9 +31,9 @@ margin:20px 0}
 .headline{font-size:1.35rem;line-height:1.45;margin:0 0 20px;max-width:60ch}
 .headline strong{color:var(--accent);font-weight:650}
 .banner{background:var(--warn);color:var(--warn-ink);border-radius:8px;padding:10px 14px;
-margin:0 0 16px;overflow-wrap:anywhere}
+margin:0 0 16px;max-width:none;overflow-wrap:anywhere}
 .data{border-left:4px solid var(--accent);padding-left:12px;max-width:80ch}
-.tiles{list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));
+.tiles{list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,280px));
 gap:12px;margin:0 0 16px;padding:0}
 .tiles li{background:var(--card);border:1px solid var(--rule);border-radius:12px;padding:12px 16px}
 .tiles b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}
@@ -59,10 +60,15 @@ overflow-wrap:anywhere}
 .badge.good{background:var(--good);color:var(--good-ink)}
 .badge.warn{background:var(--warn);color:var(--warn-ink)}
 .badge.bad{background:var(--bad);color:var(--bad-ink)}
+.badge.unsure{background:var(--unsure);color:var(--unsure-ink)}
 .badge.open{background:var(--open);color:var(--soft)}
 .models th,.models td:nth-child(2){white-space:nowrap}
 .models thead th{white-space:normal}
-.models th:nth-child(5){text-align:left}
+.models th:nth-child(5),.bars th,.ledger th:nth-child(n+8){text-align:left}
+.models td.left{min-width:13em}
+.models td.left small{white-space:normal}
+.sum th,.sum td{color:var(--soft);font-weight:400}
+.sum th{padding-left:1.6em}
 .grid{table-layout:fixed;min-width:340px;border-collapse:separate;border-spacing:6px}
 .grid th:first-child{width:4.6em}
 .grid td,.grid th{border:0;text-align:left}
@@ -73,6 +79,7 @@ overflow-wrap:anywhere}
 min-height:24px}.grid td .badge{position:absolute;top:0;right:0;margin:0}}
 .grid td b{display:block;font-size:1.25rem;line-height:1.3}
 .grid td.good{background:var(--good)}
+.grid td.unsure{background:var(--unsure)}
 .grid td.warn{background:var(--warn)}
 .grid td.bad{background:repeating-linear-gradient(135deg,var(--bad) 0 9px,transparent 9px 13px),
 var(--card)}
@@ -91,6 +98,7 @@ figcaption{color:var(--soft);font-size:.875rem}
 .chart .label{font-weight:600;font-size:12px;paint-order:stroke;stroke:var(--card);stroke-width:3px}
 .rule{stroke:var(--rule);stroke-width:1}
 .axis{stroke:var(--soft);stroke-width:1}
+.interval{stroke:var(--soft);stroke-width:1;opacity:.6}
 .strip{fill:var(--bad);opacity:.7}
 .front{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
 .m{stroke:var(--card);stroke-width:1.5}
@@ -107,9 +115,9 @@ overflow:hidden;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .matrix th,.matrix td{border:0;padding:5px 9px}
 .matrix tbody th{white-space:nowrap;font-weight:500}
 .matrix td.hit,.matrix td.miss{min-width:3.2em;text-align:center;border-radius:4px}
-.matrix td.hit{background:rgba(var(--heat),calc(var(--s)*.85))}
-.matrix td.miss{background:rgba(var(--miss),calc(var(--s)*.85))}
-.matrix .hot{color:#fff;font-weight:600}
+.matrix thead th:nth-child(n+3){text-align:center}
+.matrix td.hit{background:rgba(var(--heat),calc(var(--s)*.5))}
+.matrix td.miss{background:rgba(var(--miss),calc(var(--s)*.5))}
 abbr{text-decoration:none}
 details{border-top:1px solid var(--rule);padding:8px 0}
 details[open]{padding-bottom:14px}
@@ -123,18 +131,23 @@ summary .muted{font-weight:400}
 code,pre{font-family:ui-monospace,"SF Mono",Menlo,"DejaVu Sans Mono",monospace;font-size:.82rem}
 pre{background:var(--bg);border:1px solid var(--rule);border-radius:8px;padding:12px 14px;
 overflow-x:auto;margin:8px 0}
+dl{margin:4px 0;max-width:75ch}
+dt{font-weight:600}
+dd{margin:0 0 8px;color:var(--soft)}
 footer{max-width:80ch}
-@media screen and (prefers-color-scheme:dark){.matrix .hot{color:#0d1117}}
 @media(max-width:560px){main{padding:20px 12px 32px}section{padding:14px 12px}
 h1{font-size:1.6rem}.headline{font-size:1.15rem}.grid{border-spacing:4px}
-.grid td{padding:8px 7px}.grid td b{font-size:1.05rem}.grid th:first-child{width:3.7em;padding:4px 2px}
+.grid td{padding:8px 7px}.grid td b{font-size:1.05rem}.grid th:first-child{width:4.6em;padding:4px 2px}
+.chart{min-width:480px}
 .tiles{grid-template-columns:1fr 1fr}
-.badge{padding:1px 7px;font-size:.72rem;border-radius:8px}
+.badge{padding:1px 7px;font-size:.72rem;border-radius:8px}.grid td .badge{padding:1px 2px;font-size:.66rem}
 .grid thead th{padding:4px 2px;font-size:.75rem}
 .grid thead th:first-child{font-size:.65rem}.grid tbody th{font-size:.9rem;padding:2px}}
-@media print{:root{--bg:#fff}body{font-size:11px}main{max-width:none;padding:0}
+@media print{:root{--bg:#fff}html{font-size:11px}main{max-width:none;padding:0}
 section{border:0;padding:0;margin:14px 0}figure,tr,.tiles{break-inside:avoid}
-h2,summary{break-after:avoid}.scroll{overflow:visible}
+td small,th small{white-space:normal}th,td{padding:5px}
+.pair{grid-template-columns:1fr 1fr}.chart{min-width:0}
+h2,h3,.legend,summary{break-after:avoid}.scroll{overflow:visible}
 .grid td,.badge,.matrix td,.bar i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 )css";
 

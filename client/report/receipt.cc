@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/format.h"
@@ -13,17 +14,33 @@
 namespace cytopress {
 namespace {
 
+// A line that a search writes for each try that it did not come to.
+bool IsNotNeeded(const v1::LedgerEntry& entry) {
+  return entry.kind() == v1::STAGE_KIND_TRY && !entry.has_validation_accuracy() &&
+         absl::StartsWith(entry.note(), "not needed");
+}
+
+// Its time is that of lines above it, which must not be added to theirs. A try that was left out
+// has no such lines, and no score.
+bool IsSum(const v1::LedgerEntry& entry) {
+  return entry.kind() == v1::STAGE_KIND_CELL ||
+         (entry.kind() == v1::STAGE_KIND_TRY && entry.has_validation_accuracy());
+}
+
 std::string LedgerTable(const google::protobuf::RepeatedPtrField<v1::LedgerEntry>& ledger,
                         bool judged) {
-  std::string html = absl::StrCat("<table>\n",
+  std::string html = absl::StrCat("<table class=\"ledger\">\n",
                                   HeaderRow({"stage", "time", "val ACC", "val AUC", "zeros",
                                              "packed", "on disk", "guard", "note"}),
                                   "<tbody>\n");
   for (const v1::LedgerEntry& entry : ledger) {
+    if (IsNotNeeded(entry)) continue;
     const bool scored = entry.has_validation_accuracy();
     const v1::GuardVerdict verdict = VerdictOf(entry);
     const auto bytes = [](int64_t count) { return count == 0 ? "–" : FormatBytes(count); };
-    absl::StrAppend(&html, "<tr><th scope=\"row\">", EscapeHtml(entry.stage()), "</th><td>",
+    absl::StrAppend(&html, IsSum(entry) ? "<tr class=\"sum\">" : "<tr>", "<th scope=\"row\">",
+                    EscapeHtml(entry.stage()),
+                    IsSum(entry) ? "<small>sum of lines above</small>" : "", "</th><td>",
                     FormatSeconds(entry.seconds()), "</td><td>",
                     scored ? Figure4(entry.validation_accuracy()) : "–", "</td><td>",
                     scored ? Figure4(entry.validation_auc()) : "–", "</td><td>",
@@ -54,8 +71,11 @@ std::string LedgerDetails(const std::string& of,
   const auto found = std::count_if(ledger.begin(), ledger.end(), [](const v1::LedgerEntry& entry) {
     return !entry.guard().empty();
   });
-  return absl::StrCat("<details", open ? " open" : "", "><summary>", EscapeHtml(of), ": ",
-                      ledger.size(), ledger.size() == 1 ? " stage, " : " stages, ",
+  const auto stages = std::count_if(ledger.begin(), ledger.end(), [](const v1::LedgerEntry& entry) {
+    return entry.kind() != v1::STAGE_KIND_CELL && entry.kind() != v1::STAGE_KIND_TRY;
+  });
+  return absl::StrCat("<details", open ? " open" : "", "><summary>", EscapeHtml(of), ": ", stages,
+                      stages == 1 ? " stage, " : " stages, ",
                       found == 0 ? "the guard found nothing"
                                  : absl::StrCat("the guard found something after ", found),
                       "</summary>\n", Scrolling(of, LedgerTable(ledger, judged)), "</details>\n");
@@ -80,11 +100,13 @@ class Facts {
 };
 
 std::string CertificateTable(const v1::Model& model) {
-  const std::vector<CertificateFact> found = CertificateFacts(model);
+  const std::vector<CertificateFact> found = CertificateFacts(model, Notation::kFraction);
   if (found.empty()) return "";
   Facts facts;
   facts.Add("against", EscapeHtml(model.certificate().parent()));
-  for (const CertificateFact& fact : found) facts.Add(EscapeHtml(fact.name), EscapeHtml(fact.text));
+  for (const CertificateFact& fact : found) {
+    facts.Add(EscapeHtml(fact.name), EscapeHtml(WithMinus(fact.text)));
+  }
   return facts.Table(absl::StrCat("Certificate of ", EscapeHtml(ToString(model))));
 }
 

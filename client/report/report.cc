@@ -1,6 +1,7 @@
 #include "client/report/report.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
@@ -24,6 +25,52 @@ double ValidationAccuracy(const v1::Model& model) {
   return validation == nullptr ? 0 : validation->accuracy();
 }
 
+// Different values of `of` among all models, escaped; empty ones do not count.
+std::vector<std::string> Different(const ReportData& data,
+                                   absl::FunctionRef<std::string(const v1::Model&)> of) {
+  std::vector<std::string> found;
+  const auto add = [&](const v1::Model& model) {
+    const std::string value = EscapeHtml(of(model));
+    if (!value.empty() && std::find(found.begin(), found.end(), value) == found.end()) {
+      found.push_back(value);
+    }
+  };
+  if (data.dense.has_value()) add(*data.dense);
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) add(*cell.model);
+  }
+  return found;
+}
+
+std::string DatasetOf(const v1::Model& model) { return model.provenance().dataset_hash(); }
+
+std::string ProcessorOf(const v1::Model& model) { return model.certificate().processor(); }
+
+// That it is compared with.
+std::string ParentOf(const v1::Model& model) {
+  const v1::Certificate& certificate = model.certificate();
+  return certificate.has_parent_test() ? certificate.parent() : std::string();
+}
+
+// Of all models but the dense one, whose own is none of theirs; escaped.
+std::vector<std::string> Parents(const ReportData& data) {
+  std::set<std::string> parents;
+  for (const ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) parents.insert(EscapeHtml(ParentOf(*cell.model)));
+  }
+  parents.erase("");
+  return {parents.begin(), parents.end()};
+}
+
+// Where no dense parent could be fetched.
+std::string HeadlineWithoutDense(const ReportData& data) {
+  if (Parents(data).empty()) {
+    return "No dense parent of these models is known: each stands for itself.";
+  }
+  return "The dense parent of these models is not in the registry: none is chosen here; each says "
+         "below how it compares with its own.";
+}
+
 std::string Headline(const ReportData& data) {
   const ReportCell* best = SmallestLossless(data);
   const v1::Evaluation* test = best == nullptr ? nullptr : EvaluationOn(*best->model, "test");
@@ -35,17 +82,25 @@ std::string Headline(const ReportData& data) {
   }
   if (!HaveOneDataset(data)) return "Models of different data sets: each stands for itself.";
   if (DenseIsAtChance(data)) return "The dense model is at chance: not judged.";
+  if (!data.dense.has_value()) return HeadlineWithoutDense(data);
+  if (ValidationAccuracy(*data.dense) <= 0) {  // it was imported
+    return "The dense parent of these models was published without scores: none is chosen here; "
+           "each says below how it compares with its own.";
+  }
+  // Where there are several, whose it is that the models are within 0.6 points of.
+  const std::string its_name =
+      Parents(data).size() < 2 ? "" : absl::StrCat(" ", EscapeHtml(ToString(*data.dense)));
   if (test == nullptr) {
-    return data.dense.has_value()
-               ? absl::StrCat("No model ", goes_on ? "made so far" : "here",
-                              " is within 0.6 points of the dense model’s validation accuracy.")
-               : "The dense parent of these models is not in the registry: they stand here without "
-                 "a comparison of sizes.";
+    return absl::StrCat("No model ", goes_on ? "made so far" : "here",
+                        " is within 0.6 points of the validation accuracy of ",
+                        its_name.empty() ? "the dense model" : "its dense parent", its_name, ".");
   }
   const v1::Model& model = *best->model;
   std::string html = absl::StrCat(
-      "The smallest model within 0.6 points of the dense one, by validation accuracy, is <strong>",
-      CellName(*best), "</strong>: <strong>", FormatBytes(model.size().disk_bytes()),
+      "The smallest model within 0.6 points of ",
+      its_name.empty() ? "the dense one" : "its dense parent", its_name,
+      ", by validation accuracy, is <strong>", CellName(*best), "</strong> (",
+      EscapeHtml(ToString(model)), "): <strong>", FormatBytes(model.size().disk_bytes()),
       "</strong>, <strong>", TimesSmaller(model.size(), " times"),
       " smaller</strong> than the dense network in FP32 (", FormatBytes(model.size().dense_bytes()),
       "), with a test accuracy of <strong>", absl::StrFormat("%.4f", test->accuracy()),
@@ -54,10 +109,10 @@ std::string Headline(const ReportData& data) {
   const v1::Certificate& certificate = model.certificate();
   absl::StrAppend(&html, " against ", absl::StrFormat("%.4f", certificate.parent_test().accuracy()),
                   " of its dense parent");
-  const std::string loss = LossInWords(certificate);
+  const std::string loss = WithMinus(LossInWords(certificate));
   const std::string p_value =
-      absl::StrFormat(" (McNemar’s test, p = %.3g)%s.", certificate.mcnemar_p_value(),
-                      loss.empty() ? "" : "; " + loss);
+      absl::StrCat(" (McNemar’s test, ", EscapeHtml(PValueInWords(certificate.mcnemar_p_value())),
+                   ")", loss.empty() ? "" : "; " + loss, ".");
   switch (CompareWithParent(certificate)) {
     case Comparison::kWorse:
       return html + ": a loss that is real" + p_value;
@@ -83,40 +138,22 @@ std::string Tiles(const ReportData& data) {
     collapsed += cell.model.has_value() && VerdictOf(*cell.model) == v1::GUARD_VERDICT_COLLAPSED;
   }
   std::string html = "<ul class=\"tiles\">\n";
-  if (data.dense.has_value()) {
+  if (data.dense.has_value() && Parents(data).size() < 2) {
     if (const v1::Evaluation* test = EvaluationOn(*data.dense, "test")) {
       html += Tile(Figure4(test->accuracy()), "accuracy of the dense model");
       html += Tile(Figure4(test->auc()), "AUC of the dense model");
     }
   }
-  html += Tile(absl::StrCat(done, " of ", data.cells.size()), "models made");
+  // Models that were named are all there.
+  if (!data.jobs.empty()) {
+    html += Tile(absl::StrCat(done, " of ", data.cells.size()), "models made");
+  }
   html += Tile(DenseIsAtChance(data) ? "not judged"
                : collapsed == 0      ? "none"
                                      : absl::StrCat(collapsed),
                "collapsed");
   return html + "</ul>\n";
 }
-
-// Different values of `of` among all models, escaped; empty ones do not count.
-std::vector<std::string> Different(const ReportData& data,
-                                   absl::FunctionRef<std::string(const v1::Model&)> of) {
-  std::vector<std::string> found;
-  const auto add = [&](const v1::Model& model) {
-    const std::string value = EscapeHtml(of(model));
-    if (!value.empty() && std::find(found.begin(), found.end(), value) == found.end()) {
-      found.push_back(value);
-    }
-  };
-  if (data.dense.has_value()) add(*data.dense);
-  for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) add(*cell.model);
-  }
-  return found;
-}
-
-std::string DatasetOf(const v1::Model& model) { return model.provenance().dataset_hash(); }
-
-std::string ProcessorOf(const v1::Model& model) { return model.certificate().processor(); }
 
 // What stands side by side here although it cannot be compared.
 std::string Warnings(const ReportData& data) {
@@ -134,20 +171,15 @@ std::string Warnings(const ReportData& data) {
   };
   if (!HaveOneDataset(data)) {  // whatever its file is called
     warn(Different(data, dataset), "are of different data sets",
-         "Their figures are not of the same images: do not compare them. Lossless can only be one "
-         "of those with the dense model’s data.");
+         "Their figures are not of the same images: do not compare them. Within 0.6 points can "
+         "only be one of those with the dense model’s data.");
   }
-  warn(
-      Different(data,
-                [](const v1::Model& model) {
-                  const v1::Certificate& certificate = model.certificate();
-                  return certificate.has_parent_test() ? certificate.parent() : std::string();
-                }),
-      "have different dense parents",
-      data.dense.has_value()
-          ? absl::StrCat("McNemar’s test compares each with its own; lossless is measured against ",
-                         EscapeHtml(ToString(*data.dense)), ".")
-          : "McNemar’s test compares each with its own.");
+  warn(Parents(data), "have different dense parents",
+       data.dense.has_value()
+           ? absl::StrCat("Each is compared with its own; which is within 0.6 points is asked only "
+                          "of those of ",
+                          EscapeHtml(ToString(*data.dense)), ".")
+           : "Each is compared with its own.");
   warn(Different(data, ProcessorOf), "were timed on different processors",
        "Do not compare their latencies.");
   return html;
@@ -207,12 +239,43 @@ std::string Subtitle(const ReportData& data) {
   const v1::Model* model = AnyModel(data);
   std::string text;
   if (model != nullptr && HaveOneDataset(data)) {
-    absl::StrAppend(&text, EscapeHtml(model->network().architecture()), ", ",
-                    model->network().input_width(), "×", model->network().input_height(), ", ",
+    const std::vector<std::string> networks = Different(data, [](const v1::Model& each) {
+      const v1::NetworkSpec& network = each.network();
+      return absl::StrCat(network.architecture(), ", ", network.input_width(), "×",
+                          network.input_height());
+    });
+    absl::StrAppend(&text, networks.size() == 1 ? networks[0] + ", " : "",
                     model->class_names_size(), " classes, data set ",
                     EscapeHtml(model->provenance().dataset_name()), " · ");
   }
   return absl::StrCat(text, "written ", EscapeHtml(data.made));
+}
+
+// The words that stand here without an explanation.
+std::string Glossary(const ReportData& data) {
+  if (AnyModel(data) == nullptr) return "";
+  std::string html = "<details id=\"glossary\"><summary>What the words mean</summary>\n<dl>\n";
+  const auto add = [&html](absl::string_view word, absl::string_view meaning) {
+    absl::StrAppend(&html, "<dt>", word, "</dt><dd>", meaning, "</dd>\n");
+  };
+  add("pruned, sparsity", "the share of the weights that are set to zero and take no part");
+  add("1×4 blocks (block4)",
+      "weights are kept or removed four neighbours at a time, so that the processor can skip them");
+  add("weights only",
+      "accuracy with the stored weights in floating-point arithmetic: what rounding the "
+      "activations costs is left out");
+  add("certificate",
+      "what was measured on the finished file, beside its dense parent on the same images");
+  add("McNemar’s p",
+      "how often chance alone would part two equally good models as far as here, by the images "
+      "that only one of them gets right; below 0.05 the difference is called real");
+  if (HaveOneDataset(data)) {
+    add("Pareto front", "the models that no other beats at once in accuracy and in cost");
+  }
+  add("expected calibration error",
+      "how far the confidence of an answer is from the share of such answers that are right, on "
+      "average; 0 is best");
+  return html + "</dl></details>\n";
 }
 
 // Paper has no closed sections.
@@ -266,12 +329,16 @@ const ReportCell* SmallestLossless(const ReportData& data) {
   if (DenseIsAtChance(data)) return nullptr;
   if (!data.dense.has_value() || ValidationAccuracy(*data.dense) <= 0) return nullptr;
   const double dense = ValidationAccuracy(*data.dense);
+  const std::string dense_name = ToString(*data.dense);
   const ReportCell* smallest = nullptr;
   for (const ReportCell& cell : data.cells) {
     if (!cell.model.has_value() || cell.model->size().disk_bytes() <= 0) continue;
     if (cell.model->provenance().dataset_hash() != data.dense->provenance().dataset_hash()) {
       continue;
     }
+    // What it lost is of its own parent's accuracy, which may be far from this one's.
+    const std::string parent = ParentOf(*cell.model);
+    if (!parent.empty() && parent != dense_name) continue;
     if (!IsWithin(dense - ValidationAccuracy(*cell.model), kLosslessDrop)) continue;
     if (smallest == nullptr ||
         cell.model->size().disk_bytes() < smallest->model->size().disk_bytes()) {
@@ -292,10 +359,11 @@ std::string RenderReport(const ReportData& data) {
       "<p class=\"headline\">", Headline(data), "</p>\n", Tiles(data), AboutTheData(data),
       Warnings(data), GridSection(data), ChartsSection(data), ModelsSection(data),
       ConfusionSection(data), DistributionSection(data), ReceiptSection(data), LedgerSection(data),
-      "<footer class=\"fine\">Lossless: validation accuracy at most 0.6 points below the dense "
-      "model’s; the choice is made on the validation split, the figures shown are of the test "
-      "split. Latency is the median of one image alone on one thread of the processor named in "
-      "the certificate. Made by cytopress.</footer>\n</main>\n",
+      Glossary(data),
+      "<footer class=\"fine\">Within 0.6 points: validation accuracy at most 0.6 points below the "
+      "dense model’s; the choice is made on the validation split, the figures shown are of the "
+      "test split. Latency is the median of one image alone on one thread of the processor "
+      "named in the certificate. Made by cytopress.</footer>\n</main>\n",
       kScript, "</body>\n</html>\n");
 }
 

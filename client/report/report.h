@@ -67,7 +67,7 @@ bool IsLikeThePaper(const ReportData& data);
 
 // The smallest lossless cell by the validation split, so that nothing is chosen on the test split;
 // null without one, or without a dense model that was measured and is better than chance. Models of
-// other data than the dense one's are not compared with it.
+// other data than the dense one's, or of another dense parent, are not compared with it.
 const ReportCell* SmallestLossless(const ReportData& data);
 
 // The whole page, well-formed HTML. Text from outside is escaped.

@@ -15,7 +15,7 @@ struct CellVerdict {
 };
 CellVerdict VerdictOf(const ReportCell& cell);
 
-std::string GridSection(const ReportData& data);          // Table 1, of its kind beside the paper's
+std::string GridSection(const ReportData& data);          // of its kind beside the paper's Table 1
 std::string ModelsSection(const ReportData& data);        // every figure of every model
 std::string DistributionSection(const ReportData& data);  // as in the paper's Figure 1
 std::string ConfusionSection(const ReportData& data);

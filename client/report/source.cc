@@ -10,7 +10,6 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -19,6 +18,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/format.h"
 #include "client/names.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
@@ -148,13 +148,6 @@ void DescribeData(const v1::Model& model, ReportData* data) {
   data->splits = CountSplits(*dataset);
   data->identity = is_file && Md5OfFile(source.uri()) == kBloodMnistMd5 ? DataIdentity::kOfficial
                                                                         : DataIdentity::kOther;
-}
-
-std::string Quoted(const std::string& word) {
-  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || absl::StrContains("-_./:@,+=", static_cast<char>(c));
-  });
-  return plain ? word : absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
 }
 
 std::string SweepCommand(const v1::Job& job, const std::string& recipe_file) {

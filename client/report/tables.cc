@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <set>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -42,6 +45,25 @@ std::string Interval(double low, double high) {
   return absl::StrFormat("<small>%.4f – %.4f</small>", low, high);
 }
 
+// No significant difference is none shown, not none: whether the images leave open a loss that
+// would not be lossless.
+bool MayLoseTooMuch(const v1::Certificate& certificate) {
+  const std::optional<Loss> loss = LossOf(certificate);
+  return !loss.has_value() || loss->high > kLosslessDrop;
+}
+
+// What the test split says of the loss: the figure, its interval and, where a verdict without a
+// difference might be read as none, how much that may be.
+std::string LossLines(const v1::Certificate& certificate) {
+  const std::optional<Loss> loss = LossOf(certificate);
+  if (!loss.has_value()) return "";
+  std::string html = absl::StrCat("<small>", WithMinus(LossInWords(certificate)), "</small>");
+  if (CompareWithParent(certificate) == Comparison::kNoDifference && MayLoseTooMuch(certificate)) {
+    absl::StrAppendFormat(&html, "<small>up to %.2f points may be lost</small>", 100 * loss->high);
+  }
+  return html;
+}
+
 std::string Badge(const CellVerdict& verdict) {
   if (verdict.words.empty()) return "";
   return absl::StrCat("<span class=\"badge ", verdict.css_class, "\">", EscapeHtml(verdict.words),
@@ -64,6 +86,7 @@ std::string GridCell(const ReportCell& cell, bool beside_others) {
                           Figure4(test->accuracy()), Figure4(test->auc()),
                           FormatBytes(cell.model->size().disk_bytes()),
                           TimesSmaller(cell.model->size(), "×"));
+    html += LossLines(cell.model->certificate());
   }
   return absl::StrCat(html, Badge(VerdictOf(cell)), "</div>");
 }
@@ -84,32 +107,50 @@ std::string PaperNote(const PaperCell* paper) {
                          paper->auc, paper->collapsed ? ", collapsed" : "");
 }
 
+// A weight type, and what it is called in the heading.
+using GridColumn = std::pair<v1::WeightType, std::string>;
+
+// What is not made yet stands where its neighbours do, whose recipe may ask for a mix.
+GridColumn ColumnOf(const ReportData& data, const ReportCell& cell) {
+  const auto made =
+      std::find_if(data.cells.begin(), data.cells.end(), [&cell](const ReportCell& other) {
+        return other.model.has_value() && other.weights == cell.weights;
+      });
+  const bool has_model = cell.model.has_value() || made == data.cells.end();
+  return {cell.weights, WeightLabel(has_model ? cell : *made)};
+}
+
 // Rows are sparsities, columns weight types.
 std::string Grid(const ReportData& data) {
   const bool beside_paper = IsLikeThePaper(data);
+  const bool is_sweep = std::any_of(data.jobs.begin(), data.jobs.end(),
+                                    [](const v1::Job& job) { return job.spec().has_sweep(); });
   std::set<double> sparsities;
-  std::set<v1::WeightType> types;
+  std::set<GridColumn> columns;
   for (const ReportCell& cell : data.cells) {
     sparsities.insert(cell.sparsity);
-    types.insert(cell.weights);
+    columns.insert(ColumnOf(data, cell));
   }
   std::vector<std::string> headings = {"pruned"};
-  for (const v1::WeightType type : types) headings.push_back(WeightName(type));
+  for (const GridColumn& column : columns) headings.push_back(column.second);
   std::string html = absl::StrCat(
       "<table class=\"grid\">\n<caption>Test accuracy, AUC and size of "
       "the file that is served</caption>\n",
       HeaderRow(headings), "<tbody>\n");
   for (const double sparsity : sparsities) {
     absl::StrAppend(&html, "<tr><th scope=\"row\">", Percent(sparsity), "</th>");
-    for (const v1::WeightType type : types) {
+    for (const GridColumn& column : columns) {
       std::vector<const ReportCell*> here;
       for (const ReportCell& cell : data.cells) {
-        if (cell.sparsity == sparsity && cell.weights == type) here.push_back(&cell);
+        if (cell.sparsity == sparsity && ColumnOf(data, cell) == column) here.push_back(&cell);
       }
       absl::StrAppend(&html, "<td class=\"", ClassOf(here), "\">");
       for (const ReportCell* cell : here) html += GridCell(*cell, here.size() > 1);
-      if (here.empty()) html += "<span class=\"muted\">not asked for</span>";
-      if (beside_paper) html += PaperNote(PaperValue(sparsity, type));
+      // Nobody asks for a grid of models that were named one by one.
+      if (here.empty() && is_sweep) html += "<span class=\"muted\">not asked for</span>";
+      if (beside_paper && column.second == WeightName(column.first)) {
+        html += PaperNote(PaperValue(sparsity, column.first));
+      }
       html += "</td>";
     }
     html += "</tr>\n";
@@ -119,11 +160,10 @@ std::string Grid(const ReportData& data) {
 
 std::string AgainstDense(const v1::Certificate& certificate) {
   if (!certificate.has_parent_test()) return "";
-  const std::string loss = LossInWords(certificate);
-  return absl::StrFormat(
-      "<small>p = %.3g</small><small>%s lost, %d gained</small>%s", certificate.mcnemar_p_value(),
-      FormatImages(certificate.only_parent_right()), certificate.only_model_right(),
-      loss.empty() ? "" : absl::StrCat("<small>", loss, "</small>"));
+  return absl::StrFormat("<small>%s</small><small>%s lost, %d gained</small>%s",
+                         EscapeHtml(PValueInWords(certificate.mcnemar_p_value())),
+                         FormatImages(certificate.only_parent_right()),
+                         certificate.only_model_right(), LossLines(certificate));
 }
 
 std::string CertificateColumns(const ReportCell& cell) {
@@ -163,11 +203,12 @@ std::string BarCell(int64_t count, int64_t total, int64_t largest, const char* c
   const double length =
       largest == 0 ? 0 : 100 * static_cast<double>(count) / static_cast<double>(largest);
   return absl::StrFormat(
-      "<td><span class=\"bar %s\"><i style=\"width:%.1f%%\"></i></span>%d<small>%s</small></td>",
-      css_class, length, count, FormatPercent(share, 1));
+      "<td><span class=\"bar %s\"><i style=\"width:%.1f%%\"></i></span>%s<small>%s</small></td>",
+      css_class, length, Grouped(count), FormatPercent(share, 1));
 }
 
-// Rows are the truth, columns the prediction; a tint by the row's share.
+// Rows are the truth, columns the prediction; a tint by the row's share. Of errors it is the
+// share's root: a few percent are to be seen.
 std::string Matrix(const v1::Model& model, const v1::Evaluation& test) {
   const int classes = static_cast<int>(std::lround(std::sqrt(test.confusion_size())));
   std::vector<std::string> headings = {"truth", "recall"};
@@ -188,9 +229,9 @@ std::string Matrix(const v1::Model& model, const v1::Evaluation& test) {
     for (int i = 0; i < classes; ++i) {
       const int64_t count = test.confusion(truth * classes + i);
       const double share = total == 0 ? 0 : static_cast<double>(count) / static_cast<double>(total);
-      absl::StrAppendFormat(&html, "<td class=\"%s%s\" style=\"--s:%.3f\">%s</td>",
-                            i == truth ? "hit" : "miss", share > 0.5 ? " hot" : "", share,
-                            count == 0 ? "<span class=\"muted\">0</span>" : absl::StrCat(count));
+      absl::StrAppendFormat(&html, "<td class=\"%s\" style=\"--s:%.3f\">%s</td>",
+                            i == truth ? "hit" : "miss", i == truth ? share : std::sqrt(share),
+                            count == 0 ? "<span class=\"muted\">0</span>" : Grouped(count));
     }
     html += "</tr>\n";
   }
@@ -212,7 +253,8 @@ CellVerdict VerdictOf(const ReportCell& cell) {
     case Comparison::kBetter:
       return {"better than dense", "good"};
     case Comparison::kNoDifference:
-      return {"no significant difference", "good"};
+      return {"no significant difference",
+              MayLoseTooMuch(cell.model->certificate()) ? "unsure" : "good"};
     case Comparison::kNotJudged:
       return {"not judged", "open"};
   }
@@ -222,11 +264,12 @@ CellVerdict VerdictOf(const ReportCell& cell) {
 std::string GridSection(const ReportData& data) {
   if (data.cells.empty()) return "";
   return absl::StrCat(
-      "<section id=\"table1\">\n<h2>Table 1: pruned × stored as</h2>\n",
-      Scrolling("Table 1", Grid(data)),
+      "<section id=\"grid\">\n<h2>Accuracy by pruning and weights</h2>\n",
+      Scrolling("Accuracy by pruning and weights", Grid(data)),
       "<p class=\"fine\">Each cell: test accuracy, macro AUC, bytes on disk and how many times "
       "smaller than the dense network in FP32; then what McNemar’s test says against the dense "
-      "model on the same images, at 5 %; how large a loss that leaves open, “Every model” says.",
+      "model on the same images, at 5 %, and how large the loss may be. “No significant "
+      "difference” is green where that is at most 0.6 points, blue where it may be more.",
       IsLikeThePaper(data) ? " <span class=\"paper\">paper</span>: Table 1 of Sung and Park "
                              "(2025), ResNet-50 on the "
                              "official BloodMNIST, weights only, not served."
@@ -258,8 +301,8 @@ std::string DistributionSection(const ReportData& data) {
     totals.push_back(split.total());
     largest.push_back(
         split.images.empty() ? 0 : *std::max_element(split.images.begin(), split.images.end()));
-    headings.push_back(
-        absl::StrCat(EscapeHtml(split.split), " <small>", totals.back(), " images</small>"));
+    headings.push_back(absl::StrCat(EscapeHtml(split.split), " <small>", Grouped(totals.back()),
+                                    " images</small>"));
   }
   std::string html = absl::StrCat("<table class=\"bars\">\n", HeaderRow(headings), "<tbody>\n");
   for (size_t c = 0; c < data.class_names.size(); ++c) {
@@ -297,7 +340,7 @@ std::string ConfusionSection(const ReportData& data) {
   return absl::StrCat(
       "<section id=\"confusion\">\n<h2>Confusion matrices</h2>\n<p class=\"fine\">"
       "Test split. Rows are the truth, columns the answer, numbered as the rows; "
-      "the tint is the share of the row.</p>\n",
+      "the tint grows with the share of the row, for errors with its root.</p>\n",
       html, "</section>\n");
 }
 

@@ -21,6 +21,16 @@ std::string AucInterval(const v1::Evaluation& evaluation) {
                          evaluation.auc_high());
 }
 
+std::string Accuracy(double accuracy, Notation notation) {
+  return notation == Notation::kPercent ? FormatPercent(accuracy) : FormatFigure(accuracy);
+}
+
+// Without a sign before what is rounded to nothing.
+std::string Points(double share) {
+  const double points = 100 * share;
+  return absl::StrFormat("%.2f", std::abs(points) < 0.005 ? 0.0 : points);
+}
+
 }  // namespace
 
 bool IsAtChance(const v1::Evaluation& evaluation) {
@@ -56,15 +66,19 @@ std::string McNemarInWords(const v1::Certificate& certificate) {
                             : comparison == Comparison::kBetter ? "better than the dense model"
                                                                 : "no significant difference to "
                                                                   "the dense model";
-  return absl::StrFormat("%s (p = %.3g): %s only that one gets right, %d only this one", words,
-                         certificate.mcnemar_p_value(),
+  return absl::StrFormat("%s (%s): %s only that one gets right, %d only this one", words,
+                         PValueInWords(certificate.mcnemar_p_value()),
                          FormatImages(certificate.only_parent_right()),
                          certificate.only_model_right());
 }
 
-std::string LossInWords(const v1::Certificate& certificate) {
+std::string PValueInWords(double p_value) {
+  return p_value < 0.001 ? "p < 0.001" : absl::StrFormat("p = %.3g", p_value);
+}
+
+std::optional<Loss> LossOf(const v1::Certificate& certificate) {
   const v1::Evaluation& parent = certificate.parent_test();
-  if (parent.images() == 0 || IsAtChance(parent)) return "";
+  if (parent.images() == 0 || IsAtChance(parent)) return std::nullopt;
   PairedCounts counts;
   const auto images = static_cast<double>(parent.images());
   counts.only_first_right = certificate.only_parent_right();
@@ -72,24 +86,30 @@ std::string LossInWords(const v1::Certificate& certificate) {
   counts.both_right = std::llround(parent.accuracy() * images) - counts.only_first_right;
   counts.none_right =
       parent.images() - counts.both_right - counts.only_first_right - counts.only_second_right;
-  if (counts.both_right < 0 || counts.none_right < 0) return "";  // of a file that is not ours
-  const bool gained = counts.only_second_right > counts.only_first_right;
-  if (gained) std::swap(counts.only_first_right, counts.only_second_right);
+  // Of a file that is not ours.
+  if (counts.both_right < 0 || counts.none_right < 0) return std::nullopt;
   const Interval interval = PairedDifferenceInterval(counts);
-  const auto points =
-      static_cast<double>(counts.only_first_right - counts.only_second_right) / images;
-  return absl::StrFormat("%.2f points %s (95 %% interval %.2f to %.2f)", 100 * points,
-                         gained ? "gained" : "lost", 100 * interval.low, 100 * interval.high);
+  const auto lost = static_cast<double>(counts.only_first_right - counts.only_second_right);
+  return Loss{lost / images, interval.low, interval.high};
 }
 
-std::string AgainstParent(const v1::Model& model) {
+std::string LossInWords(const v1::Certificate& certificate) {
+  const std::optional<Loss> loss = LossOf(certificate);
+  if (!loss.has_value()) return "";
+  const bool gained = loss->lost < 0;
+  return absl::StrFormat("%s points %s (95 %% interval %s to %s)", Points(std::abs(loss->lost)),
+                         gained ? "gained" : "lost", Points(gained ? -loss->high : loss->low),
+                         Points(gained ? -loss->low : loss->high));
+}
+
+std::string AgainstParent(const v1::Model& model, Notation notation) {
   const v1::Evaluation* const test = EvaluationOn(model, "test");
   if (test == nullptr || !model.certificate().has_parent_test()) return "";
   const double parent = model.certificate().parent_test().accuracy();
   const double points = 100 * (test->accuracy() - parent);
   if (std::abs(points) < 0.005) return "equal to the dense model's";
   return absl::StrFormat("%.2f points %s the dense model's %s", std::abs(points),
-                         points < 0 ? "below" : "above", FormatPercent(parent));
+                         points < 0 ? "below" : "above", Accuracy(parent, notation));
 }
 
 double ParentsLowestRecall(const v1::Certificate& certificate) {
@@ -141,7 +161,7 @@ std::string TimesSmaller(const v1::ModelSize& size, absl::string_view times) {
       times);
 }
 
-std::vector<CertificateFact> CertificateFacts(const v1::Model& model) {
+std::vector<CertificateFact> CertificateFacts(const v1::Model& model, Notation notation) {
   const v1::Evaluation* test = EvaluationOn(model, "test");
   if (!model.has_certificate() || test == nullptr) return {};
   const v1::Certificate& certificate = model.certificate();
@@ -151,9 +171,10 @@ std::vector<CertificateFact> CertificateFacts(const v1::Model& model) {
   std::vector<CertificateFact> facts;
   facts.push_back(
       {"accuracy",
-       absl::StrFormat("%s (95 %% interval %s to %s)%s", FormatPercent(test->accuracy()),
-                       FormatPercent(test->accuracy_low()), FormatPercent(test->accuracy_high()),
-                       compared ? ", " + AgainstParent(model) : "")});
+       absl::StrFormat("%s (95 %% interval %s to %s)%s", Accuracy(test->accuracy(), notation),
+                       Accuracy(test->accuracy_low(), notation),
+                       Accuracy(test->accuracy_high(), notation),
+                       compared ? ", " + AgainstParent(model, notation) : "")});
   facts.push_back({"AUC", absl::StrCat(FormatFigure(test->auc()), AucInterval(*test),
                                        compared ? ", dense " + FormatFigure(parent.auc()) : "")});
   if (compared) facts.push_back({"McNemar's test", McNemarInWords(certificate)});
@@ -171,9 +192,9 @@ std::vector<CertificateFact> CertificateFacts(const v1::Model& model) {
        absl::StrFormat("expected error %.4f", test->expected_calibration_error()) +
            (compared ? absl::StrFormat(", dense %.4f", parent.expected_calibration_error()) : "")});
   facts.push_back(
-      {"weights alone",
-       absl::StrFormat("ACC %s, AUC %s, without the rounding of activations",
-                       FormatPercent(weights_only.accuracy()), FormatFigure(weights_only.auc()))});
+      {"weights alone", absl::StrFormat("ACC %s, AUC %s, without the rounding of activations",
+                                        Accuracy(weights_only.accuracy(), notation),
+                                        FormatFigure(weights_only.auc()))});
   facts.push_back({"size", absl::StrCat(FormatBytes(model.size().disk_bytes()), " on disk, ",
                                         TimesSmaller(model.size()), " smaller than FP32")});
   facts.push_back({"latency", absl::StrCat(FormatMilliseconds(certificate.latency_seconds()),

@@ -2,6 +2,7 @@
 #ifndef CYTOPRESS_CLIENT_REPORT_VERDICT_H_
 #define CYTOPRESS_CLIENT_REPORT_VERDICT_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,12 +26,26 @@ Comparison CompareWithParent(const v1::Certificate& certificate);
 // "no significant difference to the dense model (p = 0.424): 12 images only it gets right, 9 only
 // this one".
 std::string McNemarInWords(const v1::Certificate& certificate);
+// "p = 0.424"; "p < 0.001" for what is smaller.
+std::string PValueInWords(double p_value);
+
+// How accuracies are written: "95.32 %" or "0.9532".
+enum class Notation { kPercent, kFraction };
+
 // "0.09 points below the dense model's 97.14 %", on the test split. Empty for a model without a
 // dense one to compare with, or without an evaluation on that split.
-std::string AgainstParent(const v1::Model& model);
-// What it lost of the parent's accuracy on the test split, or gained, and may have on others like
-// it: "0.26 points lost (95 % interval -0.09 to 0.63)". Empty where the parent is at chance or has
-// no images.
+std::string AgainstParent(const v1::Model& model, Notation notation = Notation::kPercent);
+
+// What a model lost of its parent's accuracy on the test split, and the 95 % interval of what it
+// loses on images like those. Shares of the images; below zero it gained.
+struct Loss {
+  double lost = 0;
+  double low = 0, high = 0;
+};
+// Nothing where the parent is at chance or has no images.
+std::optional<Loss> LossOf(const v1::Certificate& certificate);
+// "0.26 points lost (95 % interval -0.09 to 0.63)", or gained, with the interval of the gain. Empty
+// where there is no loss to tell of.
 std::string LossInWords(const v1::Certificate& certificate);
 
 // The dense model's recall of the class whose recall is the lowest here; NaN when it is not known.
@@ -60,7 +75,8 @@ struct CertificateFact {
   std::string text;
 };
 // Empty for a model without a certificate, or without an evaluation on the test split.
-std::vector<CertificateFact> CertificateFacts(const v1::Model& model);
+std::vector<CertificateFact> CertificateFacts(const v1::Model& model,
+                                              Notation notation = Notation::kPercent);
 
 // The evaluation on `split`, or null.
 const v1::Evaluation* EvaluationOn(const v1::Model& model, absl::string_view split);

@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "core/artifact/artifact.h"
+#include "core/base/arguments.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/compression/blas.h"
@@ -477,6 +478,7 @@ int main(int argc, char** argv) {
       "this machine, taking turns in one run. MB is what a model and its working memory take.\n"
       "Example: cytopress-bench --stem stride2 --batch 1 --batch 32");
   cytopress::AddOptions(options, app);
+  app.failure_message(cytopress::UsageMessage);
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGPIPE, SIG_IGN);  // a child that died is an error to report
   const absl::Status status =

@@ -181,6 +181,7 @@ class FakeModels : public v1::ModelService::Service {
     while (reader->Read(&request)) {
       if (uploads++ == 0) *answer = model;
       if (!request.name().empty()) answer->set_name(request.name());
+      if (published_version != 0) answer->set_version(published_version);
       if (!request.sha256().empty()) sha256 = request.sha256();
       uploaded += request.data();
     }
@@ -191,7 +192,8 @@ class FakeModels : public v1::ModelService::Service {
   std::vector<v1::Model> others;  // that are listed, too
   bool lists_none = false;
   std::string uploaded;
-  int uploads = 0;  // messages
+  int uploads = 0;                // messages
+  int64_t published_version = 0;  // of an upload; 0: the model's own
   grpc::Status upload_end;
   std::vector<std::string> chunks;
   std::string sha256;  // of the chunks; empty, as from a server without formats

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/artifact/artifact.h"
+#include "core/base/arguments.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
@@ -188,6 +189,7 @@ int main(int argc, char** argv) {
       "kernels alone.");
   cytopress::Options options;
   cytopress::AddOptions(options, app);
+  app.failure_message(cytopress::UsageMessage);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = cytopress::Run(options);
   if (!status.ok()) std::fprintf(stderr, "cytopress-layer-bench: %s\n", status.ToString().c_str());

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/arguments.h"
 #include "core/base/status_macros.h"
 #include "core/registry/model_registry.h"
 #include "tests/bench/load/generator.h"
@@ -147,6 +148,7 @@ int main(int argc, char** argv) {
       "--metrics-port 9108\n"
       "  cytopress-load --model blood-cells --rate 2000 --deadline-ms 100 --connections 4 --json");
   cytopress::AddFlags(&flags, &app);
+  app.failure_message(cytopress::UsageMessage);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = cytopress::Run(flags);
   if (!status.ok()) {

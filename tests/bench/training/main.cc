@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/arguments.h"
 #include "core/base/clock.h"
 #include "core/base/status_macros.h"
 #include "core/compression/blas.h"
@@ -215,6 +216,7 @@ int main(int argc, char** argv) {
       "turns.\n"
       "Example: cytopress-train-bench --stem stride2 --batch 64");
   cytopress::AddOptions(options, app);
+  app.failure_message(cytopress::UsageMessage);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = cytopress::Run(options);
   if (!status.ok()) {

@@ -250,8 +250,8 @@ TEST_F(CliClassifyTest, SaysThatTheModelMayHaveBeenLoaded) {
     return AnswerByRule(request, response);
   };
   EXPECT_EQ(Run({"classify", "--summary", folder_}), 0);
-  EXPECT_THAT(out(), HasSubstr("waiting, a request: 1000.50 ms, the first 2000.00 ms (a model that "
-                               "is not in memory is loaded first)"));
+  EXPECT_THAT(out(), HasSubstr("waiting, a request: 1.0 s, the first 2.0 s (a model that is not in "
+                               "memory is loaded first)"));
   EXPECT_EQ(Run({"classify", "--summary", folder_ + "/00.png"}), 0);
   EXPECT_THAT(out(), HasSubstr("waiting, a request: 1.00 ms\n"));
 }

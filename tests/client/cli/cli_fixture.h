@@ -21,8 +21,9 @@
 namespace cytopress {
 
 // The exit code of `cytopress` with these arguments; `out` and `err` then hold what it printed.
+// `terminal_columns`: of the terminal that `out` is; 0: it is none.
 inline int RunCommand(std::vector<std::string> arguments, const ClientFactory& connect,
-                      std::ostringstream* out, std::ostringstream* err) {
+                      std::ostringstream* out, std::ostringstream* err, int terminal_columns = 0) {
   arguments.insert(arguments.begin(), "cytopress");
   std::vector<const char*> argv;
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
@@ -31,6 +32,8 @@ inline int RunCommand(std::vector<std::string> arguments, const ClientFactory& c
   Console console;
   console.out = out;
   console.err = err;
+  console.terminal = terminal_columns > 0;
+  if (console.terminal) console.columns = terminal_columns;
   return RunCli(static_cast<int>(argv.size()), argv.data(), console, connect);
 }
 
@@ -64,7 +67,7 @@ class CliTest : public ::testing::Test {
       client_options_.sleep = sleep_;
       return std::make_unique<Client>(service_.channel(), client_options_);
     };
-    return RunCommand(arguments, connect, &out_, &err_);
+    return RunCommand(arguments, connect, &out_, &err_, terminal_columns_);
   }
 
   std::string out() const { return out_.str(); }
@@ -78,6 +81,7 @@ class CliTest : public ::testing::Test {
       ScopedEnvironment("CYTOPRESS_TLS_KEY"), ScopedEnvironment("grpc_proxy"),
       ScopedEnvironment("https_proxy"),       ScopedEnvironment("http_proxy"),
       ScopedEnvironment("no_proxy")};
+  int terminal_columns_ = 0;  // none
   FakeService service_;
   ClientOptions client_options_;  // of the last call
   // Between attempts to reach a service that went away.

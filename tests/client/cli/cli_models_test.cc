@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "core/base/sha256.h"
 #include "tests/client/cli/cli_fixture.h"
 
@@ -47,6 +49,34 @@ TEST_F(CliTest, ModelsListsAllPagesAndShowsOne) {
   EXPECT_EQ(Run({"models", "blood@1"}), 3);
   EXPECT_EQ(Run({"models", "bone"}), 3);
   EXPECT_EQ(Run({"models", "blood@first"}), 2);
+}
+
+TEST_F(CliTest, ModelsHaveFewerColumnsOnANarrowTerminal) {
+  const ScopedEnvironment zone("TZ", "UTC");
+  v1::Model model = BloodModel();
+  model.mutable_evaluations(0)->set_accuracy_low(0.9552);
+  model.mutable_evaluations(0)->set_accuracy_high(0.9672);
+  model.mutable_provenance()->set_dataset_name("bloodmnist");
+  model.mutable_provenance()->mutable_created()->set_seconds(1700000000);
+  service_.models.model = model;
+  const std::vector<std::string> expendable = {"network", "data set", "split", "made", "±"};
+  const std::vector<int> columns = {117, 116, 106, 94, 80, 65};  // from the second: too few for one
+  for (size_t lost = 0; lost < columns.size(); ++lost) {
+    terminal_columns_ = columns[lost];
+    EXPECT_EQ(Run({"models"}), 0);
+    const std::vector<std::string> lines = absl::StrSplit(out(), '\n');
+    for (size_t i = 0; i < expendable.size(); ++i) {
+      EXPECT_EQ(absl::StrContains(lines[0], expendable[i]), i >= lost)
+          << expendable[i] << " at " << columns[lost];
+    }
+    for (const std::string& line : lines) {
+      EXPECT_LE(static_cast<int>(WidthOf(line)), columns[lost]) << line;
+    }
+  }
+  terminal_columns_ = 0;
+  EXPECT_EQ(Run({"models"}), 0);
+  for (const std::string& heading : expendable) EXPECT_THAT(out(), HasSubstr(heading));
+  EXPECT_THAT(out(), HasSubstr("96.12 %  0.6"));
 }
 
 TEST_F(CliTest, SaysWhereWeightsAreOfTwoTypes) {

@@ -61,7 +61,7 @@ TEST_F(CliTest, SweepSubmitsTheGrid) {
                  "--weights", "int8,int4", "--pattern", "block4", "--finetune-epochs", "3",
                  "--from-dense", "--detach"}),
             0);
-  EXPECT_THAT(out(), HasSubstr("cytopress report job-1"));
+  EXPECT_THAT(out(), HasSubstr("and write its report with: cytopress report job-1\n"));
   const v1::JobSpec& spec = service_.jobs.last_request.spec();
   EXPECT_THAT(spec.sweep().sparsities(), ElementsAre(0, 0.8));
   EXPECT_THAT(spec.sweep().weights(), ElementsAre(v1::WEIGHT_TYPE_INT8, v1::WEIGHT_TYPE_INT4));
@@ -93,6 +93,14 @@ TEST_F(CliTest, SweepSubmitsTheGrid) {
       Run({"sweep", "--name", "x", "--dataset", "synthetic", "--recipe-file", file, "--detach"}),
       0);
   EXPECT_DOUBLE_EQ(service_.jobs.last_request.spec().recipe().max_accuracy_drop(), 0.01);
+}
+
+TEST_F(CliTest, ADetachedSweepSaysHowToWriteTheReportThatWasAskedFor) {
+  EXPECT_EQ(Run({"sweep", "--name", "blood", "--dataset", "synthetic", "--report", "grid.html",
+                 "--detach"}),
+            0)
+      << err();
+  EXPECT_THAT(out(), HasSubstr("with: cytopress report job-1 -o grid.html\n"));
 }
 
 TEST_F(CliTest, SweepFollowsTheJobAndWritesTheReport) {

@@ -136,6 +136,24 @@ TEST_F(CliReproduceTest, GoesOnWithAJobThatStillRuns) {
   EXPECT_EQ(jobs_.jobs.size(), 1u);
 }
 
+TEST_F(CliReproduceTest, ADetachedJobIsComparedByTheNextCall) {
+  EXPECT_EQ(Reproduce({"--detach"}), 0) << err_.str();
+  EXPECT_EQ(out_.str(),
+            "job job-1 makes blood@1 again as blood-reproduced; follow it with: cytopress watch "
+            "job-1\ncompare it with: cytopress reproduce blood@1 and the same flags without "
+            "--detach, which finds the job\n");
+  EXPECT_EQ(jobs_.watches, 0);
+  End("job-1", v1::JOB_STATE_SUCCEEDED);
+  Publish("job-1", "blood-reproduced");
+  EXPECT_EQ(Reproduce({"--detach"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("job job-1 of an earlier call has made blood@1 again as"));
+  EXPECT_EQ(Reproduce({"--detach", "--json"}), 0) << err_.str();
+  EXPECT_EQ(Json::parse(out_.str())["id"], "job-1");
+  EXPECT_EQ(Reproduce(), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("equal: every tensor"));
+  EXPECT_EQ(jobs_.jobs.size(), 1u);
+}
+
 TEST_F(CliReproduceTest, OtherWorkIsAnotherJob) {
   EXPECT_EQ(ReproduceInterrupted(), 1);
   EXPECT_EQ(ReproduceInterrupted({"--name", "again"}), 1);

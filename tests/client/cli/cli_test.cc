@@ -10,6 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "tests/client/cli/cli_fixture.h"
 
 namespace cytopress {
@@ -41,10 +44,50 @@ TEST_F(CliTest, HelpHasExamplesAndExitCodes) {
   EXPECT_EQ(Run({"--help"}), 0);
   EXPECT_THAT(out(), HasSubstr("Exit codes:"));
   for (const char* command : {"compress", "jobs", "watch", "cancel", "models", "delete", "download",
-                              "classify", "evaluate", "datasets"}) {
+                              "classify", "evaluate", "datasets", "completion"}) {
     EXPECT_EQ(Run({command, "--help"}), 0) << command;
     EXPECT_THAT(out(), HasSubstr("Examples:")) << command;
   }
+}
+
+TEST_F(CliTest, HelpFitsATerminal) {
+  const std::string blanks(30, ' ');  // before a description
+  for (const char* command : {"compress", "sweep", "report", "reproduce", "jobs", "models",
+                              "download", "import", "classify", "evaluate", "completion"}) {
+    EXPECT_EQ(Run({command, "--help"}), 0) << command;
+    const std::vector<std::string> lines = absl::StrSplit(out(), '\n');
+    for (const std::string& line : lines) {
+      if (!absl::StartsWith(line, "  -") && !absl::StartsWith(line, blanks)) continue;
+      EXPECT_LE(line.size(), 80u) << command << ": " << line;
+    }
+  }
+  EXPECT_EQ(Run({"--help"}), 0);
+  EXPECT_THAT(out(), HasSubstr("types as one job,\n" + blanks + "and a report of it\n"));
+  terminal_columns_ = 100;
+  EXPECT_EQ(Run({"--help"}), 0);
+  EXPECT_THAT(out(), HasSubstr("types as one job, and a report of it\n"));
+}
+
+TEST_F(CliTest, HelpSaysFirstWhatIsAskedForMost) {
+  EXPECT_EQ(Run({"compress", "--help"}), 0);
+  EXPECT_THAT(out(), HasSubstr("Pruning and fine-tuning:\n  --sparsity FLOAT:SHARE "));
+  EXPECT_THAT(out(), HasSubstr("Quantization:\n  --weights TEXT:{fp16,fp32,int4,int8}\n"));
+  EXPECT_THAT(out(), HasSubstr("how weights are stored; default: as the recipe\n"));
+  EXPECT_EQ(Run({"sweep", "--help"}), 0);
+  EXPECT_THAT(out(), Not(HasSubstr("--sparsity "))) << "it has --sparsities";
+}
+
+TEST_F(CliTest, HelpHasOneStyle) {
+  EXPECT_EQ(Run({"compress", "--help"}), 0);
+  EXPECT_THAT(out(), HasSubstr("\n  --freeze-batch-norm,--no-freeze-batch-norm\n"));
+  EXPECT_THAT(out(), Not(HasSubstr("{false}")));
+  EXPECT_THAT(out(), HasSubstr("--learning-rate FLOAT:>0 "));
+  for (const char* command : {"classify", "evaluate"}) {
+    EXPECT_EQ(Run({command, "--help"}), 0);
+    EXPECT_THAT(out(), HasSubstr("--in-flight INT:1 to 64=4")) << command;
+  }
+  EXPECT_EQ(Run({"classify", "--in-flight", "65", folder_}), 2);
+  EXPECT_THAT(err(), HasSubstr("--in-flight: '65' is not a whole number from 1 to 64\n"));
 }
 
 TEST_F(CliTest, WrongFlagsAreUsageErrors) {
@@ -91,7 +134,14 @@ TEST_F(CliTest, SaysWhatIsWrongWithTheFlags) {
   EXPECT_THAT(said({"--unlike-any=3"}), HasSubstr("not expected: --unlike-any=3\n"));
   EXPECT_THAT(said({"--no-reduced-range=x"}), HasSubstr("takes no value"));
   EXPECT_THAT(said({"--no-reduced-range=99999999999999999999999"}), HasSubstr("takes no value"));
-  EXPECT_THAT(said({"--activation-range", "asymmetric"}), HasSubstr("{min-max,mse,percentile}"));
+  EXPECT_THAT(said({"--activation-range", "asymmetric"}),
+              HasSubstr("--activation-range: 'asymmetric' is unknown; use one of min-max, mse, "
+                        "percentile\n"));
+  EXPECT_THAT(said({"--recipe", "fast"}),
+              HasSubstr("--recipe: 'fast' is unknown; use one of paper, lossless, quick, dense\n"));
+  EXPECT_EQ(Run({"sweep", "--name", "x", "--dataset", "synthetic", "--weights", "int8,int5"}), 2);
+  EXPECT_THAT(err(),
+              HasSubstr("--weights: 'int5' is unknown; use one of fp16, fp32, int4, int8\n"));
   EXPECT_EQ(Run({"classify", "--hepl"}), 2);
   EXPECT_THAT(err(), HasSubstr("did you mean --help?"));
   const std::filesystem::path before = std::filesystem::current_path();
@@ -116,6 +166,8 @@ TEST_F(CliTest, TakesNamesInCapitals) {
       << err();
   EXPECT_THAT(service_.jobs.last_request.spec().sweep().weights(),
               ElementsAre(v1::WEIGHT_TYPE_INT8, v1::WEIGHT_TYPE_INT4));
+  EXPECT_EQ(Run({"jobs", "--state", "RUNNING"}), 0) << err();
+  EXPECT_THAT(service_.jobs.last_list.states(), ElementsAre(v1::JOB_STATE_RUNNING));
 }
 
 TEST_F(CliTest, AnEmptyValueDoesNotTakeTheNextArgument) {
@@ -146,6 +198,18 @@ TEST_F(CliTest, RefusesValuesThatWouldMeanTheDefault) {
   EXPECT_THAT(err(), HasSubstr("--top: '0' is neither"));
   EXPECT_EQ(Run({"jobs", "--limit", "0"}), 2);
   EXPECT_THAT(err(), HasSubstr("--limit: '0' is not a whole number of at least 1"));
+}
+
+TEST_F(CliTest, AToleranceIsANumberOfAtLeastZero) {
+  for (const char* value : {"-1", "nan", "inf", "x"}) {
+    const std::string complaint =
+        absl::StrCat("--tolerance: '", value, "' is not a number of at least 0");
+    EXPECT_EQ(Run({"reproduce", "blood", "--tolerance", value}), 2);
+    EXPECT_THAT(err(), HasSubstr(complaint)) << "before hours of training";
+    EXPECT_EQ(Run({"evaluate", "--model", "blood", "--dataset", "synthetic", "--tolerance", value}),
+              2);
+    EXPECT_THAT(err(), HasSubstr(complaint));
+  }
 }
 
 TEST_F(CliTest, OutputThatCannotBeWrittenIsAnError) {
@@ -291,6 +355,7 @@ TEST_F(CliTest, JobsTurnsPagesUpToTheLimit) {
   EXPECT_EQ(Run({"jobs", "--limit", "2"}), 0);
   EXPECT_THAT(out(), HasSubstr("older jobs are left out"));
   EXPECT_EQ(Run({"jobs", "--state", "asleep"}), 2);
+  EXPECT_THAT(err(), HasSubstr("--state: 'asleep' is unknown; use one of cancelled, "));
 }
 
 TEST_F(CliTest, JobsAsksForStateAndModel) {
@@ -325,32 +390,37 @@ TEST_F(CliTest, JobsKeepToTheWidthOfATerminal) {
   job.set_error(error);
   job.mutable_ledger(0)->set_note(error);
   service_.jobs.jobs["job-1"] = job;
-  const auto on_terminal = [this](std::vector<const char*> arguments) {
-    std::ostringstream out, err;
-    Console console;
-    console.out = &out;
-    console.err = &err;
-    console.terminal = true;
-    console.columns = 100;
-    arguments.insert(arguments.begin(), "cytopress");
-    const int count = static_cast<int>(arguments.size());
-    EXPECT_EQ(RunCli(count, arguments.data(), console,
-                     [this](const ClientOptions&) -> absl::StatusOr<std::unique_ptr<Client>> {
-                       return std::make_unique<Client>(service_.channel());
-                     }),
-              0);
-    return out.str();
-  };
-  const std::string list = on_terminal({"jobs"});
+  terminal_columns_ = 100;
+  EXPECT_EQ(Run({"jobs"}), 0);
+  const std::string list = out();
   EXPECT_THAT(list, HasSubstr("xxx...\n"));
   EXPECT_EQ(list.find('\n', list.find('\n') + 1) - list.find('\n'), 101u);
-  const std::string ledger = on_terminal({"jobs", "job-1"});
-  EXPECT_THAT(ledger, HasSubstr("(" + error + ")"));
-  EXPECT_THAT(ledger, HasSubstr("xxx...\n"));
+  EXPECT_EQ(Run({"jobs", "job-1"}), 0);
+  EXPECT_THAT(out(), HasSubstr("(" + error + ")"));
+  EXPECT_THAT(out(), HasSubstr("xxx...\n"));
+  terminal_columns_ = 0;
   EXPECT_EQ(Run({"jobs"}), 0);
   EXPECT_THAT(out(), HasSubstr(error + "\n"));
   EXPECT_EQ(Run({"jobs", "job-1"}), 0);
   EXPECT_THAT(out(), HasSubstr(error + "\n"));
+}
+
+TEST_F(CliTest, JobsHaveFewerColumnsOnANarrowTerminal) {
+  v1::Job job = EndedJob(v1::JOB_STATE_SUCCEEDED);
+  job.set_id(std::string(36, 'a'));
+  job.mutable_spec()->set_model_name("blood-cells");
+  job.mutable_spec()->mutable_recipe()->set_name("lossless");
+  job.mutable_created()->set_seconds(1700000000);
+  service_.jobs.jobs[job.id()] = job;
+  EXPECT_EQ(Run({"jobs"}), 0);
+  EXPECT_THAT(out(), HasSubstr("recipe    state      attempt  created")) << "no terminal";
+  terminal_columns_ = 89;
+  EXPECT_EQ(Run({"jobs"}), 0);
+  EXPECT_THAT(out(), HasSubstr("recipe    state      attempt  progress\n"));
+  terminal_columns_ = 80;
+  EXPECT_EQ(Run({"jobs"}), 0);
+  EXPECT_THAT(out(), HasSubstr("recipe    state      progress\n"));
+  EXPECT_THAT(out(), HasSubstr("lossless  succeeded  blood@2\n"));
 }
 
 TEST_F(CliTest, ShowsOneJobWithItsLedger) {

@@ -126,6 +126,19 @@ TEST(BuildCompressRequest, PutsTheMethodsOverTheRecipe) {
   EXPECT_EQ(recipe.on_collapse(), v1::COLLAPSE_POLICY_MEND);
 }
 
+TEST(RecipeFlags, PruneByWhatWeightsCost) {
+  CLI::App app;
+  CompressFlags flags = Flags();
+  AddRecipeFlags(&app, &flags);
+  std::vector<std::string> arguments = {"cost-aware", "--prune-method", "synthetic", "--dataset"};
+  app.parse(arguments);
+  const v1::JobSpec spec = Build(flags);
+  EXPECT_EQ(spec.recipe().prune().method(), v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE);
+  EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
+  EXPECT_THAT(app.help(), HasSubstr("--prune-method TEXT:{cost-aware,global,layer}"));
+  EXPECT_THAT(app.help(), HasSubstr("cost-aware: the same, weighed against bytes"));
+}
+
 TEST(BuildCompressRequest, APercentileIsOfItsRangeOnly) {
   CompressFlags flags = Flags();
   flags.weight_range = "percentile";

@@ -72,6 +72,29 @@ TEST(Table, CutsTheLastColumnOnly) {
   EXPECT_EQ(table.Lines()[1], "blood  " + std::string(50, 'x'));
 }
 
+TEST(Table, LeavesExpendableColumnsOutWhereLinesWouldNotFit) {
+  Table table({"name", ">size", "kind", "note"});
+  table.SetExpendable({"kind", "note"});
+  table.AddRow({"blood", "12", "resnet", "n"});
+  table.AddRemark("bone", "error");
+  const std::string whole = "name   size  kind    note";
+  EXPECT_EQ(table.Lines()[0], whole);
+  EXPECT_EQ(table.Lines(25)[0], whole);
+  EXPECT_EQ(table.Lines(24),
+            (std::vector<std::string>{"name   size  note", "blood    12  n", "bone   error"}));
+  EXPECT_EQ(table.Lines(16),
+            (std::vector<std::string>{"name   size", "blood    12", "bone   error"}));
+  EXPECT_EQ(table.Lines(3)[1], "blood    12") << "there is no more to leave out";
+}
+
+TEST(Table, KeepsColumnsBeforeATextThatCanBeCut) {
+  Table table({"name", "kind", "note"});
+  table.SetExpendable({"kind"});
+  table.AddRow({"blood", "resnet", std::string(50, 'x')});
+  EXPECT_EQ(table.Lines(40)[1], "blood  resnet  " + std::string(22, 'x') + "...");
+  EXPECT_EQ(table.Lines(38)[1], "blood  " + std::string(28, 'x') + "...");
+}
+
 TEST(Table, AlignsTextLeftAndNumbersRight) {
   Table table({"name", ">size"});
   table.AddRow({"blood\x1b", "7"});

@@ -48,6 +48,19 @@ TEST_F(ImportTest, SendsAModelsFileAsItIs) {
   EXPECT_THAT(err(), HasSubstr("give --name only"));
 }
 
+TEST_F(ImportTest, SaysWhenTheNewestVersionIsTheSameFile) {
+  const std::string path =
+      Write("cells.cyp", *SerializeArtifact(RandomArtifact(spec_, v1::WEIGHT_TYPE_INT4)));
+  service_.models.model.set_name("cells");
+  service_.models.model.set_version(4);
+  EXPECT_EQ(Run({"import", path, "--name", "cells"}), 0) << err();
+  EXPECT_THAT(out(), HasSubstr("cells@4 is this very file already; no version was added\n"));
+  service_.models.published_version = 5;
+  EXPECT_EQ(Run({"import", path, "--name", "cells"}), 0) << err();
+  EXPECT_THAT(out(), HasSubstr("cells@5"));
+  EXPECT_THAT(out(), Not(HasSubstr("already")));
+}
+
 TEST_F(ImportTest, MakesAModelOfWeights) {
   const std::string path = Write("weights.safetensors", Weights());
   EXPECT_EQ(Run({"--json", "import", path, "--name", "cells", "--stem", "cifar", "--image-size",

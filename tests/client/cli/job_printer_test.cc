@@ -33,17 +33,42 @@ v1::Job Training(int epoch, double loss) {
   return job;
 }
 
+v1::Job OfASweep() {
+  v1::Job job = Training(1, 0.5124);
+  job.mutable_progress()->set_stage("grid-s80-int4: quantization-aware training");
+  job.mutable_progress()->set_epochs(2);
+  job.mutable_progress()->set_eta_seconds(751);
+  return job;
+}
+
 TEST(ProgressLine, ShowsWhereTheJobIs) {
   EXPECT_EQ(ProgressLine(Training(3, 0.5124), 100),
-            "train 3/12 [##########..............] 42 %  loss 0.512  val 91.30 %  212 img/s  "
-            "ETA 3:12 min");
+            "train 3/12 [##########..............] 42 %  ETA 3:12 min  loss 0.512  val 91.30 %  "
+            "212 img/s");
   EXPECT_EQ(ProgressLine(v1::Job(), 100), "unknown");
 }
 
 TEST(ProgressLine, FitsNarrowTerminals) {
   for (int columns = 1; columns < 120; ++columns) {
     EXPECT_LT(ProgressLine(Training(3, 0.5), columns).size(), static_cast<size_t>(columns));
+    EXPECT_LT(ProgressLine(OfASweep(), columns).size(), static_cast<size_t>(columns));
   }
+}
+
+TEST(ProgressLine, LeavesWholeFiguresOutButNotTheTimeThatIsLeft) {
+  EXPECT_EQ(ProgressLine(Training(3, 0.5124), 80),
+            "train 3/12 [#####......] 42 %  ETA 3:12 min  loss 0.512  val 91.30 %  212 img/s");
+  EXPECT_EQ(ProgressLine(Training(3, 0.5124), 60),
+            "train 3/12 42 %  ETA 3:12 min  loss 0.512  val 91.30 %");
+  EXPECT_EQ(ProgressLine(OfASweep(), 80),
+            "grid-s80-int4: quantization-aware training 1/2 42 %  ETA 12:31 min  loss 0.512");
+  EXPECT_EQ(ProgressLine(OfASweep(), 60),
+            "grid-s80-int4: quantization-awar... 1/2 42 %  ETA 12:31 min");
+  EXPECT_EQ(ProgressLine(OfASweep(), 40), "grid-s80-int4: quantization... 1/2 42 %");
+  EXPECT_EQ(ProgressLine(OfASweep(), 20), "42 %");
+  v1::Job without_eta = OfASweep();
+  without_eta.mutable_progress()->clear_eta_seconds();
+  EXPECT_EQ(ProgressLine(without_eta, 60), "grid-s80-int4: quantization-aware training 1/2 42 %");
 }
 
 class JobPrinterTest : public ::testing::Test {
@@ -92,7 +117,7 @@ TEST_F(JobPrinterTest, PrintsALineAnEpochElsewhere) {
   printer.Show(Training(1, 2.0));
   printer.Show(Training(1, 1.5));
   printer.Show(Training(2, 1.2));
-  EXPECT_THAT(out_.str(), HasSubstr("train 1/12"));
+  EXPECT_THAT(out_.str(), HasSubstr("train 1/12  42 %  ETA 3:12 min  loss 2.000  val 91.30 %"));
   EXPECT_THAT(out_.str(), Not(HasSubstr("1.500")));
   EXPECT_THAT(out_.str(), HasSubstr("train 2/12"));
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));

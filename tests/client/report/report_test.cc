@@ -109,13 +109,13 @@ TEST(RenderReport, ShowsTheFiguresBesideThePapers) {
   }
   const std::string models = ModelsSection(data);
   EXPECT_THAT(models, HasSubstr(" gained</small><small>0."));
-  EXPECT_THAT(models, HasSubstr(" points lost (95 % interval -"));
+  EXPECT_THAT(models, HasSubstr(" points lost (95 % interval −"));
   EXPECT_THAT(models, HasSubstr("<small>dense 97.1 %</small>"));
   const std::string html = RenderReport(data);
   for (const char* text :
-       {" the dense model&#39;s 97.1", "20 of 21", "2330", "cytopress reproduce blood-s80-int4@1",
-        "93 % done", "not the official BloodMNIST", "A processor (avx2)",
-        "guard: collapsed: 100 % of the answers"}) {
+       {" the dense model&#39;s 0.9711", "20 of 21", "2,330",
+        "cytopress reproduce blood-s80-int4@1", "93 % done", "not the official BloodMNIST",
+        "A processor (avx2)", "guard: collapsed: 100 % of the answers"}) {
     EXPECT_THAT(html, HasSubstr(text));
   }
 }
@@ -135,6 +135,177 @@ TEST(RenderReport, ColoursNoCellWhoseModelsDiffer) {
   EXPECT_THAT(grid, HasSubstr("against other-dense@1"));
   EXPECT_THAT(grid, HasSubstr(">no significant difference<"));
   EXPECT_THAT(grid, HasSubstr(">collapsed<"));
+}
+
+TEST(RenderReport, HasAccuraciesInOneNotation) {
+  const std::string receipt = ReceiptSection(SampleReport());
+  EXPECT_THAT(receipt, HasSubstr("0.9681 (95 % interval 0.9620 to 0.9735)"));
+  EXPECT_THAT(receipt, Not(HasSubstr("96.81 %")));
+}
+
+// The images that only one of the two gets right.
+void SetDiscordant(int only_parent, int only_model, double p_value, v1::Model* model) {
+  model->mutable_certificate()->set_only_parent_right(only_parent);
+  model->mutable_certificate()->set_only_model_right(only_model);
+  model->mutable_certificate()->set_mcnemar_p_value(p_value);
+}
+
+TEST(GridSection, IsGreenOnlyWhereNoMoreThanSixTenthsMayBeLost) {
+  ReportData data = SampleReport();
+  data.cells.resize(1);
+  v1::Model* const model = &*data.cells[0].model;
+  SetDiscordant(20, 20, 1, model);
+  std::string grid = GridSection(data);
+  EXPECT_THAT(grid, HasSubstr("<td class=\"good\">"));
+  EXPECT_THAT(grid, HasSubstr("<small>0.00 points lost (95 % interval −0.38 to 0.38)</small>"));
+  EXPECT_THAT(grid, Not(HasSubstr("may be lost</small>")));
+  SetDiscordant(38, 24, 0.0987, model);
+  grid = GridSection(data);
+  EXPECT_THAT(grid, HasSubstr("<td class=\"unsure\">"));
+  EXPECT_THAT(grid, HasSubstr("<span class=\"badge unsure\">no significant difference</span>"));
+  EXPECT_THAT(grid,
+              testing::ContainsRegex("<small>up to 0[.][89][0-9] points may be lost</small>"));
+  EXPECT_THAT(grid, Not(HasSubstr("<td class=\"good\">")));
+  model->mutable_certificate()->mutable_parent_test()->set_images(0);
+  EXPECT_THAT(GridSection(data), HasSubstr("<td class=\"unsure\">")) << "nothing bounds the loss";
+  SetDiscordant(80, 20, 1e-9, model);
+  EXPECT_THAT(GridSection(data), HasSubstr("<td class=\"warn\">"));
+}
+
+TEST(GridSection, SaysWhatWasNotAskedForOnlyOfASweep) {
+  ReportData data = SampleReport();
+  data.cells.erase(data.cells.begin() + 1);  // of which the paper has no figure
+  data.jobs[0].mutable_spec()->mutable_sweep();
+  EXPECT_THAT(GridSection(data), HasSubstr("not asked for"));
+  data.jobs.clear();
+  EXPECT_THAT(GridSection(data), HasSubstr("<td class=\"none\"></td>"));
+  EXPECT_THAT(GridSection(data), Not(HasSubstr("not asked for")));
+}
+
+TEST(RenderReport, CallsAMixOfWeightsTheSameEverywhere) {
+  ReportData data = SampleReport();
+  const auto mix = [](ReportCell* cell) {
+    cell->model->mutable_provenance()->mutable_spec()->mutable_goal();
+  };
+  mix(&data.cells[2]);  // 0 % INT4
+  EXPECT_THAT(GridSection(data), HasSubstr("INT4</th><th scope=\"col\">INT4/INT8</th>"));
+  EXPECT_THAT(ChartsSection(data), HasSubstr("</svg> INT4, INT4/INT8</span>"));
+  for (ReportCell& cell : data.cells) {
+    if (cell.weights == v1::WEIGHT_TYPE_INT4) mix(&cell);
+  }
+  data.cells.back().model.reset();  // still to come, of the same recipe
+  data.cells.back().missing = "open";
+  EXPECT_THAT(GridSection(data), HasSubstr("INT8</th><th scope=\"col\">INT4/INT8</th></tr>"));
+  EXPECT_THAT(ChartsSection(data), HasSubstr("</svg> INT4/INT8</span>"));
+}
+
+TEST(RenderReport, OfModelsAloneCountsNoModelsMade) {
+  ReportData data = SampleReport();
+  EXPECT_THAT(RenderReport(data), HasSubstr("<span>models made</span>"));
+  data.jobs.clear();
+  EXPECT_THAT(RenderReport(data), Not(HasSubstr("<span>models made</span>")));
+}
+
+TEST(RenderReport, SaysThatTheDenseParentIsMissing) {
+  ReportData data = SampleReport();
+  data.dense.reset();
+  EXPECT_THAT(RenderReport(data),
+              HasSubstr("is not in the registry: none is chosen here; each says below how it"));
+  for (ReportCell& cell : data.cells) {
+    if (cell.model.has_value()) cell.model->clear_certificate();
+  }
+  EXPECT_THAT(RenderReport(data), HasSubstr("No dense parent of these models is known"));
+}
+
+TEST(RenderReport, NamesTheParentWhereThereAreSeveral) {
+  ReportData data = SampleReport();
+  std::string html = RenderReport(data);
+  EXPECT_THAT(html, HasSubstr("within 0.6 points of the dense one, by validation accuracy, is "
+                              "<strong>80 % INT4</strong> (blood-s80-int4@1)"));
+  EXPECT_THAT(html, HasSubstr("<p class=\"muted\">resnet50, 28×28, 8 classes"));
+  for (ReportCell& cell : data.cells) {
+    if (cell.name == "blood-s80-int4") {
+      cell.model->mutable_certificate()->set_parent("other-dense@1");
+      cell.model->mutable_network()->set_architecture("resnet18");
+    }
+  }
+  html = RenderReport(data);
+  EXPECT_EQ(Malformed(html), "");
+  EXPECT_THAT(html, HasSubstr("within 0.6 points of its dense parent blood-dense@1, by "
+                              "validation accuracy, is <strong>80 % INT8</strong>"));
+  EXPECT_THAT(html, HasSubstr("is asked only of those of blood-dense@1."));
+  EXPECT_THAT(html, HasSubstr("<p class=\"muted\">8 classes, data set invented"));
+  for (const char* of_one_parent : {"accuracy of the dense model", "AUC of the dense model"}) {
+    EXPECT_THAT(html, Not(HasSubstr(of_one_parent)));
+  }
+}
+
+TEST(RenderReport, ExplainsItsWords) {
+  const ReportData data = SampleReport();
+  for (const char* word : {"sparsity", "block4", "weights only", "certificate", "McNemar’s p",
+                           "Pareto front", "expected calibration error"}) {
+    EXPECT_THAT(RenderReport(data), testing::ContainsRegex(absl::StrCat("<dt>[^<]*", word)));
+  }
+}
+
+TEST(RenderReport, PrintsWholeOnPaper) {
+  const std::string html = RenderReport(SampleReport());
+  const std::string print = html.substr(html.find("@media print"));
+  // All sizes follow that of the root.
+  EXPECT_THAT(print, HasSubstr("html{font-size:11px}"));
+  EXPECT_THAT(html, HasSubstr("font:1rem/1.5 system-ui"));
+  EXPECT_THAT(print, HasSubstr("td small,th small{white-space:normal}"));
+  EXPECT_THAT(print, HasSubstr(".chart{min-width:0}"));
+}
+
+TEST(ConfusionSection, TintsErrorsThatAreFew) {
+  const std::string html = ConfusionSection(SampleReport());
+  EXPECT_THAT(html, testing::ContainsRegex("class=\"miss\" style=\"--s:0[.]1[0-9]*\">[0-9]"));
+  EXPECT_THAT(html, Not(HasSubstr("hot")));
+}
+
+TEST(LedgerSection, MarksSumsAndLeavesOutTriesThatWereNotNeeded) {
+  ReportData data;
+  v1::Job& job = data.jobs.emplace_back();
+  job.set_id("job-1");
+  const auto add = [&job](const char* stage, v1::StageKind kind, const char* note) {
+    v1::LedgerEntry* line = job.add_ledger();
+    line->set_stage(stage);
+    line->set_kind(kind);
+    line->set_note(note);
+    return line;
+  };
+  add("quantize", v1::STAGE_KIND_QUANTIZE, "");
+  add("goal-try1", v1::STAGE_KIND_CELL, "");
+  add("try 1", v1::STAGE_KIND_TRY, "")->set_validation_accuracy(0.9);
+  add("try 2", v1::STAGE_KIND_TRY, "left out: it would end after the time budget");
+  add("try 3", v1::STAGE_KIND_TRY, "not needed: the search is over");
+  const std::string html = LedgerSection(data);
+  EXPECT_THAT(html, HasSubstr("Job job-1: 1 stage, "));
+  EXPECT_THAT(html, HasSubstr("<tr><th scope=\"row\">quantize</th>"));
+  for (const char* sum : {"goal-try1", "try 1"}) {
+    EXPECT_THAT(html, HasSubstr(absl::StrCat("<tr class=\"sum\"><th scope=\"row\">", sum,
+                                             "<small>sum of lines above</small>")));
+  }
+  EXPECT_THAT(html, HasSubstr("<tr><th scope=\"row\">try 2</th>"));
+  EXPECT_THAT(html, Not(HasSubstr("try 3")));
+}
+
+TEST(RenderReport, ADenseModelWithoutScoresIsNoMeasure) {
+  ReportData data = SampleReport();
+  data.dense->clear_evaluations();
+  const std::string html = RenderReport(data);
+  EXPECT_THAT(html, HasSubstr("The dense parent of these models was published without scores"));
+  EXPECT_THAT(html, Not(HasSubstr("No model here")));
+}
+
+TEST(RenderReport, TheDenseModelsOwnParentIsNoneOfTheModels) {
+  ReportData data = SampleReport();
+  data.dense->mutable_certificate()->set_parent("x@1");
+  data.dense->mutable_certificate()->mutable_parent_test()->set_accuracy(0.97);
+  const std::string html = RenderReport(data);
+  EXPECT_THAT(html, HasSubstr("accuracy of the dense model"));
+  EXPECT_THAT(html, Not(HasSubstr("have different dense parents")));
 }
 
 TEST(RenderReport, SaysWhoseDataItIs) {
@@ -332,6 +503,55 @@ TEST(SmallestLossless, IsChosenOnTheValidationSplit) {
   EXPECT_EQ(chosen->name, "blood-s80-int8");
   data.dense.reset();
   EXPECT_EQ(SmallestLossless(data), nullptr);
+}
+
+TEST(SmallestLossless, IsAModelOfTheDenseOne) {
+  ReportData data = SampleReport();
+  for (ReportCell& cell : data.cells) {  // of the same data set
+    if (cell.name == "blood-s80-int4") {
+      cell.model->mutable_certificate()->set_parent("other-dense@1");
+    }
+  }
+  const ReportCell* const chosen = SmallestLossless(data);
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_EQ(chosen->name, "blood-s80-int8");
+}
+
+TEST(ChartsSection, TellsModelsOfOneCellApart) {
+  ReportData data = SampleReport();
+  data.cells.resize(2);
+  EXPECT_THAT(ChartsSection(data), Not(HasSubstr("blood-s0-")));
+  data.cells[1].weights = data.cells[0].weights;
+  const std::string charts = ChartsSection(data);
+  EXPECT_THAT(charts, HasSubstr("<title>blood-s0-fp16@1: "));
+  EXPECT_THAT(charts, HasSubstr("<title>blood-s0-int8@1: "));
+}
+
+TEST(ChartsSection, DrawsIntervalsAndSaysWhatTheAxesAre) {
+  ReportData data = SampleReport();
+  std::string charts = ChartsSection(data);
+  EXPECT_THAT(charts, HasSubstr("<line class=\"interval\""));
+  EXPECT_THAT(charts, HasSubstr("(bars: 95 % intervals; the accuracy axis does not begin at 0)"));
+  EXPECT_THAT(charts, HasSubstr(">latency of one image on one thread<"));
+  EXPECT_THAT(charts, HasSubstr("measured latency on A processor (avx2)."));
+  for (size_t at = 0; (at = charts.find("<line class=\"interval\"", at)) != std::string::npos;
+       ++at) {
+    double top = 0, bottom = 0;
+    const char* const ends = charts.c_str() + charts.find("y1=", at);
+    ASSERT_EQ(std::sscanf(ends, "y1=\"%lf\" y2=\"%lf\"", &bottom, &top), 2);
+    EXPECT_LT(top, bottom);
+    EXPECT_GE(top, 15.9) << "within the axes";
+    EXPECT_LE(bottom, 314.1);
+  }
+  data.cells[0].model->mutable_certificate()->set_processor("Another processor");
+  for (ReportCell& cell : data.cells) {
+    if (!cell.model.has_value()) continue;
+    cell.model->mutable_evaluations(1)->set_accuracy_low(0);
+    cell.model->mutable_evaluations(1)->set_accuracy_high(0);
+  }
+  charts = ChartsSection(data);
+  EXPECT_THAT(charts, HasSubstr("Accuracy against measured latency. (the accuracy axis"));
+  EXPECT_THAT(charts, Not(HasSubstr("class=\"interval\"")));
 }
 
 TEST(ChartsSection, LegendHasOnlyWhatIsDrawn) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
 
 namespace cytopress {
 namespace {
@@ -29,6 +30,12 @@ TEST(McNemarInWords, SaysWhichModelIsBetterOrThatNoneIs) {
   EXPECT_EQ(McNemarInWords(at_chance), "the dense model is at chance: not judged");
 }
 
+TEST(PValueInWords, OfWhatIsTinySaysNoDigits) {
+  EXPECT_EQ(PValueInWords(0.0728), "p = 0.0728");
+  EXPECT_EQ(PValueInWords(0.001), "p = 0.001");
+  EXPECT_EQ(PValueInWords(3e-9), "p < 0.001");
+}
+
 TEST(LossInWords, BoundsWhatIsNoSignificantDifference) {
   v1::Certificate certificate = Certificate(22, 13, 0.175);
   EXPECT_EQ(LossInWords(certificate), "") << "of no images";
@@ -40,6 +47,11 @@ TEST(LossInWords, BoundsWhatIsNoSignificantDifference) {
   certificate.set_only_model_right(22);
   EXPECT_THAT(LossInWords(certificate),
               testing::StartsWith("0.26 points gained (95 % interval -0."));
+  const std::optional<Loss> loss = LossOf(certificate);
+  ASSERT_TRUE(loss.has_value());
+  EXPECT_NEAR(loss->lost, -9.0 / 3421, 1e-12) << "below zero where it gained";
+  EXPECT_NEAR(loss->low, -0.0063, 5e-5);
+  EXPECT_NEAR(loss->high, 0.0009, 5e-5);
   parent->set_accuracy(1);
   EXPECT_EQ(LossInWords(certificate), "") << "more images than there are";
   parent->set_accuracy(0.3);
@@ -139,6 +151,9 @@ TEST(CertificateFacts, AreThereWithACertificateAndATest) {
   ASSERT_EQ(facts.size(), 7u) << "nothing is compared";
   EXPECT_STREQ(facts.back().name, "latency");
   EXPECT_EQ(facts.back().text, "3.25 ms for one image on one thread, onednn-int8, a processor");
+  validation->set_accuracy(0.9741);
+  EXPECT_THAT(CertificateFacts(model)[0].text, testing::StartsWith("97.41 % "));
+  EXPECT_THAT(CertificateFacts(model, Notation::kFraction)[0].text, testing::StartsWith("0.9741 "));
   model.clear_certificate();
   EXPECT_TRUE(CertificateFacts(model).empty()) << "no certificate";
 }
