@@ -5,6 +5,7 @@ CYTOPRESS_SOURCE is the source folder; CYTOPRESS_BIN, where the programs are bui
 """
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -387,6 +388,47 @@ class MonitoringTest(unittest.TestCase):
                                      rf"\| `{rule['alert']}` \| {rule['labels']['severity']} \|")
                     self.assertIn(rule["alert"], fires)
                     self.assertIn(rule["alert"], silent)
+
+    def test_every_alert_says_what_to_do(self):
+        for group in load("prometheus/rules/alerts.yml")["groups"]:
+            for rule in group["rules"]:
+                with self.subTest(rule["alert"]):
+                    annotations = rule["annotations"]
+                    self.assertEqual(set(annotations), {"summary", "description", "runbook"})
+                    self.assertRegex(annotations["runbook"], r"^.{30,}\.$")
+                    # A file that it sends to is there.
+                    for path in re.findall(r"docs/\S+\.md", annotations["runbook"]):
+                        self.assertTrue((SOURCE / path).exists(), path)
+
+    def limit_of(self, alert):
+        """The last number that the rule compares with."""
+        rule, = (rule for group in load("prometheus/rules/alerts.yml")["groups"]
+                 for rule in group["rules"] if rule["alert"] == alert)
+        factors = re.search(r"[<>] ([\d. *]+)$", rule["expr"].strip()).group(1)
+        return math.prod(float(factor) for factor in factors.split("*"))
+
+    def marks_of(self, title, kind="timeseries"):
+        panel, = (p for p in self.dashboard["panels"] if (p["title"], p["type"]) == (title, kind))
+        return {step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]}
+
+    def test_panels_are_marked_where_alerts_fire(self):
+        for title, alert in (("Resident memory", "CytopressMemoryHigh"),
+                             ("Free disk space", "CytopressDiskLow"),
+                             ("Longest wait", "CytopressQueueOld")):
+            self.assertIn(self.limit_of(alert), self.marks_of(title), title)
+        self.assertIn(self.limit_of("CytopressQueueOld"), self.marks_of("Longest wait", "stat"))
+        self.assertIn(self.limit_of("CytopressCertificateExpires"),
+                      self.marks_of("TLS certificate expires in", "stat"))
+        limit = load("docker-compose.yml")["services"]["cytopressd"]["mem_limit"]
+        self.assertIn(int(limit.removesuffix("g")) * 2**30, self.marks_of("Resident memory"))
+
+    def test_the_chosen_servers_are_those_that_are_shown(self):
+        for panel in dashboard_queries.panels_of(self.dashboard):
+            for target in panel.get("targets", []):
+                for series in dashboard_queries.selectors(target["expr"].replace("$__", "")):
+                    # Objectives and alerts are of all servers.
+                    if not series.startswith(("ALERTS", "cytopress:")):
+                        self.assertIn('instance=~"$instance"', series, panel["title"])
 
     def test_grafana_is_provisioned_with_the_dashboard_and_the_scraping_prometheus(self):
         source, = load("grafana/provisioning/datasources/prometheus.yml")["datasources"]
