@@ -10,23 +10,14 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "tests/temporary_folder.h"
+#include "tests/core/base/folder_fixture.h"
 
 namespace cytopress {
 namespace {
 
 using testing::HasSubstr;
 
-class FileTest : public testing::Test {
- protected:
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-  int FileCount() const {
-    return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder_), {}));
-  }
-
-  const TemporaryFolder temporary_;
-  const std::string folder_ = temporary_.path();
-};
+class FileTest : public FolderTest {};
 
 TEST_F(FileTest, WritesAndReads) {
   const std::string content("any \0 bytes\n", 12);

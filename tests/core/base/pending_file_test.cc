@@ -15,23 +15,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
-#include "tests/temporary_folder.h"
+#include "tests/core/base/folder_fixture.h"
 
 namespace cytopress {
 namespace {
 
 using testing::HasSubstr;
 
-class PendingFileTest : public testing::Test {
- protected:
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-  int FileCount() const {
-    return static_cast<int>(std::distance(std::filesystem::directory_iterator(folder_), {}));
-  }
-
-  const TemporaryFolder temporary_;
-  const std::string folder_ = temporary_.path();
-};
+class PendingFileTest : public FolderTest {};
 
 TEST_F(PendingFileTest, TakesItsNameWhenItIsComplete) {
   ASSERT_TRUE(WriteFileAtomically(Path("a"), "old").ok());

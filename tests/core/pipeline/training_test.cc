@@ -9,22 +9,15 @@
 
 #include "absl/status/status.h"
 #include "core/jobs/job_defaults.h"
-#include "core/pipeline/stages.h"
-#include "tests/core/pipeline/pipeline_fixture.h"
+#include "tests/core/pipeline/stages_fixture.h"
 
 namespace cytopress {
 namespace {
 
 // Two steps an epoch.
-class TrainingTest : public PipelineTest {
+class TrainingTest : public StagesTest {
  protected:
-  TrainingTest() : state_(spec_, context_, torch::kCPU) {
-    context_.registry = registry_.get();
-    context_.observer = &observer_;
-    context_.job_id = "job-1";
-    context_.work_folder = WorkFolder("job-1");
-    EXPECT_TRUE(MakeDirectories(context_.work_folder).ok());
-    spec_.set_model_name("tiny");
+  TrainingTest() {
     v1::TrainOptions& options = *spec_.mutable_recipe()->mutable_train();
     options.set_epochs(2);
     options.set_max_images(64);
@@ -32,8 +25,6 @@ class TrainingTest : public PipelineTest {
     options.set_precision("fp32");
     options.set_ema_decay(0.9);
     spec_ = WithDefaults(spec_);
-    state_.dataset = SpotDataset();
-    state_.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20"));
     stage_context_.progress = [this](double, const v1::Progress& progress) {
       if (progress.epoch() > 0) ++steps_;
       return absl::OkStatus();
@@ -53,11 +44,6 @@ class TrainingTest : public PipelineTest {
     return RunTraining(spec_.recipe().train(), std::move(setup), state_, stage_context_);
   }
 
-  v1::JobSpec spec_;
-  RecordingObserver observer_;
-  PipelineContext context_;
-  PipelineState state_;
-  StageContext stage_context_;
   std::vector<TensorTable> saved_;
   int steps_ = 0;
 };
