@@ -46,6 +46,7 @@ namespace cytopress {
 namespace {
 
 constexpr int kBlockingThreads = 4;  // of a service
+static_assert(kBlockingThreads > kMaxDatasetLooks);
 // Least time that calls have to end, as they are told that the server stops.
 constexpr absl::Duration kCallPatience = absl::Seconds(1);
 // For the job database, which SQLite waits for ten seconds, twice, and for models to leave memory.
@@ -118,7 +119,6 @@ struct Daemon::Parts {
   std::unique_ptr<ClassifyPipeline> pipeline;
   std::unique_ptr<WorkerSupervisor> supervisor;
   std::unique_ptr<JobWatcher> job_watcher;
-  absl::Mutex base_model_mutex;
   std::unique_ptr<JobService> jobs;
   std::unique_ptr<ModelService> models;
   std::unique_ptr<InferenceService> inference;
@@ -227,12 +227,12 @@ void Daemon::MakeServices() {
   parts.model_calls = std::make_unique<BlockingCalls>(kBlockingThreads);
   JobServiceOptions jobs;
   if (options_.workers > 0) jobs.worker_device = options_.device;
+  jobs.look_at_dataset = options_.look_at_dataset;
   jobs.on_submitted = [supervisor = parts.supervisor.get()] { supervisor->Notify(); };
   parts.jobs = std::make_unique<JobService>(jobs, parts.store.get(), &*parts.registry,
-                                            &parts.base_model_mutex, parts.job_watcher.get(),
-                                            parts.job_calls.get());
+                                            parts.job_watcher.get(), parts.job_calls.get());
   parts.models = std::make_unique<ModelService>(
-      options_.file_patience, &*parts.registry, parts.store.get(), &parts.base_model_mutex,
+      options_.file_patience, &*parts.registry, parts.store.get(),
       [this](const ModelVersion& deleted) { OnDeleted(deleted); }, parts.model_calls.get(),
       parts.clock);
   parts.inference =

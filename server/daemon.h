@@ -15,6 +15,7 @@
 #include "core/registry/model_registry.h"
 #include "core/serving/classify_pipeline.h"
 #include "core/serving/model_loader.h"
+#include "server/dataset_check.h"
 #include "server/grpc_server.h"
 
 namespace cytopress {
@@ -32,6 +33,8 @@ struct DaemonOptions {
   std::string worker_program;
   std::string device = "cpu";
   std::vector<int> worker_cores;  // empty: those that the process may use
+  // Another one for a disk that hangs, in tests.
+  std::function<std::string(const std::string& path)> look_at_dataset = WhatIsWrongWithDataset;
 
   // Inference.
   std::string default_model;

@@ -1,5 +1,7 @@
 #include "server/job_service.h"
 
+#include <spdlog/spdlog.h>
+
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -8,15 +10,17 @@
 #include <vector>
 
 #include "absl/algorithm/container.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
 #include "core/dataset/synthetic_uri.h"
 #include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "core/serving/error_details.h"
-#include "server/dataset_check.h"
 #include "server/paging.h"
 #include "server/watch_reactor.h"
 
@@ -62,6 +66,9 @@ absl::Status CheckCompress(const v1::CompressRequest& request) {
   if (absl::c_any_of(request.request_id(), absl::ascii_iscntrl)) {
     violations.push_back({"request_id", "has ASCII control characters"});
   }
+  for (FieldViolation& unknown : UnknownFields(request, "request")) {
+    violations.push_back(std::move(unknown));
+  }
   if (violations.empty()) return absl::OkStatus();
   absl::Status status = InvalidField(violations[0].field, violations[0].description);
   for (size_t i = 1; i < violations.size(); ++i) {
@@ -84,16 +91,30 @@ absl::StatusOr<std::optional<v1::Job>> FirstOf(const std::string& request_id, Jo
 }  // namespace
 
 JobService::JobService(const JobServiceOptions& options, JobStore* store,
-                       const ModelRegistry* registry, absl::Mutex* base_model_mutex,
-                       JobWatcher* watcher, BlockingCalls* calls)
-    : options_(options),
-      store_(store),
-      registry_(registry),
-      base_model_mutex_(base_model_mutex),
-      watcher_(watcher),
-      calls_(calls) {}
+                       const ModelRegistry* registry, JobWatcher* watcher, BlockingCalls* calls)
+    : options_(options), store_(store), registry_(registry), watcher_(watcher), calls_(calls) {}
 
-absl::Status JobService::CheckDataset(const v1::JobSpec& spec) const {
+std::string JobService::WhatIsWrongWith(const std::string& path) {
+  std::multiset<std::string>::iterator look;
+  {
+    absl::MutexLock lock(&looks_mutex_);
+    if (static_cast<int>(looks_.size()) == kMaxDatasetLooks) {
+      spdlog::warn(
+          "the data set {} is not looked at before its job is queued: looks at {} have not ended; "
+          "where they never do, the disk hangs",
+          absl::Utf8SafeCEscape(path), absl::Utf8SafeCEscape(absl::StrJoin(looks_, " and ")));
+      return "";
+    }
+    look = looks_.insert(path);
+  }
+  const absl::Cleanup end = [this, look] {
+    absl::MutexLock lock(&looks_mutex_);
+    looks_.erase(look);
+  };
+  return options_.look_at_dataset(path);
+}
+
+absl::Status JobService::CheckDataset(const v1::JobSpec& spec) {
   const std::string& uri = spec.dataset().uri();
   const std::string& device = options_.worker_device;
   if (device.empty() || uri.empty() || IsSynthetic(uri)) return absl::OkStatus();
@@ -105,7 +126,7 @@ absl::Status JobService::CheckDataset(const v1::JobSpec& spec) const {
   }
   // One for another device runs on another machine, with disks of its own.
   if (!spec.device().empty() && spec.device() != device) return absl::OkStatus();
-  const std::string wrong = WhatIsWrongWithDataset(uri);
+  const std::string wrong = WhatIsWrongWith(uri);
   return wrong.empty() ? absl::OkStatus() : InvalidField("spec.dataset.uri", wrong);
 }
 
@@ -124,7 +145,15 @@ absl::Status JobService::PinBase(v1::JobSpec* spec) const {
 
 absl::StatusOr<v1::Job> JobService::Store(v1::JobSpec spec, const std::string& request_id,
                                           const absl::Status& dataset) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<v1::Job> first, FirstOf(request_id, store_));
+  CYTOPRESS_ASSIGN_OR_RETURN(std::optional<v1::Job> first, FirstOf(request_id, store_));
+  // Until the job is stored no server deletes its base model, which another one would not find in
+  // the jobs, nor does the newest version change between two such calls at the same time.
+  ModelFolderLock held;
+  if (!first.has_value() && !spec.base_model().empty()) {
+    CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion base, ParseModelVersion(spec.base_model()));
+    CYTOPRESS_ASSIGN_OR_RETURN(held, registry_->Hold(base.name));
+    CYTOPRESS_ASSIGN_OR_RETURN(first, FirstOf(request_id, store_));  // the other may be done by now
+  }
   // A repetition is about the data and the base that were there the first time, whatever has become
   // of them.
   if (!first.has_value()) {
@@ -147,15 +176,9 @@ absl::StatusOr<v1::Job> JobService::Store(v1::JobSpec spec, const std::string& r
 absl::StatusOr<v1::Job> JobService::Submit(const v1::CompressRequest& request) {
   CYTOPRESS_RETURN_IF_ERROR(CheckCompress(request));
   const v1::JobSpec spec = WithDefaults(request.spec());
-  // Not under the lock: a disk on the network may be slow.
+  // Before anything is held: a disk on the network may be slow.
   const absl::Status dataset = CheckDataset(spec);
-  absl::StatusOr<v1::Job> job;
-  if (spec.base_model().empty()) {
-    job = Store(spec, request.request_id(), dataset);
-  } else {
-    absl::MutexLock lock(base_model_mutex_);
-    job = Store(spec, request.request_id(), dataset);
-  }
+  absl::StatusOr<v1::Job> job = Store(spec, request.request_id(), dataset);
   if (job.ok()) options_.on_submitted();
   return job;
 }

@@ -3,8 +3,10 @@
 #define CYTOPRESS_SERVER_JOB_SERVICE_H_
 
 #include <functional>
+#include <set>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -12,14 +14,21 @@
 #include "core/registry/model_registry.h"
 #include "cytopress/v1/jobs.grpc.pb.h"
 #include "server/blocking_calls.h"
+#include "server/dataset_check.h"
 #include "server/job_watcher.h"
 
 namespace cytopress {
+
+// So many data sets are looked at at a time, so that a disk that hangs takes no more threads. The
+// job of another one is queued without: the worker will tell.
+inline constexpr int kMaxDatasetLooks = 2;
 
 struct JobServiceOptions {
   // Of the workers on this machine, where the data set of a job that they may take has to be;
   // empty: there are none.
   std::string worker_device;
+  // Takes as long as the disk does.
+  std::function<std::string(const std::string& path)> look_at_dataset = WhatIsWrongWithDataset;
   // Called after a job was queued.
   std::function<void()> on_submitted = [] {};
 };
@@ -27,10 +36,9 @@ struct JobServiceOptions {
 // Thread-safe: gRPC calls it on many threads.
 class JobService : public v1::JobService::CallbackService {
  public:
-  // All must outlive the service. `base_model_mutex` is held from looking for a base model until
-  // the job that needs it is stored, so that it is not deleted in between.
+  // All must outlive the service. `calls` wants more threads than kMaxDatasetLooks.
   JobService(const JobServiceOptions& options, JobStore* store, const ModelRegistry* registry,
-             absl::Mutex* base_model_mutex, JobWatcher* watcher, BlockingCalls* calls);
+             JobWatcher* watcher, BlockingCalls* calls);
 
   grpc::ServerUnaryReactor* Compress(grpc::CallbackServerContext* context,
                                      const v1::CompressRequest* request,
@@ -47,7 +55,9 @@ class JobService : public v1::JobService::CallbackService {
                                       v1::Job* response) override;
 
  private:
-  absl::Status CheckDataset(const v1::JobSpec& spec) const;
+  absl::Status CheckDataset(const v1::JobSpec& spec);
+  // Empty also where it is not looked at.
+  std::string WhatIsWrongWith(const std::string& path);
   // Gives the base model the version that it has now.
   absl::Status PinBase(v1::JobSpec* spec) const;
   absl::StatusOr<v1::Job> Submit(const v1::CompressRequest& request);
@@ -59,9 +69,11 @@ class JobService : public v1::JobService::CallbackService {
   const JobServiceOptions options_;
   JobStore* const store_;
   const ModelRegistry* const registry_;
-  absl::Mutex* const base_model_mutex_;
   JobWatcher* const watcher_;
   BlockingCalls* const calls_;
+
+  absl::Mutex looks_mutex_;
+  std::multiset<std::string> looks_ ABSL_GUARDED_BY(looks_mutex_);  // paths
 };
 
 }  // namespace cytopress

@@ -75,12 +75,10 @@ absl::StatusOr<v1::Model> GetModel(const ModelRegistry& registry, const ModelVer
 }
 
 ModelService::ModelService(absl::Duration patience, ModelRegistry* registry, JobStore* store,
-                           absl::Mutex* base_models,
                            std::function<void(const ModelVersion&)> on_deleted,
                            BlockingCalls* calls, Clock* clock)
     : registry_(registry),
       store_(store),
-      base_models_(base_models),
       on_deleted_(std::move(on_deleted)),
       calls_(calls),
       places_(patience, clock) {}
@@ -163,9 +161,8 @@ absl::Status ModelService::CheckUnused(const ModelVersion& model) const {
 }
 
 absl::Status ModelService::Delete(const ModelVersion& model) {
-  absl::MutexLock lock(base_models_);
-  CYTOPRESS_RETURN_IF_ERROR(CheckUnused(model));
-  absl::Status status = registry_->Delete(model);
+  // Meanwhile no server stores a job that needs it as its base (JobService::Store).
+  absl::Status status = registry_->Delete(model, [&] { return CheckUnused(model); });
   if (absl::IsNotFound(status)) return WithReason(std::move(status), "MODEL_NOT_FOUND");
   return status;
 }

@@ -27,11 +27,11 @@ class ModelService : public v1::ModelService::WithCallbackMethod_ListModels<
                                      v1::ModelService::WithCallbackMethod_DeleteModel<
                                          v1::ModelService::Service>>>>> {
  public:
-  // All must outlive the service. `base_models` is held while a model is looked for in jobs and
-  // deleted (see JobService). `on_deleted` is told afterwards. `patience`: see FilePlaces.
+  // All must outlive the service. `on_deleted` is told after a deletion. `patience`: see
+  // FilePlaces.
   ModelService(absl::Duration patience, ModelRegistry* registry, JobStore* store,
-               absl::Mutex* base_models, std::function<void(const ModelVersion&)> on_deleted,
-               BlockingCalls* calls, Clock* clock);
+               std::function<void(const ModelVersion&)> on_deleted, BlockingCalls* calls,
+               Clock* clock);
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const v1::ListModelsRequest* request,
@@ -56,7 +56,6 @@ class ModelService : public v1::ModelService::WithCallbackMethod_ListModels<
 
   ModelRegistry* const registry_;
   JobStore* const store_;
-  absl::Mutex* const base_models_;
   const std::function<void(const ModelVersion&)> on_deleted_;
   BlockingCalls* const calls_;
   FilePlaces places_;

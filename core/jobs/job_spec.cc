@@ -8,6 +8,7 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/algorithm/container.h"
@@ -37,14 +38,10 @@ constexpr size_t kMaxSpecBytes = size_t{4} << 20;
 // A job of a newer client would be another one without what it asks for there.
 void CheckUnknownFields(const google::protobuf::Message& message, const std::string& name,
                         SpecChecker* checker) {
-  const google::protobuf::Reflection* const reflection = message.GetReflection();
-  const google::protobuf::UnknownFieldSet& unknown = reflection->GetUnknownFields(message);
-  const int count = std::min<int>(unknown.field_count(), kMaxViolations);
-  for (int i = 0; i < count; ++i) {
-    checker->Add(name, absl::StrCat("holds field ", unknown.field(i).number(),
-                                    ", which this release does not know; update it, or leave the "
-                                    "field out"));
+  for (FieldViolation& unknown : UnknownFields(message, name)) {
+    checker->Add(name, std::move(unknown.description));
   }
+  const google::protobuf::Reflection* const reflection = message.GetReflection();
   std::vector<const google::protobuf::FieldDescriptor*> fields;
   reflection->ListFields(message, &fields);
   for (const google::protobuf::FieldDescriptor* field : fields) {
@@ -269,6 +266,20 @@ void CheckDevice(const std::string& device, SpecChecker* checker) {
 }
 
 }  // namespace
+
+std::vector<FieldViolation> UnknownFields(const google::protobuf::Message& message,
+                                          const std::string& name) {
+  const google::protobuf::UnknownFieldSet& unknown =
+      message.GetReflection()->GetUnknownFields(message);
+  const int count = std::min<int>(unknown.field_count(), kMaxViolations);
+  std::vector<FieldViolation> violations;
+  for (int i = 0; i < count; ++i) {
+    violations.push_back({name, absl::StrCat("holds field ", unknown.field(i).number(),
+                                             ", which this release does not know; update it, or "
+                                             "leave the field out")});
+  }
+  return violations;
+}
 
 std::vector<FieldViolation> ValidateJobSpec(const v1::JobSpec& spec) {
   SpecChecker checker;

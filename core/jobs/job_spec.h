@@ -2,6 +2,8 @@
 #ifndef CYTOPRESS_CORE_JOBS_JOB_SPEC_H_
 #define CYTOPRESS_CORE_JOBS_JOB_SPEC_H_
 
+#include <google/protobuf/message.h>
+
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -17,6 +19,11 @@ struct FieldViolation {
 
 // More would not fit into the trailer of an answer.
 inline constexpr size_t kMaxViolations = 32;
+
+// The fields of `message` itself, not of messages within it, that this release does not know, at
+// most kMaxViolations. `name` is what the message is called.
+std::vector<FieldViolation> UnknownFields(const google::protobuf::Message& message,
+                                          const std::string& name);
 
 // What can be known to be wrong without touching the data, at most kMaxViolations; empty when it is
 // fine.

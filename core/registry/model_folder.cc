@@ -114,28 +114,46 @@ absl::StatusOr<FolderContent> ScanModelFolder(const std::string& folder) {
   return content;
 }
 
+absl::StatusOr<ModelFolderLock> ModelFolderLock::Take(int file, int how, const std::string& path) {
+  if (file < 0) return ErrnoStatus("cannot open", path);
+  ModelFolderLock lock(file);
+  while (flock(file, how) != 0) {
+    if (errno != EINTR) return ErrnoStatus("cannot lock", path);
+  }
+  return lock;
+}
+
+absl::StatusOr<ModelFolderLock> ModelFolderLock::Exclusive(const std::string& folder) {
+  const std::string path = absl::StrCat(folder, "/", kLockName);
+  return Take(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644), LOCK_EX, path);
+}
+
+absl::StatusOr<ModelFolderLock> ModelFolderLock::Shared(const std::string& folder) {
+  const std::string path = absl::StrCat(folder, "/", kLockName);
+  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) {
+    file = open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0 && (errno == ENOENT || errno == EACCES || errno == EROFS)) {
+      return ModelFolderLock();
+    }
+  }
+  return Take(file, LOCK_SH, path);
+}
+
+ModelFolderLock::~ModelFolderLock() {
+  if (file_ >= 0) close(file_);
+}
+
 absl::StatusOr<LockedModelFolder> LockedModelFolder::Open(std::string folder) {
   std::error_code error;
   if (!std::filesystem::exists(folder, error)) {
     CYTOPRESS_RETURN_IF_ERROR(MakeDirectories(folder));
     CYTOPRESS_RETURN_IF_ERROR(SyncFolder(std::filesystem::path(folder).parent_path().string()));
   }
-  const std::string path = absl::StrCat(folder, "/", kLockName);
-  const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0) return ErrnoStatus("cannot open", path);
-  LockedModelFolder locked(std::move(folder), lock);
-  while (flock(lock, LOCK_EX) != 0) {
-    if (errno != EINTR) return ErrnoStatus("cannot lock", path);
-  }
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelFolderLock lock, ModelFolderLock::Exclusive(folder));
+  LockedModelFolder locked(std::move(folder), std::move(lock));
   CYTOPRESS_RETURN_IF_ERROR(locked.RemoveLeftovers());
   return locked;
-}
-
-LockedModelFolder::LockedModelFolder(LockedModelFolder&& other) noexcept
-    : folder_(std::move(other.folder_)), lock_(std::exchange(other.lock_, -1)) {}
-
-LockedModelFolder::~LockedModelFolder() {
-  if (lock_ >= 0) close(lock_);
 }
 
 absl::Status LockedModelFolder::RemoveLeftovers() {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,15 +33,38 @@ absl::Status SyncFolder(const std::string& folder);
 
 std::string ArtifactPath(const std::string& folder, int64_t version);
 
+// A lock on a model's folder among all threads and processes, until the end of the object. A
+// process that dies gives it back. Thread-compatible.
+class ModelFolderLock {
+ public:
+  ModelFolderLock() = default;  // on nothing
+  // Waits until there is no other lock. REQUIRES: the folder is there.
+  static absl::StatusOr<ModelFolderLock> Exclusive(const std::string& folder);
+  // Waits until there is no exclusive one. On nothing where there is no folder, and in one that
+  // this process may only read and that nobody has ever locked.
+  static absl::StatusOr<ModelFolderLock> Shared(const std::string& folder);
+  ~ModelFolderLock();
+  ModelFolderLock(ModelFolderLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+  ModelFolderLock& operator=(ModelFolderLock&& other) noexcept {
+    std::swap(file_, other.file_);
+    return *this;
+  }
+
+ private:
+  explicit ModelFolderLock(int file) : file_(file) {}
+  // Locks `file`, which may be an error of open. `how` is flock's.
+  static absl::StatusOr<ModelFolderLock> Take(int file, int how, const std::string& path);
+
+  int file_ = -1;  // descriptor; -1: none
+};
+
 // The right to change a model's folder, held by one object at a time among all threads and
-// processes; readers do not need it. A process that dies gives it back. Thread-compatible.
+// processes; readers do not need it. Thread-compatible.
 class LockedModelFolder {
  public:
-  // Creates the folder if needed and waits for its lock. Removes what a crash left behind.
+  // Creates the folder if needed and waits for its exclusive lock. Removes what a crash left
+  // behind.
   static absl::StatusOr<LockedModelFolder> Open(std::string folder);
-  ~LockedModelFolder();
-  LockedModelFolder(LockedModelFolder&& other) noexcept;
-  LockedModelFolder& operator=(LockedModelFolder&&) = delete;
 
   // Stores `bytes` under the next number and answers with it. A `key` (may be empty) that was used
   // before answers with the number taken then, also if that version is deleted by now; if a crash
@@ -51,12 +75,13 @@ class LockedModelFolder {
   absl::Status Delete(int64_t version);
 
  private:
-  LockedModelFolder(std::string folder, int lock) : folder_(std::move(folder)), lock_(lock) {}
+  LockedModelFolder(std::string folder, ModelFolderLock lock)
+      : folder_(std::move(folder)), lock_(std::move(lock)) {}
   absl::Status RemoveLeftovers();
   absl::Status Store(int64_t version, absl::string_view bytes);
 
   std::string folder_;
-  int lock_;  // file descriptor; -1 when moved from
+  ModelFolderLock lock_;
 };
 
 }  // namespace cytopress

@@ -99,6 +99,11 @@ class ModelRegistry::ManifestCache {
     return problems_.insert(problem).second;
   }
 
+  void ForgetFolder(const std::string& folder) {
+    absl::MutexLock lock(&mutex_);
+    folders_.erase(folder);
+  }
+
   void Forget(const std::string& path) {
     absl::MutexLock lock(&mutex_);
     entries_.erase(path);
@@ -312,7 +317,18 @@ absl::StatusOr<std::string> ModelRegistry::Read(const ModelVersion& model) const
   return ReadFile(path, kMaxArtifactFileBytes);
 }
 
-absl::Status ModelRegistry::Delete(const ModelVersion& model) {
+absl::StatusOr<ModelFolderLock> ModelRegistry::Hold(const std::string& name) const {
+  CYTOPRESS_RETURN_IF_ERROR(CheckModelName(name));
+  CYTOPRESS_RETURN_IF_ERROR(CheckMounted());
+  CYTOPRESS_ASSIGN_OR_RETURN(ModelFolderLock lock, ModelFolderLock::Shared(FolderOf(name)));
+  // A network file system may go on telling the time that the folder had before another machine
+  // changed it; whoever opens the folder sees what there is.
+  cache_->ForgetFolder(FolderOf(name));
+  return lock;
+}
+
+absl::Status ModelRegistry::Delete(const ModelVersion& model,
+                                   absl::FunctionRef<absl::Status()> check) {
   if (model.version < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("version: name the version of '", model.name, "' to delete"));
@@ -321,6 +337,7 @@ absl::Status ModelRegistry::Delete(const ModelVersion& model) {
   const std::string folder = FolderOf(resolved.name);
   {
     CYTOPRESS_ASSIGN_OR_RETURN(LockedModelFolder locked, LockedModelFolder::Open(folder));
+    CYTOPRESS_RETURN_IF_ERROR(check());
     const absl::Status status = locked.Delete(resolved.version);
     cache_->NoteChange();  // also after an error, as when publishing
     CYTOPRESS_RETURN_IF_ERROR(status);

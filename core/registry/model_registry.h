@@ -9,9 +9,11 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/registry/model_folder.h"
 #include "cytopress/v1/model.pb.h"
 
 namespace cytopress {
@@ -74,8 +76,16 @@ class ModelRegistry {
   // The whole file.
   absl::StatusOr<std::string> Read(const ModelVersion& model) const;
   absl::StatusOr<std::string> PathOf(const ModelVersion& model) const;
-  // Version must be given. The number is not used again.
-  absl::Status Delete(const ModelVersion& model);
+  // As long as the lock lives, nobody publishes or deletes a version of `name`, in whatever
+  // process, unless it is on nothing (ModelFolderLock::Shared). What is remembered of the folder is
+  // forgotten first.
+  absl::StatusOr<ModelFolderLock> Hold(const std::string& name) const;
+  // Version must be given. The number is not used again. `check` is asked first, while nobody holds
+  // the model; its error leaves the version as it is.
+  absl::Status Delete(const ModelVersion& model, absl::FunctionRef<absl::Status()> check);
+  absl::Status Delete(const ModelVersion& model) {
+    return Delete(model, [] { return absl::OkStatus(); });
+  }
 
   // Counts calls of Publish and Delete that may have changed what there is: what was asked before
   // one of them may be wrong after it. Those of other processes are not counted.

@@ -1,4 +1,8 @@
+#include "server/job_service.h"
+
 #include <gmock/gmock.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
@@ -12,6 +16,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "server/dataset_check.h"
+#include "tests/captured_log.h"
 #include "tests/eventually.h"
 #include "tests/server/test_server.h"
 
@@ -65,6 +72,16 @@ TEST_F(JobServiceTest, ARequestIdIsTextWithoutControlCharacters) {
   request.set_request_id(std::string("a\0b", 3));
   v1::Job job;
   EXPECT_THAT(DetailsOf(Compress(request, &job)).fields(), ElementsAre("request_id"));
+}
+
+TEST_F(JobServiceTest, CompressNamesAFieldThatItDoesNotKnow) {
+  v1::CompressRequest request = ValidCompress();
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(2000, 1);
+  v1::Job job;
+  const grpc::Status status = Compress(request, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(DetailsOf(status).fields(), ElementsAre("request"));
+  EXPECT_THAT(status.error_message(), HasSubstr("request: holds field 2000"));
 }
 
 TEST_F(JobServiceTest, AnAbsurdlyWrongRequestStillGetsItsAnswer) {
@@ -124,6 +141,20 @@ TEST_F(JobServiceTest, ARepeatedRequestIdAnswersWithTheFirstJobWhenItsBaseIsGone
   request.mutable_spec()->set_base_model("base");
   request.set_request_id("new");
   EXPECT_EQ(Compress(request, &job).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(JobServiceTest, ARepeatedRequestIdNeedsNoModelsFolder) {
+  Publish("base");
+  v1::CompressRequest request = ValidCompress();
+  request.mutable_spec()->set_base_model("base");
+  request.set_request_id("once");
+  const v1::Job first = MustCompress(request);
+  // As where the folder is not mounted.
+  ASSERT_TRUE(std::filesystem::remove(folder_ + "/models/.registry"));
+  EXPECT_EQ(MustCompress(request).id(), first.id());
+  request.set_request_id("new");
+  v1::Job job;
+  EXPECT_EQ(Compress(request, &job).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST_F(JobServiceTest, TheBaseModelIsPinnedToItsVersion) {
@@ -346,6 +377,43 @@ TEST_F(LocalDatasetTest, ARepeatedRequestIdAnswersWithTheFirstJobWhenItsDataHave
   request.set_request_id("twice");
   v1::Job job;
   EXPECT_THAT(DetailsOf(Compress(request, &job)).fields(), ElementsAre("spec.dataset.uri"));
+}
+
+class HangingDatasetTest : public LocalDatasetTest {
+ protected:
+  void Configure(DaemonOptions* options) override {
+    LocalDatasetTest::Configure(options);
+    options->look_at_dataset = [this](const std::string& path) {
+      disk_answers_.WaitForNotification();
+      return WhatIsWrongWithDataset(path);
+    };
+  }
+
+  absl::Notification disk_answers_;
+  const CapturedLog log_;
+};
+
+TEST_F(HangingDatasetTest, HoldsUpFewCalls) {
+  constexpr int kOthers = 6;
+  std::atomic<int> ended{0};
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < kMaxDatasetLooks + kOthers; ++i) {
+    waiting.emplace_back([&] {
+      MustCompress(WithDataset(folder_));
+      ++ended;
+    });
+  }
+  EXPECT_TRUE(Eventually([&] { return ended == kOthers; })) << "they wait for the disk";
+  v1::ListJobsResponse listed;
+  EXPECT_TRUE(jobs_->ListJobs(Context().get(), v1::ListJobsRequest(), &listed).ok());
+  EXPECT_EQ(listed.jobs_size(), kOthers);
+  disk_answers_.Notify();
+  for (std::thread& thread : waiting) thread.join();
+  v1::Job job;
+  EXPECT_THAT(DetailsOf(Compress(WithDataset(folder_ + "/nothing.npz"), &job)).fields(),
+              ElementsAre("spec.dataset.uri"));
+  daemon_.reset();  // it logs no more
+  EXPECT_THAT(log_.text(), HasSubstr(absl::StrCat("looks at ", folder_, " and ", folder_)));
 }
 
 TEST_F(LocalDatasetTest, ASecondServerWithWorkersIsRefused) {

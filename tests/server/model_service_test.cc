@@ -1,13 +1,23 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
+#include <sqlite3.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "core/artifact/artifact.h"
 #include "core/base/sha256.h"
+#include "tests/eventually.h"
 #include "tests/server/test_server.h"
 
 namespace cytopress {
@@ -310,6 +320,54 @@ TEST_F(ModelServiceTest, KeepsABaseThatAJobNeeds) {
   EXPECT_EQ(DetailsOf(status).info.metadata().at("job"), job.id());
   Cancel(job);
   EXPECT_TRUE(Delete("base", 1).ok());
+}
+
+TEST_F(ModelServiceTest, KeepsABaseForWhichAnotherServerStoresAJob) {
+  Publish("base");
+  DaemonOptions options;
+  options.grpc.listen = options.metrics_listen = "127.0.0.1:0";
+  options.state_folder = temporary_.PathOf("other");
+  options.models_folder = folder_ + "/models";
+  options.database_url = absl::StrCat("sqlite://", folder_, "/jobs.db");
+  options.workers = 0;
+  const absl::StatusOr<std::unique_ptr<Daemon>> other = Daemon::Start(options);
+  ASSERT_TRUE(other.ok()) << other.status();
+  const auto jobs =
+      v1::JobService::NewStub(OpenChannel(absl::StrCat("127.0.0.1:", (*other)->port())));
+
+  // Its job waits for the database once its base has been found.
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ + "/jobs.db").c_str(), &database), SQLITE_OK);
+  sqlite3_busy_timeout(database, 10000);
+  ASSERT_EQ(sqlite3_exec(database, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  std::thread compress([&] {
+    v1::CompressRequest request = ValidCompress();
+    request.mutable_spec()->set_base_model("base");
+    v1::Job job;
+    const grpc::Status status = jobs->Compress(Context().get(), request, &job);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  });
+  const std::string lock = folder_ + "/models/base/.lock";
+  EXPECT_TRUE(Eventually([&] {
+    const int file = open(lock.c_str(), O_RDONLY | O_CLOEXEC);
+    EXPECT_GE(file, 0);
+    const bool held = flock(file, LOCK_EX | LOCK_NB) != 0;
+    close(file);
+    return held;
+  }));
+
+  v1::DeleteModelRequest request;
+  request.set_name("base");
+  request.set_version(1);
+  v1::DeleteModelResponse response;
+  const std::unique_ptr<grpc::ClientContext> context = Context();
+  context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+  EXPECT_EQ(models_->DeleteModel(context.get(), request, &response).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(sqlite3_exec(database, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(database);
+  compress.join();
+  EXPECT_EQ(DetailsOf(Delete("base", 1)).info.reason(), "MODEL_IN_USE");
 }
 
 TEST_F(ModelServiceTest, KeepsTheParentThatAJobComparesWith) {

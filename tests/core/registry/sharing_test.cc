@@ -1,6 +1,8 @@
 // Several threads and processes at one registry.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,7 +13,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "tests/as_nobody.h"
 #include "tests/core/registry/registry_fixture.h"
 
 namespace cytopress {
@@ -38,6 +43,15 @@ class RegistrySharingTest : public RegistryTest {
       ASSERT_EQ(waitpid(child, &status, 0), child);
       EXPECT_EQ(status, 0);
     }
+  }
+
+  // Whether another could take the model's lock now; `how` is flock's.
+  bool MayLock(const std::string& name, int how) const {
+    const int file = open(PathIn(name, ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+    EXPECT_GE(file, 0);
+    const bool may = flock(file, how | LOCK_NB) == 0;
+    close(file);
+    return may;
   }
 };
 
@@ -105,6 +119,71 @@ TEST_F(RegistrySharingTest, ReadersSeeWholeVersionsWhileOthersPublishAndDelete) 
   } while (!done);
   writer.join();
   EXPECT_THAT(Versions("blood"), ElementsAre(1));
+}
+
+TEST_F(RegistrySharingTest, ManyMayHoldAModelAndNobodyChangesItThen) {
+  Publish("blood");
+  {
+    const absl::StatusOr<ModelFolderLock> one = registry_.Hold("blood");
+    const absl::StatusOr<ModelFolderLock> another =
+        ModelRegistry::Open(root_).value().Hold("blood");
+    EXPECT_TRUE(one.ok() && another.ok());
+    EXPECT_TRUE(MayLock("blood", LOCK_SH));
+    EXPECT_FALSE(MayLock("blood", LOCK_EX));
+  }
+  EXPECT_TRUE(MayLock("blood", LOCK_EX));
+}
+
+TEST_F(RegistrySharingTest, WhatADeletionChecksStaysSoUntilItIsDone) {
+  Publish("blood");
+  const absl::Status refusal = absl::FailedPreconditionError("it is needed");
+  const absl::Status status = registry_.Delete({"blood", 1}, [&] {
+    EXPECT_FALSE(MayLock("blood", LOCK_SH));
+    return refusal;
+  });
+  EXPECT_EQ(status, refusal);
+  EXPECT_THAT(Versions("blood"), ElementsAre(1));
+  EXPECT_TRUE(registry_.Delete({"blood", 1}, [] { return absl::OkStatus(); }).ok());
+  EXPECT_THAT(Versions("blood"), ElementsAre());
+}
+
+TEST_F(RegistrySharingTest, HoldingMakesNoModel) {
+  EXPECT_TRUE(registry_.Hold("blood").ok());
+  EXPECT_FALSE(std::filesystem::exists(root_ + "/blood"));
+  EXPECT_EQ(registry_.Hold("../blood").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// As one that was copied there without its lock.
+TEST_F(RegistrySharingTest, AModelThatMayOnlyBeReadIsHeld) {
+  using std::filesystem::perms;
+  Publish("blood");
+  std::filesystem::permissions(root_, static_cast<perms>(0755));
+  const std::string lock = PathIn("blood", ".lock");
+  std::filesystem::remove(lock);
+  const std::string folder = root_ + "/blood";
+  std::filesystem::permissions(folder, static_cast<perms>(0555));
+  AsNobody(temporary_.path(),
+           [&] { EXPECT_EQ(registry_.Hold("blood").status(), absl::OkStatus()); });
+  std::filesystem::permissions(folder, perms::owner_all);
+  EXPECT_FALSE(std::filesystem::exists(lock));
+}
+
+// As where a network file system tells the folder's time from memory.
+TEST_F(RegistrySharingTest, AModelThatIsHeldIsReadAnew) {
+  const std::filesystem::path folder = PathIn("blood", "");
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+  const auto newest = [&] { return registry_.Resolve({"blood", 0}).value().version; };
+  ModelRegistry other = ModelRegistry::Open(root_).value();
+  Publish("blood");
+  Publish("blood");
+  std::filesystem::last_write_time(folder, long_ago);
+  EXPECT_EQ(newest(), 2);
+  ASSERT_TRUE(other.Delete({"blood", 2}).ok());
+  std::filesystem::last_write_time(folder, long_ago);
+  EXPECT_EQ(newest(), 2) << "it was read again";
+  const absl::StatusOr<ModelFolderLock> held = registry_.Hold("blood");
+  EXPECT_TRUE(held.ok());
+  EXPECT_EQ(newest(), 1);
 }
 
 // A folder that has not changed for long is not read again; whatever another process does to it is

@@ -39,6 +39,7 @@ class UnmountedRegistryTest : public RegistryTest {
             {"Read", registry_.Read({"blood", 1}).status()},
             {"PathOf", registry_.PathOf({"blood", 1}).status()},
             {"Publish", registry_.Publish("blood", SampleFile(), "").status()},
+            {"Hold", registry_.Hold("blood").status()},
             {"Delete", registry_.Delete({"blood", 1})},
             {"Identity", registry_.Identity().status()},
             {"MakeIdentity", registry_.MakeIdentity().status()}};
