@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <set>
@@ -248,14 +249,19 @@ absl::Status CheckGroups(const std::string& name, const StoredTensor& tensor) {
                      " multipliers of groups of ", tensor.group_size,
                      "; only INT4 tensors have such groups, and each of them one multiplier"));
   }
-  for (int64_t i = 0; i < tensor.count(); ++i) {
-    const int multiplier =
-        tensor.multipliers[i / channel * groups + i % channel / tensor.group_size];
-    const int integer = tensor.integers[i];
-    if (multiplier < 1 || multiplier > kMostGroupMultiplier || integer % multiplier != 0 ||
-        std::abs(integer / multiplier) > 7) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the tensor ", name, " holds ", integer, " in a group with the multiplier ", multiplier));
+  int64_t i = 0;
+  for (int64_t group = 0; group < tensor.shape[0] * groups; ++group) {
+    const int multiplier = tensor.multipliers[group];
+    const int64_t left_of_channel = (group / groups + 1) * channel - i;
+    const int64_t end = i + std::min(tensor.group_size, left_of_channel);
+    for (; i < end; ++i) {
+      const int integer = tensor.integers[i];
+      if (multiplier < 1 || multiplier > kMostGroupMultiplier || integer % multiplier != 0 ||
+          std::abs(integer / multiplier) > 7) {
+        return absl::InvalidArgumentError(absl::StrCat("the tensor ", name, " holds ", integer,
+                                                       " in a group with the multiplier ",
+                                                       multiplier));
+      }
     }
   }
   return absl::OkStatus();

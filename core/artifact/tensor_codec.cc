@@ -1,5 +1,6 @@
 #include "core/artifact/tensor_codec.h"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <numeric>
@@ -82,9 +83,11 @@ template <typename Visit>
 void ForEachInGroups(StoredTensor& tensor, const Visit& visit) {
   const int64_t channel = tensor.count() / tensor.shape[0];
   const int64_t groups = GroupsOfChannel(tensor.shape, tensor.group_size);
-  for (int64_t i = 0; i < tensor.count(); ++i) {
-    const int64_t group = i / channel * groups + i % channel / tensor.group_size;
-    visit(tensor.integers[i], tensor.multipliers[group]);
+  int64_t i = 0;
+  for (int64_t group = 0; group < tensor.shape[0] * groups; ++group) {
+    const int64_t left_of_channel = (group / groups + 1) * channel - i;
+    const int64_t end = i + std::min(tensor.group_size, left_of_channel);
+    for (; i < end; ++i) visit(tensor.integers[i], tensor.multipliers[group]);
   }
 }
 

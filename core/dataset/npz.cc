@@ -167,12 +167,15 @@ absl::StatusOr<std::vector<SplitArrays>> OpenSplits(const ZipArchive& archive, i
 
 absl::Status ReadImages(Array* array, const DatasetOptions& options, Split* split) {
   const int64_t bytes = ElementCount(array->header.shape);
-  split->pixels.resize(bytes);
-  for (int64_t done = 0; done < bytes; done += kBytesBetweenStops) {
+  // Addresses only: memory is taken piece by piece, for a member may hold less than it says.
+  split->pixels.reserve(bytes);
+  while (split->pixels.size() < static_cast<size_t>(bytes)) {
     if (options.should_stop()) return LoadingStopped();
+    const auto done = static_cast<int64_t>(split->pixels.size());
+    const int64_t count = std::min(kBytesBetweenStops, bytes - done);
+    split->pixels.resize(done + count);
     CYTOPRESS_RETURN_IF_ERROR(
-        array->reader->Read(std::min(kBytesBetweenStops, bytes - done),
-                            reinterpret_cast<char*>(split->pixels.data() + done)));
+        array->reader->Read(count, reinterpret_cast<char*>(split->pixels.data() + done)));
   }
   return array->reader->Finish();
 }

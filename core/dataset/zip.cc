@@ -20,6 +20,9 @@ constexpr int64_t kMaxDirectoryBytes = int64_t{4} << 20;
 // An archive has one end record; bytes of a member or a comment may look like another.
 constexpr int kMaxEnds = 4;
 constexpr absl::string_view kEnd = "PK\5\6";
+// ZIP64's, and where in it the numbers of members are: of this disk, and of all disks.
+constexpr absl::string_view kEnd64 = "PK\6\6";
+constexpr size_t kMembersOfDisk = 24, kMembersOfAll = 32;
 // No deflate stream expands by more than 1032 (258 bytes from 2 bits).
 constexpr uint64_t kMaxDeflateRatio = 1032;
 
@@ -41,9 +44,31 @@ absl::Status NotOfTheFile(absl::string_view path, zip_error_t* error) {
   }
 }
 
+uint64_t LittleEndian64(absl::string_view bytes) {
+  uint64_t value = 0;
+  for (size_t i = sizeof(value); i-- > 0;) value = value << 8 | static_cast<uint8_t>(bytes[i]);
+  return value;
+}
+
+// Whether a ZIP64 end record in `bytes` says that there are more members than are read.
+bool SaysTooManyMembers(absl::string_view bytes) {
+  for (size_t at = bytes.find(kEnd64); at != bytes.npos; at = bytes.find(kEnd64, at + 1)) {
+    const absl::string_view record = bytes.substr(at);
+    if (record.size() < kMembersOfAll + sizeof(uint64_t)) return false;
+    const uint64_t members = LittleEndian64(record.substr(kMembersOfAll));
+    // Bytes of a member that look like a record hardly have one number twice.
+    if (members > kMaxMembers && members == LittleEndian64(record.substr(kMembersOfDisk))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // The file, as libzip asks for it. libzip follows whatever looks like an end record to its
-// directory and takes memory for all of it, so what it may see of directories is limited here:
-// without that, a hostile file of 3 MB keeps it busy for half an hour.
+// directory and takes memory for all of it, and for as many members as the record says before it
+// reads the first, so what it may see of directories is limited here: without that, a hostile file
+// of 3 MB keeps it busy for half an hour, and one of a terabyte, which as a sparse file is none on
+// the disk, takes 700 GB.
 struct Source {
   int fd = -1;
   int64_t size = 0;
@@ -51,6 +76,7 @@ struct Source {
   bool opening = true;  // the directory is being read, not yet a member
   int64_t directory_bytes = 0;
   int ends = 0;
+  bool too_many_members = false;
   zip_error_t error = {};
 
   Source() { zip_error_init(&error); }
@@ -61,7 +87,9 @@ struct Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
-  bool TooMuch() const { return directory_bytes > kMaxDirectoryBytes || ends > kMaxEnds; }
+  bool TooMuch() const {
+    return directory_bytes > kMaxDirectoryBytes || ends > kMaxEnds || too_many_members;
+  }
 };
 
 zip_int64_t ReadSource(Source* source, void* out, zip_uint64_t count) {
@@ -80,6 +108,7 @@ zip_int64_t ReadSource(Source* source, void* out, zip_uint64_t count) {
   for (size_t at = bytes.find(kEnd); at != bytes.npos; at = bytes.find(kEnd, at + 1)) {
     ++source->ends;
   }
+  source->too_many_members = source->too_many_members || SaysTooManyMembers(bytes);
   if (!source->TooMuch()) return got;
   zip_error_set(&source->error, ZIP_ER_INCONS, 0);
   return -1;
@@ -144,9 +173,9 @@ absl::StatusOr<std::unique_ptr<Source>> OpenFile(const std::string& path) {
 
 absl::Status NotOpened(const std::string& path, const Source& source, zip_error_t* error) {
   if (source.TooMuch()) {
-    return Bad(path,
-               absl::StrCat("its directory has more than ", kMaxDirectoryBytes,
-                            " bytes or several ends; at most ", kMaxMembers, " members are read"));
+    return Bad(path, absl::StrCat("its directory has more than ", kMaxDirectoryBytes,
+                                  " bytes, several ends or too many members; at most ", kMaxMembers,
+                                  " members are read"));
   }
   CYTOPRESS_RETURN_IF_ERROR(NotOfTheFile(path, error));
   if (zip_error_code_zip(error) == ZIP_ER_EXISTS) {

@@ -40,8 +40,15 @@ TEST(FormatTest, GroupsReturn) {
   ASSERT_NE(grouped, written.tensors.end());
   StoredTensor& tensor = grouped->second;
   tensor.group_size = 24;
-  tensor.multipliers.assign(tensor.shape[0] * GroupsOfChannel(tensor.shape, 24), 3);
-  for (int8_t& integer : tensor.integers) integer = static_cast<int8_t>(3 * integer);
+  const int64_t channel = tensor.count() / tensor.shape[0];
+  const int64_t groups = GroupsOfChannel(tensor.shape, 24);
+  for (int64_t group = 0; group < tensor.shape[0] * groups; ++group) {
+    tensor.multipliers.push_back(group % 2 == 0 ? 2 : 3);
+  }
+  for (int64_t i = 0; i < tensor.count(); ++i) {
+    const int multiplier = tensor.multipliers[i / channel * groups + i % channel / 24];
+    tensor.integers[i] = static_cast<int8_t>(multiplier * tensor.integers[i]);
+  }
   const absl::StatusOr<std::string> file = SerializeArtifact(written);
   ASSERT_TRUE(file.ok()) << file.status();
   const absl::StatusOr<Artifact> read = ParseArtifact(*file);

@@ -1,6 +1,11 @@
 #include "core/dataset/npz.h"
 
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -330,6 +335,85 @@ TEST(NpzTest, RefusesAZipBombByItsHeader) {
   DatasetOptions options;
   options.max_bytes = 1 << 20;
   EXPECT_EQ(Load(entries, options).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+// The most memory that this process has had.
+int64_t PeakBytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} << 10;
+}
+
+// 800 MB of pixels, of which the archive has a few.
+TEST(NpzTest, TakesNoMemoryForPixelsThatAMemberOnlySaysItHolds) {
+  constexpr int64_t kImageBytes = 4096 * 4096 * 3;
+  constexpr int kTrainImages = 16;
+  std::vector<ZipEntry> entries = ValidMembers();
+  for (const char* split : {"train", "val", "test"}) {
+    const int images = split == std::string("train") ? kTrainImages : 1;
+    ZipEntry* const pixels = FindEntry(absl::StrCat(split, "_images.npy"), &entries);
+    const std::string shape = absl::StrCat("(", images, ", 4096, 4096, 3)");
+    // Noise, for deflated bytes cannot give more than 1032 times as many.
+    std::mt19937 random(images);
+    std::string noise(images * kImageBytes / 500, '\0');
+    for (char& byte : noise) byte = static_cast<char>(random());
+    pixels->content = BuildNpy("|u1", shape, noise);
+    pixels->declared_bytes = BuildNpy("|u1", shape, "").size() + images * kImageBytes;
+    pixels->deflate = true;
+    std::string labels(images, '\0');
+    labels.back() = '\1';
+    FindEntry(absl::StrCat(split, "_labels.npy"), &entries)->content =
+        BuildNpy("|u1", absl::StrCat("(", images, ", 1)"), labels);
+  }
+  const int64_t before = PeakBytes();
+  const absl::Status status = Load(entries).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(),
+              AllOf(HasSubstr("member 'train_images.npy'"), HasSubstr("is damaged")));
+  EXPECT_LT(PeakBytes() - before, kTrainImages * kImageBytes / 2);
+}
+
+// The end of an archive whose directory takes the `bytes` before it, all of it shortest entries.
+std::string EndOfLargeDirectory(uint64_t bytes) {
+  constexpr int kEntryBytes = 46;
+  std::string end;
+  const auto append = [&end](uint64_t value, int count) {
+    for (int i = 0; i < count; ++i) end.push_back(static_cast<char>(value >> (8 * i)));
+  };
+  append(0x06064b50, 4);  // ZIP64's end record: its size, versions, disks
+  append(44, 8);
+  append(45, 2);
+  append(45, 2);
+  append(0, 8);
+  append(bytes / kEntryBytes, 8);
+  append(bytes / kEntryBytes, 8);
+  append(bytes, 8);
+  append(0, 8);           // where the directory begins
+  append(0x07064b50, 4);  // where that record is
+  append(0, 4);
+  append(bytes, 8);
+  append(1, 4);
+  append(0x06054b50, 4);  // the end record, which has no numbers then
+  append(0, 4);
+  append(~uint64_t{0}, 8);
+  append(~uint64_t{0}, 4);
+  append(0, 2);
+  return end;
+}
+
+// libzip would take 1.5 GB for the members of a file that has next to nothing on the disk.
+TEST(NpzTest, TakesNoMemoryForMembersThatAnEndOnlySaysThereAre) {
+  constexpr int64_t kDirectoryBytes = int64_t{2} << 30;
+  const TemporaryFolder temporary;
+  const std::string path = temporary.PathOf("cells.npz");
+  WriteZip("", path);
+  std::filesystem::resize_file(path, kDirectoryBytes);
+  std::ofstream(path, std::ios::binary | std::ios::app) << EndOfLargeDirectory(kDirectoryBytes);
+  const int64_t before = PeakBytes();
+  const absl::Status status = LoadNpz(path, {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("too many members; at most 4096 members are read"));
+  EXPECT_LT(PeakBytes() - before, kDirectoryBytes / 4);
 }
 
 TEST(NpzTest, AnyDamagedByteIsAnErrorOrChangesNothing) {
