@@ -80,12 +80,31 @@ class ThreadsTest(unittest.TestCase):
         self.assertEqual([peak > 0 for peak in peaks], [has_vnni, has_vnni])
 
     def test_the_picture_has_a_bar_for_each_row(self):
-        bars = [bar for bar in self.picture.iter(SVG + "rect") if bar.get("class")]
+        bars = [bar for bar in self.picture.findall(SVG + "rect") if bar.get("class") != "page"]
         self.assertEqual(len(bars), len(self.report["timings"]))
         headings = [text.text for text in self.picture.iter(SVG + "text")
                     if text.get("class") == "heading"]
         self.assertEqual(headings, [f"batch {batch}, threads: {threads}: images a second"
                                     for batch in (1, 2) for threads in (1, 2)])
+
+    def test_the_picture_says_what_it_shows(self):
+        parts = list(self.picture)
+        self.assertEqual([part.tag for part in parts[:3]],
+                         [SVG + "title", SVG + "desc", SVG + "style"])
+        self.assertEqual(self.picture.get("aria-labelledby"),
+                         f"{parts[0].get('id')} {parts[1].get('id')}")
+        shown = self.picture.find(SVG + "text[@class='title']")
+        self.assertEqual(parts[0].text, shown.text)
+        self.assertIn("images a second", parts[1].text)
+        self.assertIn("prefers-color-scheme:dark", parts[2].text)
+
+    def test_every_mark_of_the_picture_is_in_its_legend(self):
+        legend = self.picture.find(SVG + "g[@class='legend']")
+        marks = (SVG + "rect", SVG + "path")
+        self.assertEqual([mark.get("class") for mark in legend if mark.tag in marks],
+                         ["ours", "others", "spread"])
+        used = {mark.get("class") for mark in self.picture if mark.tag in marks}
+        self.assertEqual(used - {"page"}, {"ours", "others", "spread"})
 
 
 class TableTest(unittest.TestCase):
