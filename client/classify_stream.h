@@ -21,7 +21,8 @@
 
 namespace cytopress {
 
-// Written to by the caller's thread and read by one of its own.
+// Written to by the caller's thread and read by one of its own. Write, Next and Close are for one
+// thread. After an error of Next, and after Close, only the destructor may follow.
 class ClassifyStream {
  public:
   // `patience`: for the connection, for the next answer, for the server to take in a request, and
@@ -34,10 +35,12 @@ class ClassifyStream {
   // May wait for the server to read on. What goes wrong, Next tells.
   void Write(const v1::ClassifyStreamRequest& request);
 
-  // Waits for an answer.
+  // Waits for an answer. DEADLINE_EXCEEDED when none comes within `patience`, or the server has not
+  // taken in a request for so long; else what the stream ended with, UNAVAILABLE if that is OK.
   absl::StatusOr<v1::ClassifyStreamResponse> Next();
 
-  // When all answers have come.
+  // Ends the writing and waits for the stream's end. REQUIRES: every request has its answer.
+  // DEADLINE_EXCEEDED when it does not end within `patience`; else what it ended with.
   absl::Status Close();
 
  private:

@@ -27,8 +27,9 @@ class ClassifyStreamReactor;
 // The streams that are open, and the memory that what was read of them takes. Thread-safe.
 class ClassifyStreams {
  public:
-  // No stream that has something unanswered is read from while `max_bytes` of them all are.
-  // `observer`, which must outlive the streams, hears of those that are refused.
+  // While all streams together hold `max_bytes` of messages that are not answered, each that has
+  // any pauses its reading. `observer`, which must outlive the streams, hears of those that are
+  // refused.
   ClassifyStreams(int64_t max_bytes, ServingObserver* observer)
       : max_bytes_(max_bytes), observer_(observer) {}
 
@@ -45,7 +46,8 @@ class ClassifyStreams {
 
   // A message was read; the pipeline counts it only once it is let in.
   void Hold(int64_t bytes) { bytes_ += bytes; }
-  // They are answered. Lets those go on that waited for room, so: without the lock of a stream.
+  // They are answered. Lets the streams read on that waited for room. REQUIRES: the caller holds no
+  // stream's lock.
   void Release(int64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
   bool HasRoom() const { return bytes_ < max_bytes_; }
 
@@ -66,7 +68,8 @@ class ClassifyStreams {
 // streams call it.
 class ClassifyStreamReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  // The reactor lives until gRPC and the pipeline are done with it. All must outlive it.
+  // The reactor lives until gRPC and the pipeline are done with it. The pipeline, the streams, the
+  // metrics and the context must outlive it.
   static ClassifyStreamReactor* Start(ClassifyPipeline* pipeline, ClassifyStreams* streams,
                                       RequestMetrics* metrics,
                                       grpc::CallbackServerContext* context);
@@ -78,7 +81,7 @@ class ClassifyStreamReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, g
 
   // See ClassifyStreams::Stop.
   void Stop();
-  // There may be room again, see ClassifyStreams::Release.
+  // Reads on if there is room again, see ClassifyStreams::Release.
   void GoOn();
 
  private:

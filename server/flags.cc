@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 #include <thread>
 
@@ -14,6 +15,7 @@
 #include "core/base/address.h"
 #include "core/base/arguments.h"
 #include "core/base/device.h"
+#include "core/base/help.h"
 #include "core/gpu/engine_module.h"
 #include "core/registry/model_registry.h"
 #include "server/supervisor/cores.h"
@@ -24,16 +26,21 @@ namespace {
 
 constexpr char kFooter[] = R"(Exit codes:
   0  ended by SIGTERM, SIGINT or SIGHUP
-  1  cannot serve: a port is taken, a folder or the job database cannot be written, the GPU of
-     --inference-device is not there or is lost, ...
+  1  cannot serve: a port is taken, a folder or the job database cannot be
+     written, the GPU of --inference-device is not there or is lost, ...
   2  wrong flags: to start it again will not help
-  3  told to end, and something it waited for, such as a folder that hangs, took too long
+  3  told to end, and something it waited for, such as a folder that hangs, took
+     too long
 
 Examples:
-  cytopressd                                    serve on this machine only, one local worker
-  cytopressd --workers 0 --default-model cells  only serve; have `cells` ready from the start
-  cytopressd --listen 0.0.0.0:8500 --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
-  cytopressd --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --ready-file /run/cytopress.json)";
+  cytopressd
+      serve on this machine only, one local worker
+  cytopressd --workers 0 --default-model cells
+      only serve; have `cells` ready from the start
+  cytopressd --listen 0.0.0.0:8500 --tls-cert server.pem \
+      --tls-key server.key --tls-client-ca ca.pem
+  cytopressd --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
+      --ready-file /run/cytopress.json)";
 
 constexpr int kMaxDefaultEngines = 4;
 // One's batch is copied and answered while the GPU computes the other's. More would only share the
@@ -262,6 +269,7 @@ std::variant<Flags, int> ParseFlags(int argc, const char* const* argv) {
   Extra extra;
   CLI::App app("Queues compression jobs, keeps models and classifies images over gRPC.",
                "cytopressd");
+  app.formatter(std::make_shared<HelpFormatter>(TerminalColumns()));
   app.set_version_flag("--version", "cytopressd " CYTOPRESS_VERSION);
   app.footer(kFooter);
   app.failure_message(UsageMessage);

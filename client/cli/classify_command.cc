@@ -30,6 +30,30 @@ namespace {
 
 constexpr size_t kMostNames = 3;  // of files, in a note
 
+constexpr char kFooter[] =
+    "A model looks at a square in the centre of an image, as large as `cytopress models NAME`\n"
+    "says. There has to be one cell, in colour, at the scale of the photographs that the model\n"
+    "was trained on: scale others first. Of 16 bits a channel the upper 8 are read. It warns of\n"
+    "other scales (notes of a file: small, large), of gray images for a model that takes colour\n"
+    "(gray), of images that show nothing (one colour), and of PNGs of 16 bits that use less "
+    "than\n"
+    "an eighth of the range (dark). To tell gray and one colour, it looks at the pixels of all\n"
+    "images, or of 500 of a large run, as long as these have no more than 64 million pixels.\n"
+    "A file that cannot be read or classified has an error in its row, and the others go on:\n"
+    "exit code 7, or that of the first error when no file has an answer. A service that goes\n"
+    "away is waited for, as long as --timeout says, and gets what has no answer yet; if it does\n"
+    "not come back, and after Ctrl-C, the answers that have come are printed, without the files\n"
+    "that were not reached: --json counts these as not_classified. In folders, names that begin\n"
+    "with a dot are passed over.\n"
+    "Beginnings and initials of a class name need no --alias.\n"
+    "Examples:\n  cytopress classify --model blood-cells cell.png\n"
+    "  cytopress classify --model blood@2 --top 3 "
+    "cells/\n"
+    "  cytopress classify --model blood --truth folder --alias \"ig=immature granulocyte\" "
+    "photos/\n"
+    "  cytopress classify --model blood --csv answers.csv --summary photos/\n"
+    "  curl -s https://example.org/cell.png | cytopress classify --model blood -";
+
 struct ClassifyFlags {
   std::vector<std::string> paths;
   std::string model;
@@ -352,29 +376,7 @@ void AddClassifyCommand(CLI::App* app, CliContext* context) {
                    "--truth truth,right before the error; - = standard output, without the "
                    "other table")
       ->type_name(kPath);
-  command->footer(
-      "A model looks at a square in the centre of an image, as large as `cytopress models NAME`\n"
-      "says. There has to be one cell, in colour, at the scale of the photographs that the model\n"
-      "was trained on: scale others first. Of 16 bits a channel the upper 8 are read. It warns of\n"
-      "other scales (notes of a file: small, large), of gray images for a model that takes colour\n"
-      "(gray), of images that show nothing (one colour), and of PNGs of 16 bits that use less "
-      "than\n"
-      "an eighth of the range (dark). To tell gray and one colour, it looks at the pixels of all\n"
-      "images, or of 500 of a large run, as long as these have no more than 64 million pixels.\n"
-      "A file that cannot be read or classified has an error in its row, and the others go on:\n"
-      "exit code 7, or that of the first error when no file has an answer. A service that goes\n"
-      "away is waited for, as long as --timeout says, and gets what has no answer yet; if it does\n"
-      "not come back, and after Ctrl-C, the answers that have come are printed, without the files\n"
-      "that were not reached: --json counts these as not_classified. In folders, names that begin\n"
-      "with a dot are passed over.\n"
-      "Beginnings and initials of a class name need no --alias.\n"
-      "Examples:\n  cytopress classify --model blood-cells cell.png\n"
-      "  cytopress classify --model blood@2 --top 3 "
-      "cells/\n"
-      "  cytopress classify --model blood --truth folder --alias \"ig=immature granulocyte\" "
-      "photos/\n"
-      "  cytopress classify --model blood --csv answers.csv --summary photos/\n"
-      "  curl -s https://example.org/cell.png | cytopress classify --model blood -");
+  command->footer(kFooter);
   command->callback([context, flags] {
     context->set_command([context, flags] { return Classify(context, *flags); });
   });

@@ -14,11 +14,11 @@
 #include "client/cli/commands.h"
 #include "client/cli/complaint.h"
 #include "client/cli/completion.h"
-#include "client/cli/help.h"
 #include "client/cli/report_commands.h"
 #include "client/cli/usage.h"
 #include "client/status.h"
 #include "core/base/arguments.h"
+#include "core/base/help.h"
 
 namespace cytopress {
 namespace {

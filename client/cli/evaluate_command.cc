@@ -161,6 +161,16 @@ std::string ScoresAsCsv(const Measured& measured, const std::vector<int>& class_
   return text;
 }
 
+// Where --csv says; nowhere without it.
+absl::Status WriteScores(const Measured& measured, const std::vector<int>& class_of,
+                         const std::string& csv, std::ostream* out) {
+  if (csv.empty()) return absl::OkStatus();
+  const std::string scores = ScoresAsCsv(measured, class_of);
+  if (!IsStandardOutput(csv)) return WriteFileAtomically(csv, scores);
+  *out << scores;
+  return absl::OkStatus();
+}
+
 void PrintComparison(const v1::Evaluation& measured, const v1::Evaluation* stored,
                      std::ostream* out) {
   Table table({"", ">measured", ">stored", ">difference"});
@@ -272,17 +282,12 @@ absl::StatusOr<ExitCode> EvaluateModel(CliContext* context, const EvaluateFlags&
   const v1::Evaluation* stored = same_data && complete ? EvaluationOn(model, flags.split) : nullptr;
   v1::Evaluation message = ToProto(measured->evaluation, flags.split, /*engine=*/"");
   message.clear_right();  // means nothing to a reader
-  const bool csv_only = IsStandardOutput(flags.csv);
-  if (csv_only) {
-    context->out() << ScoresAsCsv(*measured, class_of);
-  } else if (!flags.csv.empty()) {
-    CYTOPRESS_RETURN_IF_ERROR(WriteFileAtomically(flags.csv, ScoresAsCsv(*measured, class_of)));
-  }
+  CYTOPRESS_RETURN_IF_ERROR(WriteScores(*measured, class_of, flags.csv, &context->out()));
   if (context->json()) {
     PrintJson(AsJson(*measured, message, stored, model, dataset, seen, split.size()),
               &context->out());
   } else {
-    std::ostream& out = csv_only ? context->err() : context->out();
+    std::ostream& out = IsStandardOutput(flags.csv) ? context->err() : context->out();
     if (!complete) {
       out << "PARTIAL: " << message.images() << " of " << FormatImages(split.size())
           << " are classified; all figures are of these alone\n";

@@ -151,6 +151,19 @@ absl::StatusOr<ExitCode> Import(CliContext* context, const ImportFlags& flags) {
   return ExitCode::kOk;
 }
 
+std::string Footer() {
+  return absl::StrCat(
+      "Weights are those of a ResNet as torchvision or MedMNIST build it, with its batch norms\n(",
+      absl::StrJoin(ArchitectureNames(), ", "),
+      "). In Python:\n"
+      "  safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")\n"
+      "Examples:\n"
+      "  cytopress import blood.cyp --name blood\n"
+      "  cytopress import weights.safetensors --name cells --image-size 224 "
+      "--mean 0.485,0.456,0.406 \\\n"
+      "    --stddev 0.229,0.224,0.225 --class-names basophil,eosinophil,lymphocyte");
+}
+
 }  // namespace
 
 void AddImportCommand(CLI::App* app, CliContext* context) {
@@ -202,16 +215,7 @@ void AddImportCommand(CLI::App* app, CliContext* context) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->group(kWeightsGroup);
-  command->footer(absl::StrCat(
-      "Weights are those of a ResNet as torchvision or MedMNIST build it, with its batch norms\n(",
-      absl::StrJoin(ArchitectureNames(), ", "),
-      "). In Python:\n"
-      "  safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")\n"
-      "Examples:\n"
-      "  cytopress import blood.cyp --name blood\n"
-      "  cytopress import weights.safetensors --name cells --image-size 224 "
-      "--mean 0.485,0.456,0.406 \\\n"
-      "    --stddev 0.229,0.224,0.225 --class-names basophil,eosinophil,lymphocyte"));
+  command->footer(Footer());
   command->callback([context, flags] {
     context->set_command([context, flags] { return Import(context, *flags); });
   });

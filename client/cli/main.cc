@@ -1,24 +1,10 @@
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
 
 #include "client/cli/cli.h"
-
-namespace {
-
-constexpr int kDefaultColumns = 80;
-
-int TerminalColumns() {
-  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
-    winsize size = {};
-    if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  }
-  return kDefaultColumns;
-}
-
-}  // namespace
+#include "core/base/help.h"
 
 int main(int argc, char** argv) {
   // A failed connection is reported by the program, not by gRPC's log.
@@ -28,6 +14,6 @@ int main(int argc, char** argv) {
   console.err = &std::cerr;
   console.terminal = isatty(STDOUT_FILENO) != 0;
   console.err_terminal = isatty(STDERR_FILENO) != 0;
-  console.columns = TerminalColumns();
+  console.columns = cytopress::TerminalColumns();
   return cytopress::RunCli(argc, argv, console);
 }

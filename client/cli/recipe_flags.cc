@@ -222,7 +222,7 @@ void AddQuantization(CLI::App* command, CompressFlags* flags) {
   AddSwitch(command, "reestimate-batch-norm", &flags->reestimate_batch_norm,
             "measure batch-norm statistics again after fine-tuning and rounding", kQuantization);
   AddSwitch(command, "temperature-scaling", &flags->temperature_scaling,
-            "confidences that mean what they say, by the validation split; answers stay",
+            "calibrate confidences on the validation split (temperature scaling); answers stay",
             kQuantization);
   AddSwitch(command, "reduced-range", &flags->reduced_range,
             "store INT8 weights with 7 bits: faster on processors without VNNI", kQuantization);

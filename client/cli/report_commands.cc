@@ -12,6 +12,7 @@
 #include "client/cli/follow_job.h"
 #include "client/cli/recipe_flags.h"
 #include "client/names.h"
+#include "client/report/report.h"
 #include "client/report/source.h"
 #include "core/base/file.h"
 #include "core/base/pending_file.h"

@@ -107,7 +107,8 @@ void PrintComparison(const StoredModel& original, const StoredModel& reproduced,
 }
 
 // Says of a ready-made model why it cannot be made again.
-absl::StatusOr<Reproduction> Plan(Client* client, const v1::Model& model, const std::string& name) {
+absl::StatusOr<Reproduction> PlanReproductionOf(Client* client, const v1::Model& model,
+                                                const std::string& name) {
   absl::StatusOr<Reproduction> plan = PlanReproduction(model, name);
   const std::string& job = model.provenance().job_id();
   if (plan.ok() || job.empty() || !absl::IsNotFound(client->GetJob(job).status())) return plan;
@@ -206,7 +207,8 @@ absl::StatusOr<ExitCode> Reproduce(CliContext* context, const ReproduceFlags& fl
                              client->GetModel(version.name, version.version));
   Reproduction plan;
   CYTOPRESS_ASSIGN_OR_RETURN(
-      plan, Plan(client, model, flags.name.empty() ? model.name() + "-reproduced" : flags.name));
+      plan, PlanReproductionOf(client, model,
+                               flags.name.empty() ? model.name() + "-reproduced" : flags.name));
   if (!flags.dataset.empty()) {
     CYTOPRESS_ASSIGN_OR_RETURN(*plan.spec.mutable_dataset()->mutable_uri(),
                                AbsoluteDataset(flags.dataset));

@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "client/format.h"
 #include "client/report/html.h"
+#include "client/report/report_judgement.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
 #include "core/registry/model_registry.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "client/report/report.h"
+#include "client/report/report_data.h"
 
 namespace cytopress {
 

@@ -3,54 +3,20 @@
 #include <algorithm>
 #include <set>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/format.h"
 #include "client/report/html.h"
 #include "client/report/page_style.h"
+#include "client/report/report_judgement.h"
 #include "client/report/sections.h"
 #include "client/report/verdict.h"
-#include "core/dataset/class_names.h"
-#include "core/evaluation/evaluation.h"
 #include "core/jobs/job_state.h"
 #include "core/registry/model_registry.h"
 
 namespace cytopress {
 namespace {
-
-double ValidationAccuracy(const v1::Model& model) {
-  const v1::Evaluation* validation = EvaluationOn(model, "val");
-  return validation == nullptr ? 0 : validation->accuracy();
-}
-
-// Different values of `of` among all models, escaped; empty ones do not count.
-std::vector<std::string> Different(const ReportData& data,
-                                   absl::FunctionRef<std::string(const v1::Model&)> of) {
-  std::vector<std::string> found;
-  const auto add = [&](const v1::Model& model) {
-    const std::string value = EscapeHtml(of(model));
-    if (!value.empty() && std::find(found.begin(), found.end(), value) == found.end()) {
-      found.push_back(value);
-    }
-  };
-  if (data.dense.has_value()) add(*data.dense);
-  for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) add(*cell.model);
-  }
-  return found;
-}
-
-std::string DatasetOf(const v1::Model& model) { return model.provenance().dataset_hash(); }
-
-std::string ProcessorOf(const v1::Model& model) { return model.certificate().processor(); }
-
-// That it is compared with.
-std::string ParentOf(const v1::Model& model) {
-  const v1::Certificate& certificate = model.certificate();
-  return certificate.has_parent_test() ? certificate.parent() : std::string();
-}
 
 // Of all models but the dense one, whose own is none of theirs; escaped.
 std::vector<std::string> Parents(const ReportData& data) {
@@ -166,8 +132,11 @@ std::string Warnings(const ReportData& data) {
   };
   const auto dataset = [](const v1::Model& model) {
     const v1::Provenance& provenance = model.provenance();
-    return absl::StrCat(provenance.dataset_name(), " (", provenance.dataset_hash().substr(0, 8),
-                        ")");
+    return EscapeHtml(
+        absl::StrCat(provenance.dataset_name(), " (", provenance.dataset_hash().substr(0, 8), ")"));
+  };
+  const auto processor = [](const v1::Model& model) {
+    return EscapeHtml(model.certificate().processor());
   };
   if (!HaveOneDataset(data)) {  // whatever its file is called
     warn(Different(data, dataset), "are of different data sets",
@@ -180,7 +149,7 @@ std::string Warnings(const ReportData& data) {
                           "of those of ",
                           EscapeHtml(ToString(*data.dense)), ".")
            : "Each is compared with its own.");
-  warn(Different(data, ProcessorOf), "were timed on different processors",
+  warn(Different(data, processor), "were timed on different processors",
        "Do not compare their latencies.");
   return html;
 }
@@ -241,8 +210,8 @@ std::string Subtitle(const ReportData& data) {
   if (model != nullptr && HaveOneDataset(data)) {
     const std::vector<std::string> networks = Different(data, [](const v1::Model& each) {
       const v1::NetworkSpec& network = each.network();
-      return absl::StrCat(network.architecture(), ", ", network.input_width(), "×",
-                          network.input_height());
+      return EscapeHtml(absl::StrCat(network.architecture(), ", ", network.input_width(), "×",
+                                     network.input_height()));
     });
     absl::StrAppend(&text, networks.size() == 1 ? networks[0] + ", " : "",
                     model->class_names_size(), " classes, data set ",
@@ -284,69 +253,6 @@ constexpr char kScript[] =
     ".forEach(function(d){d.open=true})})</script>\n";
 
 }  // namespace
-
-const v1::Model* AnyModel(const ReportData& data) {
-  if (data.dense.has_value()) return &*data.dense;
-  for (const ReportCell& cell : data.cells) {
-    if (cell.model.has_value()) return &*cell.model;
-  }
-  return nullptr;
-}
-
-bool HaveOneDataset(const ReportData& data) { return Different(data, DatasetOf).size() < 2; }
-
-bool HaveOneProcessor(const ReportData& data) { return Different(data, ProcessorOf).size() < 2; }
-
-bool DenseIsAtChance(const ReportData& data) {
-  if (data.dense.has_value() && EvaluationOn(*data.dense, "val") != nullptr) {
-    return IsAtChance(*EvaluationOn(*data.dense, "val"));
-  }
-  bool any = false;
-  for (const ReportCell& cell : data.cells) {
-    if (!cell.model.has_value() || !cell.model->has_certificate()) continue;
-    any = true;
-    if (CompareWithParent(cell.model->certificate()) != Comparison::kNotJudged) return false;
-  }
-  return any;
-}
-
-bool IsLikeThePaper(const ReportData& data) {
-  // Whatever its classes are called here.
-  const bool official = data.identity == DataIdentity::kOfficial && HaveOneDataset(data);
-  const std::vector<std::string> classes = BloodMnistClassNames();
-  const auto is_like_it = [&](const v1::Model& model) {
-    return model.network().architecture() == "resnet50" && !model.provenance().synthetic_data() &&
-           (official || std::equal(classes.begin(), classes.end(), model.class_names().begin(),
-                                   model.class_names().end()));
-  };
-  return AnyModel(data) != nullptr && (!data.dense.has_value() || is_like_it(*data.dense)) &&
-         std::all_of(data.cells.begin(), data.cells.end(), [&](const ReportCell& cell) {
-           return !cell.model.has_value() || is_like_it(*cell.model);
-         });
-}
-
-const ReportCell* SmallestLossless(const ReportData& data) {
-  if (DenseIsAtChance(data)) return nullptr;
-  if (!data.dense.has_value() || ValidationAccuracy(*data.dense) <= 0) return nullptr;
-  const double dense = ValidationAccuracy(*data.dense);
-  const std::string dense_name = ToString(*data.dense);
-  const ReportCell* smallest = nullptr;
-  for (const ReportCell& cell : data.cells) {
-    if (!cell.model.has_value() || cell.model->size().disk_bytes() <= 0) continue;
-    if (cell.model->provenance().dataset_hash() != data.dense->provenance().dataset_hash()) {
-      continue;
-    }
-    // What it lost is of its own parent's accuracy, which may be far from this one's.
-    const std::string parent = ParentOf(*cell.model);
-    if (!parent.empty() && parent != dense_name) continue;
-    if (!IsWithin(dense - ValidationAccuracy(*cell.model), kLosslessDrop)) continue;
-    if (smallest == nullptr ||
-        cell.model->size().disk_bytes() < smallest->model->size().disk_bytes()) {
-      smallest = &cell;
-    }
-  }
-  return smallest;
-}
 
 std::string RenderReport(const ReportData& data) {
   return absl::StrCat(

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "client/report/report.h"
+#include "client/report/report_data.h"
 
 namespace cytopress {
 

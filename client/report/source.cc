@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "client/format.h"
 #include "client/names.h"
+#include "client/report/report_judgement.h"
 #include "core/artifact/artifact.h"
 #include "core/base/file.h"
 #include "core/base/status_macros.h"

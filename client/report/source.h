@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/client.h"
-#include "client/report/report.h"
+#include "client/report/report_data.h"
 
 namespace cytopress {
 

@@ -24,7 +24,7 @@ enum class Encoding {
   kFloat16,
   kInt8,  // symmetric, one scale an output channel (dimension 0)
   // The same with values in [-7, 7], two to a byte in the file. INT4 models of asymmetric ranges
-  // have kInt8 instead: their levels, taken from zero, do not fit (weight_rounding.h).
+  // have kInt8 instead: their 16 levels are no multiples of one scale.
   kInt4,
 };
 

@@ -46,8 +46,8 @@ absl::StatusOr<Evaluation> EvaluateNetwork(const TorchNetwork& network, const Da
                                            const ShareDone& done = nullptr);
 
 // The artifact's own evaluation on the split, if its job read this data set and was told the same
-// names of its classes (PipelineState::told_names); else null. By other names labels may mean other
-// classes.
+// names of its classes; else null. By other names labels may mean other classes. `told_names`: by
+// label, as a job is told; empty: the data's own.
 const v1::Evaluation* StoredEvaluation(const Artifact& artifact, const Dataset& dataset,
                                        const std::vector<std::string>& told_names,
                                        absl::string_view split_name);

@@ -31,7 +31,7 @@ constexpr int kZero = kIntegers / 2;  // the first is -128
 constexpr double kFoundOfPoints = 1;
 constexpr double kFoundOfKernels = 0.6;
 // The share of its blocks from which on a layer is multiplied in full, which is then faster than
-// skipping zeros: between half of them, on a CPU with VNNI, and a tenth, with AMX (layer_choice.h).
+// skipping zeros: between half of them, on a CPU with VNNI, and a tenth, with AMX (layer_costs.h).
 constexpr double kFullShare = 0.25;
 // In a file, a little less than in those of deploy/zoo.
 constexpr double kBytesOfBias = 1.75;      // 1.8 of 2

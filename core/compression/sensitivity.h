@@ -25,10 +25,11 @@ struct LayerSensitivity {
 // rounded, and F the diagonal of the empirical Fisher information, measured by one backward pass
 // over `images` training images (Hassibi and Stork, "Second Order Derivatives for Network Pruning",
 // 1993; Theis et al., "Faster Gaze Prediction with Dense Networks and Fisher Pruning", 2018). Bytes
-// are the entropy of the integers, less what zstd saves where whole blocks are zero. Work are the
-// blocks that are left, at every position, of as many as are worth skipping the others. What is
-// pruned and rounded, and how, are the recipe's prune.pattern and quantize; its layer_weights and
-// sparsities do not count. The network is left as it was.
+// are the entropy of the integers, less what zstd saves where whole blocks are zero. Work is the
+// number of blocks (block_kernel.h) that are not zero times that of output positions, at most that
+// of a quarter of the layer's blocks: from about there on the engine multiplies all of them.
+// What is pruned and rounded, and how, are the recipe's prune.pattern and quantize; its
+// layer_weights and sparsities do not count. The network is left as it was.
 // `progress` gets the share of the work that is done, before each batch and layer; its error ends
 // the measurement. REQUIRES: the pattern is not TWO_OF_FOUR, which has one sparsity.
 absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(

@@ -1,4 +1,4 @@
-// Confidences that mean what they say, by one number.
+// Temperature scaling: calibrates a network's confidences by one number.
 #ifndef CYTOPRESS_CORE_COMPRESSION_TEMPERATURE_H_
 #define CYTOPRESS_CORE_COMPRESSION_TEMPERATURE_H_
 

@@ -162,13 +162,13 @@ torch::Tensor Trainer::Loss(const Batch& batch) const {
   const double temperature = options_.distillation_temperature();
   const torch::Tensor teacher =
       ToDevice(setup_.teacher_logits.index_select(0, batch.images_of_split), network_.device());
-  const torch::Tensor answers_loss =
+  const torch::Tensor soft_loss =
       -(at::softmax(teacher / temperature, 1) * at::log_softmax(logits / temperature, 1))
            .sum(1)
            .mean();
   // The square keeps the gradients' size independent of the temperature.
   return (1 - options_.distillation()) * labels_loss +
-         options_.distillation() * temperature * temperature * answers_loss;
+         options_.distillation() * temperature * temperature * soft_loss;
 }
 
 torch::Tensor Trainer::Step(const Batch& batch, double learning_rate) {

@@ -50,9 +50,9 @@ struct TrainerSetup {
   Masks* masks = nullptr;
   // Prunes to `sparsity` along the cubic schedule over the first `gradual_fraction` of the steps.
   std::optional<v1::PruneOptions> gradual;
-  // The dense parent's logits of all training images, float [images, classes], for
-  // TrainOptions.distillation (Hinton et al., "Distilling the Knowledge in a Neural Network",
-  // 2015).
+  // Knowledge distillation (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015) by
+  // TrainOptions.distillation: the soft targets' logits, which are the dense parent's of all
+  // training images, float [images, classes].
   torch::Tensor teacher_logits;
   // How the network computes with its weights: quantization-aware training rounds them here.
   TorchNetwork::Hooks hooks;

@@ -24,7 +24,7 @@ int LargestBatch(const DenseModel& model, const BatchLimits& limits) {
     const Layer& layer = model.network.layers[i];
     const int64_t values = int64_t{layer.out_channels} * layer.out_height * layer.out_width;
     largest_map =
-        std::max(largest_map, values * static_cast<int64_t>(NumberBytes(model.grids[i].number)));
+        std::max(largest_map, values * static_cast<int64_t>(DataTypeBytes(model.grids[i].type)));
   }
   int batch = limits.images;
   while (batch > 1 && batch * largest_map > limits.map_bytes) batch /= 2;

@@ -1,4 +1,4 @@
-// Leaving out of the compute what no weight reads.
+// Dead-channel elimination: leaves out of the compute what no weight reads.
 #ifndef CYTOPRESS_CORE_ENGINE_COMPACTION_H_
 #define CYTOPRESS_CORE_ENGINE_COMPACTION_H_
 

@@ -40,7 +40,7 @@ CompiledModel::CompiledModel(const std::shared_ptr<DenseModel>& model, const Lay
       packed_(PackModel(*model_, choice, kernel)),
       engine_name_(NameOf(model_->arithmetic, packed_)) {
   for (size_t i = 0; i < choice.size(); ++i) {
-    if (!choice[i].in_blocks && packed_.of_windows[i] == nullptr) continue;
+    if (!choice[i].in_blocks && packed_.im2col[i] == nullptr) continue;
     DropWeights(&model_->convolutions[i]);
   }
 }
@@ -48,8 +48,8 @@ CompiledModel::CompiledModel(const std::shared_ptr<DenseModel>& model, const Lay
 void CompiledModel::DropPackedWeights() {
   for (size_t i = 0; i < packed_.onednn.size(); ++i) {
     if (packed_.onednn[i] == nullptr || packed_.onednn[i]->needs_plain_weights()) continue;
-    Convolution* const of_windows = packed_.of_windows[i].get();
-    DropWeights(of_windows != nullptr ? of_windows : &model_->convolutions[i]);
+    Convolution* const im2col = packed_.im2col[i].get();
+    DropWeights(im2col != nullptr ? im2col : &model_->convolutions[i]);
   }
 }
 

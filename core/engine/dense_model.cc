@@ -95,11 +95,11 @@ class ModelBuilder {
     OutputGrid& grid = model_.grids[index];
     if (model_.arithmetic == DenseArithmetic::kFp32) return absl::OkStatus();
     if (model_.arithmetic == DenseArithmetic::kBf16) {
-      grid.number = Number::kBfloat16;
+      grid.type = DataType::kBfloat16;
       return absl::OkStatus();
     }
     CYTOPRESS_ASSIGN_OR_RETURN(grid.step, ActivationStep(artifact_, layer));
-    grid.number = layer.relu ? Number::kUint8 : Number::kInt8;
+    grid.type = layer.relu ? DataType::kUint8 : DataType::kInt8;
     return absl::OkStatus();
   }
 
@@ -110,10 +110,10 @@ class ModelBuilder {
       for (int v = 0; v < kPixelValues; ++v) {
         const float value =
             (static_cast<float>(v) / 255.0f - preprocessing.mean[c]) / preprocessing.stddev[c];
-        if (grid.number == Number::kInt8) {
+        if (grid.type == DataType::kInt8) {
           const float steps = std::clamp(std::nearbyint(value / grid.step), -128.0f, 127.0f);
           model_.integer_input.push_back(static_cast<int8_t>(steps));
-        } else if (grid.number == Number::kBfloat16) {
+        } else if (grid.type == DataType::kBfloat16) {
           model_.bfloat16_input.push_back(ToBfloat16(value));
         } else {
           model_.float_input.push_back(value);
@@ -156,11 +156,11 @@ class ModelBuilder {
     c.kernel_height = c.kernel_width = layer.kernel;
     c.stride = layer.stride;
     c.pad_top = c.pad_left = layer.padding;
-    c.source = model_.grids[layer.input].number;
-    c.destination = model_.grids[index].number;
+    c.source = model_.grids[layer.input].type;
+    c.destination = model_.grids[index].type;
     c.relu = layer.relu;
     c.adds_residual = layer.residual >= 0;
-    if (c.adds_residual) c.residual = model_.grids[layer.residual].number;
+    if (c.adds_residual) c.residual = model_.grids[layer.residual].type;
     return c;
   }
 

@@ -21,7 +21,7 @@ enum class DenseArithmetic {
 
 // How the outputs of a layer are stored.
 struct OutputGrid {
-  Number number = Number::kFloat32;
+  DataType type = DataType::kFloat32;
   float step = 1;  // real value = step * stored, for integers
 };
 

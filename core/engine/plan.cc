@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/kernels/windows.h"
+#include "core/kernels/im2col.h"
 
 namespace cytopress {
 namespace {
 
-MaxPool ToMaxPool(const Layer& layer, const Layer& input, Number number) {
+MaxPool ToMaxPool(const Layer& layer, const Layer& input, DataType type) {
   MaxPool pool;
   pool.channels = layer.out_channels;
   pool.in_height = input.out_height;
@@ -18,7 +18,7 @@ MaxPool ToMaxPool(const Layer& layer, const Layer& input, Number number) {
   pool.kernel = layer.kernel;
   pool.stride = layer.stride;
   pool.padding = layer.padding;
-  pool.number = number;
+  pool.type = type;
   return pool;
 }
 
@@ -63,7 +63,7 @@ PackedModel PackModel(const DenseModel& model, const LayerWays& choice, const Bl
   packed.choice = choice;
   packed.kernel = &kernel;
   packed.onednn.resize(layers);
-  packed.of_windows.resize(layers);
+  packed.im2col.resize(layers);
   packed.blocks.resize(layers);
   packed.matrices.resize(layers);
   for (size_t i = 0; i < layers; ++i) {
@@ -80,9 +80,9 @@ PackedModel PackModel(const DenseModel& model, const LayerWays& choice, const Bl
       }
       continue;
     }
-    if (PrefersWindows(*convolution)) {
-      packed.of_windows[i] = std::make_unique<Convolution>(OfWindows(*convolution));
-      convolution = packed.of_windows[i].get();
+    if (PrefersIm2col(*convolution)) {
+      packed.im2col[i] = std::make_unique<Convolution>(Im2colConvolution(*convolution));
+      convolution = packed.im2col[i].get();
     }
     packed.onednn[i] = std::make_unique<PackedConstants>(*convolution);
   }
@@ -125,13 +125,13 @@ Plan::Step Plan::Compile(int index, PackedModel& packed) const {
                                                  maps_[layer.input], maps_[index], *packed.kernel);
   } else if (layer.op == Op::kConv) {
     step.operation = MakeConvolution(*packed.onednn[index], batch_);
-    step.copies_windows = packed.of_windows[index] != nullptr;
+    step.uses_im2col = packed.im2col[index] != nullptr;
   } else if (forms_.written[index] == kBlocks) {
     step.pooling = std::make_shared<const BlockPooling>(layer, maps_[layer.input], maps_[index],
                                                         *packed.kernel);
   } else {
-    const Number number = model_.grids[index].number;
-    step.operation = MakeMaxPool(ToMaxPool(layer, layers[layer.input], number), batch_);
+    const DataType type = model_.grids[index].type;
+    step.operation = MakeMaxPool(ToMaxPool(layer, layers[layer.input], type), batch_);
   }
   return step;
 }
@@ -139,12 +139,12 @@ Plan::Step Plan::Compile(int index, PackedModel& packed) const {
 size_t Plan::image_map_bytes(int layer) const {
   const Layer& shape = model_.network.layers[layer];
   return size_t(shape.out_height) * shape.out_width * shape.out_channels *
-         NumberBytes(model_.grids[layer].number);
+         DataTypeBytes(model_.grids[layer].type);
 }
 
-size_t Plan::WindowRoom(const Step& step) const {
-  if (!step.copies_windows) return 0;
-  const size_t bytes = WindowBytes(model_.convolutions[step.layer], batch_);
+size_t Plan::Im2colRoom(const Step& step) const {
+  if (!step.uses_im2col) return 0;
+  const size_t bytes = Im2colBytes(model_.convolutions[step.layer], batch_);
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
 }
 
@@ -152,7 +152,7 @@ size_t Plan::ScratchBytes(const Step& step) const {
   if (step.convolution) return step.convolution->scratch_bytes();
   if (step.matrix) return step.matrix->scratch_bytes();
   if (step.pooling) return step.pooling->scratch_bytes();
-  return WindowRoom(step) + step.operation->scratch_bytes();
+  return Im2colRoom(step) + step.operation->scratch_bytes();
 }
 
 void Plan::LayOut() {
@@ -166,7 +166,7 @@ void Plan::LayOut() {
 }
 
 uint8_t Plan::Flip(int layer) const {
-  return static_cast<uint8_t>(ZeroOf(model_.grids[layer].number));
+  return static_cast<uint8_t>(ZeroOf(model_.grids[layer].type));
 }
 
 uint8_t* Plan::Map(const Arena& arena, int layer, MapForm form) const {
@@ -183,9 +183,9 @@ void Plan::FillNhwc(const uint8_t* pixels, int count, uint8_t* input) const {
   const int channels = model_.network.spec.input_channels;
   const int64_t image = int64_t{maps_[0].height} * maps_[0].width * channels;
   const int64_t used = count * image, room = batch_ * image;
-  if (model_.grids[0].number == Number::kInt8) {
+  if (model_.grids[0].type == DataType::kInt8) {
     LookUp(model_.integer_input, pixels, used, channels, room, input);
-  } else if (model_.grids[0].number == Number::kBfloat16) {
+  } else if (model_.grids[0].type == DataType::kBfloat16) {
     LookUp(model_.bfloat16_input, pixels, used, channels, room, input);
   } else {
     LookUp(model_.float_input, pixels, used, channels, room, input);
@@ -217,9 +217,9 @@ void Plan::Bind(uint8_t* arena) {
     const Layer& layer = model_.network.layers[step.layer];
     uint8_t* const scratch = arena + layout_.scratch_offset;
     uint8_t* const source = arena + layout_.offsets[layer.input][kNhwc];
-    step.operation->SetAddress(DNNL_ARG_SRC, step.copies_windows ? scratch : source);
+    step.operation->SetAddress(DNNL_ARG_SRC, step.uses_im2col ? scratch : source);
     step.operation->SetAddress(DNNL_ARG_DST, arena + layout_.offsets[step.layer][kNhwc]);
-    step.operation->SetAddress(DNNL_ARG_SCRATCHPAD, scratch + WindowRoom(step));
+    step.operation->SetAddress(DNNL_ARG_SCRATCHPAD, scratch + Im2colRoom(step));
   }
   bound_ = arena;
 }
@@ -228,9 +228,8 @@ void Plan::RunStep(const Step& step, const Arena& arena, int threads) {
   const int input = model_.network.layers[step.layer].input;
   uint8_t* const scratch = arena.data() + layout_.scratch_offset;
   if (step.operation) {
-    if (step.copies_windows) {
-      CopyWindows(model_.convolutions[step.layer], batch_, Map(arena, input, kNhwc), scratch,
-                  threads);
+    if (step.uses_im2col) {
+      Im2col(model_.convolutions[step.layer], batch_, Map(arena, input, kNhwc), scratch, threads);
     }
     return step.operation->Run();
   }

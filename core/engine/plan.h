@@ -44,11 +44,10 @@ LayerWays AllByOneDnn(const Network& network);
 LayerWays AllInBlocks(const Network& network);  // zeros are skipped
 LayerWays AllByMatrix(const Network& network);
 
-// The constants of a model's convolutions, by layer: those that its way needs, null where it does
-// not need them.
+// The constants of a model's convolutions, by layer; null where the layer's way does not need them.
 struct PackedModel {
   std::vector<std::unique_ptr<PackedConstants>> onednn;
-  std::vector<std::unique_ptr<Convolution>> of_windows;  // what of onednn is computed so
+  std::vector<std::unique_ptr<Convolution>> im2col;  // what of onednn is computed so (im2col.h)
   std::vector<std::unique_ptr<BlockWeights>> blocks;
   std::vector<std::unique_ptr<MatrixWeights>> matrices;
   LayerWays choice;
@@ -59,7 +58,7 @@ struct PackedModel {
 };
 
 // `model` must outlive the result; the weights of layers in blocks and of those that are computed
-// by windows are not read again, those of the others as long as PackedConstants needs them.
+// by im2col are not read again, those of the others as long as PackedConstants needs them.
 // Blocks: REQUIRES kInt8 arithmetic. Matrices: and kernel.run_matrix.
 PackedModel PackModel(const DenseModel& model, const LayerWays& choice,
                       const BlockKernel& kernel = BestBlockKernel());
@@ -88,11 +87,11 @@ class Plan {
   size_t image_map_bytes(int layer) const;
 
  private:
-  // One of the four.
+  // Exactly one of operation, convolution, matrix and pooling is set.
   struct Step {
     int layer = 0;
     std::optional<Operation> operation;
-    bool copies_windows = false;  // into working memory, where the operation finds them
+    bool uses_im2col = false;  // of `operation`: it finds the rows in working memory
     std::shared_ptr<const BlockConvolution> convolution;
     std::shared_ptr<const MatrixConvolution> matrix;
     std::shared_ptr<const BlockPooling> pooling;
@@ -100,12 +99,13 @@ class Plan {
 
   bool IsUnread(size_t layer) const { return !model_.unread.empty() && model_.unread[layer]; }
   Step Compile(int layer, PackedModel& packed) const;
-  // Of the working memory, what windows take; the operation's own lies behind.
-  size_t WindowRoom(const Step& step) const;
+  // Of the working memory, what im2col's rows take; the operation's own lies behind.
+  size_t Im2colRoom(const Step& step) const;
   size_t ScratchBytes(const Step& step) const;
   void LayOut();
   void Bind(uint8_t* arena);
-  // 0 or, where block maps hold signed values with something added, what that is.
+  // The XOR mask between a layer's signed bytes and how block maps store them: kSignedZero; 0 where
+  // the bytes are unsigned.
   uint8_t Flip(int layer) const;
   uint8_t* Map(const Arena& arena, int layer, MapForm form) const;
   void FillNhwc(const uint8_t* pixels, int count, uint8_t* input) const;

@@ -60,9 +60,9 @@ void PlanEngine::ClassifyMap(const uint8_t* map, int layer, float* probabilities
   const OutputGrid& grid = model().grids[layer];
   const Classifier& classifier = model().classifier;
   const int positions = shape.out_height * shape.out_width;
-  if (grid.number == Number::kUint8) {
+  if (grid.type == DataType::kUint8) {
     classifier.Classify(map, positions, grid.step, buffers_, probabilities);
-  } else if (grid.number == Number::kBfloat16) {
+  } else if (grid.type == DataType::kBfloat16) {
     Widen(reinterpret_cast<const uint16_t*>(map), int64_t{positions} * shape.out_channels,
           &widened_);
     classifier.Classify(widened_.data(), positions, buffers_, probabilities);

@@ -163,7 +163,7 @@ class CudaEngine : public BatchEngine {
 
  private:
   // The pass of one batch size, recorded, between buffers that stay where they are.
-  struct Plan {
+  struct GraphPlan {
     torch::Tensor host_pixels;  // pinned, so that copies need no copy of their own
     torch::Tensor pixels;
     torch::Tensor probabilities;
@@ -175,7 +175,7 @@ class CudaEngine : public BatchEngine {
     const c10::cuda::CUDAStream stream = stream_.get();
     const c10::cuda::CUDAStreamGuard guard(stream);
     const torch::NoGradGuard no_grad;
-    Plan& plan = plans_.at(batch);
+    GraphPlan& plan = plans_.at(batch);
     std::memcpy(plan.host_pixels.data_ptr(), pixels, count * image_bytes());
     plan.pixels.copy_(plan.host_pixels, /*non_blocking=*/true);
     plan.graph.replay();
@@ -186,7 +186,7 @@ class CudaEngine : public BatchEngine {
   }
 
   // Makes the buffers, and passes that no graph is to record.
-  void WarmUp(int batch, Plan& plan) {
+  void WarmUp(int batch, GraphPlan& plan) {
     const NetworkSpec& spec = model().network.spec;
     const std::vector<int64_t> shape = {batch, spec.input_height, spec.input_width,
                                         spec.input_channels};
@@ -198,7 +198,7 @@ class CudaEngine : public BatchEngine {
     for (int pass = 0; pass < kWarmUpPasses; ++pass) torch_model_->Classify(plan.pixels);
   }
 
-  void Record(Plan& plan) {
+  void Record(GraphPlan& plan) {
     BeginCapture(pool_, plan.graph);
     try {
       plan.probabilities = torch_model_->Classify(plan.pixels);
@@ -215,7 +215,7 @@ class CudaEngine : public BatchEngine {
   // Of all graphs together: only one of them runs at a time, and their results, which live on, are
   // none of each other's memory.
   const GraphPool pool_ = at::cuda::graph_pool_handle();
-  std::map<int, Plan> plans_;  // by batch size
+  std::map<int, GraphPlan> plans_;  // by batch size
 };
 
 // Onto the GPU, whose memory the device gets back with the last engine: LibTorch would keep it, and

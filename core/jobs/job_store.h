@@ -87,9 +87,11 @@ class JobStore {
   virtual absl::StatusOr<int64_t> Revision(const std::string& id) = 0;
 
   // For workers. Start, AppendLedger and Succeed may be said twice: a worker that got no answer
-  // does not know whether it was heard. The oldest queued job whose device fits ("" fits any
-  // worker, else it must be equal); QUEUED -> LEASED, attempt + 1. nullopt when there is none. A
-  // job whose row is damaged fails instead, and the next one is taken.
+  // does not know whether it was heard.
+
+  // Leases the oldest queued job whose device fits ("" fits any worker, else it must be equal);
+  // QUEUED -> LEASED, attempt + 1. nullopt when there is none. A job whose row is damaged fails
+  // instead, and the next one is taken.
   virtual absl::StatusOr<std::optional<LeasedJob>> AcquireLease(const std::string& worker,
                                                                 const std::string& device,
                                                                 absl::Duration duration) = 0;

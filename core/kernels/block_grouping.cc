@@ -71,7 +71,8 @@ bool FitInOrder(const std::vector<RowsBlock<kRows>>& blocks, size_t group) {
   return true;
 }
 
-// Deals the blocks, the heaviest first, forth and back over as few groups as can hold them.
+// Deals the blocks, the heaviest first, in snake order (forth and back) over as few groups as can
+// hold them.
 template <int kRows>
 std::vector<Group<kRows>> Deal(const std::vector<RowsBlock<kRows>>& blocks, int group) {
   std::vector<std::vector<const RowsBlock<kRows>*>> by_load(kMost16BitWeight + 1);

@@ -33,8 +33,10 @@ template <int kRows>
 void AppendExact(const RowsBlock<kRows>& block, std::vector<RowsBlock<kRows>>& blocks);
 
 // `blocks` in an order in which every `group` consecutive ones may be added in 16 bits
-// (BlockKernel::adds_in_16_bits), filled up with blocks of zeros. REQUIRES: each of them may be
-// added by itself (AppendExact).
+// (BlockKernel::adds_in_16_bits), filled up with blocks of zeros. Their own order where that will
+// do; else a heuristic for bin packing: deals them by weight in snake order over as few groups as
+// can hold them, takes out what makes a group too heavy, and puts it by next fit into groups with
+// room, or a new one. REQUIRES: each of them may be added by itself (AppendExact).
 template <int kRows>
 std::vector<RowsBlock<kRows>> GroupBlocks(const std::vector<RowsBlock<kRows>>& blocks, int group);
 

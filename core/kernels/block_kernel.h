@@ -9,8 +9,8 @@
 // - Lane: one of a vector's 32-bit values. It holds 4 channels of one position, or their sum.
 // - Run: positions whose lanes follow each other in memory, as whole vectors.
 // - Tile: runs that are computed in one go (BlockTile). Block maps (block_map.h) and AMX
-//   (MatrixTask) have tiles of their own, which are said there.
-// - Step: what one turn of a loop adds to a row's sums: `group` blocks, or in MatrixTask one tap
+//   (matrix_task.h) have tiles of their own, which are said there.
+// - Step: what one turn of a loop adds to a row's sums: `group` blocks, or in a MatrixTask one tap
 //   and some of its channels.
 // - Alike: rows that have blocks at the same taps and channels, so that they share ids and inputs;
 //   or positions (block_inputs.h) whose windows have the same taps within the map.
@@ -19,12 +19,15 @@
 // A map lies in memory as [channels / 4][positions][4]: a vector holds 4 channels of 8 or 16
 // positions, and one block of weights, broadcast, is multiplied with several such vectors.
 //
-// This is the only header that the instruction sets' own files share with the rest, so it and what
-// they include must define no inline function that the rest may be linked against.
+// This and what it includes are the only headers that the instruction sets' own files share with
+// the rest, so they must define no inline function that the rest may be linked against.
 #ifndef CYTOPRESS_CORE_KERNELS_BLOCK_KERNEL_H_
 #define CYTOPRESS_CORE_KERNELS_BLOCK_KERNEL_H_
 
 #include <cstdint>
+
+#include "core/kernels/matrix_task.h"
+#include "core/kernels/row_outputs.h"
 
 namespace cytopress {
 
@@ -32,37 +35,6 @@ inline constexpr int kBlockChannels = 4;   // of an input; a block has as many b
 inline constexpr int kAlikeRows = 4;       // that may have blocks of the same inputs
 inline constexpr int kMostGroup = 4;       // blocks that are added in 16 bits
 inline constexpr int kMostAlikeGroup = 2;  // the same of rows that are alike: 4 spill registers
-
-// What integers are added to so that the bits of the sum are those of an FP32 number, which spares
-// their conversion: to the bits of 2^23, each of whose successors is larger by 1, or of 1.5 * 2^23,
-// from which one may go either way.
-inline constexpr int32_t kSumBits = 0x4b400000;
-inline constexpr int32_t kSumBase = 3 << 22;
-inline constexpr int32_t kResidualBits = 0x4b000000;
-inline constexpr int32_t kResidualBase = 1 << 23;
-// A residual is added in so many parts of its step, of which FP32 may lose one half.
-inline constexpr int kResidualParts = 64;
-
-// What becomes of the sums of all output channels, one row each:
-//   stored = round(clamp(multiplier * s + (residual_multiplier * r + bias), low, high)) + zero
-// where r is kResidualBase and kResidualParts times the byte that the destination held, and s is
-// the sum, which starts at `initial`. Rounds to the nearest even integer; a product and the
-// addition to it are rounded to FP32 once (std::fma).
-struct RowOutputs {
-  const int32_t* initial;  // one a row, as the following two
-  const float* multiplier;
-  const float* bias;
-  bool adds_residual;
-  float residual_multiplier;
-  float low;
-  float high;
-  int32_t zero;
-  // The sum starts at kSumBits more, is small enough for s to be what its bits are in FP32, and
-  // need not be clamped: low + zero is 0, high + zero is 255, and it fits 32 bits, so packing and
-  // adding the zero, which both saturate, do that. FP32 may lose what a sum of 1 stands for, which
-  // is little.
-  bool sums_are_floats;
-};
 
 // The blocks of all output channels, one row each.
 struct BlockRows : RowOutputs {
@@ -106,40 +78,6 @@ struct BlockTask {
   const BlockTile* tiles;
   int tile_count;
   int64_t channel_stride;  // bytes from 4 output channels to the next 4 of a tile
-};
-
-// All weights of a convolution, multiplied with tiles of 16 rows (of output channels) and tiles of
-// 16 positions. A step is a tap and up to 16 blocks of neighbouring channels.
-inline constexpr int kTileRows = 16;
-inline constexpr int kTileRowBytes = 64;  // of a row's weights for a step
-inline constexpr int kTileBytes = kTileRows * kTileRowBytes;
-inline constexpr int kPairRows = 2 * kTileRows;  // which are computed together
-
-struct MatrixStep {
-  int64_t weights;  // bytes from the first step of two tiles of rows
-  int64_t inputs;   // bytes from a vector's source to the first block of its first position
-};
-
-// Positions that fill a vector, as offsets in bytes from the start of the source (of a window's
-// first input) and of the destination (of output channels 0 to 3).
-struct MatrixVector {
-  int64_t source;
-  int64_t destination;
-};
-
-struct MatrixTask {
-  RowOutputs outputs;
-  int rows;
-  // [rows / 32, rounded up][step][2 tiles][16 rows][64 bytes], of which a step uses 4 * blocks.
-  const int8_t* weights;
-  int64_t pair_bytes;  // from two tiles of rows to the next two
-  const MatrixStep* steps;
-  int step_count;
-  int blocks;             // of a step
-  int64_t source_stride;  // bytes from 4 channels of the source to the next 4
-  const MatrixVector* vectors;
-  int vector_count;
-  int64_t channel_stride;  // the same of the destination
 };
 
 // One implementation. All give the same bytes.

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/kernels/block_vectors_avx512vnni.h"
+#include "core/kernels/matrix_task.h"
 
 namespace cytopress {
 namespace {

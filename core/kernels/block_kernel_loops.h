@@ -1,29 +1,53 @@
-// The loops that all instruction sets share, over a class of their vectors `V`. To be included once
+// The loops that all instruction sets share, over a class `V` of their vectors. To be included once
 // a translation unit, which its own compiler flags may apply to: everything is local to it.
 //
-// V has: Int and Float, vectors of kLanes 32-bit values; kMostVectors, of sums that leave it enough
-// registers, and kTogetherVectors, if 4 rows have so many each, or kAlikeVectors, if those have
-// blocks of the same inputs (0: no use is made of that);
-// Load and Store of 4 * kLanes bytes as Int; Set(int32_t), Set(float); Accumulate<G>(sum, run,
-// distances, weights), which adds G blocks' products; LargerBytes(a, b); LoadIndex(const
-// int32_t*), and GatherWhere and LoadWhere(index, from, fill): 4 bytes of each lane's index, or
-// those of the lane itself, and `fill` where the index is negative; and the operations that Finish
-// uses. Where kBroadcastsBlocks is true, it also has AccumulateBlock(sum, inputs, weights), which
-// adds a block's products. Where kFewPositions is, it has SumFewPositions<G>(task, distance, row,
-// source, sums), the sums of 4 rows at up to 4 positions, in the first lanes, which where
-// kAsksForAlike is true prefetches rows that are alike itself; it may make them of
-// - SumQuarters, which needs Quarter, of 4 values: SetQuarter(int32_t), AccumulateQuarter, as
-//   AccumulateBlock, and SumOf(a, b), in the first lanes;
-// - for a single one SumSinglePosition, which needs AccumulateGathered(sum, source, ids, weights,
-//   count): to lane i < count the product of block i with the 4 bytes that are 4 * ids[i] from the
-//   source; RowSums(sum): of the lanes j, j + 4, ..., in the 4 lanes of row j, which Spread(values)
-//   fills with values[j] and of which RowOf<J>(sums) makes the first.
+// Every V has the constants
+// - kLanes: 32-bit values of a vector;
+// - kMostVectors: in all runs of a tile; one row's sums leave it enough registers;
+// - kTogetherVectors: in tiles of up to so many, 4 rows are summed at once;
+// - kAlikeVectors: the same of rows that have blocks of the same inputs; 0: no use is made of that;
+// - kAddsIn16Bits: as BlockKernel::adds_in_16_bits; only then groups are of more than one block;
+// - kBroadcastsBlocks, kFewPositions: whether it has what is said below;
+// - kAsksForAlike: whether its SumFewPositions itself prefetches the blocks of rows that are alike.
+//
+// Every V has the types Int and Float, vectors of kLanes values, and the functions
+// - Load(bytes), Store(bytes, Int): 4 * kLanes bytes; LoadIndex(const int32_t*): kLanes of them;
+// - GatherWhere(index, from, fill), LoadWhere(index, from, fill): the 4 bytes that are 4 * index
+//   from `from`, or those of the lane itself; `fill` where the index is negative;
+// - Set(int32_t), Set(float): the same in all lanes;
+// - Accumulate<G>(sum, run, distances, blocks): adds the products of G blocks, each in all lanes of
+//   one of `blocks`, with the vectors that are distances[0] to distances[G - 1] from `run`;
+// - LargerBytes(a, b): the larger one, byte by byte; Add(a, b);
+// - ToFloat(Int): the values; AsFloat(Int): the bits; Round(Float): to the nearest, ties to even;
+// - MultiplyAdd(a, b, c): a * b + c, rounded once; Bound(a, low, high);
+// - Residual<J>(Int): kResidualBase and kResidualParts times byte J of each lane, as Float;
+// - Interleave<kAddsZero>(a, b, c, d, zero): in each lane a byte of each of the 4, to which `zero`
+//   is added where kAddsZero is true (else it is 0), clamped to [0, 255].
+//
+// If kBroadcastsBlocks:
+// - AccumulateBlock(sum, inputs, weights): adds the products of the block at `weights`.
+//
+// If kFewPositions:
+// - SumFewPositions<G>(task, distance, row, source, sums): the sums of 4 rows at up to 4 positions,
+//   in the first lanes. It may be made of the following two.
+//
+// If it calls SumQuarters, the type Quarter, of 4 values, and
+// - SetQuarter(int32_t); AccumulateQuarter(sum, inputs, weights), as AccumulateBlock;
+// - SumOf(a, b): of two Quarters, in the first lanes.
+//
+// If it calls SumSinglePosition, for one position,
+// - AccumulateGathered(sum, source, ids, weights, count): adds to lane i < count the product of
+//   block i with the 4 bytes that are 4 * ids[i] from the source;
+// - RowSums(sum): the sum of the lanes j, j + 4, ... in the 4 lanes of row j, from 4 * j on;
+// - Spread(values): values[j] in the 4 lanes of row j;
+// - RowOf<J>(sums): makes the lanes of row J the first.
 #ifndef CYTOPRESS_CORE_KERNELS_BLOCK_KERNEL_LOOPS_H_
 #define CYTOPRESS_CORE_KERNELS_BLOCK_KERNEL_LOOPS_H_
 
 #include <cstring>
 
 #include "core/kernels/block_kernel.h"
+#include "core/kernels/row_outputs.h"
 
 namespace cytopress {
 namespace {

@@ -80,14 +80,14 @@ bool CoversWholeInput(const Convolution& c) {
 
 }  // namespace
 
-size_t NumberBytes(Number number) {
-  switch (number) {
-    case Number::kFloat32:
+size_t DataTypeBytes(DataType type) {
+  switch (type) {
+    case DataType::kFloat32:
       return 4;
-    case Number::kBfloat16:
+    case DataType::kBfloat16:
       return 2;
-    case Number::kUint8:
-    case Number::kInt8:
+    case DataType::kUint8:
+    case DataType::kInt8:
       break;
   }
   return 1;

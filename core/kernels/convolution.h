@@ -10,9 +10,9 @@
 namespace cytopress {
 
 // How a value between two layers is stored.
-enum class Number { kUint8, kInt8, kBfloat16, kFloat32 };
+enum class DataType { kUint8, kInt8, kBfloat16, kFloat32 };
 
-size_t NumberBytes(Number number);
+size_t DataTypeBytes(DataType type);
 
 // destination = store(relu(multiplier[o] * sum(weight * source) + bias[o]
 //                          + residual_multiplier * residual))
@@ -31,11 +31,11 @@ struct Convolution {
   int pad_top = 0;  // what the windows need below and to the right follows from the sizes
   int pad_left = 0;
 
-  Number source = Number::kFloat32;
-  Number destination = Number::kFloat32;
+  DataType source = DataType::kFloat32;
+  DataType destination = DataType::kFloat32;
   bool relu = false;
   bool adds_residual = false;
-  Number residual = Number::kFloat32;
+  DataType residual = DataType::kFloat32;
   float residual_multiplier = 1;  // 1 for kBfloat16 and kFloat32
 
   // [out, in, kernel_height, kernel_width]; one of the two is filled: integers for integer sources.

@@ -10,6 +10,7 @@
 #include "core/kernels/block_kernel.h"
 #include "core/kernels/block_map.h"
 #include "core/kernels/convolution.h"
+#include "core/kernels/matrix_task.h"
 #include "core/kernels/matrix_weights.h"
 
 namespace cytopress {

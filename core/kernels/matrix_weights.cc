@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/kernels/block_kernel.h"
 #include "core/kernels/weight_reader.h"
 
 namespace cytopress {

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/kernels/block_kernel.h"
 #include "core/kernels/convolution.h"
+#include "core/kernels/matrix_task.h"
 #include "core/kernels/row_constants.h"
 
 namespace cytopress {

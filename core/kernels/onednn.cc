@@ -6,26 +6,26 @@
 namespace cytopress {
 namespace {
 
-using DataType = dnnl::memory::data_type;
+using DnnlType = dnnl::memory::data_type;
 using Tag = dnnl::memory::format_tag;
 using Dims = dnnl::memory::dims;
 
-DataType ToDataType(Number number) {
-  switch (number) {
-    case Number::kUint8:
-      return DataType::u8;
-    case Number::kInt8:
-      return DataType::s8;
-    case Number::kBfloat16:
-      return DataType::bf16;
-    case Number::kFloat32:
+DnnlType ToDnnl(DataType type) {
+  switch (type) {
+    case DataType::kUint8:
+      return DnnlType::u8;
+    case DataType::kInt8:
+      return DnnlType::s8;
+    case DataType::kBfloat16:
+      return DnnlType::bf16;
+    case DataType::kFloat32:
       break;
   }
-  return DataType::f32;
+  return DnnlType::f32;
 }
 
 bool IsInteger(const Convolution& c) {
-  return c.source == Number::kUint8 || c.source == Number::kInt8;
+  return c.source == DataType::kUint8 || c.source == DataType::kInt8;
 }
 
 // oneDNN 2.x adds the bias before it multiplies, 3.x after.
@@ -37,7 +37,7 @@ std::vector<float> BiasForVersion(const Convolution& c) {
 }
 
 dnnl::memory CopyOf(const std::vector<float>& values) {
-  const dnnl::memory::desc layout({static_cast<dnnl::memory::dim>(values.size())}, DataType::f32,
+  const dnnl::memory::desc layout({static_cast<dnnl::memory::dim>(values.size())}, DnnlType::f32,
                                   Tag::x);
   dnnl::memory memory(layout, CpuEngine());
   std::memcpy(memory.get_data_handle(), values.data(), values.size() * sizeof(float));
@@ -51,7 +51,7 @@ dnnl::primitive_attr MakeAttributes(const Convolution& c) {
   if (c.adds_residual) {
     const bool same = c.residual == c.destination;
     post_ops.append_sum(c.residual_multiplier, /*zero_point=*/0,
-                        same ? DataType::undef : ToDataType(c.residual));
+                        same ? DnnlType::undef : ToDnnl(c.residual));
   }
 #if DNNL_VERSION_MAJOR >= 3
   if (IsInteger(c)) attributes.set_scales_mask(DNNL_ARG_WEIGHTS, /*mask=*/1 << 0);
@@ -64,7 +64,7 @@ dnnl::primitive_attr MakeAttributes(const Convolution& c) {
   return attributes;
 }
 
-dnnl::memory::desc DescribeWeights(const Convolution& c, DataType type, Tag tag) {
+dnnl::memory::desc DescribeWeights(const Convolution& c, DnnlType type, Tag tag) {
   return {{c.out_channels, c.in_channels, c.kernel_height, c.kernel_width}, type, tag};
 }
 
@@ -72,14 +72,12 @@ dnnl::memory::desc DescribeWeights(const Convolution& c, DataType type, Tag tag)
 dnnl::memory PlainWeights(const Convolution& c) {
   const void* const plain = IsInteger(c) ? static_cast<const void*>(c.integer_weights.data())
                                          : static_cast<const void*>(c.float_weights.data());
-  const DataType type = IsInteger(c) ? DataType::s8 : DataType::f32;
+  const DnnlType type = IsInteger(c) ? DnnlType::s8 : DnnlType::f32;
   return {DescribeWeights(c, type, Tag::oihw), CpuEngine(), const_cast<void*>(plain)};
 }
 
 // Of the weights as they are multiplied: like the source, but integers are signed.
-DataType WeightType(const Convolution& c) {
-  return IsInteger(c) ? DataType::s8 : ToDataType(c.source);
-}
+DnnlType WeightType(const Convolution& c) { return IsInteger(c) ? DnnlType::s8 : ToDnnl(c.source); }
 
 dnnl::convolution_forward::primitive_desc Describe(const Convolution& c, int batch) {
   // The rows of a matrix product are all alike, so a batch may as well be one tall image, which
@@ -87,12 +85,12 @@ dnnl::convolution_forward::primitive_desc Describe(const Convolution& c, int bat
   const int images = c.is_pointwise() ? 1 : batch;
   const int stacked = c.is_pointwise() ? batch : 1;
   const dnnl::memory::desc source({images, c.in_channels, c.in_height * stacked, c.in_width},
-                                  ToDataType(c.source), Tag::nhwc);
+                                  ToDnnl(c.source), Tag::nhwc);
   const dnnl::memory::desc destination(
-      {images, c.out_channels, c.out_height * stacked, c.out_width}, ToDataType(c.destination),
+      {images, c.out_channels, c.out_height * stacked, c.out_width}, ToDnnl(c.destination),
       Tag::nhwc);
   const dnnl::memory::desc weights = DescribeWeights(c, WeightType(c), Tag::any);
-  const dnnl::memory::desc bias({c.out_channels}, DataType::f32, Tag::x);
+  const dnnl::memory::desc bias({c.out_channels}, DnnlType::f32, Tag::x);
   const Dims strides = {c.stride, c.stride};
   const Dims before = {c.pad_top, c.pad_left};
   const Dims after = {c.pad_bottom(), c.pad_right()};
@@ -109,10 +107,10 @@ dnnl::convolution_forward::primitive_desc Describe(const Convolution& c, int bat
 }
 
 dnnl::pooling_forward::primitive_desc Describe(const MaxPool& p, int batch) {
-  const dnnl::memory::desc source({batch, p.channels, p.in_height, p.in_width},
-                                  ToDataType(p.number), Tag::nhwc);
+  const dnnl::memory::desc source({batch, p.channels, p.in_height, p.in_width}, ToDnnl(p.type),
+                                  Tag::nhwc);
   const dnnl::memory::desc destination({batch, p.channels, p.out_height, p.out_width},
-                                       ToDataType(p.number), Tag::nhwc);
+                                       ToDnnl(p.type), Tag::nhwc);
   const auto after = [&p](int in_size, int out_size) {
     return std::max(0, (out_size - 1) * p.stride + p.kernel - in_size - p.padding);
   };
@@ -218,7 +216,7 @@ PackedConstants::PackedConstants(const Convolution& convolution)
 
 bool PackedConstants::needs_plain_weights() const {
   // Where sources are signed, oneDNN packs sums of the weights with them, and reads no such layout.
-  return layouts_.empty() || convolution_->source == Number::kInt8;
+  return layouts_.empty() || convolution_->source == DataType::kInt8;
 }
 
 dnnl::memory PackedConstants::Weights(const dnnl::memory::desc& layout) {

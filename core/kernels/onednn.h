@@ -97,7 +97,7 @@ struct MaxPool {
   int kernel = 1;
   int stride = 1;
   int padding = 0;
-  Number number = Number::kFloat32;
+  DataType type = DataType::kFloat32;
 };
 Operation MakeMaxPool(const MaxPool& pool, int batch);
 

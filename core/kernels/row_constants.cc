@@ -42,7 +42,7 @@ RowConstants::RowConstants(const Convolution& convolution) : zero_(ZeroOf(convol
                            2 * kLargestInput * std::abs(double{convolution.residual_multiplier}));
     largest_multiplier = std::max(largest_multiplier, std::abs(multiplier_.back()));
   }
-  const bool packing_clamps = convolution.destination == Number::kUint8 || !convolution.relu;
+  const bool packing_clamps = convolution.destination == DataType::kUint8 || !convolution.relu;
   sums_are_floats_ = packing_clamps && largest_sum <= kMostSum && largest_value < kMostPacked &&
                      largest_multiplier <= kMostMultiplier;
   SetBias(convolution);
@@ -72,7 +72,7 @@ RowOutputs RowConstants::View(const Convolution& convolution) const {
   outputs.bias = bias_.data();
   outputs.adds_residual = convolution.adds_residual;
   outputs.residual_multiplier = convolution.residual_multiplier / kResidualParts;
-  const bool is_signed = convolution.destination == Number::kInt8;
+  const bool is_signed = convolution.destination == DataType::kInt8;
   outputs.low = is_signed && !convolution.relu ? -128.0f : 0.0f;
   outputs.high = is_signed ? 127.0f : 255.0f;
   outputs.zero = ZeroOf(convolution.destination);

@@ -5,15 +5,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/kernels/block_kernel.h"
 #include "core/kernels/convolution.h"
+#include "core/kernels/row_outputs.h"
 
 namespace cytopress {
 
 // Signed maps are stored with this added, since the kernels multiply unsigned inputs.
 inline constexpr int kSignedZero = 128;
 
-inline int ZeroOf(Number number) { return number == Number::kInt8 ? kSignedZero : 0; }
+inline int ZeroOf(DataType type) { return type == DataType::kInt8 ? kSignedZero : 0; }
 
 // Immutable. Its answers depend on nothing but the convolution, so that kernels which sum up in
 // different ways give the same bytes.

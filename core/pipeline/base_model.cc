@@ -68,7 +68,7 @@ absl::Status CheckPositions(const std::vector<std::string>& names, const Pipelin
     found.insert(*place);
     if (*place == i || !moved.empty()) continue;
     moved = absl::StrCat("'", name, "' is class ", i, " of ", dataset.name, " and class ", *place,
-                         " of ", state.parent);
+                         " of ", state.parent.name);
   }
   if (moved.empty()) return absl::OkStatus();
   std::vector<std::string> missing;
@@ -79,7 +79,7 @@ absl::Status CheckPositions(const std::vector<std::string>& names, const Pipelin
       "dataset.class_names: ", moved,
       ", so that classes cannot go by their position; nor can they by their names, as the data "
       "have no ",
-      JoinFew(std::move(missing)), "; name the data's classes as ", state.parent,
+      JoinFew(std::move(missing)), "; name the data's classes as ", state.parent.name,
       " does, in the order of their labels (--class-names)"));
 }
 
@@ -135,13 +135,13 @@ std::optional<Finding> RemarkOnData(const Artifact& artifact, const PipelineStat
   if ((same || hash.empty()) && classes.empty()) return std::nullopt;
   std::string text;
   if (hash.empty()) {
-    text = absl::StrCat(state.parent, " does not say what data it was made from");
+    text = absl::StrCat(state.parent.name, " does not say what data it was made from");
   } else if (same) {
-    text = absl::StrCat("the data that ", state.parent, " was made from, by other names");
+    text = absl::StrCat("the data that ", state.parent.name, " was made from, by other names");
   } else {
     text = absl::StrCat(
-        "other data: ", state.parent, " was made from ", artifact.provenance.dataset_name(), " ",
-        hash.substr(0, kHashDigits), ", these are ", state.dataset.name, " ",
+        "other data: ", state.parent.name, " was made from ", artifact.provenance.dataset_name(),
+        " ", hash.substr(0, kHashDigits), ", these are ", state.dataset.name, " ",
         state.dataset.content_hash.substr(0, kHashDigits),
         "; where they share images with its training images, test figures are too good");
   }
@@ -156,7 +156,7 @@ absl::Status CheckFits(const Artifact& artifact, const PipelineState& state) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "base_model: %s classifies %dx%dx%d images into %d classes; the data set %s has %dx%dx%d "
         "images of %d classes",
-        state.parent, network.input_height, network.input_width, network.input_channels,
+        state.parent.name, network.input_height, network.input_width, network.input_channels,
         network.classes, data.name, data.height, data.width, data.channels, data.classes()));
   }
   return absl::OkStatus();
@@ -201,13 +201,13 @@ absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state) {
   CYTOPRESS_RETURN_IF_ERROR(TakeOrderOf(artifact.class_names, state));
   // Its weights know images normalized in its way, and what is made of it is served in that way.
   state.dataset.preprocessing = artifact.preprocessing;
-  CYTOPRESS_ASSIGN_OR_RETURN(state.dense, ScoreOfFile(artifact, state));
+  CYTOPRESS_ASSIGN_OR_RETURN(state.parent.score, ScoreOfFile(artifact, state));
   CYTOPRESS_ASSIGN_OR_RETURN(const Network parent, BuildNetwork(artifact.network));
   if (state.spec.network().stem() != v1::STEM_UNSPECIFIED) {
     CYTOPRESS_ASSIGN_OR_RETURN(artifact.network.stem, FromProto(state.spec.network().stem()));
   }
   CYTOPRESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(artifact.network));
-  state.parent_macs = static_cast<double>(Macs(parent)) / static_cast<double>(Macs(network));
+  state.parent.macs_ratio = static_cast<double>(Macs(parent)) / static_cast<double>(Macs(network));
   state.network =
       std::make_unique<TorchNetwork>(std::move(network), state.device, state.spec.recipe().seed());
   CYTOPRESS_RETURN_IF_ERROR(TakeWeights(artifact, state));

@@ -15,8 +15,8 @@ namespace cytopress {
 // numbers the data set's classes as the model does, and has its images normalized as the model
 // knows them. Returns what the reader of the ledger is to know about it. INVALID_ARGUMENT when the
 // data set's images or classes are not the model's, or when only some of its classes have names by
-// which they are found, at other positions. REQUIRES: the data set is loaded, state.parent is the
-// base model.
+// which they are found, at other positions. REQUIRES: the data set is loaded, state.parent.name is
+// the base model.
 absl::StatusOr<std::optional<Finding>> LoadBaseModel(PipelineState& state);
 
 // The sparsity that a ledger's last model had before it was rounded; nothing when no line tells.

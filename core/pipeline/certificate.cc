@@ -46,7 +46,7 @@ absl::StatusOr<double> MeasureLatency(Engine& engine, const Dataset& dataset,
 
 absl::Status CompareWithParent(const PipelineState& state, const v1::Evaluation& test,
                                const ShareDone& done, v1::Certificate& certificate) {
-  certificate.set_parent(state.parent);
+  certificate.set_parent(state.parent.name);
   CYTOPRESS_ASSIGN_OR_RETURN(v1::Evaluation parent, EvaluateParent(state, "test", done));
   const McNemar comparison = CompareByMcNemar(RightOf(parent), RightOf(test));
   certificate.set_only_parent_right(comparison.only_first_right);
@@ -73,7 +73,7 @@ void AddLowestRecall(const v1::Evaluation& test, v1::Certificate& certificate) {
 absl::StatusOr<v1::Certificate> Certify(const PipelineState& state, const Artifact& artifact,
                                         const v1::Evaluation& test, const ShareDone& done) {
   v1::Certificate certificate;
-  if (!state.parent.empty()) {
+  if (!state.parent.name.empty()) {
     CYTOPRESS_RETURN_IF_ERROR(
         CompareWithParent(state, test, PartOf(done, 0, kParentDone), certificate));
   }

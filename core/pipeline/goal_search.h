@@ -42,14 +42,21 @@ struct GoalProgress {
   int epochs = 0;
 };
 
-// The bytes to give the layers of the next try, or nothing when the search is over. Without a bound
-// of bytes the first try's file is a 24th of the dense model; budgets fall by 1.6 while tries are
-// accurate, rise by it while none is, and are bisected between the two. With one, the search begins
-// just below the bound, comes down by what a file exceeds it, and is over as soon as the goal is
-// met; more than the bound is never tried. A first try that loses too much is made again with the
-// same budget, up to twice, to be trained longer.
-// Below the least nothing is tried, but that once, as all of these are estimates. REQUIRES: `goal`
-// has its defaults filled in.
+// The bytes to give the layers of the next try, or nothing when the search is over, as it is after
+// goal.max_tries.
+// 1. Without a bound of bytes the first try's file is to be a 24th of the dense model. Budgets are
+//    divided by 1.6 while all tries are accurate, and multiplied by it while none is, up to a file
+//    of a quarter of the dense model. Then they are bisected (geometric mean) between the smallest
+//    accurate one and the largest below it that is not, until these are within 15 % of each other.
+// 2. With a bound of bytes the first budget and what every file has beside it are 95 % of that, or
+//    a quarter of the dense model if this is less; no budget is larger. While tries are accurate
+//    and too large or too slow, budgets are divided by 1.6, or by the ratio of the layers' bytes to
+//    the first budget where this is smaller and no latency is asked for. Then they are bisected as
+//    above. The first try that meets the goal is the last.
+// 3. With a bound of bytes a first try that loses too much is repeated up to twice with the same
+//    budget, trained longer (TimesTheEpochs).
+// 4. A budget below `least` becomes `least`, which is tried once, as all of these are estimates.
+// REQUIRES: `goal` has its defaults filled in.
 std::optional<double> NextBudget(const v1::Goal& goal, const GoalSizes& sizes,
                                  const std::vector<GoalTry>& tries);
 
@@ -60,8 +67,7 @@ int TimesTheEpochs(const v1::Goal& goal, const std::vector<GoalTry>& tries);
 // The index of the smallest file that meets the goal.
 std::optional<size_t> BestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries);
 
-// Where none meets it: of the accurate tries the one that exceeds the bound it is farthest from by
-// the smallest factor.
+// Where none meets it: the accurate try whose worst ratio to its bounds is the smallest.
 std::optional<size_t> NearestTry(const v1::Goal& goal, const std::vector<GoalTry>& tries);
 
 }  // namespace cytopress

@@ -10,13 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "core/base/amounts.h"
 #include "core/base/status_macros.h"
 #include "core/compression/sensitivity.h"
 #include "core/pipeline/goal_search.h"
 #include "core/pipeline/goal_tries.h"
 #include "core/pipeline/publishing.h"
 #include "core/pipeline/stages.h"
+#include "core/pipeline/try_plan.h"
 
 namespace cytopress {
 namespace {
@@ -39,18 +39,20 @@ double LeastOf(const LayerSensitivity& layer) {
 class Search {
  public:
   // What the tries came to so far, in order: from it follow the epochs of the next ones.
-  void Heed(const v1::Goal& goal, const std::vector<GoalTry>& tries) {
-    times_ = {1};
+  void NoteResults(const v1::Goal& goal, const std::vector<GoalTry>& tries) {
+    epoch_factors_ = {1};
     std::vector<GoalTry> before;
     for (const GoalTry& done : tries) {
       before.push_back(done);
-      times_.push_back(TimesTheEpochs(goal, before));
+      epoch_factors_.push_back(TimesTheEpochs(goal, before));
     }
   }
 
   // How many times the epochs of the first try this one trains; at least so many if it is not the
   // next one yet.
-  int Times(size_t index) const { return times_[std::min(index, times_.size() - 1)]; }
+  int EpochFactor(size_t index) const {
+    return epoch_factors_[std::min(index, epoch_factors_.size() - 1)];
+  }
 
   // REQUIRES: the network is the dense model.
   absl::Status Measure(PipelineState& state, const std::function<absl::Status(double)>& progress) {
@@ -69,53 +71,9 @@ class Search {
   const std::vector<LayerSensitivity>& sensitivity() const { return sensitivity_; }
 
  private:
-  std::vector<int> times_ = {1};  // by try, up to the next
+  std::vector<int> epoch_factors_ = {1};  // by try, up to the next
   std::vector<LayerSensitivity> sensitivity_;
 };
-
-// Options of the stages of one try.
-struct Plan {
-  v1::PruneOptions prune;
-  v1::QuantizeOptions quantize;
-  std::string choices;  // layer by layer
-  std::string text;
-};
-
-std::vector<int> Choose(const v1::Goal& goal, const std::vector<LayerSensitivity>& sensitivity,
-                        double budget) {
-  std::vector<std::vector<LayerChoice>> choices;
-  for (const LayerSensitivity& layer : sensitivity) choices.push_back(layer.choices);
-  return Allocate(choices, budget, goal.max_latency_ms() > 0 ? BytesOfWork(choices) : 0);
-}
-
-Plan MakePlan(const v1::Recipe& recipe, const PipelineState& state,
-              const std::vector<LayerSensitivity>& sensitivity, double budget) {
-  const std::vector<int> chosen = Choose(state.spec.goal(), sensitivity, budget);
-  Plan plan{recipe.prune(), recipe.quantize(), "", ""};
-  double removed = 0, weights = 0, least = 1, most = 0;
-  int int4_layers = 0;
-  for (size_t i = 0; i < sensitivity.size(); ++i) {
-    const LayerChoice& choice = sensitivity[i].choices[chosen[i]];
-    const std::string& layer = sensitivity[i].layer;
-    (*plan.prune.mutable_layer_sparsity())[layer] = choice.sparsity;
-    (*plan.quantize.mutable_layer_weights())[layer] = choice.weights;
-    absl::StrAppend(&plan.choices, layer, " ", choice.sparsity, " ",
-                    v1::WeightType_Name(choice.weights), "\n");
-    const auto count = static_cast<double>(state.network->tensors().at(layer + ".weight").numel());
-    removed += std::round(choice.sparsity * count);
-    weights += count;
-    least = std::min(least, choice.sparsity);
-    most = std::max(most, choice.sparsity);
-    int4_layers += choice.weights == v1::WEIGHT_TYPE_INT4 ? 1 : 0;
-  }
-  plan.prune.set_sparsity(removed / weights);
-  plan.text = absl::StrFormat(
-      "%s for the weights: %d of %d layers INT4, the others INT8; %.1f %% pruned, %g to %g %% "
-      "of a layer",
-      ReadableBytes(std::llround(budget)), int4_layers, sensitivity.size(), 100 * removed / weights,
-      100 * least, 100 * most);
-  return plan;
-}
 
 class TryStage : public Stage {
  public:
@@ -136,7 +94,7 @@ class TryStage : public Stage {
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     CYTOPRESS_ASSIGN_OR_RETURN(const Next next, FindNext(state));
     StageOutcome outcome;
-    if (!next.budget) return Over();
+    if (!next.budget) return SearchOver();
     if (OutOfTime(state, context, next)) {
       if (!state.goal.out_of_time_at) state.goal.out_of_time_at = index_;
       outcome.sparsity = 0;
@@ -156,7 +114,7 @@ class TryStage : public Stage {
     }
     // How long the next ones take follows from what this one came to.
     CYTOPRESS_ASSIGN_OR_RETURN(const std::vector<GoalTry> tries, FinishedTries(state, index_ + 1));
-    search_->Heed(state.spec.goal(), tries);
+    search_->NoteResults(state.spec.goal(), tries);
     if (state.goal.spent > Budget(state)) {
       absl::StrAppendFormat(&outcome.note, "; ended %.0f s after the time budget",
                             absl::ToDoubleSeconds(state.goal.spent - Budget(state)));
@@ -184,7 +142,7 @@ class TryStage : public Stage {
 
   int Epochs(const PipelineState& state) const {
     const int first = state.goal.epochs > 0 ? state.goal.epochs : recipe_.finetune().epochs();
-    return search_->Times(index_) * first;
+    return search_->EpochFactor(index_) * first;
   }
 
   static absl::Duration Budget(const PipelineState& state) {
@@ -207,7 +165,7 @@ class TryStage : public Stage {
   absl::StatusOr<Next> FindNext(const PipelineState& state) const {
     Next next;
     CYTOPRESS_ASSIGN_OR_RETURN(next.tries, FinishedTries(state, index_));
-    search_->Heed(state.spec.goal(), next.tries);
+    search_->NoteResults(state.spec.goal(), next.tries);
     if (next.tries.size() == index_) {
       next.budget = NextBudget(state.spec.goal(), SizesOf(state), next.tries);
     }
@@ -229,7 +187,7 @@ class TryStage : public Stage {
                Budget(state);
   }
 
-  static StageOutcome Over() {
+  static StageOutcome SearchOver() {
     StageOutcome outcome;
     outcome.sparsity = 0;  // the network is that of an earlier try
     outcome.note = "not needed: the search is over";
@@ -239,9 +197,9 @@ class TryStage : public Stage {
   // The last try whose layers would have the same choices, and that was trained as long.
   std::optional<size_t> SameAs(const v1::Goal& goal, const Next& next) const {
     if (IsMadeAgain(next)) return std::nullopt;
-    const std::vector<int> chosen = Choose(goal, search_->sensitivity(), *next.budget);
+    const std::vector<int> chosen = ChooseForLayers(goal, search_->sensitivity(), *next.budget);
     for (size_t i = next.tries.size(); i-- > 0;) {
-      if (Choose(goal, search_->sensitivity(), next.tries[i].budget) == chosen) return i;
+      if (ChooseForLayers(goal, search_->sensitivity(), next.tries[i].budget) == chosen) return i;
     }
     return std::nullopt;
   }
@@ -255,12 +213,12 @@ class TryStage : public Stage {
     // Again: only now is the least known.
     CYTOPRESS_ASSIGN_OR_RETURN(const Next next, FindNext(state));
     if (!next.budget) {
-      outcome = Over();
+      outcome = SearchOver();
       return absl::OkStatus();
     }
-    const Plan plan = MakePlan(recipe_, state, search_->sensitivity(), *next.budget);
+    const TryPlan plan = MakeTryPlan(recipe_, state, search_->sensitivity(), *next.budget);
     outcome.note = plan.text;
-    state.plan = absl::StrCat(plan.choices, Epochs(state), " epochs");
+    state.try_plan = absl::StrCat(plan.choices, Epochs(state), " epochs");
     if (IsMadeAgain(next)) {
       absl::StrAppend(&outcome.note, "; again, with ", Epochs(state), " epochs");
     }

@@ -63,16 +63,15 @@ Score MakeScore(double accuracy, double auc, const Counts& confusion) {
 }
 
 // REQUIRES: the class has images.
-double RecallOf(const ClassScore& score) {
-  return static_cast<double>(score.right) / static_cast<double>(score.images);
+double RecallOf(const ClassRecall& own) {
+  return static_cast<double>(own.right) / static_cast<double>(own.images);
 }
 
-bool IsLost(const ClassScore& score, const ClassScore& dense) {
-  if (score.images == 0 || dense.images < kLeastClassImages) return false;
+bool IsLost(const ClassRecall& now, const ClassRecall& dense) {
+  if (now.images == 0 || dense.images < kLeastClassImages) return false;
   if (RecallOf(dense) < kLeastClassRecall) return false;
-  if (IsWithin(RecallOf(dense) - RecallOf(score), kLostRecall)) return false;
-  return WilsonInterval(score.right, score.images).high <
-         WilsonInterval(dense.right, dense.images).low;
+  if (IsWithin(RecallOf(dense) - RecallOf(now), kLostRecall)) return false;
+  return WilsonInterval(now.right, now.images).high < WilsonInterval(dense.right, dense.images).low;
 }
 
 // Names the class that lost most.

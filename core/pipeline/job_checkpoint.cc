@@ -55,7 +55,7 @@ void PutScore(const Score& score, TensorTable& table) {
       ToTensor<double>({score.accuracy, score.auc, static_cast<double>(score.answer),
                         score.answer_share, score.class_share, static_cast<double>(score.missed)});
   std::vector<int64_t> counts;
-  for (const ClassScore& own : score.by_class) {
+  for (const ClassRecall& own : score.by_class) {
     counts.push_back(own.right);
     counts.push_back(own.images);
   }
@@ -163,10 +163,10 @@ void PutState(size_t next_stage, const PipelineState& state, TensorTable& table)
   PutAll("network/", state.network->tensors(), table);
   PutAll("mask/", state.masks, table);
   PutGrids(state.frozen_grids, table);
-  PutScore(state.dense, table);
+  PutScore(state.parent.score, table);
   PutGoal(state.goal, table);
   table["published"] = ToTensor(state.published);
-  table["published_parent"] = ToTensor(state.published_parent);
+  table["published_parent"] = ToTensor(state.parent.published);
   for (size_t i = 0; i < state.ledger.size(); ++i) {
     table[absl::StrCat("ledger/", i)] = ToTensor(state.ledger[i].SerializeAsString());
   }
@@ -191,18 +191,18 @@ absl::StatusOr<size_t> TakeState(const TensorTable& table, PipelineState& state)
   CYTOPRESS_RETURN_IF_ERROR(GetAll("network/", table, network));
   state.masks = std::move(masks);
   state.frozen_grids = std::move(grids);
-  state.dense = dense;
+  state.parent.score = dense;
   state.goal = goal;
   state.published = std::move(published);
-  state.published_parent = std::move(published_parent);
-  if (!state.published_parent.empty()) state.parent = state.published_parent;
+  state.parent.published = std::move(published_parent);
+  if (!state.parent.published.empty()) state.parent.name = state.parent.published;
   if (!ledger.empty()) state.ledger = std::move(ledger);  // has the line of loading, too
   return static_cast<size_t>(stage[0]);
 }
 
 std::string NestedOrigin(const std::string& stage, const PipelineState& state) {
   Sha256 digest;
-  digest.Update(absl::StrCat(stage, "\n", state.plan, "\n", state.dataset.content_hash, "\n"));
+  digest.Update(absl::StrCat(stage, "\n", state.try_plan, "\n", state.dataset.content_hash, "\n"));
   for (const auto& [name, tensor] : state.network->tensors()) {
     const torch::Tensor plain = tensor.detach().to(torch::kCPU).contiguous();
     digest.Update(absl::string_view(static_cast<const char*>(plain.data_ptr()),

@@ -22,13 +22,15 @@ void PutState(size_t next_stage, const PipelineState& state, TensorTable& table)
 // REQUIRES: the state has its data set and a network.
 absl::StatusOr<size_t> TakeState(const TensorTable& table, PipelineState& state);
 
-// What a stage within a stage begins from, as a digest: `stage` is the name of both, and of the
-// state it has the try's plan, the data and the network.
+// What a stage within a stage begins from, as a digest: `stage`, which is "outer/inner", and of the
+// state the try's plan, the data and the network.
 std::string NestedOrigin(const std::string& stage, const PipelineState& state);
 
-// The same for a stage within a stage: of the state only the masks and the frozen grids, as the
-// outer stage is run again. DATA_LOSS when the origin is another, or something is misshapen: the
-// state then is as it was.
+// For a stage within a stage. PutNested puts into the table: the origin (NestedOrigin), the masks
+// and the frozen grids; the outer stage is run again, which brings back the rest of the state. What
+// the stage has saved of its own may be in the table, too. TakeNested takes masks and grids out
+// again: DATA_LOSS when the origin is another, or something is misshapen; the state then is as it
+// was.
 void PutNested(const std::string& origin, const PipelineState& state, TensorTable& table);
 absl::Status TakeNested(const std::string& origin, const TensorTable& table, PipelineState& state);
 

@@ -39,7 +39,7 @@ class LoadStage : public Stage {
     } else {
       CYTOPRESS_ASSIGN_OR_RETURN(outcome.remark, LoadBaseModel(state));
       CYTOPRESS_RETURN_IF_ERROR(AddBytesOfParent(state, outcome));
-      outcome.score = state.dense;
+      outcome.score = state.parent.score;
     }
     CYTOPRESS_RETURN_IF_ERROR(CheckLayers(*state.network, state.spec.recipe().prune()));
     CYTOPRESS_RETURN_IF_ERROR(
@@ -68,7 +68,7 @@ class LoadStage : public Stage {
       CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion wanted,
                                  ParseModelVersion(state.spec.base_model()));
       CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model model, state.context.registry->Get(wanted));
-      state.parent = ToString(model);
+      state.parent.name = ToString(model);
       of_folder = FromProto(model.preprocessing());
     }
     CYTOPRESS_ASSIGN_OR_RETURN(state.dataset, LoadDataset(source.uri(), options));

@@ -11,7 +11,7 @@ namespace {
 
 std::optional<Finding> Find(const PipelineState& state, const StageOutcome& outcome) {
   if (!outcome.score) return std::nullopt;
-  return FindCollapse(*outcome.score, state.dense, state.spec.recipe().max_accuracy_drop(),
+  return FindCollapse(*outcome.score, state.parent.score, state.spec.recipe().max_accuracy_drop(),
                       state.dataset.class_names);
 }
 
@@ -58,19 +58,20 @@ absl::StatusOr<Finding> Mend(Stage& stage, PipelineState& state, StageContext& c
 }  // namespace
 
 absl::StatusOr<std::optional<Finding>> JudgeAndMend(Stage& stage, PipelineState& state,
-                                                    StageContext& context, const Sequel& sequel,
+                                                    StageContext& context,
+                                                    const WhatFollows& following,
                                                     StageOutcome& outcome) {
   const std::optional<Finding> finding = Find(state, outcome);
   if (!finding) return outcome.remark;
   spdlog::warn("job {}, stage {}: {}", state.context.job_id, stage.name(), finding->text);
-  if (!sequel.mender.empty()) {
+  if (!following.mender.empty()) {
     return Finding{v1::GUARD_VERDICT_TRAINING_FOLLOWS,
-                   absl::StrCat(finding->text, "; ", sequel.mender, " follows")};
+                   absl::StrCat(finding->text, "; ", following.mender, " follows")};
   }
   if (state.spec.recipe().on_collapse() == v1::COLLAPSE_POLICY_REPORT) return finding;
-  CYTOPRESS_ASSIGN_OR_RETURN(const Finding remark,
-                             Mend(stage, state, context, sequel.judged_later, *finding, outcome));
-  if (remark.verdict == v1::GUARD_VERDICT_MENDED || sequel.judged_later) return remark;
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      const Finding remark, Mend(stage, state, context, following.judged_later, *finding, outcome));
+  if (remark.verdict == v1::GUARD_VERDICT_MENDED || following.judged_later) return remark;
   return RefuseModel(absl::StrCat("the collapse guard refuses the model after the stage ",
                                   stage.name(), ": ", remark.text,
                                   "; prune less, fine-tune longer, keep more bits, or raise "

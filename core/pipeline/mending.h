@@ -12,18 +12,19 @@
 namespace cytopress {
 
 // What comes after a stage, as far as a finding of the guard depends on it.
-struct Sequel {
+struct WhatFollows {
   std::string mender;         // a stage that goes on training right away; may be empty
   bool judged_later = false;  // every model made from this one is judged by itself
 };
 
 // What the ledger says of the guard about `outcome`, nothing when all is well. Tries the stage's
 // remedies one after the other, unless training follows or the recipe only wants a report;
-// `outcome` becomes that of the one that helped. When none did, refuses the model (RefuseModel), or
-// where later stages judge leaves the most accurate network of all that were tried, that of before
-// among them. Else errors of the stage.
+// `outcome` becomes that of the one that helped. If no remedy helps: where models are judged later,
+// keeps the most accurate network among the original and all remedies, with its outcome; otherwise
+// refuses the model (RefuseModel). Other errors are the stage's.
 absl::StatusOr<std::optional<Finding>> JudgeAndMend(Stage& stage, PipelineState& state,
-                                                    StageContext& context, const Sequel& sequel,
+                                                    StageContext& context,
+                                                    const WhatFollows& following,
                                                     StageOutcome& outcome);
 
 }  // namespace cytopress

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -18,15 +17,16 @@
 #include "core/base/out_of_memory.h"
 #include "core/base/status_macros.h"
 #include "core/compression/checkpoint.h"
-#include "core/compression/encoding.h"
 #include "core/compression/precision.h"
 #include "core/jobs/job_defaults.h"
 #include "core/jobs/job_spec.h"
 #include "core/pipeline/job_checkpoint.h"
 #include "core/pipeline/job_estimate.h"
+#include "core/pipeline/ledger_line.h"
 #include "core/pipeline/mending.h"
 #include "core/pipeline/network_steps.h"
 #include "core/pipeline/stage.h"
+#include "core/pipeline/stage_clock.h"
 #include "spdlog/spdlog.h"
 
 namespace cytopress {
@@ -43,8 +43,6 @@ absl::Status OutOfMemory(const v1::JobSpec& spec, absl::string_view details) {
                    recipe.quantize().calibration_images(), ")"));
 }
 
-// What a stage took in the attempts that were stopped within it, after those that it is within.
-constexpr char kStageSeconds[] = "stage_seconds";
 // How far stages go: a try has a cell, which trains.
 constexpr size_t kDeepest = 2;
 
@@ -73,7 +71,7 @@ class PipelineRun {
           "why; prune less, fine-tune longer, keep more bits, or raise recipe.max_accuracy_drop (0 "
           "allows any loss)");
     }
-    return PipelineResult{state_.published, state_.published_parent};
+    return PipelineResult{state_.published, state_.parent.published};
   }
 
  private:
@@ -94,29 +92,29 @@ class PipelineRun {
     const bool done_before = index < resume_index_;
     if (done_before && stage.skipped_on_resume()) return absl::OkStatus();
     stage_index_ = index;
-    began_ = {RealClock()->Steady()};
+    times_.Begin();
     spent_before_ = state_.goal.spent;
     StageContext context;
     // Before the first stage nothing is known of what is to be resumed.
     if (index > 0 && index == resume_index_ && resumed.count("epoch") != 0) {
       context.resumed = resumed;
-      TakeTimes(resumed);
+      times_.Take(resumed);
     }
     context.progress = [this](double fraction, v1::Progress progress) {
       return Report(fraction, std::move(progress));
     };
     context.checkpoint = [this, index](TensorTable table) {
-      PutTimes(table);
+      times_.Put(table);
       return Save(index, std::move(table));
     };
-    context.taken = [this] { return Taken(); };
+    context.taken = [this] { return times_.Taken(); };
     context.run = [this](Stage& nested, const Stage* next, double begin, double end) {
       return RunNested(nested, next, begin, end);
     };
     CYTOPRESS_RETURN_IF_ERROR(Report(0, {}));
     // A stage that is only repeated to rebuild its result has its line already.
-    const Sequel sequel{WhoMends(index), state_.spec.has_sweep()};
-    const absl::Status done = Execute(stage, context, sequel, !done_before);
+    const WhatFollows following{WhoMends(index), state_.spec.has_sweep()};
+    const absl::Status done = Execute(stage, context, following, !done_before);
     if (absl::IsDataLoss(done) && !context.resumed.empty()) {  // or the next attempt would meet it
       CYTOPRESS_RETURN_IF_ERROR(SetAside(checkpoint_path_, done.message()));
     }
@@ -131,9 +129,9 @@ class PipelineRun {
   }
 
   absl::Status RunNested(Stage& stage, const Stage* next, double begin, double end) {
-    began_.push_back(RealClock()->Steady());
+    times_.BeginNested();
     const absl::Status done = RunWithin(stage, next, begin, end);
-    began_.pop_back();
+    times_.EndNested();
     return done;
   }
 
@@ -146,7 +144,7 @@ class PipelineRun {
       progress.set_stage(absl::StrCat(outer, ": ", absl::StripPrefix(inner, outer + " ")));
       return Report(begin + fraction * (end - begin), std::move(progress));
     };
-    context.taken = [this] { return Taken(); };
+    context.taken = [this] { return times_.Taken(); };
     context.run = [&](Stage& nested, const Stage* nested_next, double nested_begin,
                       double nested_end) {
       const double length = end - begin;
@@ -154,19 +152,19 @@ class PipelineRun {
                        begin + nested_end * length);
     };
     CYTOPRESS_RETURN_IF_ERROR(context.progress(0, {}));
-    const std::string path = NestedPath(began_.size() - 1);
+    const std::string path = NestedPath(times_.depth());
     std::string origin;
     if (stage.trains() && stage.kind() != v1::STAGE_KIND_CELL) {  // of a cell, what is in it saves
       origin = NestedOrigin(absl::StrCat(stages_[stage_index_]->name(), "/", stage.name()), state_);
       CYTOPRESS_ASSIGN_OR_RETURN(context.resumed, LoadNested(path, origin));
     }
     context.checkpoint = [&](TensorTable table) {
-      PutTimes(table);
+      times_.Put(table);
       PutNested(origin, state_, table);
       return SaveTensors(table, path);
     };
-    const Sequel sequel{next != nullptr && next->trains() ? next->name() : "", false};
-    const absl::Status done = Execute(stage, context, sequel, /*enter=*/true);
+    const WhatFollows following{next != nullptr && next->trains() ? next->name() : "", false};
+    const absl::Status done = Execute(stage, context, following, /*enter=*/true);
     if (absl::IsDataLoss(done) && !context.resumed.empty()) {
       CYTOPRESS_RETURN_IF_ERROR(SetAside(path, done.message()));
     }
@@ -184,7 +182,7 @@ class PipelineRun {
       return TensorTable();
     }
     CYTOPRESS_RETURN_IF_ERROR(taken);
-    TakeTimes(table);
+    times_.Take(table);
     estimate_.Leap();
     spdlog::info("resuming job {} within the stage {}", state_.context.job_id,
                  stages_[stage_index_]->name());
@@ -202,38 +200,16 @@ class PipelineRun {
     }
   }
 
-  // Of the innermost stage.
-  absl::Duration Taken() const { return RealClock()->Steady() - began_.back(); }
-
-  void PutTimes(TensorTable& table) const {
-    std::vector<double> seconds;
-    for (const absl::Duration began : began_) {
-      seconds.push_back(absl::ToDoubleSeconds(RealClock()->Steady() - began));
-    }
-    table[kStageSeconds] = torch::tensor(seconds, torch::kFloat64);
-  }
-
-  // The stages count as begun so long ago, without what was repeated to come here.
-  void TakeTimes(const TensorTable& table) {
-    const auto seconds = table.find(kStageSeconds);
-    if (seconds == table.end()) return;
-    const torch::Tensor values = seconds->second.flatten();
-    const size_t count = std::min(began_.size(), static_cast<size_t>(values.numel()));
-    for (size_t i = 0; i < count; ++i) {
-      const double taken = values[static_cast<int64_t>(i)].item<double>();
-      began_[i] = std::min(began_[i], RealClock()->Steady() - absl::Seconds(taken));
-    }
-  }
-
-  absl::Status Execute(Stage& stage, StageContext& context, const Sequel& sequel, bool enter) {
+  absl::Status Execute(Stage& stage, StageContext& context, const WhatFollows& following,
+                       bool enter) {
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, stage.Run(state_, context));
     CYTOPRESS_RETURN_IF_ERROR(stage.CheckInvariant(state_));
     CYTOPRESS_ASSIGN_OR_RETURN(const std::optional<Finding> remark,
-                               JudgeAndMend(stage, state_, context, sequel, outcome));
+                               JudgeAndMend(stage, state_, context, following, outcome));
     if (!enter) return absl::OkStatus();
-    const absl::Duration duration = Taken();
-    CYTOPRESS_RETURN_IF_ERROR(AddBytesAsItStands(stage, outcome));
-    return AddLedgerLine(stage, outcome, remark, duration);
+    const absl::Duration duration = times_.Taken();
+    CYTOPRESS_RETURN_IF_ERROR(AddBytesAsItStands(stage, state_, outcome));
+    return AddLedgerLine(stage, outcome, remark, duration, state_);
   }
 
   // The stage that goes on training right after this one, if there is one. Of several models that
@@ -270,7 +246,7 @@ class PipelineRun {
     const double budget_seconds = state_.spec.goal().time_budget_seconds();
     if (budget_seconds > 0) {
       work.budget_left = absl::Seconds(budget_seconds) - spent_before_;
-      if (IsTry(stage_index_)) work.budget_left -= RealClock()->Steady() - began_.front();
+      if (IsTry(stage_index_)) work.budget_left -= times_.TakenByOuter();
     }
     return work;
   }
@@ -284,57 +260,6 @@ class PipelineRun {
     progress.set_fraction(estimate.fraction);
     progress.set_eta_seconds(estimate.eta_seconds);
     return state_.context.observer->OnProgress(progress);
-  }
-
-  // What the model takes where a stage has changed its weights and written no file.
-  absl::Status AddBytesAsItStands(const Stage& stage, StageOutcome& outcome) const {
-    switch (stage.kind()) {
-      case v1::STAGE_KIND_TRAIN:
-      case v1::STAGE_KIND_PRUNE:
-      case v1::STAGE_KIND_FINE_TUNE:
-      case v1::STAGE_KIND_QUANTIZATION_AWARE_TRAINING:
-        return AddBytesOf(EncodeFloats(state_.network->Export(), v1::WEIGHT_TYPE_FP16), outcome);
-      case v1::STAGE_KIND_QUANTIZE:
-      case v1::STAGE_KIND_TEMPERATURE:
-        return AddBytesOf(state_.artifact.tensors, outcome);
-      default:
-        return absl::OkStatus();
-    }
-  }
-
-  static absl::Status AddBytesOf(const std::map<std::string, StoredTensor>& tensors,
-                                 StageOutcome& outcome) {
-    CYTOPRESS_ASSIGN_OR_RETURN(const StoredBytes bytes, MeasureBytes(tensors));
-    outcome.packed_bytes = bytes.packed;
-    outcome.disk_bytes = bytes.disk;
-    return absl::OkStatus();
-  }
-
-  absl::Status AddLedgerLine(const Stage& stage, const StageOutcome& outcome,
-                             const std::optional<Finding>& remark, absl::Duration duration) {
-    v1::LedgerEntry entry;
-    entry.set_kind(stage.kind());
-    entry.set_stage(stage.name());
-    entry.set_seconds(absl::ToDoubleSeconds(duration));
-    if (outcome.score) {
-      entry.set_validation_accuracy(outcome.score->accuracy);
-      entry.set_validation_auc(outcome.score->auc);
-      entry.set_verdict(v1::GUARD_VERDICT_FINE);
-    }
-    if (remark) {
-      entry.set_verdict(remark->verdict);
-      entry.set_guard(remark->text);
-    }
-    entry.set_sparsity(outcome.sparsity ? *outcome.sparsity : Sparsity(*state_.network));
-    entry.set_dense_bytes(state_.network->dense_bytes());
-    entry.set_packed_bytes(outcome.packed_bytes);
-    entry.set_disk_bytes(outcome.disk_bytes);
-    entry.set_images_per_second(outcome.images_per_second);
-    entry.set_note(outcome.note);
-    entry.set_published(outcome.published);
-    entry.set_attempt(state_.context.attempt);
-    if (stage.in_lineage()) state_.ledger.push_back(entry);
-    return state_.context.observer->OnLedger(entry);
   }
 
   // `next` is the stage to go on with; `table` its own state, if it has begun.
@@ -358,8 +283,8 @@ class PipelineRun {
   JobEstimate estimate_{RealClock()};
   const std::string checkpoint_path_;
   size_t stage_index_ = 0;
-  std::vector<absl::Duration> began_;  // the stage, that within it, and so on
-  absl::Duration spent_before_;        // by the search for a goal, before this stage
+  StageClock times_{RealClock()};
+  absl::Duration spent_before_;  // by the search for a goal, before this stage
   size_t resume_index_ = 0;
 };
 

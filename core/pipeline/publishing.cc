@@ -31,7 +31,7 @@ v1::Provenance MakeProvenance(const PipelineState& state) {
   const absl::Time now = absl::Now();
   provenance.mutable_created()->set_seconds(absl::ToUnixSeconds(now));
   provenance.set_job_id(state.context.job_id);
-  provenance.set_parent(state.parent);
+  provenance.set_parent(state.parent.name);
   provenance.set_dataset_name(state.dataset.name);
   provenance.set_dataset_hash(state.dataset.content_hash);
   provenance.set_synthetic_data(state.dataset.synthetic);
@@ -70,7 +70,7 @@ Artifact DescribeArtifact(const PipelineState& state, v1::WeightType weights) {
 }
 
 absl::StatusOr<Artifact> ReadParent(const PipelineState& state) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(state.parent));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(state.parent.name));
   CYTOPRESS_ASSIGN_OR_RETURN(const std::string bytes, state.context.registry->Read(version));
   return ParseArtifact(bytes);
 }
@@ -126,7 +126,7 @@ void AddBytes(const v1::ModelSize& size, StageOutcome& outcome) {
 }
 
 absl::Status AddBytesOfParent(const PipelineState& state, StageOutcome& outcome) {
-  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(state.parent));
+  CYTOPRESS_ASSIGN_OR_RETURN(const ModelVersion version, ParseModelVersion(state.parent.name));
   CYTOPRESS_ASSIGN_OR_RETURN(const v1::Model parent, state.context.registry->Get(version));
   AddBytes(parent.size(), outcome);
   return absl::OkStatus();

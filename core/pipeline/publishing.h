@@ -14,11 +14,11 @@ namespace cytopress {
 // An artifact with everything the job knows but tensors, activation ranges and evaluations.
 Artifact DescribeArtifact(const PipelineState& state, v1::WeightType weights);
 
-// The file of the dense parent. REQUIRES: state.parent is not empty.
+// The file of the dense parent. REQUIRES: state.parent.name is not empty.
 absl::StatusOr<Artifact> ReadParent(const PipelineState& state);
 
 // The scores of that file on a split: its own where it was measured on these data, else it is
-// measured now. REQUIRES: state.parent is not empty.
+// measured now. REQUIRES: state.parent.name is not empty.
 absl::StatusOr<v1::Evaluation> EvaluateParent(const PipelineState& state,
                                               const std::string& split_name,
                                               const ShareDone& done = nullptr);
@@ -38,7 +38,7 @@ absl::StatusOr<v1::Evaluation> EvaluateFile(const PipelineState& state, const st
 
 // The sizes of a published model, for its ledger line.
 void AddBytes(const v1::ModelSize& size, StageOutcome& outcome);
-// Those of the dense parent's file. REQUIRES: state.parent is not empty.
+// Those of the dense parent's file. REQUIRES: state.parent.name is not empty.
 absl::Status AddBytesOfParent(const PipelineState& state, StageOutcome& outcome);
 
 // Publishes the file under `name`; idempotent for the job.

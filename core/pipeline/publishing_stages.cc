@@ -34,18 +34,18 @@ class PublishParentStage : public Stage {
     CYTOPRESS_RETURN_IF_ERROR(WriteAndReadBack(built, path).status());
     const ShareDone done = [&](double fraction) { return context.progress(fraction, {}); };
     CYTOPRESS_RETURN_IF_ERROR(EvaluateFile(state, path, done).status());
-    CYTOPRESS_ASSIGN_OR_RETURN(state.published_parent,
+    CYTOPRESS_ASSIGN_OR_RETURN(state.parent.published,
                                PublishFile(state, path, ParentModelName(state.spec.model_name())));
-    state.parent = state.published_parent;
+    state.parent.name = state.parent.published;
     // Not training's score, which has other arithmetic: files are compared with files. Nor always
     // that of the file above: an attempt whose checkpoint is lost may have published another.
     CYTOPRESS_ASSIGN_OR_RETURN(const v1::Evaluation evaluation, EvaluateParent(state, "val", done));
-    state.dense = ScoreOf(evaluation);
+    state.parent.score = ScoreOf(evaluation);
     StageOutcome outcome;
-    outcome.score = state.dense;
+    outcome.score = state.parent.score;
     CYTOPRESS_RETURN_IF_ERROR(AddBytesOfParent(state, outcome));
-    outcome.published = state.parent;
-    outcome.note = absl::StrCat("FP16, published as ", state.parent);
+    outcome.published = state.parent.name;
+    outcome.note = absl::StrCat("FP16, published as ", state.parent.name);
     return outcome;
   }
 };

@@ -34,9 +34,9 @@ class RestartStage : public Stage {
     state.ledger.erase(std::find_if(state.ledger.begin(), state.ledger.end(), is_undone),
                        state.ledger.end());
     StageOutcome outcome;
-    outcome.score = state.dense;
+    outcome.score = state.parent.score;
     CYTOPRESS_RETURN_IF_ERROR(AddBytesOfParent(state, outcome));
-    outcome.note = absl::StrCat("from ", state.parent, " again");
+    outcome.note = absl::StrCat("from ", state.parent.name, " again");
     return outcome;
   }
 

@@ -23,6 +23,16 @@
 
 namespace cytopress {
 
+// The dense model that the job's is made from and compared with.
+struct DenseParent {
+  std::string name;       // "name@version"; empty until there is one
+  std::string published;  // the same, when this job made it
+  Score score;            // of training, until it is published: then of its file as it is served
+  // Its multiply-accumulates for each of the job's model, whose stem may be another.
+  double macs_ratio = 1;
+  torch::Tensor teacher_logits;  // of the training split; undefined until needed
+};
+
 // The model on its way through the stages.
 struct PipelineState {
   PipelineState(const v1::JobSpec& spec, const PipelineContext& context, torch::Device device)
@@ -41,14 +51,9 @@ struct PipelineState {
   // for the same data. Empty: as the data call them.
   std::vector<std::string> told_names;
   std::unique_ptr<TorchNetwork> network;
-  Masks masks;                   // empty until pruned
-  WeightGrids frozen_grids;      // of quantization-aware training; empty without it
-  std::string parent;            // "name@version" of the dense model this one is made from
-  std::string published_parent;  // the same, when this job made it
-  Score dense;                   // of the dense model, as it is served once it is published
-  // Multiply-accumulates of the dense model for each of this one: its stem may be another.
-  double parent_macs = 1;
-  torch::Tensor teacher_logits;  // of the dense model, training split; undefined until needed
+  Masks masks;               // empty until pruned
+  WeightGrids frozen_grids;  // of quantization-aware training; empty without it
+  DenseParent parent;
   std::vector<v1::LedgerEntry> ledger;  // of this model so far, of all attempts
 
   // Share of the prunable weights that the base model had lost before it was rounded, as its own
@@ -56,7 +61,8 @@ struct PipelineState {
   std::optional<double> base_sparsity;
 
   GoalProgress goal;  // of the search for a goal
-  std::string plan;   // of the goal's latest try: what each layer is to be, and for how many epochs
+  // Of the goal's latest try: what each layer is to be, and for how many epochs it is trained.
+  std::string try_plan;
 
   TensorMap unrounded;        // what weights were before the last quantize stage, if it may mend
   Artifact artifact;          // from the quantize stage on
@@ -101,7 +107,7 @@ struct StageContext {
   std::function<absl::Duration()> taken = [] { return absl::ZeroDuration(); };
 };
 
-// Stage::Cost of what takes no time beside training.
+// The Stage::Cost, in forward passes, of a stage whose time does not matter.
 inline constexpr double kNegligibleCost = 100;
 
 // Used by the pipeline's thread alone.

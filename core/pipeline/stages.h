@@ -51,7 +51,7 @@ std::unique_ptr<Stage> MakeQatStage(const v1::QuantizeOptions& options);
 // figure.
 std::unique_ptr<Stage> MakeQuantizeStage(const v1::QuantizeOptions& options);
 
-// Makes the encoded model's confidences honest (temperature.h).
+// Temperature scaling of the encoded model (temperature.h).
 std::unique_ptr<Stage> MakeTemperatureStage();
 
 // Publishes the dense model trained on the way as "<name>-dense", so that what compression costs
@@ -66,7 +66,8 @@ std::unique_ptr<Stage> MakePackageStage();
 std::unique_ptr<Stage> MakeEvaluateStage(const v1::QuantizeOptions& options);
 std::unique_ptr<Stage> MakePublishStage(const std::string& model_name);
 
-// Those five, as the options ask for them: from the network to a published model.
+// Adds quantize, temperature (if the options ask for it), package, evaluate and publish: from the
+// network to a published model.
 void AddServedModel(const std::string& model_name, const v1::QuantizeOptions& options,
                     std::vector<std::unique_ptr<Stage>>& stages);
 

@@ -1,4 +1,4 @@
-// Calibrates the confidences of a model whose weights are already encoded.
+// Temperature scaling of a model whose weights are already encoded.
 #include <memory>
 #include <optional>
 #include <string>

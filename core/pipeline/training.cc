@@ -31,7 +31,7 @@ constexpr char kImagesPerSecond[] = "images_per_second";
 
 double TeacherCost(const v1::TrainOptions& options, const PipelineState& state) {
   if (options.distillation() <= 0) return 0;
-  return state.parent_macs * static_cast<double>(state.dataset.train.size());
+  return state.parent.macs_ratio * static_cast<double>(state.dataset.train.size());
 }
 
 // Of an epoch's steps, without its validation.
@@ -77,10 +77,11 @@ std::string Describe(const v1::TrainOptions& options, int epochs) {
   return text;
 }
 
-// The dense parent's answers for the training images, once a job attempt.
+// Knowledge distillation: the dense parent's logits of the training images, once a job attempt.
 absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& state,
                             const std::function<absl::Status(double)>& progress) {
-  if (options.distillation() <= 0 || state.parent.empty() || state.teacher_logits.defined()) {
+  if (options.distillation() <= 0 || state.parent.name.empty() ||
+      state.parent.teacher_logits.defined()) {
     return absl::OkStatus();
   }
   CYTOPRESS_ASSIGN_OR_RETURN(const Artifact artifact, ReadParent(state));
@@ -94,7 +95,7 @@ absl::Status PrepareTeacher(const v1::TrainOptions& options, PipelineState& stat
         return status.ok();
       });
   CYTOPRESS_RETURN_IF_ERROR(status);
-  state.teacher_logits = logits;
+  state.parent.teacher_logits = logits;
   return absl::OkStatus();
 }
 
@@ -139,6 +140,37 @@ absl::StatusOr<int> EpochsOf(const TensorTable& resumed) {
   return static_cast<int>(epochs->second.item<int64_t>());
 }
 
+// How many of the epochs that are asked for are trained. `teacher` is the share of the work that is
+// done when the teacher's logits are there.
+absl::StatusOr<int> EpochsToTrain(const v1::TrainOptions& asked, absl::Duration deadline,
+                                  double cost_after, double teacher, const TrainerSetup& setup,
+                                  PipelineState& state, const StageContext& context) {
+  if (deadline == absl::InfiniteDuration() || asked.epochs() <= 1) return asked.epochs();
+  CYTOPRESS_ASSIGN_OR_RETURN(const int epochs,
+                             context.resumed.empty()
+                                 ? EpochsUntil(deadline, cost_after, asked, setup, state,
+                                               [&] { return context.progress(teacher, {}); })
+                                 : EpochsOf(context.resumed));
+  if (epochs < asked.epochs()) state.goal.epochs = epochs;
+  return epochs;
+}
+
+// `save_if_due` is called where a checkpoint can be made. `state` and `context` must outlive the
+// hooks.
+Trainer::Hooks MakeHooks(const PipelineState& state, const StageContext& context, double teacher,
+                         const std::function<absl::Status()>& save_if_due) {
+  Trainer::Hooks hooks;
+  hooks.on_step = [&context, teacher](const StepReport& report) {
+    const double steps = static_cast<double>(report.epochs) * static_cast<double>(report.steps);
+    const double done = static_cast<double>(report.epoch - 1) * static_cast<double>(report.steps) +
+                        static_cast<double>(report.step);
+    return context.progress(teacher + (1 - teacher) * done / steps, ToProgress(report));
+  };
+  hooks.on_validation = [&state] { return CheckStop(state); };
+  hooks.on_epoch = save_if_due;
+  return hooks;
+}
+
 }  // namespace
 
 double TrainingCost(const v1::TrainOptions& options, const PipelineState& state) {
@@ -161,16 +193,10 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& asked, TrainerS
   }
   setup.seed = state.spec.recipe().seed();
   setup.masks = &state.masks;
-  setup.teacher_logits = state.teacher_logits;
-  if (time_limit < absl::InfiniteDuration() && asked.epochs() > 1) {
-    CYTOPRESS_ASSIGN_OR_RETURN(
-        const int epochs, context.resumed.empty()
-                              ? EpochsUntil(begin + time_limit, cost_after, asked, setup, state,
-                                            [&] { return context.progress(teacher, {}); })
-                              : EpochsOf(context.resumed));
-    options.set_epochs(epochs);
-    if (epochs < asked.epochs()) state.goal.epochs = epochs;
-  }
+  setup.teacher_logits = state.parent.teacher_logits;
+  CYTOPRESS_ASSIGN_OR_RETURN(const int epochs, EpochsToTrain(asked, begin + time_limit, cost_after,
+                                                             teacher, setup, state, context));
+  options.set_epochs(epochs);
   Trainer trainer(*state.network, state.dataset, options, std::move(setup));
   if (!context.resumed.empty()) CYTOPRESS_RETURN_IF_ERROR(trainer.Load(context.resumed));
   CheckpointPace pace(RealClock());
@@ -184,16 +210,8 @@ absl::StatusOr<StageOutcome> RunTraining(const v1::TrainOptions& asked, TrainerS
     pace.Saved(start);
     return absl::OkStatus();
   };
-  Trainer::Hooks hooks;
-  hooks.on_step = [&](const StepReport& report) {
-    const double steps = static_cast<double>(report.epochs) * static_cast<double>(report.steps);
-    const double done = static_cast<double>(report.epoch - 1) * static_cast<double>(report.steps) +
-                        static_cast<double>(report.step);
-    return context.progress(teacher + (1 - teacher) * done / steps, ToProgress(report));
-  };
-  hooks.on_validation = [&] { return CheckStop(state); };
-  hooks.on_epoch = [&] { return pace.IsDue() ? save({}) : absl::OkStatus(); };
-  CYTOPRESS_RETURN_IF_ERROR(trainer.Run(hooks));
+  CYTOPRESS_RETURN_IF_ERROR(trainer.Run(MakeHooks(
+      state, context, teacher, [&] { return pace.IsDue() ? save({}) : absl::OkStatus(); })));
   StageOutcome outcome;
   if (has_ended) {
     outcome.images_per_second = ended->second.item<double>();

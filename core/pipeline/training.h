@@ -12,9 +12,9 @@ namespace cytopress {
 // What RunTraining takes, as Stage::Cost has it.
 double TrainingCost(const v1::TrainOptions& options, const PipelineState& state);
 
-// Trains the network, with the masks and the seed of the job's state, and with the dense parent's
-// answers where `asked` wants them. Epochs that `time_limit` leaves no time for, `cost_after`
-// included, are left out (FinetuneOptions in stages.h).
+// Trains the network, with the masks and the seed of the job's state, and where `asked` wants it by
+// knowledge distillation, towards the dense parent's soft targets. Epochs that `time_limit` leaves
+// no time for, `cost_after` included, are left out (FinetuneOptions in stages.h).
 //
 // A checkpoint follows an epoch where it is worth its time (checkpoint_pace.h), and the last epoch
 // in any case: what comes after the training may be stopped, too, and an attempt that resumes that

@@ -43,8 +43,8 @@ class TrainStage : public Stage {
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
     CYTOPRESS_ASSIGN_OR_RETURN(StageOutcome outcome, RunTraining(options_, {}, state, context));
-    state.dense = *outcome.score;
-    outcome.remark = RemarkOnDense(state.dense, state.dataset.class_names);
+    state.parent.score = *outcome.score;
+    outcome.remark = RemarkOnDense(state.parent.score, state.dataset.class_names);
     return outcome;
   }
 

@@ -103,7 +103,7 @@ void Admission::AdmitInTurn(int64_t images, int64_t bytes, OnAdmitted admitted) 
 Admission::Calls Admission::TakeTurns() {
   Calls calls;
   while (!line_.empty()) {
-    InLine& next = line_.front();
+    BulkWaiter& next = line_.front();
     // More images than may wait come in alone.
     const bool room = (waiting_bulk_images_ == 0 || waiting_bulk_images_ + next.images <=
                                                         options_.max_waiting_images_for_bulk) &&
@@ -123,32 +123,32 @@ void Admission::CountWaiting(int64_t more, bool bulk) {
   if (bulk) waiting_bulk_images_ += more;
 }
 
-absl::Status Admission::CheckAside(const Ticket& ticket, const std::string& model) {
-  // Half, so that others find room when they all step back.
+absl::Status Admission::CheckParking(const Ticket& ticket, const std::string& model) {
+  // Half, so that others find room when they all come back.
   const int64_t most_images = options_.max_waiting_images / 2;
   const int64_t most_bytes = options_.max_bytes / 4;
-  const auto aside = images_aside_.find(model);
-  const int64_t images = aside == images_aside_.end() ? 0 : aside->second;
+  const auto parked = parked_images_.find(model);
+  const int64_t images = parked == parked_images_.end() ? 0 : parked->second;
   const bool room = (images == 0 || images + ticket.waiting_images_ <= most_images) &&
-                    (bytes_aside_ == 0 || bytes_aside_ + ticket.bytes_ <= most_bytes);
+                    (parked_bytes_ == 0 || parked_bytes_ + ticket.bytes_ <= most_bytes);
   if (room) return absl::OkStatus();
   const std::string why = absl::StrCat(
       "the queue is full: ", images, " images wait for ", model, " to be loaded, and ",
-      bytes_aside_, " bytes for any model; ", ticket.waiting_images_, " images and ", ticket.bytes_,
-      " bytes more would exceed ", most_images, " images or ", most_bytes, " bytes");
+      parked_bytes_, " bytes for any model; ", ticket.waiting_images_, " images and ",
+      ticket.bytes_, " bytes more would exceed ", most_images, " images or ", most_bytes, " bytes");
   return WithReason(Full(why, kUnknownRetryDelay), "QUEUE_FULL");
 }
 
-void Admission::CountAside(const Ticket& ticket, int sign) {
+void Admission::CountParked(const Ticket& ticket, int sign) {
   const int64_t more = sign * ticket.waiting_images_;
   if (ticket.bulk_) {
-    bulk_images_aside_ += more;
+    parked_bulk_images_ += more;
     return;
   }
-  bytes_aside_ += sign * ticket.bytes_;
-  int64_t& images = images_aside_[ticket.aside_for_];
+  parked_bytes_ += sign * ticket.bytes_;
+  int64_t& images = parked_images_[ticket.parked_for_];
   images += more;
-  if (images == 0) images_aside_.erase(ticket.aside_for_);
+  if (images == 0) parked_images_.erase(ticket.parked_for_);
 }
 
 void Admission::CountBytes(int64_t more) {
@@ -162,14 +162,14 @@ int64_t Admission::TakeMostBytes() {
 }
 
 void Admission::Close() {
-  std::deque<InLine> line;
+  std::deque<BulkWaiter> line;
   {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
     line.swap(line_);
     if (tickets_ == 0) emptied_.Notify();
   }
-  for (InLine& waiting : line) waiting.admitted(ShuttingDown());
+  for (BulkWaiter& waiting : line) waiting.admitted(ShuttingDown());
 }
 
 bool Admission::AwaitEmpty(absl::Duration timeout) {
@@ -190,10 +190,10 @@ Admission::Ticket::~Ticket() {
     --admission_->tickets_;
     // Under the lock: without it the admission may be gone.
     if (admission_->closed_ && admission_->tickets_ == 0) admission_->emptied_.Notify();
-    if (aside_for_.empty()) {
+    if (parked_for_.empty()) {
       admission_->CountWaiting(-waiting_images_, bulk_);
     } else {
-      admission_->CountAside(*this, -1);
+      admission_->CountParked(*this, -1);
     }
     admission_->CountBytes(-bytes_);
     calls = admission_->TakeTurns();
@@ -213,18 +213,18 @@ void Admission::Ticket::LeaveQueue(int64_t images) {
   for (const std::function<void()>& call : calls) call();
 }
 
-absl::Status Admission::Ticket::StepAside(const std::string& model) {
+absl::Status Admission::Ticket::Park(const std::string& model) {
   Calls calls;
   {
     absl::MutexLock lock(&admission_->mutex_);
     if (bulk_) {
       const int64_t most_images = admission_->options_.max_waiting_images_for_bulk;
-      if (admission_->bulk_images_aside_ + waiting_images_ > most_images) return absl::OkStatus();
-    } else if (absl::Status full = admission_->CheckAside(*this, model); !full.ok()) {
+      if (admission_->parked_bulk_images_ + waiting_images_ > most_images) return absl::OkStatus();
+    } else if (absl::Status full = admission_->CheckParking(*this, model); !full.ok()) {
       return full;
     }
-    aside_for_ = model;
-    admission_->CountAside(*this, 1);
+    parked_for_ = model;
+    admission_->CountParked(*this, 1);
     admission_->CountWaiting(-waiting_images_, bulk_);
     calls = admission_->TakeTurns();
   }
@@ -232,11 +232,11 @@ absl::Status Admission::Ticket::StepAside(const std::string& model) {
   return absl::OkStatus();
 }
 
-void Admission::Ticket::StepBack() {
+void Admission::Ticket::Unpark() {
   absl::MutexLock lock(&admission_->mutex_);
-  if (aside_for_.empty()) return;
-  admission_->CountAside(*this, -1);
-  aside_for_.clear();
+  if (parked_for_.empty()) return;
+  admission_->CountParked(*this, -1);
+  parked_for_.clear();
   admission_->CountWaiting(waiting_images_, bulk_);
 }
 

@@ -51,17 +51,19 @@ class Admission {
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
 
-    // `images` of the request have left the queue. REQUIRES: it is not aside.
+    // `images` of the request have left the queue. REQUIRES: it is not parked.
     void LeaveQueue(int64_t images);
-    // The request waits for `model` to be loaded, and until StepBack leaves its place in the queue
-    // to others. RESOURCE_EXHAUSTED with a RetryInfo and the reason QUEUE_FULL when more than half
-    // of max_waiting_images would wait for that model, or a quarter of max_bytes for any (never
-    // when nothing else waits). Bulk work is not refused, but keeps its place where more than
-    // max_waiting_images_for_bulk of it would be aside: in place of each that is, others come in,
-    // and all step back together. REQUIRES: all of its images are in the queue.
-    absl::Status StepAside(const std::string& model);
+    // Frees the request's place in the queue while `model` is loaded, until Unpark.
+    //   Of Admit: RESOURCE_EXHAUSTED with a RetryInfo and the reason QUEUE_FULL when more than half
+    //   of max_waiting_images would be parked for that model, or more than a quarter of max_bytes
+    //   for all models. Never when nothing else is parked.
+    //   Of AdmitInTurn: never refused, but keeps its place where more than
+    //   max_waiting_images_for_bulk would be parked: in place of each that is, others come in, and
+    //   all come back at once.
+    // REQUIRES: all of its images are in the queue.
+    absl::Status Park(const std::string& model);
     // Takes its place again, even where the queue is full meanwhile; nothing if it has one.
-    void StepBack();
+    void Unpark();
     // Takes more memory. RESOURCE_EXHAUSTED when it is not there now (never for bulk work, whose
     // amount is small already), INVALID_ARGUMENT when the request could never have it.
     absl::Status Grow(int64_t bytes);
@@ -73,7 +75,7 @@ class Admission {
 
     Admission* const admission_;
     const bool bulk_;
-    std::string aside_for_;  // what it waits for, as a model; empty: nothing
+    std::string parked_for_;  // what it waits for, as a model; empty: it is not parked
     int64_t waiting_images_;
     int64_t bytes_;
   };
@@ -107,7 +109,8 @@ class Admission {
   int64_t TakeMostBytes();
 
  private:
-  struct InLine {
+  // Bulk work that is not let in yet.
+  struct BulkWaiter {
     int64_t images;
     int64_t bytes;
     OnAdmitted admitted;
@@ -122,10 +125,10 @@ class Admission {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountBytes(int64_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountWaiting(int64_t more, bool bulk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the ticket may be aside for `model`.
-  absl::Status CheckAside(const Ticket& ticket, const std::string& model)
+  // Whether the ticket, which is not of bulk work, may be parked for `model`.
+  absl::Status CheckParking(const Ticket& ticket, const std::string& model)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CountAside(const Ticket& ticket, int sign) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountParked(const Ticket& ticket, int sign) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Admits those in line that there is room for now.
   Calls TakeTurns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -135,13 +138,13 @@ class Admission {
   int64_t tickets_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t waiting_images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t waiting_bulk_images_ ABSL_GUARDED_BY(mutex_) = 0;  // of them
-  // By the model that they wait for, without bulk work.
-  std::map<std::string, int64_t> images_aside_ ABSL_GUARDED_BY(mutex_);
-  int64_t bytes_aside_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t bulk_images_aside_ ABSL_GUARDED_BY(mutex_) = 0;
+  // By the model that they are parked for, without bulk work.
+  std::map<std::string, int64_t> parked_images_ ABSL_GUARDED_BY(mutex_);
+  int64_t parked_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t parked_bulk_images_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t most_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::deque<InLine> line_ ABSL_GUARDED_BY(mutex_);
+  std::deque<BulkWaiter> line_ ABSL_GUARDED_BY(mutex_);
   absl::InsecureBitGen random_ ABSL_GUARDED_BY(mutex_);
 
   SteadyNotification emptied_;  // closed, and no ticket is left: that stays so

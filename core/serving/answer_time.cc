@@ -35,25 +35,25 @@ absl::Duration AnswerTime::Predict(const ModelHandle& model, int64_t images,
   const absl::Duration decoding = absl::Seconds(undecoded_bytes * seconds_per_byte);
   // Those that fill batches are computed before; the others are in the same one.
   const int64_t before = load.waiting + undecoded_images;
-  const int64_t beside = before % load.full;
-  const absl::Duration computing = load.running + (before - beside) * load.image;
+  const int64_t beside = before % load.capacity_images;
+  const absl::Duration computing = load.until_free + (before - beside) * load.per_image;
   const absl::Duration own =
       absl::Seconds(encoded_bytes * seconds_per_byte) +
-      std::max(model->scheduler.BatchTime(beside + images), (beside + images) * load.image);
+      std::max(model->scheduler.BatchTime(beside + images), (beside + images) * load.per_image);
   return margin * (std::max(decoding, computing) + own);
 }
 
-void AnswerTime::CountUndecoded(Load* load, bool counts) {
+void AnswerTime::SetUndecoded(Load* load, bool undecoded) {
   absl::MutexLock lock(&mutex_);
-  if (load->undecoded == counts) return;
-  load->undecoded = counts;
-  const int64_t sign = counts ? 1 : -1;
+  if (load->undecoded == undecoded) return;
+  load->undecoded = undecoded;
+  const int64_t sign = undecoded ? 1 : -1;
   undecoded_images_ += sign * load->images;
   undecoded_bytes_ += sign * load->encoded_bytes;
 }
 
-void AnswerTime::NoteDecoded(int64_t bytes, absl::Duration time) {
-  double a_byte = absl::ToDoubleSeconds(time) / static_cast<double>(bytes);
+void AnswerTime::NoteDecoded(int64_t encoded_bytes, absl::Duration time) {
+  double a_byte = absl::ToDoubleSeconds(time) / static_cast<double>(encoded_bytes);
   absl::MutexLock lock(&mutex_);
   const double mean = decode_seconds_per_byte_.value();
   if (mean > 0) a_byte = std::min(a_byte, kMostOfMean * mean);

@@ -31,14 +31,16 @@ class AnswerTime {
   // nothing waits or there is no `model`.
   absl::Duration Predict(const ModelHandle& model, int64_t images, int64_t encoded_bytes) const;
 
-  // Whether the request is one of those that will have to be decoded before one that comes now.
-  void CountUndecoded(Load* load, bool counts);
-  // A thread decoded an image of `bytes` in `time`.
-  void NoteDecoded(int64_t bytes, absl::Duration time);
-  // What the `end` of a request, after `time`, says of how long it was predicted to take.
+  // Whether the request counts among those that have to be decoded before one that comes now.
+  // Nothing changes where that is set already.
+  void SetUndecoded(Load* load, bool undecoded);
+  // A thread decoded an image of `encoded_bytes` of PNG or JPEG in `time`.
+  void NoteDecoded(int64_t encoded_bytes, absl::Duration time);
+  // Learns from a request that was `predicted` to take so long (zero: nothing was), and ended with
+  // `end` after `time`, whether the margin is large enough.
   void JudgePrediction(absl::Duration predicted, absl::Duration time, const absl::Status& end);
 
-  // That is in what Predict says (prediction_margin.h).
+  // The safety factor in what Predict says (prediction_margin.h).
   double margin() const;
 
  private:

@@ -83,14 +83,14 @@ BatchLoad BatchScheduler::load() const {
   const auto engines = static_cast<int64_t>(engines_.size());
   BatchLoad load;
   load.images = load.waiting = images_;
-  load.full = engines * engines_.front()->preferred_batch();
-  load.image = absl::Seconds(SecondsPerImage(engines_.front()->preferred_batch())) / engines;
+  load.capacity_images = engines * engines_.front()->preferred_batch();
+  load.per_image = absl::Seconds(SecondsPerImage(engines_.front()->preferred_batch())) / engines;
   const absl::Duration now = clock_->Steady();
   for (const Running& running : running_) {
     load.waiting -= running.images;
     const absl::Duration left =
         absl::Seconds(running.images * SecondsPerImage(running.images)) - (now - running.since);
-    if (running.images > 0) load.running += std::max(left, absl::ZeroDuration()) / engines;
+    if (running.images > 0) load.until_free += std::max(left, absl::ZeroDuration()) / engines;
   }
   return load;
 }

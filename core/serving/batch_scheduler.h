@@ -24,12 +24,12 @@ namespace cytopress {
 
 // What a scheduler has before it, and how fast it was lately.
 struct BatchLoad {
-  int64_t images = 0;   // enqueued and not yet computed; without bulk work that still waits
-  int64_t waiting = 0;  // of them, those that no engine has taken yet
-  int64_t full = 0;     // images that all engines take at once
-  // Zero before the first batch, all.
-  absl::Duration image;    // by which an image more in the queue makes the last one wait longer
-  absl::Duration running;  // until what the engines have taken is computed, the mean over them
+  int64_t images = 0;           // enqueued and not yet computed; without bulk work that still waits
+  int64_t waiting = 0;          // of them, those that no engine has taken yet
+  int64_t capacity_images = 0;  // that all engines take at once, in preferred batches
+  // Zero while no times are known, both.
+  absl::Duration per_image;   // wait that one more queued image adds for those behind it
+  absl::Duration until_free;  // mean time until the engines end what they compute; 0 of an idle one
 };
 
 // The images of one request on their way through an engine. Filled in by the caller; it belongs to

@@ -29,18 +29,18 @@ constexpr int64_t kMuchMemory = int64_t{16} << 20;
 // A request whose model was deleted between the look at the registry and the load looks again.
 constexpr int kMaxLooks = 3;
 
-struct Amount {
+struct RequestSize {
   int64_t bytes = 0;
   int64_t encoded_bytes = 0;  // of them, those of PNG and JPEG files
 };
 
-Amount AmountOf(const std::vector<InputImage>& images) {
-  Amount amount;
+RequestSize SizeOf(const std::vector<InputImage>& images) {
+  RequestSize size;
   for (const InputImage& image : images) {
-    amount.bytes += static_cast<int64_t>(image.bytes.size());
-    if (!image.raw) amount.encoded_bytes += static_cast<int64_t>(image.bytes.size());
+    size.bytes += static_cast<int64_t>(image.bytes.size());
+    if (!image.raw) size.encoded_bytes += static_cast<int64_t>(image.bytes.size());
   }
-  return amount;
+  return size;
 }
 
 // As far as is known before it is decoded.
@@ -65,11 +65,11 @@ bool LacksMemory(const absl::Status& status) {
 }  // namespace
 
 struct ClassifyPipeline::Request {
-  Request(ClassifyTask what, const Amount& how_much, absl::Duration now, absl::Duration budget)
+  Request(ClassifyTask what, const RequestSize& size, absl::Duration now, absl::Duration budget)
       : task(std::move(what)), admitted(now), deadline(now + budget) {
     // Bulk work lets others go first in the batches, though not in decoding.
     if (!task.bulk) load.images = static_cast<int64_t>(task.images.size());
-    load.encoded_bytes = how_much.encoded_bytes;
+    load.encoded_bytes = size.encoded_bytes;
   }
 
   ClassifyTask task;
@@ -118,12 +118,12 @@ ClassifyPipeline::~ClassifyPipeline() {
 void ClassifyPipeline::Submit(ClassifyTask task) {
   const absl::Duration now = clock_->Steady();
   const absl::Duration budget = task.deadline - clock_->Now();
-  const Amount amount = AmountOf(task.images);
+  const RequestSize size = SizeOf(task.images);
   const auto images = static_cast<int64_t>(task.images.size());
   if (task.bulk) {
-    const auto request = std::make_shared<Request>(std::move(task), amount, now, budget);
+    const auto request = std::make_shared<Request>(std::move(task), size, now, budget);
     admission_.AdmitInTurn(
-        images, amount.bytes,
+        images, size.bytes,
         [this, request](absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket) {
           if (!ticket.ok()) return request->task.done(ticket.status());
           Start(request, *std::move(ticket));
@@ -131,35 +131,38 @@ void ClassifyPipeline::Submit(ClassifyTask task) {
     return;
   }
   const ModelHandle model = models_.Find(recent_.WithName(task.model));
-  AdmissionRequest wish;
-  wish.images = images;
-  wish.bytes = amount.bytes;
-  wish.budget = budget;
-  wish.predicted = answer_time_.Predict(model, images, amount.encoded_bytes);
-  absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(wish);
+  AdmissionRequest to_admit;
+  to_admit.images = images;
+  to_admit.bytes = size.bytes;
+  to_admit.budget = budget;
+  to_admit.predicted = answer_time_.Predict(model, images, size.encoded_bytes);
+  absl::StatusOr<std::unique_ptr<Admission::Ticket>> ticket = admission_.Admit(to_admit);
   if (!ticket.ok()) {
-    observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
+    // As in Finish: what could never be let in is no overload.
+    if (!absl::IsInvalidArgument(ticket.status())) {
+      observer_->OnRefused(ErrorInfoOf(ticket.status()).reason());
+    }
     task.done(ticket.status());
     return;
   }
-  const auto request = std::make_shared<Request>(std::move(task), amount, now, budget);
+  const auto request = std::make_shared<Request>(std::move(task), size, now, budget);
   // The end of what had expired before says nothing of the prediction.
-  if (budget > absl::ZeroDuration()) request->predicted = wish.predicted;
+  if (budget > absl::ZeroDuration()) request->predicted = to_admit.predicted;
   request->quick = model != nullptr && IsQuick(request->task.images);
   Start(request, *std::move(ticket));
 }
 
 void ClassifyPipeline::Start(const RequestPtr& request, std::unique_ptr<Admission::Ticket> ticket) {
   request->ticket = std::move(ticket);
-  answer_time_.CountUndecoded(&request->load, true);
+  answer_time_.SetUndecoded(&request->load, true);
   const std::optional<ModelVersion> version = recent_.Find(request->task.model);
-  if (version.has_value()) return GoOn(request, *version);
+  if (version.has_value()) return ContinueWith(request, *version);
   ScheduleLookUp(request);
 }
 
 void ClassifyPipeline::ScheduleLookUp(const RequestPtr& request) {
   // Who waits for the registry is in nobody's way.
-  if (absl::Status full = StepAside(request, "the list of models"); !full.ok()) {
+  if (absl::Status full = Park(request, "the list of models"); !full.ok()) {
     recent_.Forgo(request->task.model);
     return Finish(request, std::move(full));
   }
@@ -169,7 +172,7 @@ void ClassifyPipeline::ScheduleLookUp(const RequestPtr& request) {
 void ClassifyPipeline::LookUp(const RequestPtr& request) {
   // First of all, whatever has become of the request: others rely on it (RecentVersions::Find).
   absl::StatusOr<ModelVersion> version = recent_.Look(request->task.model);
-  StepBack(request);
+  Unpark(request);
   ++request->looks;
   if (absl::IsUnavailable(version.status())) {
     // What is in memory answers on without its file.
@@ -177,10 +180,10 @@ void ClassifyPipeline::LookUp(const RequestPtr& request) {
     if (loaded != nullptr) version = loaded->version;
   }
   if (!version.ok()) return Finish(request, version.status());
-  GoOn(request, *version);
+  ContinueWith(request, *version);
 }
 
-void ClassifyPipeline::GoOn(const RequestPtr& request, const ModelVersion& version) {
+void ClassifyPipeline::ContinueWith(const RequestPtr& request, const ModelVersion& version) {
   if (request->quick) return FindModel(request, version);
   decoders_.Schedule([this, request, version] { FindModel(request, version); });
 }
@@ -242,12 +245,12 @@ void ClassifyPipeline::FindModel(const RequestPtr& request, const ModelVersion& 
   // Who waits for a model is in nobody's way, nor may it be here any more once it waits.
   const bool must_wait = models_.Find({version.name, wanted.version}) == nullptr;
   if (must_wait) {
-    if (absl::Status full = StepAside(request, ToString(version)); !full.ok()) {
+    if (absl::Status full = Park(request, ToString(version)); !full.ok()) {
       return Finish(request, std::move(full));
     }
   }
   const auto on_loaded = [this, request](absl::StatusOr<ModelHandle> model) {
-    StepBack(request);
+    Unpark(request);
     decoders_.Schedule([this, request, model = std::move(model)] {
       if (absl::Status drop = WhyDrop(*request); !drop.ok()) {
         return Finish(request, std::move(drop));
@@ -263,24 +266,24 @@ void ClassifyPipeline::FindModel(const RequestPtr& request, const ModelVersion& 
   ModelHandle model = wanted.version == 0 ? models_.AcquireNewest(version, on_loaded, limits)
                                           : models_.Acquire(version, on_loaded, limits);
   if (model == nullptr) return;
-  if (must_wait) StepBack(request);
+  if (must_wait) Unpark(request);
   Prepare(request, std::move(model));
 }
 
-absl::Status ClassifyPipeline::StepAside(const RequestPtr& request, const std::string& what) {
-  absl::Status full = request->ticket->StepAside(what);
+absl::Status ClassifyPipeline::Park(const RequestPtr& request, const std::string& what) {
+  absl::Status full = request->ticket->Park(what);
   if (!full.ok()) {
     // Perhaps of what nobody waits for any more.
     models_.DropWaiting();
-    full = request->ticket->StepAside(what);
+    full = request->ticket->Park(what);
   }
-  if (full.ok()) answer_time_.CountUndecoded(&request->load, false);
+  if (full.ok()) answer_time_.SetUndecoded(&request->load, false);
   return full;
 }
 
-void ClassifyPipeline::StepBack(const RequestPtr& request) {
-  answer_time_.CountUndecoded(&request->load, true);
-  request->ticket->StepBack();
+void ClassifyPipeline::Unpark(const RequestPtr& request) {
+  answer_time_.SetUndecoded(&request->load, true);
+  request->ticket->Unpark();
 }
 
 void ClassifyPipeline::Prepare(const RequestPtr& request, ModelHandle model) {
@@ -371,12 +374,12 @@ void ClassifyPipeline::Enqueue(const RequestPtr& request) {
   batch.done = [this, weak = std::weak_ptr<Request>(request)](const absl::Status& computed) {
     Finish(weak.lock(), computed);
   };
-  answer_time_.CountUndecoded(&plain->load, false);
+  answer_time_.SetUndecoded(&plain->load, false);
   request->model->scheduler.Enqueue(std::shared_ptr<BatchTask>(request, &batch));
 }
 
 void ClassifyPipeline::Finish(const RequestPtr& request, absl::Status status) {
-  answer_time_.CountUndecoded(&request->load, false);
+  answer_time_.SetUndecoded(&request->load, false);
   // Its client has given up, which metrics must not take for a success.
   if (status.ok() && clock_->Steady() > request->deadline) {
     status = absl::DeadlineExceededError("the deadline passed while the images were computed");

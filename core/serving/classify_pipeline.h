@@ -65,9 +65,10 @@ class ServingObserver {
   // `bulk`: of a stream, whose items wait for each other.
   virtual void OnClassified(const ModelVersion& model, int images, bool bulk,
                             const ClassifyTiming& timing) = 0;
-  // A version is out of memory, until it is loaded again.
+  // A version has left memory, until it is loaded again.
   virtual void OnUnloaded(const ModelVersion& model) = 0;
-  // Not let in, or not answered for lack of memory. `reason` is that of the ErrorInfo.
+  // Refused for now: by overload, by a server that stops, or for lack of memory. Not what could
+  // never be let in. `reason` is that of the ErrorInfo.
   virtual void OnRefused(const std::string& reason) = 0;
 };
 
@@ -115,7 +116,7 @@ class ClassifyPipeline {
   absl::Duration PredictedTime(const ModelVersion& model, int64_t images,
                                int64_t encoded_bytes) const;
 
-  // That is in PredictedTime (prediction_margin.h).
+  // The safety factor in PredictedTime (prediction_margin.h).
   double prediction_margin() const { return answer_time_.margin(); }
 
   int64_t waiting_images() const { return admission_.waiting_images(); }
@@ -130,12 +131,12 @@ class ClassifyPipeline {
   void ScheduleLookUp(const RequestPtr& request);
   void LookUp(const RequestPtr& request);
   // `version` is what the request means. Goes on where it is to be decoded: here, or by a decoder.
-  void GoOn(const RequestPtr& request, const ModelVersion& version);
+  void ContinueWith(const RequestPtr& request, const ModelVersion& version);
   void FindModel(const RequestPtr& request, const ModelVersion& version);
   // While it waits for a model, or for what the registry says, a request is not among those that
   // wait to be decoded and computed. RESOURCE_EXHAUSTED when too much waits for that.
-  absl::Status StepAside(const RequestPtr& request, const std::string& what);
-  void StepBack(const RequestPtr& request);
+  absl::Status Park(const RequestPtr& request, const std::string& what);
+  void Unpark(const RequestPtr& request);
   void Prepare(const RequestPtr& request, ModelHandle model);
   void DecodeQuickly(const RequestPtr& request);
   void DecodeSome(const RequestPtr& request);

@@ -51,11 +51,11 @@ struct WaitLimits {
   std::shared_ptr<const std::atomic<bool>> cancelled;  // may be null
 };
 
-// Whom a host tells of what happens. Called on threads of the host or of its models: must be short.
+// Callbacks of a host. Called on threads of the host or of its models: must be short.
 struct ModelHostEvents {
   // Of BatchScheduler, with the model.
   std::function<void(const ModelVersion&, int images, absl::Duration cpu)> on_batch;
-  // The model is out of memory.
+  // The model has left memory.
   std::function<void(const ModelVersion&)> on_unloaded;
   // Every few seconds.
   std::function<void()> on_tick;
@@ -73,13 +73,17 @@ struct ModelHostOptions {
 // Thread-safe. Models are loaded and destroyed one after the other on a thread of the host. At most
 // `max_loaded` are in memory at any time, those that only requests still hold included.
 //
-// A version that could not be loaded costs others as little as can be: no model makes room for
-// another try at a file that is damaged, or that this program cannot read. What failed otherwise (a
-// disk, or want of memory) may go better the next time. The one that answers in its place is the
-// last to make room; it comes back when that was in vain, and who takes it for an answer waits for
-// it.
-// While the loader's Resolve is UNAVAILABLE, nothing is loaded and nothing makes room: who waits
-// for a model gets that error, and whoever asks next may try at once.
+// A stand-in is the newest version of a name that is in memory while the newest of all is not:
+// AcquireNewest answers with it until that is loaded.
+//
+// A version that could not be loaded costs others as little as can be:
+//   - A file that is damaged, or that this program cannot read (DATA_LOSS, INVALID_ARGUMENT,
+//     FAILED_PRECONDITION, UNIMPLEMENTED, NOT_FOUND), evicts no model at a later try. After other
+//     failures (of a disk, or for want of memory) a later try may.
+//   - The stand-in of a version is the last that is evicted for it, and is loaded again when that
+//     was in vain; requests that take a stand-in for an answer wait for it.
+//   - While the loader's Resolve is UNAVAILABLE, nothing is loaded and nothing is evicted for it:
+//     who waits for a model gets that error, and whoever asks next may try at once.
 class ModelHost {
  public:
   using OnLoaded = std::function<void(absl::StatusOr<ModelHandle>)>;
@@ -154,7 +158,7 @@ class ModelHost {
   // Takes the versions that `newest` has taken over from out of the entries.
   std::vector<ModelHandle> TakeOver(const ModelVersion& newest)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  struct Lent;
+  struct SharedModel;
 
   void Run();
   // Returns when there is something to do, or it is time for a look.
@@ -175,7 +179,8 @@ class ModelHost {
   // For the next to be loaded.
   void MakeRoom() ABSL_LOCKS_EXCLUDED(mutex_);
   // What had better make room for `next`; the end when nothing should.
-  Entries::iterator Victim(const ModelVersion& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Entries::iterator EvictionCandidate(const ModelVersion& next)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LoadNext() ABSL_LOCKS_EXCLUDED(mutex_);
   // What made room for a newer version comes back where that could not be loaded, unless another
   // one answers.

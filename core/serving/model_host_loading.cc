@@ -37,13 +37,13 @@ bool MayPass(const absl::Status& failure) {
 }  // namespace
 
 // What the handles of a model share. It goes with the last of them, and the host gets the model.
-struct ModelHost::Lent {
-  explicit Lent(ModelHost* host) : host(host) {}
-  ~Lent() {
+struct ModelHost::SharedModel {
+  explicit SharedModel(ModelHost* host) : host(host) {}
+  ~SharedModel() {
     if (model != nullptr) host->Retire(std::move(model));
   }
-  Lent(const Lent&) = delete;
-  Lent& operator=(const Lent&) = delete;
+  SharedModel(const SharedModel&) = delete;
+  SharedModel& operator=(const SharedModel&) = delete;
 
   ModelHost* const host;
   std::unique_ptr<ServedModel> model;
@@ -184,7 +184,7 @@ void ModelHost::MakeRoom() {
     absl::MutexLock lock(&mutex_);
     if (to_load_.empty() || HasRoom() || alive_ != offered()) return;
     Entry& next = entries_[to_load_.front()];
-    const auto best = Victim(to_load_.front());
+    const auto best = EvictionCandidate(to_load_.front());
     if (best != entries_.end()) {
       const bool stood_in = next.as_newest && best->first.name == to_load_.front().name;
       next.replaces = stood_in ? best->first.version : 0;
@@ -201,7 +201,7 @@ void ModelHost::MakeRoom() {
   for (const Waiting& waits : waiting) waits.on_loaded(failure);
 }
 
-ModelHost::Entries::iterator ModelHost::Victim(const ModelVersion& next) {
+ModelHost::Entries::iterator ModelHost::EvictionCandidate(const ModelVersion& next) {
   const Entry& entry = entries_[next];
   if (!entry.failure.ok() && !MayPass(entry.failure)) return entries_.end();
   const ServedModel* const stand_in = entry.as_newest ? NewestLoaded(next.name).get() : nullptr;
@@ -272,9 +272,9 @@ absl::StatusOr<ModelHandle> ModelHost::Serve(absl::StatusOr<LoadedModel> loaded)
   };
   // All that may lack memory comes before there is a handle: what was one is retired, and must not
   // count as a failed load, too.
-  const auto lent = std::make_shared<Lent>(this);
-  lent->model = std::make_unique<ServedModel>(*std::move(loaded), on_batch, clock_);
-  return ModelHandle(lent, lent->model.get());
+  const auto shared = std::make_shared<SharedModel>(this);
+  shared->model = std::make_unique<ServedModel>(*std::move(loaded), on_batch, clock_);
+  return ModelHandle(shared, shared->model.get());
 } catch (const std::bad_alloc&) {
   return absl::ResourceExhaustedError("no memory to serve the model");
 } catch (const std::system_error& error) {

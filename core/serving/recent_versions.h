@@ -1,5 +1,5 @@
-// What the registry said a moment ago of the models that requests name, so that few requests ask a
-// file system, and while one stalls only that which asks waits, where the answer was known before.
+// A cache of ModelLoader::Resolve: few requests ask a file system, and while one stalls only that
+// which asks waits, where the answer was known before.
 #ifndef CYTOPRESS_CORE_SERVING_RECENT_VERSIONS_H_
 #define CYTOPRESS_CORE_SERVING_RECENT_VERSIONS_H_
 
@@ -25,9 +25,10 @@ class RecentVersions {
       : fresh_for_(fresh_for), loader_(loader), clock_(clock) {}
 
   // What `wanted` means (ModelLoader::Resolve), if the loader was asked no longer than `fresh_for`
-  // ago. After that one caller gets nothing, and until it has looked the others get the old answer,
-  // however long its look takes. Nobody gets an answer from before a change that this process has
-  // made. REQUIRES: who gets nothing calls Look, or Forgo.
+  // ago. Once that answer is stale, exactly one caller gets nullopt, and the others the stale
+  // answer until that one has called Look or Forgo, however long it takes (single-flight refresh).
+  // Everybody gets nullopt where nothing is known, or only from before a change that this process
+  // has made. REQUIRES: who gets nullopt calls Look, or Forgo.
   std::optional<ModelVersion> Find(const ModelVersion& wanted) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Asks the loader. A registry that cannot be read means what it meant before, if that is known.

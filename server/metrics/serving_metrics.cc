@@ -57,8 +57,8 @@ ServingMetrics::ServingMetrics(prometheus::Registry* registry)
                .Register(*registry)),
       refused_(prometheus::BuildCounter()
                    .Name("cytopress_classify_refused_total")
-                   .Help("Classify requests and streams that were not let in, and requests and "
-                         "messages that found no memory, by reason")
+                   .Help("Classify requests and streams that were not let in for now, and requests "
+                         "and messages that found no memory, by reason")
                    .Register(*registry)) {
   // From the start, so that the first refusal is a change and not the birth of a series.
   for (const char* reason : {"DEADLINE_UNREACHABLE", "OUT_OF_MEMORY", "QUEUE_FULL", "SHUTTING_DOWN",

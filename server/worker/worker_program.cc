@@ -18,6 +18,7 @@
 #include "core/base/address.h"
 #include "core/base/arguments.h"
 #include "core/base/device.h"
+#include "core/base/help.h"
 #include "core/base/status_macros.h"
 #include "core/base/steady_notification.h"
 #include "core/jobs/registry_binding.h"
@@ -57,8 +58,9 @@ void Declare(CLI::App* app, Flags* flags) {
                   "ends too")
       ->check(CLI::PositiveNumber);
   app->footer(
-      "Example: cytopress-worker --database sqlite:///var/lib/cytopress/jobs.db "
-      "--models /var/lib/cytopress/models --work /var/lib/cytopress/work");
+      "Example:\n"
+      "  cytopress-worker --database sqlite:///var/lib/cytopress/jobs.db \\\n"
+      "      --models /var/lib/cytopress/models --work /var/lib/cytopress/work");
 }
 
 std::string DefaultName() { return absl::StrCat(HostName("worker"), "-", getpid()); }
@@ -131,8 +133,9 @@ int RunWorkerProgram(int argc, char** argv, const RunJobFactory& make_run_job, C
                      const DeviceCheck& check_device) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("cytopress-worker"));
   Flags flags;
-  CLI::App app("Runs compression jobs: trains, prunes, quantizes, evaluates and publishes models.",
+  CLI::App app("Runs compression jobs: trains, prunes, quantizes, evaluates, publishes models.",
                "cytopress-worker");
+  app.formatter(std::make_shared<HelpFormatter>(TerminalColumns()));
   app.set_version_flag("--version", "cytopress-worker " CYTOPRESS_VERSION);
   app.failure_message(UsageMessage);
   Declare(&app, &flags);

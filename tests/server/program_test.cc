@@ -19,8 +19,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "core/base/file.h"
 #include "core/gpu/engine_module.h"
 #include "core/registry/model_folder.h"
@@ -99,6 +101,11 @@ TEST_F(ProgramTest, ExplainsItself) {
   EXPECT_THAT(Log(), HasSubstr("Exit codes:"));
   EXPECT_THAT(Log(), HasSubstr("Examples:"));
   EXPECT_THAT(Log(), HasSubstr("--max-loaded-models"));
+  const std::vector<std::string> lines = absl::StrSplit(Log(), '\n');
+  for (const std::string& line : lines) {
+    if (absl::StartsWith(line, "  --")) continue;  // has the default, which may be a long path
+    EXPECT_LE(line.size(), 80u) << line;
+  }
 }
 
 TEST_F(ProgramTest, ABadFlagIsExitCode2) {

@@ -1,5 +1,5 @@
 // cytopress-layer-bench: what each convolution of an INT8 model takes on oneDNN, on the block
-// kernels, and as a matrix on block maps, measured and as core/engine/layer_choice.h estimates it,
+// kernels, and as a matrix on block maps, measured and as core/engine/layer_costs.h estimates it,
 // and which one it gets.
 #include <omp.h>
 
@@ -15,6 +15,7 @@
 #include "core/base/file.h"
 #include "core/base/status_macros.h"
 #include "core/engine/layer_choice.h"
+#include "core/engine/layer_costs.h"
 #include "core/engine/plan.h"
 #include "core/kernels/onednn.h"
 #include "tests/core/engine/random_artifact.h"

@@ -2,7 +2,7 @@
 #ifndef CYTOPRESS_TESTS_CLIENT_REPORT_SAMPLE_REPORT_H_
 #define CYTOPRESS_TESTS_CLIENT_REPORT_SAMPLE_REPORT_H_
 
-#include "client/report/report.h"
+#include "client/report/report_data.h"
 
 namespace cytopress {
 

@@ -112,7 +112,7 @@ TEST(TrainerLossTest, SmoothsTheLabels) {
 
 // Probabilities of 9/10 and 1/10, which are 3/4 and 1/4 at the temperature; the teacher's there are
 // 1/4 and 3/4.
-TEST(TrainerLossTest, IsThatOfTheLabelsAndThatOfTheTeachersAnswersByTheirShares) {
+TEST(TrainerLossTest, IsThatOfTheLabelsAndThatOfTheSoftTargetsByTheirShares) {
   v1::TrainOptions options = Options(1);
   options.set_label_smoothing(0);
   options.set_distillation(0.25);
@@ -120,8 +120,8 @@ TEST(TrainerLossTest, IsThatOfTheLabelsAndThatOfTheTeachersAnswersByTheirShares)
   TrainerSetup setup = Seeded();
   setup.teacher_logits = torch::tensor({0.0f, 2 * std::log(3.0f)}).repeat({256, 1});
   const double labels = -std::log(0.9);
-  const double answers = -0.25 * std::log(0.75) - 0.75 * std::log(0.25);
-  EXPECT_NEAR(FirstLoss({std::log(9.0f), 0}, options, setup), 0.75 * labels + 0.25 * 4 * answers,
+  const double soft = -0.25 * std::log(0.75) - 0.75 * std::log(0.25);
+  EXPECT_NEAR(FirstLoss({std::log(9.0f), 0}, options, setup), 0.75 * labels + 0.25 * 4 * soft,
               1e-5);
 }
 
@@ -156,6 +156,37 @@ TEST(TrainerTest, EndsWithTheBestNetworkAndNotWithTheLast) {
   const auto evaluation = EvaluateNetwork(network, dataset, dataset.val, /*bfloat16=*/false);
   EXPECT_EQ(evaluation->accuracy, trainer.best().accuracy);
   EXPECT_EQ(evaluation->auc, trainer.best().auc);
+}
+
+// In every epoch all images get class 0. What the scores of class 1 say of the images differs:
+// nothing, something, its opposite and nothing.
+TEST(TrainerTest, OfEpochsThatAreEquallyOftenRightThatOfTheLargestAucIsKept) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork("resnet20");
+  v1::TrainOptions options = Options(4);
+  options.set_max_images(32);
+  options.set_learning_rate(0);  // of one epoch and the next, only what the test changes differs
+  options.set_freeze_batch_norm(true);
+  Trainer trainer(network, dataset, options, Seeded());
+  Trainer::Hooks hooks = NoHooks();
+  const std::vector<double> weights = {0, 1e-3, -1e-3, 0};
+  hooks.on_step = [&](const StepReport& report) {
+    torch::NoGradGuard no_grad;
+    torch::Tensor classifier = network.tensors().at("fc.weight");
+    torch::Tensor bias = network.tensors().at("fc.bias");
+    classifier.zero_();
+    classifier[1].fill_(weights[report.epoch - 1]);
+    bias.zero_();
+    bias[0].fill_(5);
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(trainer.Run(hooks).ok());
+  const std::vector<int>& labels = dataset.val.labels;
+  const auto first_class = static_cast<double>(std::count(labels.begin(), labels.end(), 0));
+  EXPECT_EQ(trainer.best().accuracy, first_class / static_cast<double>(labels.size()));
+  EXPECT_GT(trainer.best().auc, 0.5) << "that of scores which say nothing";
+  EXPECT_EQ(EvaluateNetwork(network, dataset, dataset.val, /*bfloat16=*/false)->auc,
+            trainer.best().auc);
 }
 
 TEST(TrainerTest, LearnsFromMixedImages) {

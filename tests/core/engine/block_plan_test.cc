@@ -76,9 +76,9 @@ class NetworkMaker {
     DenseModel& model = network_.model;
     model.network.layers.push_back(layer);
     model.grids.emplace_back();
-    model.grids.back().number = layer.op == Op::kInput || (layer.op == Op::kConv && !layer.relu)
-                                    ? Number::kInt8
-                                    : Number::kUint8;
+    model.grids.back().type = layer.op == Op::kInput || (layer.op == Op::kConv && !layer.relu)
+                                  ? DataType::kInt8
+                                  : DataType::kUint8;
     network_.original.push_back(convolution);
     model.convolutions.push_back(convolution);
     if (layer.op == Op::kConv) Simplify(model.convolutions.back());
@@ -115,11 +115,11 @@ class NetworkMaker {
     layer.stride = stride;
     SetOutput(layer, kernel / 2);
     Convolution c = ShapeOf(network_.model.network, layer);
-    c.source = network_.model.grids[input].number;
-    c.destination = relu ? Number::kUint8 : Number::kInt8;
+    c.source = network_.model.grids[input].type;
+    c.destination = relu ? DataType::kUint8 : DataType::kInt8;
     c.relu = relu;
     c.adds_residual = residual >= 0;
-    if (c.adds_residual) c.residual = network_.model.grids[residual].number;
+    if (c.adds_residual) c.residual = network_.model.grids[residual].type;
     if (c.adds_residual) c.residual_multiplier = Uniform(0.3f, 0.9f);
     for (int i = 0; i < channels * layer.in_channels * kernel * kernel; ++i) {
       c.integer_weights.push_back(static_cast<int8_t>(RandomWeight()));
@@ -174,7 +174,7 @@ Map Convolve(const Convolution& c, const BlockRows& rows, const Map& input, cons
     value = std::fma(rows.multiplier[o], static_cast<float>(sum), value);
     EXPECT_NEAR(value, wanted, most_lost + 1e-6 * std::abs(wanted));
     if (c.relu && value < 0) value = 0;
-    const bool is_signed = c.destination == Number::kInt8;
+    const bool is_signed = c.destination == DataType::kInt8;
     output.push_back(std::clamp(static_cast<int>(std::nearbyint(value)), is_signed ? -128 : 0,
                                 is_signed ? 127 : 255));
   }
@@ -266,7 +266,7 @@ void ExpectExact(const KernelCase& way, const Shape& shape, const std::vector<in
         const Map& map = expected[i][layer];
         std::vector<uint8_t> stored(map.size());
         plan.ReadMap(arena, layer, i, stored.data());
-        const bool is_signed = network.model.grids[layer].number == Number::kInt8;
+        const bool is_signed = network.model.grids[layer].type == DataType::kInt8;
         for (size_t v = 0; v < map.size(); ++v) {
           const int value = is_signed ? static_cast<int8_t>(stored[v]) : stored[v];
           ASSERT_EQ(value, map[v]) << "layer " << layer << " of " << layers.size() << ", image "

@@ -11,6 +11,7 @@
 
 #include "core/engine/batch_engine.h"
 #include "core/engine/compiled_model.h"
+#include "core/engine/layer_costs.h"
 #include "tests/core/engine/random_artifact.h"
 
 namespace cytopress {

@@ -22,13 +22,13 @@ constexpr int kBatch = 3;
 using Maps = std::vector<std::vector<double>>;  // of each layer, [batch, height, width, channels]
 
 double ValueAt(const OutputGrid& grid, const void* output, size_t index) {
-  switch (grid.number) {
-    case Number::kUint8:
+  switch (grid.type) {
+    case DataType::kUint8:
       return grid.step * static_cast<double>(static_cast<const uint8_t*>(output)[index]);
-    case Number::kInt8:
+    case DataType::kInt8:
       return grid.step * static_cast<double>(static_cast<const int8_t*>(output)[index]);
-    case Number::kBfloat16:
-    case Number::kFloat32:
+    case DataType::kBfloat16:
+    case DataType::kFloat32:
       break;
   }
   return static_cast<const float*>(output)[index];

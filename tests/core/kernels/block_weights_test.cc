@@ -17,7 +17,7 @@ Convolution Sparse() {
   c.in_height = c.in_width = c.out_height = c.out_width = 4;
   c.kernel_height = c.kernel_width = 3;
   c.pad_top = c.pad_left = 1;
-  c.source = c.destination = Number::kUint8;
+  c.source = c.destination = DataType::kUint8;
   std::mt19937 random(3);
   for (int o = 0; o < c.out_channels; ++o) {
     for (int i = 0; i < c.in_channels * 9; ++i) {
@@ -68,7 +68,7 @@ TEST_P(BlockWeightsTest, SumsStartAsFloatsWhereTheyAreSmallEnough) {
   convolution.multiplier[8] = 0.1f;
   EXPECT_FALSE(sums_are_floats());  // a sum of 1 would be too much to lose
   convolution.multiplier[8] = 0.01f;
-  convolution.destination = Number::kInt8;
+  convolution.destination = DataType::kInt8;
   convolution.relu = true;
   EXPECT_FALSE(sums_are_floats());  // packing would not clamp at 0
   convolution.relu = false;

@@ -64,10 +64,10 @@ INSTANTIATE_TEST_SUITE_P(Shapes, SimplifyTest,
                                          Case{1, 3, 2, 1, true}, Case{3, 3, 2, 3, false},
                                          Case{1, 1, 2, 1, true}));  // a stride that leads nowhere
 
-TEST(ConvolutionTest, NumberBytes) {
-  EXPECT_EQ(NumberBytes(Number::kUint8), 1u);
-  EXPECT_EQ(NumberBytes(Number::kInt8), 1u);
-  EXPECT_EQ(NumberBytes(Number::kFloat32), 4u);
+TEST(ConvolutionTest, DataTypeBytes) {
+  EXPECT_EQ(DataTypeBytes(DataType::kUint8), 1u);
+  EXPECT_EQ(DataTypeBytes(DataType::kInt8), 1u);
+  EXPECT_EQ(DataTypeBytes(DataType::kFloat32), 4u);
 }
 
 }  // namespace

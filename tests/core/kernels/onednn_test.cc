@@ -10,10 +10,10 @@ namespace cytopress {
 namespace {
 
 using Tag = dnnl::memory::format_tag;
-using DataType = dnnl::memory::data_type;
+using DnnlType = dnnl::memory::data_type;
 
 // 3x3, of channels that fill no block of 16.
-Convolution Of(Number source) {
+Convolution Of(DataType source) {
   Convolution c;
   c.in_channels = 20;
   c.out_channels = 24;
@@ -21,7 +21,7 @@ Convolution Of(Number source) {
   c.source = source;
   std::mt19937 random(3);
   for (int i = 0; i < c.out_channels * c.in_channels * 9; ++i) {
-    if (source == Number::kUint8 || source == Number::kInt8) {
+    if (source == DataType::kUint8 || source == DataType::kInt8) {
       c.integer_weights.push_back(static_cast<int8_t>(random() % 255 - 127));
     } else {
       c.float_weights.push_back(static_cast<float>(random() % 255) - 127);
@@ -32,7 +32,7 @@ Convolution Of(Number source) {
   return c;
 }
 
-std::vector<uint8_t> Weights(PackedConstants& constants, DataType type, Tag tag) {
+std::vector<uint8_t> Weights(PackedConstants& constants, DnnlType type, Tag tag) {
   const Convolution& c = constants.convolution();
   const dnnl::memory memory = constants.Weights(
       {{c.out_channels, c.in_channels, c.kernel_height, c.kernel_width}, type, tag});
@@ -41,16 +41,16 @@ std::vector<uint8_t> Weights(PackedConstants& constants, DataType type, Tag tag)
 }
 
 struct Case {
-  Number source;
-  DataType type;
+  DataType source;
+  DnnlType type;
   Tag packed;
 };
 
 TEST(PackedConstantsTest, OnePackedLayoutIsEnoughToMakeTheOthers) {
-  for (const Case& c : {Case{Number::kUint8, DataType::s8, Tag::OIhw4i16o4i},
-                        Case{Number::kFloat32, DataType::f32, Tag::OIhw16i16o},
-                        Case{Number::kBfloat16, DataType::bf16, Tag::OIhw8i16o2i}}) {
-    if (c.source == Number::kBfloat16 && !HasBfloat16()) continue;
+  for (const Case& c : {Case{DataType::kUint8, DnnlType::s8, Tag::OIhw4i16o4i},
+                        Case{DataType::kFloat32, DnnlType::f32, Tag::OIhw16i16o},
+                        Case{DataType::kBfloat16, DnnlType::bf16, Tag::OIhw8i16o2i}}) {
+    if (c.source == DataType::kBfloat16 && !HasBfloat16()) continue;
     const Convolution original = Of(c.source);
     PackedConstants of_plain(original);
     Convolution convolution = original;
@@ -65,9 +65,9 @@ TEST(PackedConstantsTest, OnePackedLayoutIsEnoughToMakeTheOthers) {
 }
 
 TEST(PackedConstantsTest, SignedSourcesNeedThePlainWeights) {
-  const Convolution convolution = Of(Number::kInt8);
+  const Convolution convolution = Of(DataType::kInt8);
   PackedConstants constants(convolution);
-  Weights(constants, DataType::s8, Tag::OIhw4i16o4i);
+  Weights(constants, DnnlType::s8, Tag::OIhw4i16o4i);
   EXPECT_TRUE(constants.needs_plain_weights());
 }
 

@@ -166,7 +166,7 @@ class LayerComparison {
   std::vector<int> Stored(int index) const {
     const Layer& layer = model_.network.layers[index];
     const std::string& raw = outputs_.at(layer.name + ".quantized");
-    if (model_.grids[index].number == Number::kInt8) {
+    if (model_.grids[index].type == DataType::kInt8) {
       const auto values = ToNhwc<int8_t>(raw, layer.out_channels);
       return std::vector<int>(values.begin(), values.end());
     }
@@ -224,7 +224,7 @@ class LayerComparison {
   double RoundedSumError(const Layer& layer, int index) const {
     const OutputGrid& residual = model_.grids[layer.residual];
     const OutputGrid& output = model_.grids[index];
-    const double range = residual.step * (residual.number == Number::kInt8 ? 2 * 127 : 255);
+    const double range = residual.step * (residual.type == DataType::kInt8 ? 2 * 127 : 255);
     return 0.5 + 0.5 * (range + 255 * output.step) / 255 / output.step;
   }
 

@@ -362,9 +362,10 @@ TEST_F(PipelineTest, ADenseModelOfAnotherStemIsKnownToTakeAnotherTime) {
   ASSERT_TRUE(MakeLoadStage()->Run(state, stage_context).ok());
   NetworkSpec finer = state.network->network().spec;
   finer.stem = Stem::kCifar;
-  EXPECT_DOUBLE_EQ(state.parent_macs, static_cast<double>(Macs(*BuildNetwork(finer))) /
-                                          static_cast<double>(Macs(state.network->network())));
-  EXPECT_GT(state.parent_macs, 2);
+  EXPECT_DOUBLE_EQ(state.parent.macs_ratio,
+                   static_cast<double>(Macs(*BuildNetwork(finer))) /
+                       static_cast<double>(Macs(state.network->network())));
+  EXPECT_GT(state.parent.macs_ratio, 2);
 }
 
 }  // namespace

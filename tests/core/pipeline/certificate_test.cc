@@ -36,7 +36,8 @@ class CertificateTest : public PipelineTest {
     test.set_accuracy(0);
     test.set_right(right);
     parent.evaluations = {test};
-    state_.parent = ToString(*registry_->Publish("parent", *SerializeArtifact(parent), "job-0"));
+    state_.parent.name =
+        ToString(*registry_->Publish("parent", *SerializeArtifact(parent), "job-0"));
   }
 
   v1::Certificate Certified(const v1::Evaluation& test) {

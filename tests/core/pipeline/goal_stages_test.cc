@@ -92,12 +92,12 @@ TEST_F(GoalStagesTest, ATryCountsWithTheTimeOfEarlierAttempts) {
 // Training of another plan is not gone on with.
 TEST_F(GoalStagesTest, APlanHasTheChoicesOfTheLayersAndTheEpochs) {
   Try(0);
-  const std::string first = state_.plan;
+  const std::string first = state_.try_plan;
   EXPECT_THAT(first, HasSubstr("layer1.0.conv1 "));
   EXPECT_THAT(first, HasSubstr(" WEIGHT_TYPE_INT"));
   EXPECT_THAT(first, HasSubstr("\n2 epochs"));
   Try(1);  // the same again
-  EXPECT_EQ(state_.plan, first.substr(0, first.size() - 8) + "4 epochs");
+  EXPECT_EQ(state_.try_plan, first.substr(0, first.size() - 8) + "4 epochs");
 }
 
 // Or what is left of the search would seem to take half as long as the try that is being made.

@@ -22,7 +22,7 @@ class JobCheckpointTest : public ::testing::Test {
     PipelineState state(spec_, context_, torch::kCPU);
     state.dataset = SpotDataset();
     state.network = std::make_unique<TorchNetwork>(SmallNetwork("resnet20", seed));
-    state.parent = "base@1";
+    state.parent.name = "base@1";
     state.ledger.emplace_back().set_stage("load");
     return state;
   }
@@ -33,9 +33,9 @@ class JobCheckpointTest : public ::testing::Test {
     state.masks = MagnitudeMasks(*state.network, {}, 0.5);
     state.frozen_grids["conv1.weight"] = {{0.5f, 0.25f}, 16, {1, 7}};
     state.frozen_grids["fc.weight"] = {{0.125f}, 0, {}};
-    state.published_parent = state.parent = "tiny-dense@3";
+    state.parent.published = state.parent.name = "tiny-dense@3";
     state.published = "tiny-s50-int8@4";
-    state.dense = {0.97, 0.998, 5, 0.3, 0.2, 6, {{40, 41}, {22, 23}}};
+    state.parent.score = {0.97, 0.998, 5, 0.3, 0.2, 6, {{40, 41}, {22, 23}}};
     state.goal = {absl::Seconds(12.5), absl::Seconds(3.5), size_t{7}, 1234, 2};
     state.ledger[0].set_note("of the first attempt");
     state.ledger.emplace_back().set_stage("train");
@@ -65,20 +65,20 @@ TEST_F(JobCheckpointTest, EveryFieldSurvives) {
     EXPECT_EQ(taken.frozen_grids.at(name).group_size, grid.group_size) << name;
     EXPECT_EQ(taken.frozen_grids.at(name).multipliers, grid.multipliers) << name;
   }
-  EXPECT_EQ(taken.parent, "tiny-dense@3");
-  EXPECT_EQ(taken.published_parent, "tiny-dense@3");
+  EXPECT_EQ(taken.parent.name, "tiny-dense@3");
+  EXPECT_EQ(taken.parent.published, "tiny-dense@3");
   EXPECT_EQ(taken.published, "tiny-s50-int8@4");
-  EXPECT_EQ(taken.dense.accuracy, 0.97);
-  EXPECT_EQ(taken.dense.auc, 0.998);
-  EXPECT_EQ(taken.dense.answer, 5);
-  EXPECT_EQ(taken.dense.answer_share, 0.3);
-  EXPECT_EQ(taken.dense.class_share, 0.2);
-  EXPECT_EQ(taken.dense.missed, 6);
-  ASSERT_EQ(taken.dense.by_class.size(), 2u);
-  EXPECT_EQ(taken.dense.by_class[0].right, 40);
-  EXPECT_EQ(taken.dense.by_class[0].images, 41);
-  EXPECT_EQ(taken.dense.by_class[1].right, 22);
-  EXPECT_EQ(taken.dense.by_class[1].images, 23);
+  EXPECT_EQ(taken.parent.score.accuracy, 0.97);
+  EXPECT_EQ(taken.parent.score.auc, 0.998);
+  EXPECT_EQ(taken.parent.score.answer, 5);
+  EXPECT_EQ(taken.parent.score.answer_share, 0.3);
+  EXPECT_EQ(taken.parent.score.class_share, 0.2);
+  EXPECT_EQ(taken.parent.score.missed, 6);
+  ASSERT_EQ(taken.parent.score.by_class.size(), 2u);
+  EXPECT_EQ(taken.parent.score.by_class[0].right, 40);
+  EXPECT_EQ(taken.parent.score.by_class[0].images, 41);
+  EXPECT_EQ(taken.parent.score.by_class[1].right, 22);
+  EXPECT_EQ(taken.parent.score.by_class[1].images, 23);
   EXPECT_EQ(taken.goal.spent, absl::Seconds(12.5));
   EXPECT_EQ(taken.goal.longest_try, absl::Seconds(3.5));
   EXPECT_EQ(taken.goal.out_of_time_at, 7u);
@@ -95,7 +95,7 @@ TEST_F(JobCheckpointTest, AJobThatHasNotGotFarKeepsItsParent) {
   PutState(1, put, table);
   PipelineState taken = Loaded(2);
   ASSERT_TRUE(TakeState(table, taken).ok());
-  EXPECT_EQ(taken.parent, "base@1");
+  EXPECT_EQ(taken.parent.name, "base@1");
   EXPECT_EQ(taken.published, "");
   EXPECT_TRUE(taken.masks.empty());
   EXPECT_FALSE(taken.goal.out_of_time_at.has_value());
@@ -121,8 +121,8 @@ TEST_F(JobCheckpointTest, ACheckpointOfAnEarlierReleaseKnowsNothingOfClasses) {
   PipelineState taken = Loaded(2);
   const absl::StatusOr<size_t> next = TakeState(table, taken);
   ASSERT_TRUE(next.ok()) << next.status();
-  EXPECT_TRUE(taken.dense.by_class.empty());
-  EXPECT_EQ(taken.dense.accuracy, 0.97);
+  EXPECT_TRUE(taken.parent.score.by_class.empty());
+  EXPECT_EQ(taken.parent.score.accuracy, 0.97);
 }
 
 TEST_F(JobCheckpointTest, ClassesHaveTwoNumbersEach) {
@@ -153,7 +153,7 @@ TEST_F(JobCheckpointTest, DamageIsNamedAndLeavesTheStateAlone) {
       const absl::Status status = TakeState(table, taken).status();
       EXPECT_TRUE(absl::IsDataLoss(status)) << key << ": " << status;
       EXPECT_THAT(status.message(), HasSubstr(key));
-      EXPECT_EQ(taken.parent, "base@1") << key;
+      EXPECT_EQ(taken.parent.name, "base@1") << key;
       EXPECT_TRUE(taken.masks.empty() && taken.frozen_grids.empty()) << key;
       EXPECT_TRUE(taken.network->tensors().at("conv1.weight").equal(before)) << key;
     }
@@ -182,9 +182,9 @@ TEST_F(JobCheckpointTest, AnOriginIsThatOfOnePlanForOneNetworkAndItsData) {
   EXPECT_EQ(NestedOrigin("try 1", Loaded(1)), origin);
   EXPECT_NE(NestedOrigin("try 2", state), origin);
   EXPECT_NE(NestedOrigin("try 1", Loaded(2)), origin);
-  state.plan = "conv1 0.5";
+  state.try_plan = "conv1 0.5";
   EXPECT_NE(NestedOrigin("try 1", state), origin);
-  state.plan = "";
+  state.try_plan = "";
   state.dataset.content_hash = "others";
   EXPECT_NE(NestedOrigin("try 1", state), origin);
 }

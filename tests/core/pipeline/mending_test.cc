@@ -62,12 +62,12 @@ class MendingTest : public testing::Test {
  protected:
   MendingTest() {
     state_.dataset.class_names = {"basophil", "eosinophil"};
-    state_.dense.accuracy = 0.97;
-    state_.dense.answer_share = 0.3;
+    state_.parent.score.accuracy = 0.97;
+    state_.parent.score.answer_share = 0.3;
   }
 
-  absl::StatusOr<std::optional<Finding>> Judge(const Sequel& sequel = {}) {
-    return JudgeAndMend(stage_, state_, stage_context_, sequel, outcome_);
+  absl::StatusOr<std::optional<Finding>> Judge(const WhatFollows& following = {}) {
+    return JudgeAndMend(stage_, state_, stage_context_, following, outcome_);
   }
 
   v1::JobSpec spec_;

@@ -29,11 +29,11 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 TEST_F(StagesTest, TheScoreOfTheServedParentIsWhatOthersAreComparedWith) {
-  state_.dense.accuracy = 2;  // as no other arithmetic has it
+  state_.parent.score.accuracy = 2;  // as no other arithmetic has it
   const auto outcome = MakePublishParentStage()->Run(state_, stage_context_);
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   const double served = registry_->Get({"tiny-dense", 1})->evaluations(0).accuracy();
-  EXPECT_EQ(state_.dense.accuracy, served);
+  EXPECT_EQ(state_.parent.score.accuracy, served);
   ASSERT_TRUE(outcome->score);
   EXPECT_EQ(outcome->score->accuracy, served);
 }
@@ -44,15 +44,16 @@ TEST_F(StagesTest, AParentThatIsPublishedAlreadyCountsNotTheOneThatIsTrainedAgai
   state_.network->tensors().at("fc.weight").zero_();
   state_.network->tensors().at("fc.bias").copy_(torch::tensor({1.0f, 0.0f}));
   ASSERT_TRUE(MakePublishParentStage()->Run(state_, stage_context_).ok());
-  EXPECT_EQ(state_.dense.answer, 0);
+  EXPECT_EQ(state_.parent.score.answer, 0);
   state_.network->tensors().at("fc.bias").copy_(torch::tensor({0.0f, 1.0f}));
-  state_.parent.clear();
-  state_.published_parent.clear();
+  state_.parent.name.clear();
+  state_.parent.published.clear();
   const auto outcome = MakePublishParentStage()->Run(state_, stage_context_);
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   EXPECT_EQ(outcome->published, "tiny-dense@1");
-  EXPECT_EQ(state_.dense.answer, 0);
-  EXPECT_EQ(state_.dense.accuracy, registry_->Get({"tiny-dense", 1})->evaluations(0).accuracy());
+  EXPECT_EQ(state_.parent.score.answer, 0);
+  EXPECT_EQ(state_.parent.score.accuracy,
+            registry_->Get({"tiny-dense", 1})->evaluations(0).accuracy());
   ASSERT_TRUE(outcome->score);
   EXPECT_EQ(outcome->score->answer, 0);
 }

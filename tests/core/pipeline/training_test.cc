@@ -54,7 +54,7 @@ TEST_F(TrainingTest, TheAnswersOfALargerDenseModelAreKnownToTakeLonger) {
   options.set_distillation(0.5);
   const double images = static_cast<double>(state_.dataset.train.size());
   EXPECT_DOUBLE_EQ(TrainingCost(options, state_), alone + images);
-  state_.parent_macs = 4;
+  state_.parent.macs_ratio = 4;
   EXPECT_DOUBLE_EQ(TrainingCost(options, state_), alone + 4 * images);
 }
 
@@ -97,7 +97,7 @@ TEST_F(TrainingTest, AResumedOneHearsThatItIsToStopWhileItsTeacherAnswers) {
   spec_.mutable_recipe()->mutable_train()->set_distillation_temperature(2);
   ASSERT_TRUE(Train().ok());
   stage_context_.resumed = saved_.front();
-  state_.teacher_logits = torch::Tensor();  // as in another attempt
+  state_.parent.teacher_logits = torch::Tensor();  // as in another attempt
   steps_ = 0;
   observer_.progresses.emplace_back().set_stage("fine-tune");
   observer_.stop_in_stage = "fine-tune";

@@ -154,23 +154,23 @@ TEST(AdmissionTest, WhoWaitsForAModelLeavesItsPlaceToOthers) {
   auto first = admission.Admit(Images(3, 40));
   auto second = admission.Admit(Images(2, 40));
   ASSERT_TRUE(first.ok() && second.ok());
-  EXPECT_EQ((*first)->StepAside("a@1"), absl::OkStatus());
+  EXPECT_EQ((*first)->Park("a@1"), absl::OkStatus());
   EXPECT_EQ(admission.waiting_images(), 2);
-  const absl::Status full = (*second)->StepAside("a@1");
+  const absl::Status full = (*second)->Park("a@1");
   EXPECT_EQ(ErrorInfoOf(full).reason(), "QUEUE_FULL") << "half of the images are the most";
   EXPECT_TRUE(RetryDelayOf(full).has_value());
   EXPECT_EQ(admission.waiting_images(), 2);
-  EXPECT_EQ((*second)->StepAside("b@1"), absl::OkStatus()) << "each model has its own";
+  EXPECT_EQ((*second)->Park("b@1"), absl::OkStatus()) << "each model has its own";
   EXPECT_TRUE(admission.Admit(Images(8)).ok());
   auto third = admission.Admit(Images(1, 30));
   ASSERT_TRUE(third.ok());
-  EXPECT_EQ(ErrorInfoOf((*third)->StepAside("c@1")).reason(), "QUEUE_FULL")
+  EXPECT_EQ(ErrorInfoOf((*third)->Park("c@1")).reason(), "QUEUE_FULL")
       << "a quarter of the bytes is the most for all models";
   second->reset();
-  EXPECT_EQ((*third)->StepAside("a@1"), absl::OkStatus());
+  EXPECT_EQ((*third)->Park("a@1"), absl::OkStatus());
   EXPECT_EQ(admission.waiting_images(), 0);
-  (*first)->StepBack();
-  (*first)->StepBack();
+  (*first)->Unpark();
+  (*first)->Unpark();
   EXPECT_EQ(admission.waiting_images(), 3);
   (*first)->LeaveQueue(1);
   EXPECT_EQ((*first)->Grow(10), absl::OkStatus());
@@ -241,9 +241,9 @@ TEST_F(BulkTest, WhatWaitsForAModelLeavesItsTurnToOthers) {
   Ask(2, 4, 100);
   Ask(3, 4, 100);
   EXPECT_THAT(admitted_, ElementsAre(1));
-  EXPECT_EQ(tickets_[0]->StepAside("a@1"), absl::OkStatus());
+  EXPECT_EQ(tickets_[0]->Park("a@1"), absl::OkStatus());
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
-  tickets_[0]->StepBack();
+  tickets_[0]->Unpark();
   EXPECT_EQ(admission_->waiting_images(), 8);
   Ask(4, 1);
   EXPECT_THAT(admitted_, ElementsAre(1, 2)) << "too many wait again";
@@ -257,11 +257,11 @@ TEST_F(BulkTest, NotAllMayWaitForModelsAtOnce) {
   for (int i = 1; i <= 9; ++i) Ask(i, 2, 10);
   EXPECT_THAT(admitted_, ElementsAre(1, 2));
   for (size_t i = 0; i < tickets_.size(); ++i) {
-    EXPECT_EQ(tickets_[i]->StepAside(absl::StrCat("model@", i)), absl::OkStatus());
+    EXPECT_EQ(tickets_[i]->Park(absl::StrCat("model@", i)), absl::OkStatus());
   }
-  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3, 4)) << "as many are aside, as many in the queue";
+  EXPECT_THAT(admitted_, ElementsAre(1, 2, 3, 4)) << "as many are parked, as many in the queue";
   EXPECT_EQ(admission_->waiting_images(), 4);
-  for (const auto& ticket : tickets_) ticket->StepBack();
+  for (const auto& ticket : tickets_) ticket->Unpark();
   EXPECT_EQ(admission_->waiting_images(), 8);
   while (!tickets_.empty()) EndAll();
   EXPECT_EQ(admitted_.size(), 9);

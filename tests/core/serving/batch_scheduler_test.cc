@@ -281,7 +281,7 @@ TEST_F(BatchSchedulerTest, EndsWithoutAnyRequest) {
 TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
   Make(2, 4);
   EXPECT_EQ(scheduler_->load().images, 0);
-  EXPECT_EQ(scheduler_->load().image, absl::ZeroDuration()) << "nothing is known yet";
+  EXPECT_EQ(scheduler_->load().per_image, absl::ZeroDuration()) << "nothing is known yet";
   puppet_.Hold();
   Sent sent(4);
   scheduler_->Enqueue(sent.task);
@@ -292,7 +292,7 @@ TEST_F(BatchSchedulerTest, MeasuresWhatItComputes) {
   EXPECT_EQ(sent.done.Get(), absl::OkStatus());
   EXPECT_EQ(scheduler_->load().images, 0);
   // 20 ms an image, and two engines share the work.
-  EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(10));
+  EXPECT_EQ(scheduler_->load().per_image, absl::Milliseconds(10));
   EXPECT_EQ(scheduler_->BatchTime(4), absl::Milliseconds(80));
 }
 
@@ -300,25 +300,25 @@ TEST_F(BatchSchedulerTest, KnowsHowFarItsEnginesAre) {
   BatchScheduler scheduler(
       PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
       ImageTimes{/*in_full_batch=*/0.02, /*alone=*/0.02});
-  EXPECT_EQ(scheduler.load().full, 8);
-  EXPECT_EQ(scheduler.load().running, absl::ZeroDuration());
+  EXPECT_EQ(scheduler.load().capacity_images, 8);
+  EXPECT_EQ(scheduler.load().until_free, absl::ZeroDuration());
   puppet_.Hold();
   Sent first(4);
   scheduler.Enqueue(first.task);
   ASSERT_TRUE(puppet_.AwaitBatches(1));
   EXPECT_EQ(scheduler.load().waiting, 0);
-  EXPECT_EQ(scheduler.load().running, absl::Milliseconds(40)) << "80 ms of one of two";
+  EXPECT_EQ(scheduler.load().until_free, absl::Milliseconds(40)) << "80 ms of one of two";
   clock_.Advance(absl::Milliseconds(30));
   Sent second(2);
   scheduler.Enqueue(second.task);
   ASSERT_TRUE(puppet_.AwaitBatches(2));
-  EXPECT_EQ(scheduler.load().running, absl::Milliseconds(45)) << "50 ms and 40 ms";
+  EXPECT_EQ(scheduler.load().until_free, absl::Milliseconds(45)) << "50 ms and 40 ms";
   Sent third(3);
   scheduler.Enqueue(third.task);
   EXPECT_EQ(scheduler.load().images, 9);
   EXPECT_EQ(scheduler.load().waiting, 3);
   clock_.Advance(absl::Seconds(1));
-  EXPECT_EQ(scheduler.load().running, absl::ZeroDuration()) << "any moment now";
+  EXPECT_EQ(scheduler.load().until_free, absl::ZeroDuration()) << "any moment now";
   puppet_.LetAllGo();
   for (Sent* sent : {&first, &second, &third}) EXPECT_EQ(sent->done.Get(), absl::OkStatus());
 }
@@ -340,7 +340,7 @@ TEST_F(BatchSchedulerTest, GoesByWhatItWasToldUntilItHasMeasured) {
   BatchScheduler scheduler(
       PuppetEngines(&puppet_, 2, 4), [](int, absl::Duration) {}, &clock_,
       ImageTimes{/*in_full_batch=*/0.002, /*alone=*/0.006});
-  EXPECT_EQ(scheduler.load().image, absl::Milliseconds(1));
+  EXPECT_EQ(scheduler.load().per_image, absl::Milliseconds(1));
   EXPECT_EQ(scheduler.BatchTime(1), absl::Milliseconds(6));
   EXPECT_EQ(scheduler.BatchTime(4), absl::Milliseconds(8));
 }
@@ -358,14 +358,14 @@ TEST_F(BatchSchedulerTest, SmallBatchesDoNotSayWhatFullOnesTake) {
     EXPECT_EQ(sent.done.Get(), absl::OkStatus());
   };
   compute(1, absl::Milliseconds(30));
-  EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(30)) << "all that is known";
+  EXPECT_EQ(scheduler_->load().per_image, absl::Milliseconds(30)) << "all that is known";
   compute(4, absl::Milliseconds(40));
   for (int i = 0; i < 100; ++i) compute(1, absl::Milliseconds(30));
-  EXPECT_EQ(scheduler_->load().image, absl::Milliseconds(10));
+  EXPECT_EQ(scheduler_->load().per_image, absl::Milliseconds(10));
   Sent small(1);
   scheduler_->Enqueue(small.task);
   ASSERT_TRUE(puppet_.AwaitBatches(++batches));
-  EXPECT_EQ(scheduler_->load().running, absl::Milliseconds(30));
+  EXPECT_EQ(scheduler_->load().until_free, absl::Milliseconds(30));
   EXPECT_EQ(scheduler_->BatchTime(1), absl::Milliseconds(30));
   EXPECT_EQ(scheduler_->BatchTime(2), absl::Milliseconds(20)) << "half full";
   EXPECT_EQ(scheduler_->BatchTime(3), absl::Milliseconds(40)) << "as long as four";

@@ -129,6 +129,20 @@ TEST_F(ClassifyPipelineTest, BoundsTheBytesThatRequestsHold) {
   first->Get() = absl::CancelledError();
 }
 
+TEST_F(ClassifyPipelineTest, WhatNeverFitsDoesNotCountAsRefusedForNow) {
+  options_.admission.max_bytes = 50;
+  const auto sent = Send({Raw(std::string(51, '\1'))});
+  const auto with_inputs = Send({Raw(one_), Raw(one_), Raw(one_)});
+  for (const auto& answer : {sent, with_inputs}) {
+    EXPECT_EQ(answer->Get().status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(ErrorInfoOf(answer->Get().status()).reason(), "REQUEST_TOO_LARGE");
+  }
+  EXPECT_EQ(observer_.refused(), 0);
+  EXPECT_TRUE(pipeline().Drain(kPatience));
+  EXPECT_EQ(ErrorInfoOf(Send({Raw(one_)})->Get().status()).reason(), "SHUTTING_DOWN");
+  EXPECT_EQ(observer_.refused(), 1);
+}
+
 TEST_F(ClassifyPipelineTest, NamesEveryBadImage) {
   InputImage bad;
   bad.bytes = "no picture";

@@ -5,9 +5,13 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/jobs/registry_binding.h"
 #include "core/registry/model_registry.h"
 #include "tests/eventually.h"
@@ -28,8 +32,10 @@ class WorkerProgramTest : public testing::Test {
       arguments.insert(arguments.begin(), "cytopress-worker");
       std::vector<char*> argv;
       for (std::string& argument : arguments) argv.push_back(argument.data());
-      _exit(RunWorkerProgram(static_cast<int>(argv.size()), argv.data(), factory, clock,
-                             check_device));
+      const int code = RunWorkerProgram(static_cast<int>(argv.size()), argv.data(), factory, clock,
+                                        check_device);
+      std::fflush(stdout);
+      _exit(code);
     }
     int status = 0;
     EXPECT_EQ(waitpid(child, &status, 0), child);
@@ -62,10 +68,19 @@ absl::StatusOr<RunJob> NoJobs(const WorkerSettings&) {
 TEST_F(WorkerProgramTest, BadFlagsExitWith2) {
   EXPECT_EQ(Run({}, NoJobs), 2);
   EXPECT_EQ(Run({"--nonsense"}, NoJobs), 2);
-  EXPECT_EQ(Run({"--help"}, NoJobs), 0);
   std::vector<std::string> flags = Flags();
   flags.insert(flags.end(), {"--device", "cuda:+0"});
   EXPECT_EQ(Run(flags, NoJobs), 2) << "no job is for such a device";
+}
+
+TEST_F(WorkerProgramTest, HelpFitsATerminal) {
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(Run({"--help"}, NoJobs), 0);
+  const std::string help = testing::internal::GetCapturedStdout();
+  EXPECT_NE(help.find("--die-with-parent"), std::string::npos) << help;
+  const std::vector<std::string> lines = absl::StrSplit(help, '\n');
+  // Of 80 columns, unless standard error is a terminal that has more.
+  for (const std::string& line : lines) EXPECT_LE(line.size(), 100u) << line;
 }
 
 TEST_F(WorkerProgramTest, EmptyQueueExitsWith0AndBadDatabaseWith1) {

@@ -1,4 +1,7 @@
-#include "client/cli/help.h"
+#include "core/base/help.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <sstream>
@@ -6,13 +9,13 @@
 
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "client/cli/console.h"
 
 namespace cytopress {
 namespace {
 
 constexpr int kNarrowest = 60;  // of which flags take the left half
 constexpr int kWidest = 100;    // longer lines are hard to read
+constexpr int kUsual = 80;      // where there is no terminal
 
 }  // namespace
 
@@ -41,19 +44,27 @@ std::string HelpFormatter::Wrapped(const std::string& text) const {
   size_t width = 0;
   const std::vector<std::string> words = absl::StrSplit(text, ' ');
   for (const std::string& word : words) {
-    const size_t with_word = width + 1 + WidthOf(word);
+    const size_t with_word = width + 1 + word.size();
     if (wrapped.empty()) {
-      width = WidthOf(word);
+      width = word.size();
     } else if (with_word <= room) {
       wrapped += ' ';
       width = with_word;
     } else {
       wrapped += '\n';
-      width = WidthOf(word);
+      width = word.size();
     }
     wrapped += word;
   }
   return wrapped;
+}
+
+int TerminalColumns() {
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
+    winsize size = {};
+    if (ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  }
+  return kUsual;
 }
 
 }  // namespace cytopress

@@ -1,6 +1,6 @@
-// Convolutions of small maps as one matrix product over all images.
-#ifndef CYTOPRESS_CORE_KERNELS_WINDOWS_H_
-#define CYTOPRESS_CORE_KERNELS_WINDOWS_H_
+// im2col: convolutions of small maps as one matrix product over all images.
+#ifndef CYTOPRESS_CORE_KERNELS_IM2COL_H_
+#define CYTOPRESS_CORE_KERNELS_IM2COL_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -16,17 +16,17 @@ namespace cytopress {
 
 // Whether that is faster: few positions, and channels enough for the copying to be little beside
 // the products.
-bool PrefersWindows(const Convolution& convolution);
+bool PrefersIm2col(const Convolution& convolution);
 
 // The pointwise convolution of the rows; the same sums.
-Convolution OfWindows(const Convolution& convolution);
+Convolution Im2colConvolution(const Convolution& convolution);
 
 // The rows: of `batch` images at `source`, NHWC, each output position's window, tap by tap.
-// `rows` has room for WindowBytes(). On so many OpenMP threads.
-size_t WindowBytes(const Convolution& convolution, int batch);
-void CopyWindows(const Convolution& convolution, int batch, const uint8_t* source, uint8_t* rows,
-                 int threads);
+// `rows` has room for Im2colBytes(). On so many OpenMP threads.
+size_t Im2colBytes(const Convolution& convolution, int batch);
+void Im2col(const Convolution& convolution, int batch, const uint8_t* source, uint8_t* rows,
+            int threads);
 
 }  // namespace cytopress
 
-#endif  // CYTOPRESS_CORE_KERNELS_WINDOWS_H_
+#endif  // CYTOPRESS_CORE_KERNELS_IM2COL_H_

@@ -1,6 +1,6 @@
-// How --help looks.
-#ifndef CYTOPRESS_CLIENT_CLI_HELP_H_
-#define CYTOPRESS_CLIENT_CLI_HELP_H_
+// How --help of all programs looks.
+#ifndef CYTOPRESS_CORE_BASE_HELP_H_
+#define CYTOPRESS_CORE_BASE_HELP_H_
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
@@ -24,6 +24,9 @@ class HelpFormatter : public CLI::Formatter {
   const size_t columns_;
 };
 
+// Of the terminal that standard output, or else standard error, goes to; 80 where there is none.
+int TerminalColumns();
+
 }  // namespace cytopress
 
-#endif  // CYTOPRESS_CLIENT_CLI_HELP_H_
+#endif  // CYTOPRESS_CORE_BASE_HELP_H_

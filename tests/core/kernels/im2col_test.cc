@@ -1,4 +1,4 @@
-#include "core/kernels/windows.h"
+#include "core/kernels/im2col.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ namespace {
 // Of one kernel, stride and padding, with room for the copying to pay.
 Convolution Of(int kernel, int stride, int in_size, int out_size) {
   Convolution c;
-  c.source = Number::kUint8;
+  c.source = DataType::kUint8;
   c.in_channels = 64;
   c.in_height = c.in_width = in_size;
   c.out_channels = 68;
@@ -38,29 +38,29 @@ std::vector<int32_t> Sums(const Convolution& c, const std::vector<uint8_t>& sour
   return sums;
 }
 
-TEST(WindowsTest, HaveTheSumsOfTheConvolution) {
+TEST(Im2colTest, RowsHaveTheSumsOfTheConvolution) {
   constexpr int kBatch = 3;
   for (const Convolution& c : {Of(3, 1, 2, 2), Of(3, 2, 4, 2), Of(1, 2, 5, 3), Of(3, 1, 4, 4)}) {
-    ASSERT_TRUE(PrefersWindows(c));
+    ASSERT_TRUE(PrefersIm2col(c));
     std::vector<uint8_t> source(size_t(kBatch) * c.in_height * c.in_width * c.in_channels);
     std::mt19937 random(6);
     for (uint8_t& value : source) value = static_cast<uint8_t>(random());
-    const Convolution rows = OfWindows(c);
+    const Convolution rows = Im2colConvolution(c);
     EXPECT_TRUE(rows.is_pointwise());
-    std::vector<uint8_t> windows(WindowBytes(c, kBatch), 0xa5);
+    std::vector<uint8_t> windows(Im2colBytes(c, kBatch), 0xa5);
     for (const int threads : {1, 2}) {
-      CopyWindows(c, kBatch, source.data(), windows.data(), threads);
+      Im2col(c, kBatch, source.data(), windows.data(), threads);
       EXPECT_EQ(Sums(rows, windows), Sums(c, source));
     }
   }
 }
 
-TEST(WindowsTest, AreNotWorthItForEveryLayer) {
-  EXPECT_FALSE(PrefersWindows(Of(1, 1, 2, 2))) << "a matrix product already";
-  EXPECT_FALSE(PrefersWindows(Of(3, 1, 7, 7))) << "many positions";
+TEST(Im2colTest, IsNotWorthItForEveryLayer) {
+  EXPECT_FALSE(PrefersIm2col(Of(1, 1, 2, 2))) << "a matrix product already";
+  EXPECT_FALSE(PrefersIm2col(Of(3, 1, 7, 7))) << "many positions";
   Convolution few = Of(3, 1, 2, 2);
   few.in_channels = 16;
-  EXPECT_FALSE(PrefersWindows(few)) << "little to multiply";
+  EXPECT_FALSE(PrefersIm2col(few)) << "little to multiply";
 }
 
 }  // namespace

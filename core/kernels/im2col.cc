@@ -1,4 +1,4 @@
-#include "core/kernels/windows.h"
+#include "core/kernels/im2col.h"
 
 #include <cstring>
 #include <vector>
@@ -22,7 +22,7 @@ void OrderByTap(const Convolution& c, const std::vector<T>& weights, std::vector
 }
 
 void CopyImage(const Convolution& c, const uint8_t* source, uint8_t* rows) {
-  const size_t pixel = c.in_channels * NumberBytes(c.source);
+  const size_t pixel = c.in_channels * DataTypeBytes(c.source);
   for (int y = 0; y < c.out_height; ++y) {
     for (int x = 0; x < c.out_width; ++x) {
       for (int tap_y = 0; tap_y < c.kernel_height; ++tap_y) {
@@ -42,12 +42,12 @@ void CopyImage(const Convolution& c, const uint8_t* source, uint8_t* rows) {
 
 }  // namespace
 
-bool PrefersWindows(const Convolution& c) {
+bool PrefersIm2col(const Convolution& c) {
   return !c.is_pointwise() && c.out_height * c.out_width <= kMostPositions &&
          c.in_channels >= kFewestChannels && c.out_channels >= kFewestChannels;
 }
 
-Convolution OfWindows(const Convolution& c) {
+Convolution Im2colConvolution(const Convolution& c) {
   Convolution rows = c;
   rows.in_channels = c.kernel_height * c.kernel_width * c.in_channels;
   rows.in_height = c.out_height;
@@ -59,16 +59,15 @@ Convolution OfWindows(const Convolution& c) {
   return rows;
 }
 
-size_t WindowBytes(const Convolution& c, int batch) {
+size_t Im2colBytes(const Convolution& c, int batch) {
   return size_t(batch) * c.out_height * c.out_width * c.kernel_height * c.kernel_width *
-         c.in_channels * NumberBytes(c.source);
+         c.in_channels * DataTypeBytes(c.source);
 }
 
-void CopyWindows(const Convolution& c, int batch, const uint8_t* source, uint8_t* rows,
-                 int threads) {
+void Im2col(const Convolution& c, int batch, const uint8_t* source, uint8_t* rows, int threads) {
   const size_t image_bytes =
-      size_t(c.in_height) * c.in_width * c.in_channels * NumberBytes(c.source);
-  const size_t image_rows = WindowBytes(c, 1);
+      size_t(c.in_height) * c.in_width * c.in_channels * DataTypeBytes(c.source);
+  const size_t image_rows = Im2colBytes(c, 1);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
   for (int image = 0; image < batch; ++image) {
     CopyImage(c, source + image * image_bytes, rows + image * image_rows);
