@@ -60,7 +60,8 @@ const std::map<std::string, v1::PruneMethod>& PruneMethodsByName() {
   static const auto* const kNames = new std::map<std::string, v1::PruneMethod>{
       {"global", v1::PRUNE_METHOD_GLOBAL_MAGNITUDE},
       {"layer", v1::PRUNE_METHOD_LAYER_MAGNITUDE},
-      {"cost-aware", v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE}};
+      {"fisher", v1::PRUNE_METHOD_FISHER},
+      {"cost-aware", v1::PRUNE_METHOD_COST_AWARE_FISHER}};
   return *kNames;
 }
 

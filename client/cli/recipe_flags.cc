@@ -146,10 +146,12 @@ void AddPruning(CLI::App* command, CompressFlags* flags) {
         ->check(Share())
         ->group(kPruning);
   }
-  AddChoice(command, "--prune-method", &flags->prune_method, PruneMethodsByName(),
-            "global: each layer loses what it can spare; cost-aware: the same, weighed against "
-            "bytes and multiplications, for speed; layer: the same share of each",
-            kPruning);
+  AddChoice(
+      command, "--prune-method", &flags->prune_method, PruneMethodsByName(),
+      "global: the smallest weights of all layers; fisher: those that the loss depends on "
+      "least; cost-aware: the same, weighed against bytes and multiplications, for speed; layer: "
+      "the same share of each layer",
+      kPruning);
   // 2:4 has one sparsity only, and a sweep has several.
   if (flags->sweeps) {
     AddChoice(command, "--pattern", &flags->pattern, SweepPatternsByName(),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -89,31 +90,13 @@ torch::Tensor TwoOfFourMask(const torch::Tensor& weight) {
   return mask.contiguous(at::MemoryFormat::ChannelsLast).to(weight.device());
 }
 
-// By name of a weight tensor, by what the magnitudes of its weights are divided where they are
-// compared with those of other tensors.
-using Divisors = std::map<std::string, double>;
-
-// The square roots of what a weight costs. What it adds to the loss goes with its square, so that
-// the least loss for what is saved is where the squares for each unit of cost are the smallest.
-Divisors RootsOfCosts(const Network& network) {
-  double weights = 0, products = 0;
-  for (const Layer& layer : network.layers) {
-    if (!IsPrunable(layer)) continue;
-    weights += static_cast<double>(layer.weight_count());
-    products += static_cast<double>(layer.weight_count() * layer.out_height * layer.out_width);
-  }
-  Divisors roots;
-  for (const Layer& layer : network.layers) {
-    const double positions = static_cast<double>(layer.out_height) * layer.out_width;
-    roots[layer.name + ".weight"] = std::sqrt(1 + positions * weights / products);
-  }
-  return roots;
-}
+// Of the blocks of a weight tensor of that name, those that are removed first having the least.
+using Scores = std::function<torch::Tensor(const std::string& name, const torch::Tensor& weight)>;
 
 // One threshold for all. What it leaves without a use goes too, and leaves its place to others: the
 // threshold is sought again without it.
 Masks GlobalMasks(const Network& network, const Weights& weights, int group,
-                  const Divisors& divisors, double sparsity) {
+                  const Scores& scores_of, double sparsity) {
   Masks masks, allowed;
   for (const auto& [name, weight] : weights) {
     allowed[name] = torch::ones(weight.sizes(), weight.options().dtype(torch::kFloat32));
@@ -121,9 +104,7 @@ Masks GlobalMasks(const Network& network, const Weights& weights, int group,
   do {
     std::vector<torch::Tensor> scores;
     for (const auto& [name, weight] : weights) {
-      scores.push_back(BlockScores(weight * allowed.at(name), group).flatten());
-      const auto divisor = divisors.find(name);
-      if (divisor != divisors.end()) scores.back() /= divisor->second;
+      scores.push_back(scores_of(name, weight * allowed.at(name)).flatten());
     }
     const torch::Tensor all = at::cat(scores);
     const torch::Tensor keep = KeepLargest(all, Removed(sparsity, all.numel()));
@@ -136,6 +117,28 @@ Masks GlobalMasks(const Network& network, const Weights& weights, int group,
   } while (ForbidUseless(network, masks, &allowed));
   for (auto& [name, mask] : masks) mask = mask.contiguous(at::MemoryFormat::ChannelsLast);
   return masks;
+}
+
+// Half of each its own, half the mean of those whose weight is not zero.
+torch::Tensor Smooth(const torch::Tensor& fisher, const torch::Tensor& weight) {
+  const torch::Tensor kept = weight != 0;
+  return (fisher + (fisher * kept).sum() / kept.sum().clamp_min(1)) / 2;
+}
+
+// By name of a weight tensor, what each of its weights costs.
+std::map<std::string, double> CostsOfWeights(const Network& network) {
+  double weights = 0, products = 0;
+  for (const Layer& layer : network.layers) {
+    if (!IsPrunable(layer)) continue;
+    weights += static_cast<double>(layer.weight_count());
+    products += static_cast<double>(layer.weight_count() * layer.out_height * layer.out_width);
+  }
+  std::map<std::string, double> costs;
+  for (const Layer& layer : network.layers) {
+    const double positions = static_cast<double>(layer.out_height) * layer.out_width;
+    costs[layer.name + ".weight"] = 1 + positions * weights / products;
+  }
+  return costs;
 }
 
 }  // namespace
@@ -200,11 +203,33 @@ Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& option
     }
     return masks;
   }
-  Divisors divisors;
-  if (options.method() == v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE) {
-    divisors = RootsOfCosts(network.network());
-  }
-  return GlobalMasks(network.network(), weights, group, divisors, sparsity);
+  return GlobalMasks(
+      network.network(), weights, group,
+      [&](const std::string&, const torch::Tensor& weight) { return BlockScores(weight, group); },
+      sparsity);
+}
+
+bool UsesFisher(const v1::PruneOptions& options) {
+  return (options.method() == v1::PRUNE_METHOD_FISHER ||
+          options.method() == v1::PRUNE_METHOD_COST_AWARE_FISHER) &&
+         options.layer_sparsity().empty() && options.pattern() != v1::PRUNE_PATTERN_TWO_OF_FOUR;
+}
+
+Masks FisherMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity,
+                  const FisherDiagonal& fisher) {
+  torch::NoGradGuard no_grad;
+  const auto weights = PrunableWeights(network);
+  const int group = BlockSize(options.pattern());
+  const auto costs = CostsOfWeights(network.network());
+  FisherDiagonal smooth;
+  for (const auto& [name, weight] : weights) smooth[name] = Smooth(fisher.at(name), weight);
+  const auto scores_of = [&](const std::string& name, const torch::Tensor& weight) {
+    const torch::Tensor losses = BlockScores(smooth.at(name) * weight.square(), group);
+    if (options.method() == v1::PRUNE_METHOD_FISHER) return losses;
+    const double cost = costs.at(name);
+    return losses / (cost * cost);
+  };
+  return GlobalMasks(network.network(), weights, group, scores_of, sparsity);
 }
 
 double CubicSparsity(double target, int64_t step, int64_t steps) {

@@ -4,10 +4,12 @@
 
 #include <torch/torch.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 
 #include "absl/status/status.h"
+#include "core/compression/fisher.h"
 #include "core/compression/torch_network.h"
 #include "cytopress/v1/recipe.pb.h"
 
@@ -22,11 +24,8 @@ using Masks = std::map<std::string, torch::Tensor>;
 //
 // Methods: GLOBAL_MAGNITUDE by one threshold over the whole network, LAYER_MAGNITUDE by one a layer
 // (Han et al., "Learning both Weights and Connections", 2015; both compared in Blalock et al.,
-// "What is the State of Neural Network Pruning?", 2020). COST_AWARE_MAGNITUDE by one threshold on
-// magnitudes over the square root of what a weight costs: its place in the file, and a product at
-// every position of its layer's output, where all products of the network cost as much as all
-// places (saliency for each unit of latency, as in Shen et al., "Structural Pruning via
-// Latency-Saliency Knapsack", 2022).
+// "What is the State of Neural Network Pruning?", 2020). Those by Fisher information are
+// FisherMasks'. REQUIRES: not UsesFisher(options).
 //
 // Patterns: UNSTRUCTURED; BLOCK4 removes 1x4 blocks along the input channels, what one 8-bit dot
 // product instruction takes, by the sum of their magnitudes (Elsen et al., "Fast Sparse ConvNets",
@@ -44,15 +43,34 @@ using Masks = std::map<std::string, torch::Tensor>;
 // channels are not a multiple of four have a narrower last block.
 Masks MagnitudeMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity);
 
+// The same with the method FISHER, by one threshold on what the loss of a weight w adds to the
+// training loss, F * w^2 (fisher.h), or COST_AWARE_FISHER, by one on that over the square of what
+// the weight costs: its place in the file, and a product at every position of its layer's output,
+// where all products of the network cost as much as all places (saliency against latency, as in
+// Shen et al., "Structural Pruning via Latency-Saliency Knapsack", 2022; the square was chosen by
+// validation accuracy, docs/adr/0020-cost-aware-pruning.md). Blocks go by the sums over their
+// weights. Of each weight half of F is its own and half the mean of those of its layer that are
+// not zero: that of a single one comes from few images.
+//
+// `fisher` is of the network as it is, or nearly so. REQUIRES: UsesFisher(options).
+Masks FisherMasks(const TorchNetwork& network, const v1::PruneOptions& options, double sparsity,
+                  const FisherDiagonal& fisher);
+
+// False where method does not count, too: with layer_sparsity and with TWO_OF_FOUR.
+bool UsesFisher(const v1::PruneOptions& options);
+
+// Over how many training images F is measured for FisherMasks.
+inline constexpr int64_t kFisherImages = 1024;
+
 // How many neighbouring input channels go or stay together: 4 in BLOCK4, else 1.
 int BlockSize(v1::PrunePattern pattern);
 
-// By what MagnitudeMasks compares the blocks of a weight [out, in, kh, kw]: the sums of their
-// magnitudes, float [out, blocks, kh, kw], contiguous.
+// By what magnitudes compare the blocks of a weight [out, in, kh, kw]: the sums of them, float
+// [out, blocks, kh, kw], contiguous.
 torch::Tensor BlockScores(const torch::Tensor& weight, int block);
 
-// What MagnitudeMasks removes at options.sparsity(), at the least: each threshold, one for all
-// layers or one a layer, rounds to whole groups.
+// What is removed at options.sparsity(), at the least: each threshold, one for all layers or one a
+// layer, rounds to whole groups.
 double WantedSparsity(const TorchNetwork& network, const v1::PruneOptions& options);
 
 // INVALID_ARGUMENT, naming the field, if options.layer_sparsity() has a layer that the network

@@ -9,8 +9,7 @@
 
 #include "core/artifact/artifact.h"
 #include "core/base/status_macros.h"
-#include "core/compression/augmentation.h"
-#include "core/compression/batch_loader.h"
+#include "core/compression/fisher.h"
 #include "core/compression/pruning.h"
 #include "core/compression/weight_rounding.h"
 #include "core/kernels/block_kernel.h"
@@ -20,7 +19,6 @@ namespace {
 
 constexpr double kSparsities[] = {0,    0.3, 0.5,  0.6,  0.7,  0.75, 0.8,
                                   0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99};
-constexpr int kFisherBatch = 8;
 // Of the work, roughly.
 constexpr double kFisherShare = 0.5;
 constexpr int kIntegers = 256;
@@ -37,42 +35,6 @@ constexpr double kFullShare = 0.25;
 constexpr double kBytesOfBias = 1.75;      // 1.8 of 2
 constexpr double kBytesOfInt8 = 0.45;      // of a classifier's weights: 0.48 to 0.66
 constexpr double kBytesOfTableLines = 80;  // of a layer's weights and biases
-
-// By weight name, contiguous on the CPU.
-using Fisher = std::map<std::string, torch::Tensor>;
-
-// The square of a batch's mean gradient, times its size, is a sample of the Fisher information
-// where the images are independent. Shuffled, since those of one class pull the same way.
-absl::StatusOr<Fisher> MeasureFisher(TorchNetwork& network, const Dataset& dataset, int64_t images,
-                                     uint64_t seed,
-                                     const std::function<absl::Status(double)>& progress) {
-  BatchLoader loader(dataset, dataset.train, kFisherBatch, seed, images);
-  loader.StartEpoch(0);
-  Fisher sums;
-  const int64_t steps = loader.steps();
-  absl::Status status;
-  for (int64_t step = 0; step < steps; ++step) {
-    status = progress(static_cast<double>(step) / static_cast<double>(steps));
-    if (!status.ok()) break;
-    const Batch batch = loader.TrainBatch(step, Augmentation::None());
-    const torch::Tensor logits =
-        network.Forward(batch.images.to(network.device()), TorchNetwork::Mode::kEvaluate);
-    for (const auto& [name, parameter] : network.Parameters()) parameter.mutable_grad().reset();
-    at::cross_entropy_loss(logits, batch.labels.to(network.device())).backward();
-    torch::NoGradGuard no_grad;
-    for (const auto& [name, parameter] : network.Parameters()) {
-      if (parameter.dim() != 4) continue;
-      torch::Tensor& sum = sums[name];
-      if (!sum.defined()) sum = torch::zeros_like(parameter);
-      sum.addcmul_(parameter.grad(), parameter.grad(),
-                   static_cast<double>(batch.labels.size(0)) / static_cast<double>(steps));
-    }
-  }
-  for (const auto& [name, parameter] : network.Parameters()) parameter.mutable_grad().reset();
-  CYTOPRESS_RETURN_IF_ERROR(status);
-  for (auto& [name, sum] : sums) sum = sum.to(torch::kCPU).contiguous();
-  return sums;
-}
 
 double EntropyBytes(const std::array<int64_t, kIntegers>& counts, int64_t total) {
   double bits = 0;
@@ -234,9 +196,9 @@ absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
     TorchNetwork& network, const Dataset& dataset, const v1::Recipe& recipe, int64_t images,
     const std::function<absl::Status(double)>& progress) {
   CYTOPRESS_ASSIGN_OR_RETURN(
-      const Fisher fisher, MeasureFisher(network, dataset, images, recipe.seed(), [&](double done) {
-        return progress(kFisherShare * done);
-      }));
+      const FisherDiagonal fisher,
+      MeasureFisher(network, dataset, images, recipe.seed(),
+                    [&](double done) { return progress(kFisherShare * done); }));
   const TensorMap weights = network.Export();
   const int block = BlockSize(recipe.prune().pattern());
   std::vector<LayerSensitivity> layers;
@@ -248,7 +210,8 @@ absl::StatusOr<std::vector<LayerSensitivity>> MeasureSensitivity(
     const Tensor& weight = weights.at(name);
     const torch::Tensor scores =
         BlockScores(network.tensors().at(name).detach().to(torch::kCPU), block);
-    const LayerCosts costs(layer, weight, fisher.at(name).data_ptr<float>(), scores, block);
+    const torch::Tensor layer_fisher = fisher.at(name).to(torch::kCPU).contiguous();
+    const LayerCosts costs(layer, weight, layer_fisher.data_ptr<float>(), scores, block);
     layers.push_back({layer.name, ChoicesOf(network, layer, weight, costs, recipe.quantize())});
   }
   return layers;

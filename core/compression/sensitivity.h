@@ -22,11 +22,9 @@ struct LayerSensitivity {
 
 // The choices of every prunable layer, in the network's order. The loss of a choice is half the sum
 // of F * d^2 over the layer's weights: d is the change of a weight that is pruned by magnitude or
-// rounded, and F the diagonal of the empirical Fisher information, measured by one backward pass
-// over `images` training images (Hassibi and Stork, "Second Order Derivatives for Network Pruning",
-// 1993; Theis et al., "Faster Gaze Prediction with Dense Networks and Fisher Pruning", 2018). Bytes
-// are the entropy of the integers, less what zstd saves where whole blocks are zero. Work is the
-// number of blocks (block_kernel.h) that are not zero times that of output positions, at most that
+// rounded, and F what MeasureFisher (fisher.h) finds over `images` training images. Bytes are the
+// entropy of the integers, less what zstd saves where whole blocks are zero. Work is the number of
+// blocks (block_kernel.h) that are not zero times that of output positions, at most that
 // of a quarter of the layer's blocks: from about there on the engine multiplies all of them.
 // What is pruned and rounded, and how, are the recipe's prune.pattern and quantize; its
 // layer_weights and sparsities do not count. The network is left as it was.

@@ -20,6 +20,8 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 constexpr int64_t kPruningsPerEpoch = 12;
+// Of the last steps, their gradients have a say in the Fisher information for about so many.
+constexpr double kFisherSteps = 50;
 // Steps between two looks at the loss on a GPU: each makes it wait.
 constexpr int64_t kLossInterval = 8;
 // For a GPU that takes a few milliseconds for a batch that a thread augments in ten.
@@ -76,6 +78,7 @@ Trainer::Trainer(TorchNetwork& network, const Dataset& dataset, const v1::TrainO
 absl::Status Trainer::Run(const Hooks& hooks) {
   CYTOPRESS_RETURN_IF_ERROR(CheckBatchNorm());
   CYTOPRESS_ASSIGN_OR_RETURN(bfloat16_, UseBfloat16(options_.precision(), network_.device()));
+  CYTOPRESS_RETURN_IF_ERROR(PrepareFisher(hooks));
   while (epoch_ < options_.epochs()) {
     CYTOPRESS_RETURN_IF_ERROR(RunEpoch(hooks));
     ++epoch_;
@@ -175,6 +178,9 @@ torch::Tensor Trainer::Step(const Batch& batch, double learning_rate) {
   const torch::Tensor loss = Loss(batch);
   optimizer_.ZeroGradients();
   loss.backward();
+  if (!fisher_.empty()) {
+    FollowFisher(network_, batch.labels.size(0), 1 - 1 / kFisherSteps, fisher_);
+  }
   optimizer_.Step(learning_rate);
   ApplyMasks(masks_, network_);
 #ifndef NDEBUG
@@ -192,6 +198,17 @@ int64_t Trainer::gradual_steps() const {
       steps - 1);
 }
 
+absl::Status Trainer::PrepareFisher(const Hooks& hooks) {
+  if (!setup_.gradual || !UsesFisher(*setup_.gradual)) return absl::OkStatus();
+  const bool prunes_on = epoch_ * loader_.steps() <= gradual_steps();
+  if (!prunes_on || !fisher_.empty()) return absl::OkStatus();
+  CYTOPRESS_ASSIGN_OR_RETURN(
+      fisher_, MeasureFisher(network_, dataset_, kFisherImages, setup_.seed, [&](double) {
+        return hooks.on_validation ? hooks.on_validation() : absl::OkStatus();
+      }));
+  return absl::OkStatus();
+}
+
 // From a sparsity of none, whatever the network had: what an earlier sparsity of a sweep removed
 // may come back.
 void Trainer::PruneFurther(int64_t step) {
@@ -199,9 +216,11 @@ void Trainer::PruneFurther(int64_t step) {
   // Sorting all weights costs as much as a small step; a dozen times an epoch is smooth enough.
   const int64_t interval = std::max<int64_t>(1, loader_.steps() / kPruningsPerEpoch);
   if (step % interval != 0 && step != gradual_steps()) return;
-  masks_ = MagnitudeMasks(network_, *setup_.gradual,
-                          CubicSparsity(setup_.gradual->sparsity(), step, gradual_steps()));
+  const double sparsity = CubicSparsity(setup_.gradual->sparsity(), step, gradual_steps());
+  masks_ = UsesFisher(*setup_.gradual) ? FisherMasks(network_, *setup_.gradual, sparsity, fisher_)
+                                       : MagnitudeMasks(network_, *setup_.gradual, sparsity);
   ApplyMasks(masks_, network_);
+  if (step == gradual_steps()) fisher_.clear();
 }
 
 void Trainer::UpdateAverage(int64_t step) {
@@ -278,6 +297,7 @@ void Trainer::Save(TensorTable& table) const {
   PutAll("best/", best_tensors_, table);
   PutAll("momentum/", optimizer_.momentum(), table);
   PutAll("average/", average_, table);
+  PutAll("fisher/", fisher_, table);
 }
 
 absl::Status Trainer::Load(const TensorTable& table) {
@@ -293,6 +313,12 @@ absl::Status Trainer::Load(const TensorTable& table) {
       best_tensors_[name] = torch::empty_like(tensor);
     }
     CYTOPRESS_RETURN_IF_ERROR(GetAll("best/", table, best_tensors_));
+  }
+  if (table.count("fisher/conv1.weight") != 0) {
+    for (const auto& [name, parameter] : network_.Parameters()) {
+      if (parameter.dim() == 4) fisher_[name] = torch::empty_like(parameter.detach());
+    }
+    CYTOPRESS_RETURN_IF_ERROR(GetAll("fisher/", table, fisher_));
   }
   epoch_ = table.at("epoch").item<int64_t>();
   const torch::Tensor accuracies = table.at("accuracies");

@@ -72,7 +72,7 @@ class Trainer {
     std::function<absl::Status(const StepReport&)> on_step;
     // After every epoch but the last: time to save.
     std::function<absl::Status()> on_epoch;
-    // After every batch of a validation, as on_step; may be null.
+    // After every batch of a validation, and of a measurement of Fisher information; may be null.
     std::function<absl::Status()> on_validation;
   };
 
@@ -100,6 +100,8 @@ class Trainer {
   torch::Tensor Step(const Batch& batch, double learning_rate);
   torch::Tensor Loss(const Batch& batch) const;
   double LearningRate(int64_t step_in_epoch) const;
+  // Measures what gradual pruning begins with, where it goes by it.
+  absl::Status PrepareFisher(const Hooks& hooks);
   // Raises the sparsity when it is time to.
   void PruneFurther(int64_t step);
   int64_t gradual_steps() const;
@@ -122,7 +124,8 @@ class Trainer {
   double last_accuracy_ = 0;
   Evaluation best_;
   TensorTable best_tensors_;
-  TensorTable average_;  // empty without ema_decay
+  TensorTable average_;    // empty without ema_decay
+  FisherDiagonal fisher_;  // of the last steps, while gradual pruning goes by it; else empty
   double train_seconds_ = 0;
   int64_t trained_images_ = 0;
 };

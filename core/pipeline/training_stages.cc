@@ -1,4 +1,5 @@
 // The stages that change the network's floating-point weights.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,8 @@ namespace {
 constexpr double kLeastRevived = 0.0005;
 // The share from which on a base model counts as pruned: training itself leaves a few zeros.
 constexpr double kLeastPruned = 0.01;
+// A forward pass and a backward one, which costs about two.
+constexpr double kFisherCost = 3;
 
 // The remedy of every stage that leaves floating-point weights.
 absl::StatusOr<std::optional<StageOutcome>> MendBatchNorm(PipelineState& state, int attempt) {
@@ -65,20 +68,26 @@ std::string NameOf(v1::PrunePattern pattern) {
 
 absl::string_view Among(const v1::PruneOptions& options) {
   if (options.pattern() == v1::PRUNE_PATTERN_TWO_OF_FOUR) return "of every four";
-  if (!options.layer_sparsity().empty()) return "of each layer";
-  switch (options.method()) {
-    case v1::PRUNE_METHOD_LAYER_MAGNITUDE:
-      return "of each layer";
-    case v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE:
-      return "of all layers for what they cost";
-    default:
-      return "of all layers";
-  }
+  const bool by_layer =
+      !options.layer_sparsity().empty() || options.method() == v1::PRUNE_METHOD_LAYER_MAGNITUDE;
+  return by_layer ? "of each layer" : "of all layers";
+}
+
+std::string Smallest(const v1::PruneOptions& options) {
+  if (!UsesFisher(options)) return absl::StrCat("smallest magnitudes ", Among(options));
+  return options.method() == v1::PRUNE_METHOD_FISHER ? "least part in the loss"
+                                                     : "least part in the loss for what they cost";
 }
 
 std::string Describe(const v1::PruneOptions& options) {
-  return absl::StrFormat("%.4g %% of the prunable weights, %s, smallest magnitudes %s",
-                         100 * options.sparsity(), NameOf(options.pattern()), Among(options));
+  return absl::StrFormat("%.4g %% of the prunable weights, %s, %s", 100 * options.sparsity(),
+                         NameOf(options.pattern()), Smallest(options));
+}
+
+double FisherCost(const v1::PruneOptions& options, const PipelineState& state) {
+  if (!UsesFisher(options)) return 0;
+  return kFisherCost *
+         static_cast<double>(std::min<int64_t>(kFisherImages, state.dataset.train.size()));
 }
 
 absl::Status CheckSparsity(const PipelineState& state, double wanted) {
@@ -115,11 +124,12 @@ class PruneStage : public Stage {
   bool skipped_on_resume() const override { return true; }
   double Cost(const PipelineState& state) const override {
     return static_cast<double>(state.dataset.val.size()) +
-           (reestimates_ ? static_cast<double>(kReestimationImages) : 0);
+           (reestimates_ ? static_cast<double>(kReestimationImages) : 0) +
+           FisherCost(options_, state);
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {
-    state.masks = MagnitudeMasks(*state.network, options_, options_.sparsity());
+    CYTOPRESS_ASSIGN_OR_RETURN(state.masks, FindMasks(state));
     ApplyMasks(state.masks, *state.network);
     StageOutcome outcome;
     outcome.note = Describe(options_);
@@ -142,6 +152,17 @@ class PruneStage : public Stage {
   }
 
  private:
+  absl::StatusOr<Masks> FindMasks(PipelineState& state) const {
+    if (!UsesFisher(options_)) {
+      return MagnitudeMasks(*state.network, options_, options_.sparsity());
+    }
+    CYTOPRESS_ASSIGN_OR_RETURN(
+        const FisherDiagonal fisher,
+        MeasureFisher(*state.network, state.dataset, kFisherImages, state.spec.recipe().seed(),
+                      [&](double) { return CheckStop(state); }));
+    return FisherMasks(*state.network, options_, options_.sparsity(), fisher);
+  }
+
   const std::string name_;
   const v1::PruneOptions options_;
   const bool reestimates_;
@@ -157,7 +178,8 @@ class FinetuneStage : public Stage {
   bool skipped_on_resume() const override { return true; }
   bool trains() const override { return true; }
   double Cost(const PipelineState& state) const override {
-    return TrainingCost(options_.train, state) + ReestimationCost();
+    return TrainingCost(options_.train, state) + ReestimationCost() +
+           (options_.gradual ? FisherCost(*options_.gradual, state) : 0);
   }
 
   absl::StatusOr<StageOutcome> Run(PipelineState& state, StageContext& context) override {

@@ -133,9 +133,9 @@ TEST(RecipeFlags, PruneByWhatWeightsCost) {
   std::vector<std::string> arguments = {"cost-aware", "--prune-method", "synthetic", "--dataset"};
   app.parse(arguments);
   const v1::JobSpec spec = Build(flags);
-  EXPECT_EQ(spec.recipe().prune().method(), v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE);
+  EXPECT_EQ(spec.recipe().prune().method(), v1::PRUNE_METHOD_COST_AWARE_FISHER);
   EXPECT_TRUE(ValidateJobSpec(WithDefaults(spec)).empty());
-  EXPECT_THAT(app.help(), HasSubstr("--prune-method TEXT:{cost-aware,global,layer}"));
+  EXPECT_THAT(app.help(), HasSubstr("--prune-method TEXT:{cost-aware,fisher,global,layer}"));
   EXPECT_THAT(app.help(), HasSubstr("cost-aware: the same, weighed against bytes"));
 }
 

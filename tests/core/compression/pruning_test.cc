@@ -119,41 +119,120 @@ double Products(const Network& network, const Masks& masks) {
   return products;
 }
 
-TEST(PruningTest, CostAwareMagnitudeTakesMoreWhereWeightsAreUsedMore) {
-  torch::NoGradGuard no_grad;
-  const TorchNetwork network = SmallNetwork();
+v1::PruneOptions ByMethod(v1::PruneMethod method) {
   v1::PruneOptions options;
-  options.set_method(v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE);
-  const Masks masks = MagnitudeMasks(network, options, 0.8);
-  const Masks plain = GlobalMagnitudeMasks(network, 0.8);
-  int64_t removed = 0;
-  for (const auto& [name, mask] : masks) removed += (mask == 0).sum().item<int64_t>();
-  EXPECT_EQ(removed, std::llround(0.8 * PrunableCount(network)));
-  EXPECT_LT(Products(network.network(), masks), 0.8 * Products(network.network(), plain));
+  options.set_method(method);
+  return options;
 }
 
-TEST(PruningTest, CostAwareMagnitudeComparesSquaresForEachUnitOfCost) {
+// Of the layers in turn about 1, 1/2 and 1/4, so that some matter more than others, and no channel
+// loses all of its weights.
+FisherDiagonal DrawnFisher(const TorchNetwork& network) {
+  at::manual_seed(5);
+  FisherDiagonal fisher;
+  double size = 1;
+  for (const auto& [name, tensor] : network.tensors()) {
+    if (tensor.dim() != 4) continue;
+    fisher[name] = size * at::rand(tensor.sizes()).contiguous(at::MemoryFormat::ChannelsLast);
+    size *= 0.5;
+    if (size < 0.2) size = 1;
+  }
+  return fisher;
+}
+
+int64_t RemovedBy(const Masks& masks) {
+  int64_t removed = 0;
+  for (const auto& [name, mask] : masks) removed += (mask == 0).sum().item<int64_t>();
+  return removed;
+}
+
+// Its place in the file and its products, where all of the network's cost the same.
+double CostOfWeight(const Network& network, const Layer& layer) {
+  double weights = 0, products = 0;
+  for (const Layer& each : network.layers) {
+    if (!IsPrunable(each)) continue;
+    weights += static_cast<double>(each.weight_count());
+    products += static_cast<double>(each.weight_count() * each.out_height * each.out_width);
+  }
+  return 1 + layer.out_height * layer.out_width * weights / products;
+}
+
+TEST(PruningTest, FisherRemovesWhatTheLossDependsOnLeast) {
   torch::NoGradGuard no_grad;
   const TorchNetwork network = SmallNetwork();
-  double weights = 0, products = 0;
-  for (const Layer& layer : network.network().layers) {
-    if (!IsPrunable(layer)) continue;
-    weights += static_cast<double>(layer.weight_count());
-    products += static_cast<double>(layer.weight_count() * layer.out_height * layer.out_width);
+  const FisherDiagonal fisher = DrawnFisher(network);
+  const Masks by_loss =
+      FisherMasks(network, ByMethod(v1::PRUNE_METHOD_FISHER), /*sparsity=*/0.2, fisher);
+  const Masks by_cost =
+      FisherMasks(network, ByMethod(v1::PRUNE_METHOD_COST_AWARE_FISHER), /*sparsity=*/0.2, fisher);
+  for (const Masks* masks : {&by_loss, &by_cost}) {
+    EXPECT_EQ(RemovedBy(*masks), std::llround(0.2 * PrunableCount(network)));
+    double most_removed = 0, least_kept = 1e9;
+    for (const Layer& layer : network.network().layers) {
+      if (!IsPrunable(layer)) continue;
+      const std::string name = layer.name + ".weight";
+      const torch::Tensor& mask = masks->at(name);
+      const torch::Tensor smooth = 0.5 * fisher.at(name) + 0.5 * fisher.at(name).mean();
+      torch::Tensor losses = smooth * network.tensors().at(name).square();
+      if (masks == &by_cost) losses = losses / std::pow(CostOfWeight(network.network(), layer), 2);
+      most_removed = std::max(most_removed, (losses * (1 - mask)).max().item<double>());
+      least_kept = std::min(least_kept, (losses + (1 - mask) * 1e9).min().item<double>());
+    }
+    EXPECT_LE(most_removed, least_kept * (1 + 1e-4));
   }
-  v1::PruneOptions options;
-  options.set_method(v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE);
-  const Masks masks = MagnitudeMasks(network, options, 0.5);
+  EXPECT_LT(Products(network.network(), by_cost), 0.8 * Products(network.network(), by_loss));
+}
+
+TEST(PruningTest, FisherTakesBlocksByTheSumsOfTheirLosses) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  FisherDiagonal fisher;
+  for (const auto& [name, tensor] : network.tensors()) {
+    if (tensor.dim() == 4) fisher[name] = torch::ones_like(tensor);
+  }
+  v1::PruneOptions options = ByMethod(v1::PRUNE_METHOD_FISHER);
+  options.set_pattern(v1::PRUNE_PATTERN_BLOCK4);
   double most_removed = 0, least_kept = 1e9;
-  for (const Layer& layer : network.network().layers) {
-    if (!IsPrunable(layer)) continue;
-    const double cost = 1 / weights + layer.out_height * layer.out_width / products;
-    const torch::Tensor mask = masks.at(layer.name + ".weight");
-    const torch::Tensor squares = network.tensors().at(layer.name + ".weight").square() / cost;
-    most_removed = std::max(most_removed, (squares * (1 - mask)).max().item<double>());
-    least_kept = std::min(least_kept, (squares + (1 - mask) * 1e9).min().item<double>());
+  for (const auto& [name, mask] : FisherMasks(network, options, /*sparsity=*/0.7, fisher)) {
+    const torch::Tensor losses = BlockScores(network.tensors().at(name).square(), 4);
+    const torch::Tensor kept = BlockScores(mask, 4);
+    EXPECT_TRUE(((kept == 0) | (kept == 4)).all().item<bool>()) << name;
+    most_removed = std::max(most_removed, (losses * (kept == 0)).max().item<double>());
+    least_kept = std::min(least_kept, (losses + (kept == 0) * 1e9).min().item<double>());
   }
   EXPECT_LE(most_removed, least_kept * (1 + 1e-5));
+}
+
+// Weights that are gone say nothing about what those that are left are worth.
+TEST(PruningTest, FisherIsMeasuredOfWeightsThatAreLeft) {
+  torch::NoGradGuard no_grad;
+  const TorchNetwork network = SmallNetwork();
+  ApplyMasks(GlobalMagnitudeMasks(network, 0.5), network);
+  FisherDiagonal plain, loud;
+  for (const auto& [name, tensor] : network.tensors()) {
+    if (tensor.dim() != 4) continue;
+    plain[name] = torch::ones_like(tensor);
+    loud[name] = plain[name] + 100 * (tensor == 0);
+  }
+  const v1::PruneOptions options = ByMethod(v1::PRUNE_METHOD_FISHER);
+  const Masks expected = FisherMasks(network, options, 0.8, plain);
+  for (const auto& [name, mask] : FisherMasks(network, options, 0.8, loud)) {
+    EXPECT_TRUE(mask.equal(expected.at(name))) << name;
+  }
+}
+
+TEST(PruningTest, FisherHasNoPartWhereTheMethodHasNone) {
+  v1::PruneOptions options;
+  EXPECT_FALSE(UsesFisher(options));
+  options.set_method(v1::PRUNE_METHOD_FISHER);
+  EXPECT_TRUE(UsesFisher(options));
+  options.set_method(v1::PRUNE_METHOD_COST_AWARE_FISHER);
+  EXPECT_TRUE(UsesFisher(options));
+  v1::PruneOptions by_layer = options;
+  (*by_layer.mutable_layer_sparsity())["layer1.0.conv1"] = 0.5;
+  EXPECT_FALSE(UsesFisher(by_layer));
+  options.set_pattern(v1::PRUNE_PATTERN_TWO_OF_FOUR);
+  EXPECT_FALSE(UsesFisher(options));
 }
 
 // [out, blocks, 4, kh, kw] of a mask.

@@ -273,6 +273,7 @@ struct WayOfTraining {
   double ema_decay;
   double mixup_alpha;
   double gradual_fraction;  // of two epochs; 0 = nothing is pruned
+  v1::PruneMethod method = v1::PRUNE_METHOD_GLOBAL_MAGNITUDE;
 };
 
 class ResumedTrainingTest : public testing::TestWithParam<WayOfTraining> {
@@ -287,7 +288,10 @@ class ResumedTrainingTest : public testing::TestWithParam<WayOfTraining> {
 
   static TrainerSetup SetupWith(Masks* masks) {
     const double fraction = GetParam().gradual_fraction;
-    return fraction > 0 ? Gradual(0.8, fraction, masks) : Seeded();
+    if (fraction == 0) return Seeded();
+    TrainerSetup setup = Gradual(0.8, fraction, masks);
+    setup.gradual->set_method(GetParam().method);
+    return setup;
   }
 
   const Dataset dataset_ = SpotDataset();
@@ -332,8 +336,42 @@ INSTANTIATE_TEST_SUITE_P(Ways, ResumedTrainingTest,
                                          WayOfTraining{"Mixed", 0, 0.2, 0},
                                          WayOfTraining{"HalfPruned", 0, 0, 0.8},
                                          WayOfTraining{"Pruned", 0, 0, 0.4},
-                                         WayOfTraining{"AveragedAndPruned", 0.9, 0, 0.4}),
+                                         WayOfTraining{"AveragedAndPruned", 0.9, 0, 0.4},
+                                         WayOfTraining{"HalfPrunedByFisher", 0, 0, 0.8,
+                                                       v1::PRUNE_METHOD_COST_AWARE_FISHER}),
                          [](const auto& info) { return info.param.name; });
+
+TEST(TrainerTest, FollowsTheFisherInformationWhileItPrunes) {
+  const Dataset dataset = SpotDataset();
+  TorchNetwork network = SmallNetwork("resnet20");
+  v1::TrainOptions options = Options(2);
+  options.set_max_images(options.batch_size());  // one step an epoch
+  options.set_momentum(0);                       // leaves gradients as they are
+  options.set_weight_decay(0);
+  Masks masks;
+  TrainerSetup setup = Gradual(0.8, 1, &masks);
+  setup.gradual->set_method(v1::PRUNE_METHOD_FISHER);
+  const auto start = MeasureFisher(network, dataset, kFisherImages, setup.seed,
+                                   [](double) { return absl::OkStatus(); });
+  ASSERT_TRUE(start.ok()) << start.status();
+  Trainer trainer(network, dataset, options, setup);
+  torch::Tensor gradient, followed;
+  Trainer::Hooks hooks = NoHooks();
+  hooks.on_step = [&](const StepReport&) {
+    gradient = network.tensors().at("conv1.weight").grad().clone();
+    return absl::OkStatus();
+  };
+  hooks.on_epoch = [&] {
+    TensorTable table;
+    trainer.Save(table);
+    followed = table.at("fisher/conv1.weight").clone();
+    return absl::CancelledError("stopped");
+  };
+  EXPECT_TRUE(absl::IsCancelled(trainer.Run(hooks)));
+  const torch::Tensor expected =
+      0.98 * start->at("conv1.weight") + 0.02 * options.batch_size() * gradient.square();
+  EXPECT_TRUE(at::allclose(followed, expected, 1e-4, 1e-12));
+}
 
 TEST(TrainerTest, DivergenceWhilePruningIsTheSameError) {
   const Dataset dataset = SpotDataset();

@@ -35,23 +35,33 @@ class GpuTest : public testing::Test {
 TEST_F(GpuTest, MasksAreThoseOfTheCpu) {
   const TorchNetwork network = SmallNetwork("resnet50");
   const TorchNetwork copy = OnGpu(network);
-  std::vector<v1::PruneOptions> all(5);
+  at::manual_seed(5);
+  FisherDiagonal fisher, copy_of_fisher;
+  for (const auto& [name, tensor] : network.tensors()) {
+    if (tensor.dim() != 4) continue;
+    fisher[name] = at::rand(tensor.sizes()).contiguous(at::MemoryFormat::ChannelsLast);
+    copy_of_fisher[name] = fisher[name].to(copy.device());
+  }
+  std::vector<v1::PruneOptions> all(6);
   all[1].set_pattern(v1::PRUNE_PATTERN_BLOCK4);
   all[2].set_method(v1::PRUNE_METHOD_LAYER_MAGNITUDE);
   all[3].set_pattern(v1::PRUNE_PATTERN_TWO_OF_FOUR);
-  all[4].set_method(v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE);
+  all[4].set_method(v1::PRUNE_METHOD_FISHER);
+  all[5].set_method(v1::PRUNE_METHOD_COST_AWARE_FISHER);
   for (const v1::PruneOptions& options : all) {
-    const Masks expected = MagnitudeMasks(network, options, 0.9);
-    const Masks masks = MagnitudeMasks(copy, options, 0.9);
+    const bool by_fisher = UsesFisher(options);
+    const Masks expected = by_fisher ? FisherMasks(network, options, 0.9, fisher)
+                                     : MagnitudeMasks(network, options, 0.9);
+    const Masks masks = by_fisher ? FisherMasks(copy, options, 0.9, copy_of_fisher)
+                                  : MagnitudeMasks(copy, options, 0.9);
     ASSERT_EQ(masks.size(), expected.size());
     int64_t different = 0;
     for (const auto& [name, mask] : masks) {
       EXPECT_TRUE(mask.is_cuda());
       different += (mask.to(torch::kCPU) != expected.at(name)).sum().item<int64_t>();
     }
-    // Sums of four magnitudes, and quotients, may be rounded otherwise.
-    const bool is_exact = options.pattern() != v1::PRUNE_PATTERN_BLOCK4 &&
-                          options.method() != v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE;
+    // Sums of four magnitudes, means and quotients may be rounded otherwise.
+    const bool is_exact = options.pattern() != v1::PRUNE_PATTERN_BLOCK4 && !by_fisher;
     EXPECT_LE(different, is_exact ? 0 : 80) << options.ShortDebugString();
   }
 }

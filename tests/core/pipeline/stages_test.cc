@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "core/artifact/artifact.h"
+#include "core/compression/fisher.h"
 #include "core/compression/pruning.h"
 #include "core/compression/weight_rounding.h"
 #include "core/jobs/job_defaults.h"
@@ -69,8 +71,28 @@ TEST_F(StagesTest, ANoteSaysAmongWhichWeightsTheSmallestWerePruned) {
   };
   EXPECT_THAT(note(v1::PRUNE_METHOD_GLOBAL_MAGNITUDE), EndsWith("magnitudes of all layers"));
   EXPECT_THAT(note(v1::PRUNE_METHOD_LAYER_MAGNITUDE), EndsWith("magnitudes of each layer"));
-  EXPECT_THAT(note(v1::PRUNE_METHOD_COST_AWARE_MAGNITUDE),
-              EndsWith("magnitudes of all layers for what they cost"));
+  EXPECT_THAT(note(v1::PRUNE_METHOD_FISHER), EndsWith("unstructured, least part in the loss"));
+  EXPECT_THAT(note(v1::PRUNE_METHOD_COST_AWARE_FISHER),
+              EndsWith("least part in the loss for what they cost"));
+}
+
+TEST_F(StagesTest, PrunesByTheFisherInformationOfTheNetworkThatComes) {
+  at::set_num_threads(1);
+  {
+    torch::NoGradGuard no_grad;  // a fresh network's branches are switched off
+    for (const auto& [name, tensor] : state_.network->tensors()) {
+      if (tensor.dim() == 1 && absl::EndsWith(name, "bn2.weight")) tensor.fill_(1);
+    }
+  }
+  PruneStageOptions options;
+  options.prune.set_sparsity(0.5);
+  options.prune.set_method(v1::PRUNE_METHOD_FISHER);
+  const auto fisher = MeasureFisher(*state_.network, state_.dataset, kFisherImages,
+                                    spec_.recipe().seed(), [](double) { return absl::OkStatus(); });
+  ASSERT_TRUE(fisher.ok()) << fisher.status();
+  const Masks expected = FisherMasks(*state_.network, options.prune, 0.5, *fisher);
+  ASSERT_TRUE(MakePruneStage("prune", options)->Run(state_, stage_context_).ok());
+  for (const auto& [name, mask] : expected) EXPECT_TRUE(state_.masks.at(name).equal(mask)) << name;
 }
 
 TEST_F(StagesTest, ATryWithTheChoicesOfAnotherIsNotTrainedAgain) {
